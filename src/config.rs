@@ -1,0 +1,245 @@
+//! Which database to use.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// The database to use, and how to hold connections to it.
+///
+/// ```
+/// use school_finder_db::Config;
+///
+/// let config = Config::from_url("sqlite:schools.db")?;
+/// assert_eq!(config.to_string(), "sqlite:schools.db");
+/// # Ok::<(), school_finder_db::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where the data is.
+    pub target: Target,
+    /// How connections are held.
+    pub pool: PoolConfig,
+}
+
+/// Where the data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// A new SQLite database in memory, gone when its repository is dropped.
+    #[cfg(feature = "sqlite")]
+    SqliteMemory,
+    /// An SQLite file.
+    #[cfg(feature = "sqlite")]
+    SqliteFile(PathBuf),
+}
+
+/// How connections are held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Pooled, single or none.
+    pub mode: PoolMode,
+    /// The most connections the pool opens.
+    pub max_size: u32,
+    /// How long a call waits for a free connection before [`Error::PoolTimeout`].
+    pub acquire_timeout: Duration,
+    /// How long SQLite waits for another program's lock before [`Error::Busy`].
+    pub busy_timeout: Duration,
+}
+
+/// How many connections there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolMode {
+    /// A pool: for services.
+    Pooled,
+    /// One connection, kept for good. A database in memory always uses this, since it lives in its connection.
+    Single,
+    /// A new connection for each call: for command-line programs, which make one.
+    PerCall,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            mode: PoolMode::Pooled,
+            max_size: 8,
+            acquire_timeout: Duration::from_secs(5),
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The backends of this build, for messages.
+const COMPILED: &str = if cfg!(feature = "sqlite") { "sqlite" } else { "none" };
+
+impl Config {
+    /// Reads `DATABASE_URL` and `DB_BACKEND` (`sqlite`) from the environment.
+    ///
+    /// Without `DB_BACKEND` the URL's scheme decides. There is no default database.
+    ///
+    /// # Errors
+    /// As [`from_settings`](Self::from_settings).
+    pub fn from_env() -> Result<Self> {
+        let read = |setting: &'static str| match std::env::var(setting) {
+            Ok(value) => Ok(Some(value)),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                Err(Error::InvalidSetting { setting, reason: "is not UTF-8 text" })
+            }
+        };
+        Self::from_settings(read("DB_BACKEND")?.as_deref(), read("DATABASE_URL")?.as_deref())
+    }
+
+    /// The database that these two settings name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] without a URL, [`Error::UnknownBackend`] for a backend that does not exist or was not
+    /// compiled in, [`Error::BackendMismatch`] where the two disagree.
+    pub fn from_settings(backend: Option<&str>, url: Option<&str>) -> Result<Self> {
+        let backend = backend.map(Backend::named).transpose()?;
+        let url = url.filter(|url| !url.is_empty()).ok_or(Error::InvalidSetting {
+            setting: "DATABASE_URL",
+            reason: "is not set: say where the database is, such as sqlite:schools.db",
+        })?;
+        let config = Self::from_url(url)?;
+        match backend {
+            Some(backend) if backend != config.backend() => {
+                Err(Error::BackendMismatch { backend: backend.as_str(), url_is_for: config.backend().as_str() })
+            }
+            _ => Ok(config),
+        }
+    }
+
+    /// The database that a URL names: `sqlite:PATH`, a bare path, or `sqlite::memory:`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::InvalidSetting`] for an empty path.
+    pub fn from_url(url: &str) -> Result<Self> {
+        let target = match url.split_once("://") {
+            Some((scheme @ ("postgres" | "postgresql"), _)) => return Err(unknown_backend(scheme)),
+            Some((scheme, _)) if scheme != "sqlite" && scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
+                return Err(unknown_backend(scheme));
+            }
+            _ => sqlite_target(url.strip_prefix("sqlite://").or(url.strip_prefix("sqlite:")).unwrap_or(url))?,
+        };
+        Ok(Self { target, pool: PoolConfig::default() })
+    }
+
+    /// A new SQLite database in memory.
+    #[cfg(feature = "sqlite")]
+    pub fn in_memory() -> Self {
+        Self { target: Target::SqliteMemory, pool: PoolConfig { mode: PoolMode::Single, ..PoolConfig::default() } }
+    }
+
+    /// The same database, its connections held otherwise.
+    #[must_use]
+    pub fn with_mode(mut self, mode: PoolMode) -> Self {
+        self.pool.mode = mode;
+        self
+    }
+
+    /// Which backend the database is on.
+    pub fn backend(&self) -> Backend {
+        match self.target {
+            #[cfg(feature = "sqlite")]
+            Target::SqliteMemory | Target::SqliteFile(_) => Backend::Sqlite,
+        }
+    }
+}
+
+impl std::fmt::Display for Config {
+    /// The database's URL, without secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.target {
+            #[cfg(feature = "sqlite")]
+            Target::SqliteMemory => f.write_str("sqlite::memory:"),
+            #[cfg(feature = "sqlite")]
+            Target::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+/// A database system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Backend {
+    /// Embedded SQLite.
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+}
+
+impl Backend {
+    /// The word for it, as in `DB_BACKEND`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => "sqlite",
+        }
+    }
+
+    fn named(word: &str) -> Result<Self> {
+        match word {
+            #[cfg(feature = "sqlite")]
+            "sqlite" => Ok(Self::Sqlite),
+            other => Err(unknown_backend(other)),
+        }
+    }
+}
+
+impl std::fmt::Display for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn unknown_backend(given: &str) -> Error {
+    // At most a word of it: a whole URL in this place could hold a password.
+    Error::UnknownBackend { given: given.chars().take(20).collect(), compiled: COMPILED }
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite_target(path: &str) -> Result<Target> {
+    match path {
+        "" => Err(Error::InvalidSetting {
+            setting: "DATABASE_URL",
+            reason: "names no file: write sqlite:PATH, or sqlite::memory: for a database in memory",
+        }),
+        ":memory:" => Ok(Target::SqliteMemory),
+        path if path.contains('\0') => {
+            Err(Error::InvalidSetting { setting: "DATABASE_URL", reason: "holds a NUL character" })
+        }
+        path => Ok(Target::SqliteFile(PathBuf::from(path))),
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_databases() {
+        let target = |url: &str| Config::from_url(url).expect("a database").target;
+        assert_eq!(target("sqlite::memory:"), Target::SqliteMemory);
+        assert_eq!(target("sqlite:data/schools.db"), Target::SqliteFile("data/schools.db".into()));
+        assert_eq!(target("sqlite:///var/schools.db"), Target::SqliteFile("/var/schools.db".into()));
+        assert_eq!(target("/var/schools.db"), Target::SqliteFile("/var/schools.db".into()));
+        assert!(matches!(Config::from_url("sqlite:"), Err(Error::InvalidSetting { .. })));
+        assert!(matches!(Config::from_url("mysql://root@localhost/x"), Err(Error::UnknownBackend { .. })));
+    }
+
+    #[test]
+    fn nothing_is_chosen_in_silence() {
+        let given = |backend, url| Config::from_settings(backend, url).expect_err("refused");
+        assert!(matches!(given(None, None), Error::InvalidSetting { setting: "DATABASE_URL", .. }));
+        assert!(matches!(given(Some("sqlite"), Some("")), Error::InvalidSetting { .. }));
+        assert!(matches!(given(Some(""), Some("a.db")), Error::UnknownBackend { .. }));
+        assert!(matches!(given(Some("oracle"), Some("a.db")), Error::UnknownBackend { .. }));
+        assert!(Config::from_settings(Some("sqlite"), Some("a.db")).is_ok());
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let error = Config::from_url("postgres://finder:s3cr3t%21@db.example/schools").expect_err("not in this build");
+        assert!(!format!("{error} {error:?}").contains("s3cr3t"));
+    }
+}

@@ -1,0 +1,271 @@
+//! Everything that can go wrong, by name.
+//!
+//! Each variant says when it happens and carries what failed; its message says what to do next. The same mistake
+//! gives the same variant on every backend. No message shows a password or the contents of a row that was not part
+//! of the call.
+
+use std::path::PathBuf;
+
+use crate::ids::Urn;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // --- what was asked -------------------------------------------------------------------------------------------
+    /// A latitude or longitude is out of range or not a number. Found before any SQL is sent.
+    #[error("{field} {value} is not on the earth: a latitude runs from -90 to 90, a longitude from -180 to 180")]
+    InvalidCoordinate {
+        /// `"lat"` or `"lng"`.
+        field: &'static str,
+        /// What was given, in degrees.
+        value: f64,
+    },
+    /// A school stands outside the British Isles, and would stand inside if its coordinates were swapped.
+    #[error("lat {lat}, lng {lng} is far from the United Kingdom, but lat {lng}, lng {lat} is in it: swap the two")]
+    SuspectSwapped {
+        /// The latitude that was given, in degrees.
+        lat: f64,
+        /// The longitude that was given, in degrees.
+        lng: f64,
+    },
+    /// A radius is zero, negative or not a number.
+    #[error("{value} is not a distance in kilometres: give a finite number above zero")]
+    InvalidRadius {
+        /// What was given, in kilometres.
+        value: f64,
+    },
+    /// A search contradicts itself, such as a radius without a point.
+    #[error("this search cannot be answered: {reason}")]
+    InvalidSearch {
+        /// What contradicts what.
+        reason: &'static str,
+    },
+    /// More rows were asked for than one page may hold.
+    #[error("a page holds at most {max} schools and {given} were asked for: ask for fewer and follow the cursor")]
+    LimitTooLarge {
+        /// The limit that was asked for.
+        given: u32,
+        /// The largest that is allowed.
+        max: u32,
+    },
+    /// A cursor is not one of ours, or was taken from a different search.
+    #[error("the cursor cannot be used: {reason}; start again from the first page")]
+    InvalidCursor {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A text holds a NUL character, is blank where a text is needed, or has nothing to search for.
+    #[error("{field} {reason}")]
+    InvalidText {
+        /// The field at fault.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A text is longer than its column allows.
+    #[error("{field} has {length} characters and may have at most {max}")]
+    TooLong {
+        /// The field at fault.
+        field: &'static str,
+        /// How many characters were given.
+        length: usize,
+        /// How many are allowed.
+        max: usize,
+    },
+    /// A date lies before year 1 or after year 9999.
+    #[error("{field} must lie from year 1 to year 9999")]
+    InvalidDate {
+        /// The field at fault.
+        field: &'static str,
+    },
+    /// A word is not one of those the field knows.
+    #[error("{given:?} is not a {field}: use one of {expected}")]
+    UnknownWord {
+        /// What the word should have been, such as `"phase"`.
+        field: &'static str,
+        /// What was given.
+        given: String,
+        /// The words that are known.
+        expected: String,
+    },
+    /// A URN is not a number from 1 to 9,999,999.
+    #[error("{given} is not a URN: a school's unique reference number has up to seven digits")]
+    InvalidUrn {
+        /// What was given.
+        given: i64,
+    },
+
+    // --- what the database refuses -------------------------------------------------------------------------------
+    /// Two schools with one URN: within what was given, or with a school that is stored (`schools.urn` is unique).
+    #[error("a school with URN {urn} is there already: update it, or leave it out")]
+    DuplicateUrn {
+        /// The URN that stands twice.
+        urn: Urn,
+    },
+    /// `ck_age_from`: the youngest age is not from 0 to 19.
+    #[error("age_range_from must be from 0 to 19 (ck_age_from)")]
+    AgeFrom,
+    /// `ck_age_range`: the oldest age lies below the youngest, or is not from 0 to 99.
+    #[error("age_range_to must be from age_range_from to 99 (ck_age_range)")]
+    AgeRange,
+    /// `ck_ofsted_rating`: a rating is not from 1 (outstanding) to 4 (inadequate).
+    #[error("ofsted_rating must be from 1 (outstanding) to 4 (inadequate), or unknown (ck_ofsted_rating)")]
+    OfstedRating,
+    /// `ck_positive_radius`: a catchment radius is not above zero.
+    #[error("catchment_radius_km must be above zero, or unknown (ck_positive_radius)")]
+    CatchmentRadius,
+    /// `ck_coordinates`: coordinates out of range, only one of the two, or the point (0, 0).
+    #[error("lat and lng must both be known or both unknown, in range, and not 0, 0 (ck_coordinates)")]
+    Coordinates,
+    /// Another CHECK constraint of the schema refused a value.
+    #[error("the database refused a value: constraint {constraint}")]
+    CheckViolated {
+        /// The constraint's name; it tells the column.
+        constraint: String,
+    },
+    /// A column that must have a value was given none.
+    #[error("{column} must have a value")]
+    MissingValue {
+        /// The column.
+        column: String,
+    },
+    /// A row points at a school that does not exist.
+    #[error("there is no such school: insert the school before what belongs to it")]
+    UnknownSchool,
+
+    // --- settings --------------------------------------------------------------------------------------------------
+    /// `DB_BACKEND` names a backend that does not exist or was not compiled in.
+    #[error(
+        "backend {given:?} is not in this build, which has: {compiled}; set DB_BACKEND to one of these, or build with the feature"
+    )]
+    UnknownBackend {
+        /// What was asked for.
+        given: String,
+        /// The backends of this build.
+        compiled: &'static str,
+    },
+    /// `DB_BACKEND` names one backend and the database's URL another.
+    #[error("DB_BACKEND is {backend:?} but the database's URL is for {url_is_for}: make the two agree")]
+    BackendMismatch {
+        /// The backend that was asked for.
+        backend: &'static str,
+        /// The backend the URL is for.
+        url_is_for: &'static str,
+    },
+    /// A setting is needed and not there, or has a value that cannot be used. The value is not shown.
+    #[error("setting {setting}: {reason}")]
+    InvalidSetting {
+        /// The setting's name, such as `DATABASE_URL`.
+        setting: &'static str,
+        /// What to do about it.
+        reason: &'static str,
+    },
+
+    // --- the database itself ------------------------------------------------------------------------------------
+    /// The database's file could not be opened.
+    #[error("cannot open the database {path:?}: {reason}")]
+    CannotOpen {
+        /// The file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// The file is not an SQLite database.
+    #[error("the file is not an SQLite database: is the path right?")]
+    NotADatabase,
+    /// The database's file is damaged.
+    #[error("the database's file is damaged: restore it from a backup")]
+    Corrupt,
+    /// The database holds no schema of this crate.
+    #[error("this database is empty: run `school-finder migrate up`")]
+    SchemaMissing,
+    /// The database is older than this build.
+    #[error("this database has {pending} pending migration(s): run `school-finder migrate up`")]
+    SchemaPending {
+        /// How many migrations have yet to be run.
+        pending: usize,
+    },
+    /// The database was migrated by a newer build. Nothing was written.
+    #[error(
+        "this database has migration {found}, which this build does not know (its last is {known}): use a newer build"
+    )]
+    SchemaTooNew {
+        /// A migration in the database that this build lacks.
+        found: String,
+        /// The newest migration that this build knows.
+        known: String,
+    },
+    /// A migration failed. Everything it did was undone.
+    #[error("migration {version} failed and was undone: {reason}")]
+    MigrationFailed {
+        /// The migration, or `"?"` where it is not known.
+        version: String,
+        /// What the database said.
+        reason: String,
+    },
+    /// The SQLite library is older than what this crate trusts.
+    #[error("SQLite {found} can lose committed data; {needed} or newer is needed: use the bundled library")]
+    UnsupportedVersion {
+        /// The version that was found.
+        found: String,
+        /// The oldest version that is accepted.
+        needed: &'static str,
+    },
+    /// No connection became free in time.
+    #[error(
+        "no database connection became free within {waited_ms} ms: allow more connections, or hold them for less long"
+    )]
+    PoolTimeout {
+        /// How long the call waited, in milliseconds.
+        waited_ms: u64,
+    },
+    /// Another program held the database locked for longer than the busy timeout. Nothing was written.
+    #[error("the database is locked by another program: try again")]
+    Busy,
+    /// The database cannot be written to.
+    #[error("the database is read-only: check the rights on its file and folder")]
+    ReadOnly,
+    /// The disk is full. Everything the call did was undone.
+    #[error("the disk is full: nothing was written")]
+    StorageFull,
+    /// A value in the database cannot be read as its column's type.
+    #[error("a stored value cannot be read: {reason}")]
+    CorruptValue {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Something else failed in the database.
+    #[error("the database failed: {0}")]
+    Database(#[source] diesel::result::Error),
+
+    /// An import stopped. The database is as it was.
+    #[cfg(feature = "register")]
+    #[error(transparent)]
+    Import(#[from] crate::import::ImportError),
+}
+
+impl Error {
+    /// The typed error of a named CHECK constraint. Both backends report a violated CHECK by its name.
+    pub(crate) fn of_check(constraint: &str) -> Self {
+        match constraint {
+            "ck_age_from" => Self::AgeFrom,
+            "ck_age_range" => Self::AgeRange,
+            "ck_ofsted_rating" => Self::OfstedRating,
+            "ck_positive_radius" => Self::CatchmentRadius,
+            "ck_coordinates" => Self::Coordinates,
+            other => Self::CheckViolated { constraint: other.to_owned() },
+        }
+    }
+}
+
+/// What a database says, typed. The backends differ in what they tell, so each has a reader of its own.
+#[cfg(feature = "sqlite")]
+impl From<diesel::result::Error> for Error {
+    fn from(error: diesel::result::Error) -> Self {
+        crate::sqlite::from_diesel(error)
+    }
+}

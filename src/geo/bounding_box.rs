@@ -1,0 +1,91 @@
+//! Boxes of latitude and longitude that hold every place within a distance.
+
+use super::{EARTH_RADIUS_KM, LatLng};
+use crate::units::Kilometres;
+
+/// How far every box reaches beyond its circle, in degrees (about 0.1 m): more than the rounding of the formulas.
+const PAD_DEGREES: f64 = 1e-6;
+
+/// A box of latitudes and longitudes, edges included, never across the dateline.
+///
+/// It only fetches candidates: [`haversine`](super::haversine) alone says what is inside a radius.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BoundingBox {
+    /// The lowest latitude, in degrees.
+    pub south: f64,
+    /// The highest latitude, in degrees.
+    pub north: f64,
+    /// The lowest longitude, in degrees.
+    pub west: f64,
+    /// The highest longitude, in degrees.
+    pub east: f64,
+}
+
+impl BoundingBox {
+    /// A box that holds every place within `radius` of `centre`. Where the circle reaches a pole or the dateline the
+    /// box goes all the way round: wider than it need be, and never too narrow.
+    pub fn around(centre: LatLng, radius: Kilometres) -> Self {
+        let (lat, lng) = (centre.lat().degrees(), centre.lng().degrees());
+        // The angle that the radius spans at the centre of the earth.
+        let angle = radius.get() / EARTH_RADIUS_KM;
+        let half_height = angle.to_degrees() + PAD_DEGREES;
+        let (south, north) = ((lat - half_height).max(-90.0), (lat + half_height).min(90.0));
+        // The meridians that touch the circle, J. P. Snyder's spherical triangle: sin(dlng) = sin(angle) / cos(lat).
+        let half_width = (angle.sin() / lat.to_radians().cos()).asin().to_degrees() + PAD_DEGREES;
+        let (west, east) = (lng - half_width, lng + half_width);
+        // A half-width that is not a number, or a radius of a quarter round or more, has passed a pole already.
+        let reaches_round = south <= -90.0 || north >= 90.0 || !(west >= -180.0 && east <= 180.0);
+        let (west, east) = if reaches_round { (-180.0, 180.0) } else { (west, east) };
+        Self { south, north, west, east }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    impl BoundingBox {
+        fn holds(&self, place: LatLng) -> bool {
+            let (lat, lng) = (place.lat().degrees(), place.lng().degrees());
+            (self.south..=self.north).contains(&lat) && (self.west..=self.east).contains(&lng)
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn nothing_within_the_radius_is_outside_the_box(
+            lat1 in -90.0..=90.0, lng1 in -180.0..=180.0, lat2 in -90.0..=90.0, lng2 in -180.0..=180.0,
+            nearby in any::<bool>(),
+        ) {
+            let centre = LatLng::from_lat_lng(lat1, lng1).expect("in range");
+            // Half of the cases stay close: there the box is narrow and an error would show.
+            let (lat, lng) = if nearby {
+                ((lat1 + (lat2 - lat1) * 0.001).clamp(-90.0, 90.0), (lng1 + (lng2 - lng1) * 0.001).clamp(-180.0, 180.0))
+            } else {
+                (lat2, lng2)
+            };
+            let place = LatLng::from_lat_lng(lat, lng).expect("in range");
+            prop_assert!(BoundingBox::around(centre, centre.distance_to(place)).holds(place));
+        }
+    }
+
+    #[test]
+    fn poles_and_the_dateline_go_all_the_way_round() {
+        let around = |lat, lng, km| {
+            BoundingBox::around(
+                LatLng::from_lat_lng(lat, lng).expect("in range"),
+                Kilometres::new(km).expect("positive"),
+            )
+        };
+        for round in
+            [around(89.99, 0.0, 5.0), around(52.0, 179.99, 5.0), around(-52.0, -179.99, 5.0), around(0.0, 0.0, 1e9)]
+        {
+            assert_eq!((round.west, round.east), (-180.0, 180.0));
+        }
+        let home = around(52.0406, -0.7594, 5.0);
+        assert!(home.east - home.west < 0.15 && home.north - home.south < 0.1, "{home:?} is narrow");
+    }
+}

@@ -1,0 +1,171 @@
+//! Latitudes and longitudes that cannot be out of range or taken for each other.
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Double;
+use serde::{Deserialize, Serialize};
+
+use super::haversine;
+use crate::error::{Error, Result};
+use crate::units::Kilometres;
+
+/// Both coordinates are the same but for their names and bounds.
+macro_rules! coordinate {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $limit:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, AsExpression, FromSqlRow)]
+        #[diesel(sql_type = Double)]
+        #[serde(try_from = "f64", into = "f64")]
+        pub struct $name(f64);
+
+        impl $name {
+            #[doc = concat!("The coordinate of so many degrees.\n\n# Errors\n[`Error::InvalidCoordinate`] beyond ±", $limit, ", or where it is not a number.")]
+            pub fn new(degrees: f64) -> Result<Self> {
+                // A NaN is in no range. Adding 0.0 turns -0.0 into 0.0, so that equal places are equal bits.
+                if (-$limit..=$limit).contains(&degrees) {
+                    Ok(Self(degrees + 0.0))
+                } else {
+                    Err(Error::InvalidCoordinate { field: $field, value: degrees })
+                }
+            }
+
+            /// The number of degrees.
+            pub const fn degrees(self) -> f64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<f64> for $name {
+            type Error = Error;
+
+            fn try_from(degrees: f64) -> Result<Self> {
+                Self::new(degrees)
+            }
+        }
+
+        impl From<$name> for f64 {
+            fn from(coordinate: $name) -> Self {
+                coordinate.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl<DB: Backend> FromSql<Double, DB> for $name
+        where
+            f64: FromSql<Double, DB>,
+        {
+            fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+                Ok(Self::new(f64::from_sql(value)?)?)
+            }
+        }
+
+        impl<DB: Backend> ToSql<Double, DB> for $name
+        where
+            f64: ToSql<Double, DB>,
+        {
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+                self.0.to_sql(out)
+            }
+        }
+    };
+}
+
+coordinate! {
+    /// Degrees north of the equator, from -90 to 90 (WGS84).
+    Latitude, "lat", 90.0
+}
+coordinate! {
+    /// Degrees east of Greenwich, from -180 to 180 (WGS84). Most of the United Kingdom is negative.
+    Longitude, "lng", 180.0
+}
+
+/// A place on the earth (WGS84), built by name so that the two numbers cannot trade places unseen.
+///
+/// ```
+/// use school_finder_db::LatLng;
+///
+/// let home = LatLng::from_lat_lng(52.0406, -0.7594)?;
+/// assert_eq!(home.lat().degrees(), 52.0406);
+/// assert!(LatLng::from_lat_lng(f64::NAN, 0.0).is_err());
+/// # Ok::<(), school_finder_db::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LatLng {
+    lat: Latitude,
+    lng: Longitude,
+}
+
+impl LatLng {
+    /// The place at `lat` degrees north and `lng` degrees east: latitude first.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCoordinate`] names the one that is out of range or not a number.
+    pub fn from_lat_lng(lat: f64, lng: f64) -> Result<Self> {
+        Ok(Self { lat: Latitude::new(lat)?, lng: Longitude::new(lng)? })
+    }
+
+    /// The place at this latitude and longitude.
+    pub const fn new(lat: Latitude, lng: Longitude) -> Self {
+        Self { lat, lng }
+    }
+
+    /// Degrees north.
+    pub const fn lat(self) -> Latitude {
+        self.lat
+    }
+
+    /// Degrees east.
+    pub const fn lng(self) -> Longitude {
+        self.lng
+    }
+
+    /// The great-circle distance to `other`: the same number that both databases compute.
+    pub fn distance_to(self, other: Self) -> Kilometres {
+        let km = haversine(self.lat.0, self.lng.0, other.lat.0, other.lng.0);
+        Kilometres::new(km).unwrap_or_else(|_| unreachable!("coordinates in range have a finite distance"))
+    }
+
+    /// Whether a school at this place was likely written with its coordinates swapped: it stands outside the box
+    /// from 49 to 61.5 north and 9 west to 2.5 east that holds the United Kingdom, and would stand inside if swapped.
+    pub fn looks_swapped(self) -> bool {
+        let in_uk = |lat: f64, lng: f64| (49.0..=61.5).contains(&lat) && (-9.0..=2.5).contains(&lng);
+        !in_uk(self.lat.0, self.lng.0) && in_uk(self.lng.0, self.lat.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_is_not_on_the_earth() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 90.000_001, -90.000_001, 1e308] {
+            assert!(matches!(
+                LatLng::from_lat_lng(value, 0.0),
+                Err(Error::InvalidCoordinate { field: "lat", value: v }) if v.to_bits() == value.to_bits()
+            ));
+        }
+        for value in [f64::NAN, f64::INFINITY, 180.000_001, -180.000_001] {
+            assert!(matches!(LatLng::from_lat_lng(0.0, value), Err(Error::InvalidCoordinate { field: "lng", .. })));
+        }
+        let corner = LatLng::from_lat_lng(-90.0, 180.0).expect("the bounds themselves are on the earth");
+        assert_eq!(corner.lng().degrees(), 180.0);
+        let zero = LatLng::from_lat_lng(-0.0, -0.0).expect("zero is on the earth");
+        assert!(zero.lat().degrees().is_sign_positive() && zero.lng().degrees().is_sign_positive());
+    }
+
+    #[test]
+    fn sees_swapped_coordinates() {
+        let at = |lat, lng| LatLng::from_lat_lng(lat, lng).expect("in range");
+        assert!(at(-0.7, 52.0).looks_swapped());
+        assert!(!at(52.0, -0.7).looks_swapped());
+        assert!(!at(40.0, 140.0).looks_swapped(), "far away either way: nothing to say");
+    }
+}

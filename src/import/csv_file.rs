@@ -1,0 +1,198 @@
+//! A CSV file that is not trusted: its encoding, its header, its end and the length of its rows are checked.
+
+use std::borrow::Cow;
+use std::io::{self, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use csv::ByteRecord;
+use encoding_rs::WINDOWS_1252;
+use serde::{Deserialize, Serialize};
+
+use super::ImportError;
+
+/// The longest row that is read, in bytes. The register's longest has about 3,000.
+const MAX_ROW_BYTES: u64 = 1 << 20;
+
+/// A row that was not imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reject {
+    /// Its line in the file. The header is line 1.
+    pub line: u64,
+    /// What stands in the row's URN.
+    pub urn: String,
+    /// Why it was not imported.
+    pub reason: String,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportCounts {
+    /// Rows that are new.
+    pub inserted: u64,
+    /// Rows that changed something.
+    pub updated: u64,
+    /// Rows that were stored as given already.
+    pub unchanged: u64,
+    /// Rows that were not imported.
+    pub rejected: u64,
+}
+
+/// An open CSV file, its header read.
+pub(super) struct CsvFile<R: Read> {
+    reader: csv::Reader<Guard<R>>,
+    header: Vec<String>,
+    encoding: Encoding,
+    watch: Arc<Watch>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Windows1252,
+    /// UTF-8 that says so, by a byte order mark.
+    Utf8,
+}
+
+impl<R: Read> CsvFile<R> {
+    pub(super) fn open(source: R) -> Result<Self, ImportError> {
+        let mut source = BufReader::with_capacity(64 << 10, source);
+        let mut first = Vec::with_capacity(3);
+        source.by_ref().take(3).read_to_end(&mut first)?;
+        let (encoding, first) = match first.as_slice() {
+            [] => return Err(ImportError::Empty),
+            [0xEF, 0xBB, 0xBF] => (Encoding::Utf8, Vec::new()),
+            [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => {
+                return Err(ImportError::WrongEncoding { line: 1, found: "UTF-16" });
+            }
+            _ => (Encoding::Windows1252, first),
+        };
+        let watch = Arc::new(Watch::default());
+        let guard = Guard { source: io::Cursor::new(first).chain(source), watch: Arc::clone(&watch) };
+        let reader = csv::ReaderBuilder::new().has_headers(false).flexible(false).from_reader(guard);
+        let mut file = Self { reader, header: Vec::new(), encoding, watch };
+        let Some((_, header)) = file.next_row()? else { return Err(ImportError::Empty) };
+        file.header = header
+            .iter()
+            .map(|field| file.decode(1, field).map(|name| name.trim().to_owned()))
+            .collect::<Result<_, ImportError>>()?;
+        Ok(file)
+    }
+
+    /// The position of a column that must be there.
+    pub(super) fn column(&self, name: &'static str) -> Result<usize, ImportError> {
+        self.optional_column(name)?.ok_or(ImportError::MissingColumn { column: name })
+    }
+
+    /// The position of a column that may be there.
+    pub(super) fn optional_column(&self, name: &'static str) -> Result<Option<usize>, ImportError> {
+        let mut positions = self.header.iter().enumerate().filter(|(_, column)| *column == name).map(|(at, _)| at);
+        let first = positions.next();
+        match positions.next() {
+            None => Ok(first),
+            Some(_) => Err(ImportError::DuplicateColumn { column: name }),
+        }
+    }
+
+    /// The next row and its line, or nothing at the end of a whole file.
+    pub(super) fn next_row(&mut self) -> Result<Option<(u64, ByteRecord)>, ImportError> {
+        let begins = self.reader.position().line();
+        self.watch.row_begins();
+        let mut record = ByteRecord::new();
+        match self.reader.read_byte_record(&mut record) {
+            Ok(true) if self.watch.has_nul() => {
+                Err(ImportError::WrongEncoding { line: begins, found: "UTF-16 or binary data" })
+            }
+            Ok(true) => Ok(Some((record.position().map_or(begins, csv::Position::line), record))),
+            Ok(false) if self.watch.ends_with_line_break() => Ok(None),
+            Ok(false) => Err(ImportError::Truncated { line: begins }),
+            Err(error) => Err(self.broken_row(begins, error)),
+        }
+    }
+
+    fn broken_row(&mut self, begins: u64, error: csv::Error) -> ImportError {
+        match error.into_kind() {
+            csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+                let line = pos.map_or(begins, |pos| pos.line());
+                // A last row that is too short, or that no line break ends, was cut off.
+                let last = matches!(self.reader.read_byte_record(&mut ByteRecord::new()), Ok(false));
+                if last && (len < expected_len || !self.watch.ends_with_line_break()) {
+                    ImportError::Truncated { line }
+                } else {
+                    ImportError::FieldCount { line, found: len, expected: expected_len }
+                }
+            }
+            csv::ErrorKind::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<TooLong>()) => {
+                ImportError::RowTooLong { line: begins, max: MAX_ROW_BYTES }
+            }
+            csv::ErrorKind::Io(error) => ImportError::Io(error),
+            other => ImportError::Io(io::Error::other(format!("{other:?}"))),
+        }
+    }
+
+    /// A field as text.
+    ///
+    /// Any bytes are some text in windows-1252, so a file in UTF-8 would go through with `Ã©` for `é`. Its multi-byte
+    /// characters give it away: read as windows-1252 they are sequences that no name has.
+    pub(super) fn decode<'f>(&self, line: u64, field: &'f [u8]) -> Result<Cow<'f, str>, ImportError> {
+        match (self.encoding, std::str::from_utf8(field)) {
+            (Encoding::Utf8, Ok(text)) => Ok(Cow::Borrowed(text)),
+            (Encoding::Utf8, Err(_)) => Err(ImportError::WrongEncoding { line, found: "a mixture of encodings" }),
+            (Encoding::Windows1252, Ok(text)) if text.is_ascii() => Ok(Cow::Borrowed(text)),
+            (Encoding::Windows1252, Ok(_)) => Err(ImportError::WrongEncoding { line, found: "UTF-8" }),
+            (Encoding::Windows1252, Err(_)) => Ok(WINDOWS_1252.decode_without_bom_handling(field).0),
+        }
+    }
+
+    /// How many bytes were read so far.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.watch.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// What is seen of the bytes on their way to the CSV parser.
+#[derive(Debug, Default)]
+struct Watch {
+    bytes: AtomicU64,
+    row_begins_at: AtomicU64,
+    /// The last byte, and 0x100 where there was a NUL.
+    last: AtomicU64,
+}
+
+impl Watch {
+    fn row_begins(&self) {
+        self.row_begins_at.store(self.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    fn ends_with_line_break(&self) -> bool {
+        self.last.load(Ordering::Relaxed) & 0xFF == u64::from(b'\n')
+    }
+
+    fn has_nul(&self) -> bool {
+        self.last.load(Ordering::Relaxed) & 0x100 != 0
+    }
+}
+
+/// Watches the bytes, and stops a row that does not end.
+struct Guard<R> {
+    source: io::Chain<io::Cursor<Vec<u8>>, BufReader<R>>,
+    watch: Arc<Watch>,
+}
+
+impl<R: Read> Read for Guard<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        let watch = &self.watch;
+        let Some(last) = buffer[..count].last() else { return Ok(0) };
+        let nul = if buffer[..count].contains(&0) { 0x100 } else { watch.last.load(Ordering::Relaxed) & 0x100 };
+        watch.last.store(u64::from(*last) | nul, Ordering::Relaxed);
+        let bytes = watch.bytes.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
+        if bytes - watch.row_begins_at.load(Ordering::Relaxed) > MAX_ROW_BYTES {
+            return Err(io::Error::other(TooLong));
+        }
+        Ok(count)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a row is too long")]
+struct TooLong;

@@ -1,0 +1,506 @@
+//! The official register of schools in England: "Get Information About Schools" (GIAS), its `edubasealldata` CSV.
+//!
+//! The register is published in windows-1252 and gains and loses columns over the years (120 to 139 so far), so columns
+//! are bound by name. Blanks mean that a fact is not known, and so does a grid reference of 0, 0.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::NaiveDate;
+use csv::ByteRecord;
+
+use super::ImportError;
+use super::csv_file::{CsvFile, ImportCounts, Reject};
+use crate::error::{Error, Result};
+use crate::geo::{GridReference, LatLng};
+use crate::ids::Urn;
+use crate::models::{Gender, NewSchool, Phase, Status};
+use crate::repository::SchoolRepository;
+use crate::request::{NO_FAITH, WriteMode};
+use crate::text::fold;
+
+/// An import of the register: every row becomes a school, by URN.
+///
+/// What the register does not know stays as it is stored, so that curated facts survive ([`NewSchool::over`]); schools
+/// that are not in the file stay as they are. All is one transaction.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// use school_finder_db::import::RegisterImport;
+/// use school_finder_db::{Config, connect};
+///
+/// let finder = connect(&Config::in_memory()).await?;
+/// let file = "URN,LA (name),EstablishmentName,EstablishmentStatus (name),PhaseOfEducation (name),Easting,Northing\n\
+///             110533,Milton Keynes,Hilltop Primary School,Open,Primary,485280,238480\n";
+/// let counts = RegisterImport::new().run(finder.as_ref(), file.as_bytes()).await?;
+/// assert_eq!((counts.inserted, counts.rejected), (1, 0));
+/// # Ok::<(), school_finder_db::Error>(())
+/// # }).expect("an import");
+/// ```
+pub struct RegisterImport {
+    mode: WriteMode,
+    on_progress: Box<dyn FnMut(u64, u64) + Send>,
+    on_reject: Box<dyn FnMut(Reject) + Send>,
+}
+
+impl Default for RegisterImport {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for RegisterImport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegisterImport").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+impl RegisterImport {
+    /// An import that is kept.
+    pub fn new() -> Self {
+        Self { mode: WriteMode::Commit, on_progress: Box::new(|_, _| {}), on_reject: Box::new(|_| {}) }
+    }
+
+    /// Whether the import is kept. A dry run does everything, counts, and undoes it.
+    #[must_use]
+    pub fn mode(self, mode: WriteMode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// Is told, row by row, how many rows and how many bytes have been read.
+    #[must_use]
+    pub fn on_progress(self, tell: impl FnMut(u64, u64) + Send + 'static) -> Self {
+        Self { on_progress: Box::new(tell), ..self }
+    }
+
+    /// Is told of every row that is not imported.
+    #[must_use]
+    pub fn on_reject(self, tell: impl FnMut(Reject) + Send + 'static) -> Self {
+        Self { on_reject: Box::new(tell), ..self }
+    }
+
+    /// Reads `source` to its end and writes what it says.
+    ///
+    /// # Errors
+    /// [`Error::Import`] where the file cannot be trusted; those of the database. Either way nothing was written.
+    pub async fn run(
+        self,
+        repository: &dyn SchoolRepository,
+        source: impl Read + Send + 'static,
+    ) -> Result<ImportCounts> {
+        let rejected = Arc::new(AtomicU64::new(0));
+        let rows = Rows::open(source, self.on_progress, self.on_reject, Arc::clone(&rejected))?;
+        let counts = repository.upsert_schools(Box::new(rows), self.mode).await?;
+        Ok(ImportCounts {
+            inserted: counts.inserted,
+            updated: counts.updated,
+            unchanged: counts.unchanged,
+            rejected: rejected.load(Ordering::Relaxed),
+        })
+    }
+}
+
+/// The schools of a register file, one at a time. Rows that cannot be used are told of and passed over.
+struct Rows<R: Read> {
+    file: CsvFile<R>,
+    columns: Columns,
+    lines: HashMap<Urn, u64>,
+    rows: u64,
+    ended: bool,
+    rejected: Arc<AtomicU64>,
+    on_progress: Box<dyn FnMut(u64, u64) + Send>,
+    on_reject: Box<dyn FnMut(Reject) + Send>,
+}
+
+impl<R: Read> Rows<R> {
+    fn open(
+        source: R,
+        on_progress: Box<dyn FnMut(u64, u64) + Send>,
+        on_reject: Box<dyn FnMut(Reject) + Send>,
+        rejected: Arc<AtomicU64>,
+    ) -> Result<Self> {
+        let file = CsvFile::open(source)?;
+        let columns = Columns::bind(&file)?;
+        Ok(Self { file, columns, lines: HashMap::new(), rows: 0, ended: false, rejected, on_progress, on_reject })
+    }
+
+    /// The next school that can be used, or nothing at the end.
+    fn next_school(&mut self) -> Result<Option<NewSchool>, ImportError> {
+        while let Some((line, record)) = self.file.next_row()? {
+            self.rows += 1;
+            (self.on_progress)(self.rows, self.file.bytes_read());
+            let row = Row { file: &self.file, record: &record, line };
+            match self.columns.read(&row)? {
+                Ok(school) => {
+                    if let Some(first_line) = self.lines.insert(school.urn, line) {
+                        return Err(ImportError::DuplicateUrn { urn: school.urn, first_line, line });
+                    }
+                    return Ok(Some(school));
+                }
+                Err(reason) => {
+                    let urn = row.text(Some(self.columns.urn))?.unwrap_or_default();
+                    self.rejected.fetch_add(1, Ordering::Relaxed);
+                    (self.on_reject)(Reject { line, urn, reason });
+                }
+            }
+        }
+        if self.rows == 0 { Err(ImportError::Empty) } else { Ok(None) }
+    }
+}
+
+impl<R: Read> Iterator for Rows<R> {
+    type Item = Result<NewSchool>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.next_school().map_err(Error::from).transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+/// Where each fact stands in this file.
+struct Columns {
+    urn: usize,
+    name: usize,
+    council: usize,
+    status: usize,
+    phase: usize,
+    easting: usize,
+    northing: usize,
+    school_type: Option<usize>,
+    type_group: Option<usize>,
+    gender: Option<usize>,
+    faith: Option<usize>,
+    address: [Option<usize>; 5],
+    postcode: Option<usize>,
+    website: Option<usize>,
+    age_from: Option<usize>,
+    age_to: Option<usize>,
+    rating: Option<usize>,
+    opened: Option<usize>,
+    closed: Option<usize>,
+    capacity: Option<usize>,
+    pupils: Option<usize>,
+    changed: Option<usize>,
+}
+
+impl Columns {
+    fn bind<R: Read>(file: &CsvFile<R>) -> Result<Self, ImportError> {
+        Ok(Self {
+            urn: file.column("URN")?,
+            name: file.column("EstablishmentName")?,
+            council: file.column("LA (name)")?,
+            status: file.column("EstablishmentStatus (name)")?,
+            phase: file.column("PhaseOfEducation (name)")?,
+            easting: file.column("Easting")?,
+            northing: file.column("Northing")?,
+            school_type: file.optional_column("TypeOfEstablishment (name)")?,
+            type_group: file.optional_column("EstablishmentTypeGroup (name)")?,
+            gender: file.optional_column("Gender (name)")?,
+            faith: file.optional_column("ReligiousCharacter (name)")?,
+            address: [
+                file.optional_column("Street")?,
+                file.optional_column("Locality")?,
+                file.optional_column("Address3")?,
+                file.optional_column("Town")?,
+                file.optional_column("County (name)")?,
+            ],
+            postcode: file.optional_column("Postcode")?,
+            website: file.optional_column("SchoolWebsite")?,
+            age_from: file.optional_column("StatutoryLowAge")?,
+            age_to: file.optional_column("StatutoryHighAge")?,
+            // Gone from the register since Ofsted stopped giving one word for a whole school.
+            rating: file.optional_column("OfstedRating (name)")?,
+            opened: file.optional_column("OpenDate")?,
+            closed: file.optional_column("CloseDate")?,
+            capacity: file.optional_column("SchoolCapacity")?,
+            pupils: file.optional_column("NumberOfPupils")?,
+            changed: file.optional_column("LastChangedDate")?,
+        })
+    }
+
+    /// The school in a row. The outer error ends the import; the inner one is the reason to reject the row.
+    fn read<R: Read>(&self, row: &Row<'_, R>) -> Result<Result<NewSchool, String>, ImportError> {
+        let texts = Texts {
+            urn: row.text(Some(self.urn))?,
+            name: row.text(Some(self.name))?,
+            council: row.text(Some(self.council))?,
+            status: row.text(Some(self.status))?,
+            phase: row.text(Some(self.phase))?,
+            easting: row.text(Some(self.easting))?,
+            northing: row.text(Some(self.northing))?,
+            school_type: row.text(self.school_type)?,
+            type_group: row.text(self.type_group)?,
+            gender: row.text(self.gender)?,
+            faith: row.text(self.faith)?,
+            address: self.address.iter().filter_map(|at| row.text(*at).transpose()).collect::<Result<_, _>>()?,
+            postcode: row.text(self.postcode)?,
+            website: row.text(self.website)?,
+            age_from: row.text(self.age_from)?,
+            age_to: row.text(self.age_to)?,
+            rating: row.text(self.rating)?,
+            opened: row.text(self.opened)?,
+            closed: row.text(self.closed)?,
+            capacity: row.text(self.capacity)?,
+            pupils: row.text(self.pupils)?,
+            changed: row.text(self.changed)?,
+        };
+        Ok(texts.school())
+    }
+}
+
+/// One row of the file.
+struct Row<'f, R: Read> {
+    file: &'f CsvFile<R>,
+    record: &'f ByteRecord,
+    line: u64,
+}
+
+impl<R: Read> Row<'_, R> {
+    /// A field's text without blanks around it, or nothing where it is blank or its column is not in this file.
+    fn text(&self, column: Option<usize>) -> Result<Option<String>, ImportError> {
+        let Some(field) = column.and_then(|at| self.record.get(at)) else { return Ok(None) };
+        let text = self.file.decode(self.line, field)?;
+        let text = text.trim();
+        Ok((!text.is_empty()).then(|| text.to_owned()))
+    }
+}
+
+/// A row's facts as the register writes them.
+struct Texts {
+    urn: Option<String>,
+    name: Option<String>,
+    council: Option<String>,
+    status: Option<String>,
+    phase: Option<String>,
+    easting: Option<String>,
+    northing: Option<String>,
+    school_type: Option<String>,
+    type_group: Option<String>,
+    gender: Option<String>,
+    faith: Option<String>,
+    address: Vec<String>,
+    postcode: Option<String>,
+    website: Option<String>,
+    age_from: Option<String>,
+    age_to: Option<String>,
+    rating: Option<String>,
+    opened: Option<String>,
+    closed: Option<String>,
+    capacity: Option<String>,
+    pupils: Option<String>,
+    changed: Option<String>,
+}
+
+impl Texts {
+    fn school(self) -> Result<NewSchool, String> {
+        let urn = self.urn.as_deref().and_then(|urn| urn.parse().ok()).and_then(|urn| Urn::new(urn).ok());
+        let urn = urn.ok_or("the URN is not a number of up to seven digits")?;
+        let place = grid_reference(self.easting.as_deref(), self.northing.as_deref())?;
+        let (age_range_from, age_range_to) = ages(self.age_from.as_deref(), self.age_to.as_deref())?;
+        let school = NewSchool {
+            council: self.council,
+            status: status(self.status.as_deref())?,
+            phase: self.phase.as_deref().map(phase).transpose()?,
+            is_private: is_private(self.type_group.as_deref(), self.school_type.as_deref()),
+            school_type: self.school_type,
+            gender: self.gender.as_deref().map(gender).transpose()?.flatten(),
+            faith: self.faith.map(faith),
+            address: (!self.address.is_empty()).then(|| self.address.join(", ")),
+            postcode: self.postcode.map(|postcode| postcode.to_uppercase()),
+            website_url: self.website.as_deref().and_then(website_url),
+            age_range_from,
+            age_range_to,
+            ofsted_rating: self.rating.as_deref().map(rating).transpose()?.flatten(),
+            location: place.map(|(_, location)| location),
+            easting: place.map(|(grid, _)| grid.easting),
+            northing: place.map(|(grid, _)| grid.northing),
+            opened_on: date("OpenDate", self.opened.as_deref())?,
+            closed_on: date("CloseDate", self.closed.as_deref())?,
+            capacity: count("SchoolCapacity", self.capacity.as_deref())?,
+            pupils: count("NumberOfPupils", self.pupils.as_deref())?,
+            source_date: date("LastChangedDate", self.changed.as_deref())?,
+            ..NewSchool::new(urn, self.name.ok_or("the name is blank")?)
+        };
+        school.validate().map_err(|error| error.to_string())?;
+        Ok(school)
+    }
+}
+
+fn grid_reference(easting: Option<&str>, northing: Option<&str>) -> Result<Option<(GridReference, LatLng)>, String> {
+    let metres = |text: &str| text.parse::<i32>().map_err(|_| format!("the grid reference {text:?} is not a number"));
+    let grid = match (easting, northing) {
+        (None, None) => return Ok(None),
+        (Some(easting), Some(northing)) => GridReference { easting: metres(easting)?, northing: metres(northing)? },
+        _ => return Err("the grid reference has only one of easting and northing".to_owned()),
+    };
+    if grid == (GridReference { easting: 0, northing: 0 }) {
+        return Ok(None);
+    }
+    let GridReference { easting, northing } = grid;
+    let location = grid.to_lat_lng();
+    let location =
+        location.ok_or_else(|| format!("the grid reference {easting}, {northing} is not in Great Britain"))?;
+    Ok(Some((grid, location)))
+}
+
+fn ages(from: Option<&str>, to: Option<&str>) -> Result<(Option<i16>, Option<i16>), String> {
+    let years = |text: &str| text.parse::<i16>().map_err(|_| format!("the age {text:?} is not a number"));
+    let (from, to) = (from.map(years).transpose()?, to.map(years).transpose()?);
+    if from.is_some_and(|from| !(0..=19).contains(&from)) {
+        return Err(Error::AgeFrom.to_string());
+    }
+    if to.is_some_and(|to| !(from.unwrap_or(0)..=99).contains(&to)) {
+        return Err(Error::AgeRange.to_string());
+    }
+    Ok((from, to))
+}
+
+fn status(word: Option<&str>) -> Result<Status, String> {
+    match word.map(fold).as_deref() {
+        Some("open") => Ok(Status::Open),
+        Some("closed") => Ok(Status::Closed),
+        Some("open but proposed to close") => Ok(Status::ProposedToClose),
+        Some("proposed to open") => Ok(Status::ProposedToOpen),
+        _ => Err(unknown("status", word.unwrap_or_default())),
+    }
+}
+
+fn phase(word: &str) -> Result<Phase, String> {
+    match fold(word).as_str() {
+        "nursery" => Ok(Phase::Nursery),
+        "primary" => Ok(Phase::Primary),
+        "middle deemed primary" => Ok(Phase::MiddlePrimary),
+        "middle deemed secondary" => Ok(Phase::MiddleSecondary),
+        "secondary" => Ok(Phase::Secondary),
+        "all through" => Ok(Phase::AllThrough),
+        "16 plus" => Ok(Phase::SixteenPlus),
+        "not applicable" => Ok(Phase::NotApplicable),
+        _ => Err(unknown("phase", word)),
+    }
+}
+
+fn gender(word: &str) -> Result<Option<Gender>, String> {
+    match fold(word).as_str() {
+        "mixed" => Ok(Some(Gender::Mixed)),
+        "boys" => Ok(Some(Gender::Boys)),
+        "girls" => Ok(Some(Gender::Girls)),
+        "not applicable" => Ok(None),
+        _ => Err(unknown("gender", word)),
+    }
+}
+
+/// Ofsted's words as numbers. "Satisfactory" was the third grade until 2012; the two kinds of the fourth have names of
+/// their own.
+fn rating(word: &str) -> Result<Option<i16>, String> {
+    match fold(word).as_str() {
+        "outstanding" => Ok(Some(1)),
+        "good" => Ok(Some(2)),
+        "requires improvement" | "satisfactory" => Ok(Some(3)),
+        "inadequate" | "special measures" | "serious weaknesses" => Ok(Some(4)),
+        "not applicable" | "not rated" => Ok(None),
+        _ => Err(unknown("Ofsted rating", word)),
+    }
+}
+
+fn unknown(what: &str, word: &str) -> String {
+    format!("{:?} is not a {what} that is known", word.chars().take(60).collect::<String>())
+}
+
+/// The register says "None" of some schools without a religious character and "Does not apply" of others.
+fn faith(word: String) -> String {
+    match fold(&word).as_str() {
+        "none" | "does not apply" | "not applicable" => NO_FAITH.to_owned(),
+        _ => word,
+    }
+}
+
+/// Whether parents pay: by the group of the type, or by the type where the file has no group. City technology colleges
+/// are grouped with independent schools, but the state pays for them.
+fn is_private(group: Option<&str>, school_type: Option<&str>) -> Option<bool> {
+    let school_type = school_type.map(fold);
+    if school_type.as_deref() == Some("city technology college") {
+        return Some(false);
+    }
+    match (group, school_type) {
+        (Some(group), _) => Some(fold(group) == "independent schools"),
+        (None, Some(school_type)) => Some(school_type.split(' ').any(|word| word == "independent")),
+        (None, None) => None,
+    }
+}
+
+/// A website that can be a link: the register leaves the scheme away as often as not. What cannot be one, such as a
+/// telephone number or a script, is as good as unknown.
+fn website_url(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let url = if lower.starts_with("http://") || lower.starts_with("https://") {
+        text.to_owned()
+    } else if lower.contains(':') {
+        return None;
+    } else {
+        format!("http://{text}")
+    };
+    let has_host = url.split("//").nth(1).is_some_and(|rest| rest.contains('.'));
+    (has_host && !url.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c))).then_some(url)
+}
+
+fn date(column: &str, text: Option<&str>) -> Result<Option<NaiveDate>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let date = NaiveDate::parse_from_str(text, "%d-%m-%Y");
+    date.map(Some)
+        .map_err(|_| format!("{column} {:?} is not a date like 31-08-2026", text.chars().take(20).collect::<String>()))
+}
+
+fn count(column: &str, text: Option<&str>) -> Result<Option<i32>, String> {
+    let Some(text) = text else { return Ok(None) };
+    match text.parse::<i32>() {
+        Ok(count) if count >= 0 => Ok(Some(count)),
+        _ => Err(format!("{column} {:?} is not a count", text.chars().take(20).collect::<String>())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn websites_are_links_or_unknown() {
+        for (written, url) in [
+            ("www.hilltop.example/", Some("http://www.hilltop.example/")),
+            ("https://hilltop.example", Some("https://hilltop.example")),
+            ("HTTP://hilltop.example", Some("HTTP://hilltop.example")),
+            ("javascript:alert(1)", None),
+            ("mailto:head@hilltop.example", None),
+            ("see prospectus", None),
+            ("http://", None),
+            ("http://a b.example", None),
+        ] {
+            assert_eq!(website_url(written).as_deref(), url, "{written}");
+        }
+    }
+
+    #[test]
+    fn ownership_is_told_by_group_or_type() {
+        assert_eq!(is_private(Some("Independent schools"), Some("Other Independent School")), Some(true));
+        assert_eq!(is_private(Some("Independent schools"), Some("City Technology College")), Some(false));
+        assert_eq!(is_private(Some("Academies"), None), Some(false));
+        assert_eq!(is_private(None, Some("Other Independent Special School")), Some(true));
+        assert_eq!(is_private(None, Some("Community School")), Some(false));
+        assert_eq!(is_private(None, None), None);
+    }
+
+    #[test]
+    fn grid_references_are_whole_or_unknown() {
+        assert_eq!(grid_reference(None, None), Ok(None));
+        assert_eq!(grid_reference(Some("0"), Some("0")), Ok(None));
+        assert!(grid_reference(Some("485280"), None).is_err());
+        assert!(grid_reference(Some("x"), Some("238480")).is_err());
+        assert!(grid_reference(Some("1"), Some("1")).is_err(), "in the Atlantic");
+        assert!(grid_reference(Some("485280"), Some("238480")).is_ok_and(|place| place.is_some()));
+    }
+}

@@ -1,0 +1,60 @@
+//! The data layer of School Finder: which schools serve this home, and how far are they?
+//!
+//! The same questions and answers from an embedded SQLite file and, later, from PostgreSQL with PostGIS; every query is
+//! checked by the Rust compiler through [Diesel](diesel).
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+//! use school_finder_db::{Config, Kilometres, LatLng, SchoolSearch, connect, sample};
+//!
+//! let finder = connect(&Config::from_url("sqlite::memory:")?).await?;
+//! finder.insert_schools(sample::schools()).await?;
+//!
+//! let search = SchoolSearch::near(LatLng::from_lat_lng(52.0406, -0.7594)?)
+//!     .within(Kilometres::new(5.0)?)
+//!     .limit(20);
+//! let page = finder.find_schools(&search).await?;
+//! for hit in &page.items {
+//!     println!("{:?} km: {}", hit.distance_km, hit.school.name);
+//! }
+//! # assert_eq!(page.items.len(), 20);
+//! # Ok::<(), school_finder_db::Error>(())
+//! # }).expect("an answer");
+//! ```
+//!
+//! In reading order: what is asked ([`request`]), what is answered ([`models`]), the contract between the two
+//! ([`repository`]), and the database that keeps it ([`sqlite`]).
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+#[cfg(not(feature = "sqlite"))]
+compile_error!(
+    "school-finder-db needs a database: choose the feature `sqlite` (embedded, on by default; nothing to install)"
+);
+
+pub mod config;
+pub mod error;
+pub mod explain;
+pub mod geo;
+pub mod ids;
+#[cfg(feature = "register")]
+pub mod import;
+pub mod migrate;
+pub mod models;
+pub mod repository;
+pub mod request;
+pub mod sample;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+//TESTING
+pub mod text;
+mod twin;
+pub mod units;
+
+pub use config::Config;
+pub use error::{Error, Result};
+pub use geo::LatLng;
+pub use repository::{SchoolRepository, connect, create};
+pub use request::{Page, SchoolSearch, Sort};
+pub use units::Kilometres;

@@ -1,0 +1,54 @@
+//! Counts of schools.
+
+use std::collections::BTreeMap;
+
+use diesel::Queryable;
+use serde::{Deserialize, Serialize};
+
+/// A council and its open schools.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+pub struct CouncilCount {
+    /// The council's name.
+    pub council: String,
+    /// How many open schools lie in it.
+    pub schools: i64,
+    /// How many of them are known to be state schools.
+    pub state: i64,
+    /// How many of them are known to be private. The rest of `schools` is not known to be either.
+    pub private: i64,
+}
+
+/// How many of the schools that a search finds have each value.
+///
+/// Every map counts the same schools, so each sums to `total`. The key `"unknown"` counts those of which the fact is
+/// not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facets {
+    /// How many schools the search finds.
+    pub total: i64,
+    /// By council.
+    pub council: BTreeMap<String, i64>,
+    /// By phase.
+    pub phase: BTreeMap<String, i64>,
+    /// By status.
+    pub status: BTreeMap<String, i64>,
+    /// By Ofsted rating, `"1"` to `"4"`.
+    pub rating: BTreeMap<String, i64>,
+    /// By gender.
+    pub gender: BTreeMap<String, i64>,
+    /// By faith.
+    pub faith: BTreeMap<String, i64>,
+    /// `"state"` and `"private"`.
+    pub ownership: BTreeMap<String, i64>,
+}
+
+/// What an upsert did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpsertCounts {
+    /// Schools that are new.
+    pub inserted: u64,
+    /// Schools of which something changed.
+    pub updated: u64,
+    /// Schools that were stored as given already.
+    pub unchanged: u64,
+}

@@ -1,0 +1,383 @@
+//! Schools: as stored, as listed, as found, and as written.
+
+use chrono::NaiveDate;
+use diesel::Queryable;
+use serde::{Deserialize, Serialize};
+
+use super::words::{Gender, Phase, Status};
+use crate::error::{Error, Result};
+use crate::geo::{LatLng, Latitude, Longitude};
+use crate::ids::{SchoolId, Urn};
+use crate::units::Kilometres;
+
+/// A school with everything its own row holds, but for the outline of its catchment.
+///
+/// The order of the fields is the order in which the backends select the columns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
+pub struct School {
+    /// Its row in this database.
+    pub id: SchoolId,
+    /// Its number in the official register.
+    pub urn: Urn,
+    /// Its name, as the register writes it.
+    pub name: String,
+    /// The local authority it lies in.
+    pub council: Option<String>,
+    /// Whether it takes pupils.
+    pub status: Status,
+    /// Its phase of education.
+    pub phase: Option<Phase>,
+    /// The kind of establishment, in the register's words: `Community School`, `Academy Converter`, ...
+    #[serde(rename = "type")]
+    pub school_type: Option<String>,
+    /// Whom it admits.
+    pub gender: Option<Gender>,
+    /// Its religious character, in the register's words, or `None` (the word) where it has none.
+    pub faith: Option<String>,
+    /// Its address in one line, without the postcode.
+    pub address: Option<String>,
+    /// Its postcode.
+    pub postcode: Option<String>,
+    /// Its website: always `http://` or `https://`.
+    pub website_url: Option<String>,
+    /// Whether it is independent of the state, so that parents pay fees.
+    pub is_private: Option<bool>,
+    /// The youngest age it admits, in years.
+    pub age_range_from: Option<i16>,
+    /// The oldest age it teaches, in years.
+    pub age_range_to: Option<i16>,
+    /// Its last Ofsted rating: 1 outstanding, 2 good, 3 requires improvement, 4 inadequate.
+    pub ofsted_rating: Option<i16>,
+    /// Degrees north, or nothing where it is not known where the school stands.
+    pub lat: Option<Latitude>,
+    /// Degrees east; known exactly where `lat` is.
+    pub lng: Option<Longitude>,
+    /// Metres east on the Ordnance Survey National Grid.
+    pub easting: Option<i32>,
+    /// Metres north on the Ordnance Survey National Grid.
+    pub northing: Option<i32>,
+    /// The radius of its catchment in kilometres, where a council states one. Curated: the register has none.
+    pub catchment_radius_km: Option<f64>,
+    /// The day it opened.
+    pub opened_on: Option<NaiveDate>,
+    /// The day it closed.
+    pub closed_on: Option<NaiveDate>,
+    /// How many pupils it is built for.
+    pub capacity: Option<i32>,
+    /// How many pupils it has.
+    pub pupils: Option<i32>,
+    /// The day on which the register last changed its record.
+    pub source_date: Option<NaiveDate>,
+}
+
+impl School {
+    /// Where the school stands.
+    pub fn location(&self) -> Option<LatLng> {
+        Some(LatLng::new(self.lat?, self.lng?))
+    }
+}
+
+/// A school as a result list shows it.
+///
+/// The order of the fields is the order in which the backends select the columns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
+pub struct SchoolSummary {
+    /// Its row in this database.
+    pub id: SchoolId,
+    /// Its number in the official register.
+    pub urn: Urn,
+    /// Its name, as the register writes it.
+    pub name: String,
+    /// The local authority it lies in.
+    pub council: Option<String>,
+    /// Whether it takes pupils.
+    pub status: Status,
+    /// Its phase of education.
+    pub phase: Option<Phase>,
+    /// The kind of establishment, in the register's words.
+    #[serde(rename = "type")]
+    pub school_type: Option<String>,
+    /// Whom it admits.
+    pub gender: Option<Gender>,
+    /// Its religious character, in the register's words, or `None` (the word) where it has none.
+    pub faith: Option<String>,
+    /// Its postcode.
+    pub postcode: Option<String>,
+    /// Whether it is independent of the state.
+    pub is_private: Option<bool>,
+    /// The youngest age it admits, in years.
+    pub age_range_from: Option<i16>,
+    /// The oldest age it teaches, in years.
+    pub age_range_to: Option<i16>,
+    /// Its last Ofsted rating, from 1 (outstanding) to 4 (inadequate).
+    pub ofsted_rating: Option<i16>,
+    /// Degrees north.
+    pub lat: Option<Latitude>,
+    /// Degrees east; known exactly where `lat` is.
+    pub lng: Option<Longitude>,
+}
+
+impl SchoolSummary {
+    /// Where the school stands.
+    pub fn location(&self) -> Option<LatLng> {
+        Some(LatLng::new(self.lat?, self.lng?))
+    }
+}
+
+/// A school that a search found, and how far it is from where the search looked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SchoolHit {
+    /// The school.
+    #[serde(flatten)]
+    pub school: SchoolSummary,
+    /// The great-circle distance from the search's point. Nothing where the search had no point, or where it is not
+    /// known where the school stands.
+    pub distance_km: Option<Kilometres>,
+}
+
+/// A school to be written. What stays `None` is not known.
+///
+/// ```
+/// use school_finder_db::ids::Urn;
+/// use school_finder_db::models::{NewSchool, Phase};
+/// use school_finder_db::LatLng;
+///
+/// let school = NewSchool {
+///     phase: Some(Phase::Primary),
+///     location: Some(LatLng::from_lat_lng(52.0406, -0.7594)?),
+///     ..NewSchool::new(Urn::new(110_533)?, "Hilltop Primary School")
+/// };
+/// assert_eq!(school.ofsted_rating, None);
+/// # Ok::<(), school_finder_db::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSchool {
+    /// See [`School::urn`].
+    pub urn: Urn,
+    /// See [`School::name`]. From 1 to 200 characters.
+    pub name: String,
+    /// See [`School::council`]. At most 100 characters.
+    pub council: Option<String>,
+    /// See [`School::status`].
+    pub status: Status,
+    /// See [`School::phase`].
+    pub phase: Option<Phase>,
+    /// See [`School::school_type`]. At most 100 characters.
+    pub school_type: Option<String>,
+    /// See [`School::gender`].
+    pub gender: Option<Gender>,
+    /// See [`School::faith`]. At most 100 characters.
+    pub faith: Option<String>,
+    /// See [`School::address`]. At most 500 characters.
+    pub address: Option<String>,
+    /// See [`School::postcode`]. At most 10 characters.
+    pub postcode: Option<String>,
+    /// See [`School::website_url`]. At most 1,000 characters.
+    pub website_url: Option<String>,
+    /// See [`School::is_private`].
+    pub is_private: Option<bool>,
+    /// See [`School::age_range_from`].
+    pub age_range_from: Option<i16>,
+    /// See [`School::age_range_to`].
+    pub age_range_to: Option<i16>,
+    /// See [`School::ofsted_rating`].
+    pub ofsted_rating: Option<i16>,
+    /// Where the school stands.
+    pub location: Option<LatLng>,
+    /// See [`School::easting`].
+    pub easting: Option<i32>,
+    /// See [`School::northing`].
+    pub northing: Option<i32>,
+    /// See [`School::catchment_radius_km`].
+    pub catchment_radius_km: Option<f64>,
+    /// See [`School::opened_on`].
+    pub opened_on: Option<NaiveDate>,
+    /// See [`School::closed_on`].
+    pub closed_on: Option<NaiveDate>,
+    /// See [`School::capacity`].
+    pub capacity: Option<i32>,
+    /// See [`School::pupils`].
+    pub pupils: Option<i32>,
+    /// See [`School::source_date`].
+    pub source_date: Option<NaiveDate>,
+}
+
+impl NewSchool {
+    /// An open school of which nothing but its number and name is known.
+    pub fn new(urn: Urn, name: impl Into<String>) -> Self {
+        Self {
+            urn,
+            name: name.into(),
+            council: None,
+            status: Status::Open,
+            phase: None,
+            school_type: None,
+            gender: None,
+            faith: None,
+            address: None,
+            postcode: None,
+            website_url: None,
+            is_private: None,
+            age_range_from: None,
+            age_range_to: None,
+            ofsted_rating: None,
+            location: None,
+            easting: None,
+            northing: None,
+            catchment_radius_km: None,
+            opened_on: None,
+            closed_on: None,
+            capacity: None,
+            pupils: None,
+            source_date: None,
+        }
+    }
+
+    /// Checks what the database cannot check in the same way on every backend: its texts, dates and place.
+    ///
+    /// # Errors
+    /// [`Error::InvalidText`], [`Error::TooLong`], [`Error::InvalidDate`] or [`Error::SuspectSwapped`].
+    pub fn validate(&self) -> Result<()> {
+        // Destructured without `..`: a new field does not compile until it is decided how it is checked.
+        let Self {
+            urn: _,
+            name,
+            council,
+            status: _,
+            phase: _,
+            school_type,
+            gender: _,
+            faith,
+            address,
+            postcode,
+            website_url,
+            is_private: _,
+            age_range_from: _,
+            age_range_to: _,
+            ofsted_rating: _,
+            location,
+            easting: _,
+            northing: _,
+            catchment_radius_km: _,
+            opened_on,
+            closed_on,
+            capacity: _,
+            pupils: _,
+            source_date,
+        } = self;
+        check_text("name", Some(name), 200)?;
+        check_text("council", council.as_ref(), 100)?;
+        check_text("type", school_type.as_ref(), 100)?;
+        check_text("faith", faith.as_ref(), 100)?;
+        check_text("address", address.as_ref(), 500)?;
+        check_text("postcode", postcode.as_ref(), 10)?;
+        check_text("website_url", website_url.as_ref(), 1_000)?;
+        check_date("opened_on", *opened_on)?;
+        check_date("closed_on", *closed_on)?;
+        check_date("source_date", *source_date)?;
+        match location {
+            Some(place) if place.looks_swapped() => {
+                Err(Error::SuspectSwapped { lat: place.lat().degrees(), lng: place.lng().degrees() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the register knows, laid over what is stored: a value that `self` has replaces the stored one, and one it
+    /// lacks leaves the stored one as it is, so that curated facts survive and nothing known becomes unknown. The one
+    /// exception is the day of closing, which goes when a school is open again.
+    #[must_use]
+    pub fn over(self, stored: &Self) -> Self {
+        fn either<T: Clone>(new: Option<T>, stored: &Option<T>) -> Option<T> {
+            new.or_else(|| stored.clone())
+        }
+        Self {
+            urn: self.urn,
+            name: self.name,
+            council: either(self.council, &stored.council),
+            phase: either(self.phase, &stored.phase),
+            school_type: either(self.school_type, &stored.school_type),
+            gender: either(self.gender, &stored.gender),
+            faith: either(self.faith, &stored.faith),
+            address: either(self.address, &stored.address),
+            postcode: either(self.postcode, &stored.postcode),
+            website_url: either(self.website_url, &stored.website_url),
+            is_private: either(self.is_private, &stored.is_private),
+            age_range_from: either(self.age_range_from, &stored.age_range_from),
+            age_range_to: either(self.age_range_to, &stored.age_range_to),
+            ofsted_rating: either(self.ofsted_rating, &stored.ofsted_rating),
+            location: either(self.location, &stored.location),
+            easting: either(self.easting, &stored.easting),
+            northing: either(self.northing, &stored.northing),
+            catchment_radius_km: either(self.catchment_radius_km, &stored.catchment_radius_km),
+            opened_on: either(self.opened_on, &stored.opened_on),
+            closed_on: match self.status {
+                Status::Closed | Status::ProposedToClose => either(self.closed_on, &stored.closed_on),
+                Status::Open | Status::ProposedToOpen => self.closed_on,
+            },
+            capacity: either(self.capacity, &stored.capacity),
+            pupils: either(self.pupils, &stored.pupils),
+            source_date: either(self.source_date, &stored.source_date),
+            status: self.status,
+        }
+    }
+}
+
+impl From<School> for NewSchool {
+    fn from(school: School) -> Self {
+        Self {
+            location: school.location(),
+            urn: school.urn,
+            name: school.name,
+            council: school.council,
+            status: school.status,
+            phase: school.phase,
+            school_type: school.school_type,
+            gender: school.gender,
+            faith: school.faith,
+            address: school.address,
+            postcode: school.postcode,
+            website_url: school.website_url,
+            is_private: school.is_private,
+            age_range_from: school.age_range_from,
+            age_range_to: school.age_range_to,
+            ofsted_rating: school.ofsted_rating,
+            easting: school.easting,
+            northing: school.northing,
+            catchment_radius_km: school.catchment_radius_km,
+            opened_on: school.opened_on,
+            closed_on: school.closed_on,
+            capacity: school.capacity,
+            pupils: school.pupils,
+            source_date: school.source_date,
+        }
+    }
+}
+
+/// A text is not blank, holds no NUL (Postgres cannot store one, SQLite would), and fits its column.
+fn check_text(field: &'static str, text: Option<&String>, max: usize) -> Result<()> {
+    let Some(text) = text else { return Ok(()) };
+    if text.trim().is_empty() {
+        return Err(Error::InvalidText { field, reason: "is blank: leave it out where it is not known" });
+    }
+    if text.contains('\0') {
+        return Err(Error::InvalidText { field, reason: "holds a NUL character" });
+    }
+    // A character has at least one byte, so a short text need not be counted.
+    if text.len() > max {
+        let length = text.chars().count();
+        if length > max {
+            return Err(Error::TooLong { field, length, max });
+        }
+    }
+    Ok(())
+}
+
+/// A date is one that both databases write the same way: from year 1 to 9999.
+fn check_date(field: &'static str, date: Option<NaiveDate>) -> Result<()> {
+    use chrono::Datelike;
+    match date {
+        Some(date) if !(1..=9999).contains(&date.year()) => Err(Error::InvalidDate { field }),
+        _ => Ok(()),
+    }
+}

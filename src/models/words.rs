@@ -1,0 +1,140 @@
+//! The closed vocabularies: one word for each value, the same on the command line, in JSON and in the database.
+
+use std::str::FromStr;
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Text;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// An enum of words, stored as text. The database repeats the list in a CHECK (`ck_status`, `ck_phase`, `ck_gender`).
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $field:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow,
+        )]
+        #[diesel(sql_type = Text)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// Every value, in the order of its declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word for it.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(word: &str) -> Result<Self, Error> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(Error::UnknownWord {
+                        field: $field,
+                        given: word.chars().take(40).collect(),
+                        expected: [$($word),+].join(", "),
+                    }),
+                }
+            }
+        }
+
+        impl<DB: Backend> FromSql<Text, DB> for $name
+        where
+            String: FromSql<Text, DB>,
+        {
+            fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+                Ok(String::from_sql(value)?.parse()?)
+            }
+        }
+
+        impl<DB: Backend> ToSql<Text, DB> for $name
+        where
+            str: ToSql<Text, DB>,
+        {
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+                self.as_str().to_sql(out)
+            }
+        }
+    };
+}
+
+words! {
+    /// Whether a school takes pupils.
+    Status, "status" {
+        /// Open.
+        Open = "open",
+        /// Closed: kept, so that old links and reviews still lead somewhere.
+        Closed = "closed",
+        /// Not open yet.
+        ProposedToOpen = "proposed_to_open",
+        /// Open, and planned to close.
+        ProposedToClose = "proposed_to_close",
+    }
+}
+
+words! {
+    /// The phase of education, as the register gives it.
+    Phase, "phase" {
+        /// Before school age.
+        Nursery = "nursery",
+        /// Reception to year 6, or a part of it.
+        Primary = "primary",
+        /// A middle school that counts as primary.
+        MiddlePrimary = "middle_primary",
+        /// A middle school that counts as secondary.
+        MiddleSecondary = "middle_secondary",
+        /// Year 7 upwards.
+        Secondary = "secondary",
+        /// Primary and secondary in one school.
+        AllThrough = "all_through",
+        /// Sixth-form and further-education colleges.
+        SixteenPlus = "16_plus",
+        /// The register names no phase: most special and independent schools.
+        NotApplicable = "not_applicable",
+    }
+}
+
+words! {
+    /// Whom a school admits.
+    Gender, "gender" {
+        /// Boys and girls.
+        Mixed = "mixed",
+        /// Boys alone.
+        Boys = "boys",
+        /// Girls alone.
+        Girls = "girls",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_go_both_ways() {
+        for phase in Phase::ALL {
+            assert_eq!(phase.as_str().parse::<Phase>().expect("its own word"), *phase);
+            assert_eq!(serde_json::to_value(phase).expect("a string"), phase.as_str());
+        }
+        let error = "college".parse::<Phase>().expect_err("not a phase");
+        assert!(error.to_string().contains("16_plus"), "{error}");
+    }
+}

@@ -1,0 +1,44 @@
+//! From a configuration to a repository.
+
+use std::sync::Arc;
+
+use super::SchoolRepository;
+use crate::config::{Backend, Config};
+use crate::error::Result;
+
+/// Opens an existing database, on whichever backend the configuration names.
+///
+/// The database must have the schema of this build: nothing is migrated in silence. A database in memory is always new
+/// and gets its schema here.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// use school_finder_db::{Config, SchoolSearch, connect, sample};
+///
+/// let finder = connect(&Config::from_url("sqlite::memory:")?).await?;
+/// finder.insert_schools(sample::schools()).await?;
+/// let page = finder.find_schools(&SchoolSearch::near(sample::home()).limit(3)).await?;
+/// assert_eq!(page.items.len(), 3);
+/// # Ok::<(), school_finder_db::Error>(())
+/// # }).expect("an answer");
+/// ```
+///
+/// # Errors
+/// [`CannotOpen`](crate::Error::CannotOpen) where there is no such database,
+/// [`SchemaMissing`](crate::Error::SchemaMissing), [`SchemaPending`](crate::Error::SchemaPending) or
+/// [`SchemaTooNew`](crate::Error::SchemaTooNew) where its schema is not this build's, and those of the database.
+pub async fn connect(config: &Config) -> Result<Arc<dyn SchoolRepository>> {
+    match config.backend() {
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => Ok(Arc::new(crate::sqlite::SqliteRepository::connect(config).await?)),
+    }
+}
+
+/// Creates the database where there is none, brings its schema up to this build's, and opens it.
+///
+/// # Errors
+/// Those of [`migrate::up`](crate::migrate::up) and of [`connect`].
+pub async fn create(config: &Config) -> Result<Arc<dyn SchoolRepository>> {
+    crate::migrate::up(config).await?;
+    connect(config).await
+}

@@ -1,0 +1,97 @@
+//! The questions that can be asked, and what their answers mean, whatever the database.
+
+mod factory;
+
+use async_trait::async_trait;
+
+use crate::config::Backend;
+use crate::error::Result;
+use crate::explain::Explanation;
+use crate::ids::{SchoolId, Urn};
+use crate::models::{CouncilCount, Facets, NewSchool, School, SchoolHit, UpsertCounts};
+use crate::request::{Page, SchoolSearch, SchoolStream, WriteMode};
+
+pub use factory::{connect, create};
+
+/// Schools in a database: the one interface to every backend. [`connect`] gives one.
+///
+/// What callers may count on, on each backend alike:
+///
+/// - **Distances** are great-circle kilometres on a sphere of 6371.0 km ([`haversine`](crate::geo::haversine)). That
+///   function alone decides what lies inside a radius and what is nearer; indexes only fetch candidates. A radius's
+///   boundary is inside.
+/// - **Orders are total**: every one ends in the id, and has unknown values last.
+/// - **Unknown is not zero**: what is not known is `None`. A school of which it is not known where it stands has no
+///   distance, lies within no radius, and comes last by distance.
+/// - **Writes are whole or not at all**: a method that fails has written nothing.
+/// - **A dropped future** does not stop a write that has begun: it ends by itself, whole or not at all.
+#[async_trait]
+pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
+    /// The backend that answers.
+    fn backend(&self) -> Backend;
+
+    /// The schools that a search finds: one page of them.
+    ///
+    /// # Errors
+    /// A search that contradicts itself is refused before any SQL, by the errors of [`SchoolSearch`].
+    async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>>;
+
+    /// How many of the schools that a search finds have each value. The search's order and page do not matter.
+    ///
+    /// # Errors
+    /// As [`find_schools`](Self::find_schools).
+    async fn facets(&self, search: &SchoolSearch) -> Result<Facets>;
+
+    /// Every council with open schools, by name, in the order of its bytes.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn councils(&self) -> Result<Vec<CouncilCount>>;
+
+    /// The school with this id, whatever its status, or nothing.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn school(&self, id: SchoolId) -> Result<Option<School>>;
+
+    /// The school with this URN, whatever its status, or nothing.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn school_by_urn(&self, urn: Urn) -> Result<Option<School>>;
+
+    /// The schools with these ids, in the order of the ids, each once; ids without a school are passed over. One query
+    /// for up to 10,000 ids.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn schools(&self, ids: &[SchoolId]) -> Result<Vec<School>>;
+
+    /// The schools with these URNs, in the order of the URNs, each once; URNs without a school are passed over. One
+    /// query for up to 10,000 URNs.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn schools_by_urn(&self, urns: &[Urn]) -> Result<Vec<School>>;
+
+    /// Inserts schools, all or none, however many, and gives their ids in the order given.
+    ///
+    /// # Errors
+    /// [`DuplicateUrn`](crate::Error::DuplicateUrn) where two share a URN, or one is stored already; the errors of
+    /// [`NewSchool::validate`]; one of the constraints' errors.
+    async fn insert_schools(&self, schools: Vec<NewSchool>) -> Result<Vec<SchoolId>>;
+
+    /// Inserts the schools that are new and updates those that are stored, by URN, all or none, however many. What a
+    /// given school does not know stays as it is stored ([`NewSchool::over`]).
+    ///
+    /// # Errors
+    /// The stream's first error; [`DuplicateUrn`](crate::Error::DuplicateUrn) where it gives one URN twice; the errors
+    /// of [`NewSchool::validate`]; one of the constraints' errors.
+    async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts>;
+
+    /// What [`find_schools`](Self::find_schools) does in the database for this search. Nothing is run.
+    ///
+    /// # Errors
+    /// As [`find_schools`](Self::find_schools).
+    async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation>;
+}

@@ -1,0 +1,199 @@
+//! Where a page ended, so that the next one starts there.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::SchoolSearch;
+use crate::error::{Error, Result};
+use crate::ids::SchoolId;
+
+/// Marks the end of a page. Opaque: hand it back with the search it came from.
+///
+/// It holds the last school's place in the order and not a row number, so that schools which come and go in between
+/// are neither lost nor shown twice. It is plain ASCII and safe in a URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(String);
+
+/// A school's place in the order of a search. Every order ends in the id, so no two schools share a place.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Position {
+    /// By distance; the unknown ones come last.
+    Distance {
+        /// The distance's kilometres, to the last bit.
+        km: Option<f64>,
+        /// The school.
+        id: SchoolId,
+    },
+    /// By name.
+    Name {
+        /// The folded name.
+        name: String,
+        /// The school.
+        id: SchoolId,
+    },
+    /// By rating, then by name; the unrated come last.
+    Rating {
+        /// The rating.
+        rating: Option<i16>,
+        /// The folded name.
+        name: String,
+        /// The school.
+        id: SchoolId,
+    },
+}
+
+impl Cursor {
+    pub(crate) fn new(position: &Position, search: &SchoolSearch) -> Self {
+        let place = match position {
+            Position::Distance { km, id } => format!("d.{}.{id}", word(km.map(|km| format!("{:x}", km.to_bits())))),
+            Position::Name { name, id } => format!("n.{}.{id}", hex(name)),
+            Position::Rating { rating, name, id } => format!("r.{}.{}.{id}", word(*rating), hex(name)),
+        };
+        Self(format!("{place}.{:x}", fingerprint(search)))
+    }
+
+    /// The place it marks.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`] where it is malformed, or was taken from another search.
+    pub(crate) fn position(&self, search: &SchoolSearch) -> Result<Position> {
+        let (place, print) =
+            self.0.rsplit_once('.').ok_or(Error::InvalidCursor { reason: "it is not one of this crate's" })?;
+        if print != format!("{:x}", fingerprint(search)) {
+            return Err(Error::InvalidCursor {
+                reason: "it was taken from a search with other filters, place or order",
+            });
+        }
+        parse(place).ok_or(Error::InvalidCursor { reason: "it is damaged" })
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Error;
+
+    /// Takes any short text: whether it fits is seen when it is used.
+    fn from_str(text: &str) -> Result<Self> {
+        // The longest honest one is a folded name of 200 characters in hexadecimal.
+        if text.len() > 8_192 {
+            return Err(Error::InvalidCursor { reason: "it is too long" });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+fn parse(place: &str) -> Option<Position> {
+    let mut parts = place.split('.');
+    let kind = parts.next()?;
+    let position = match kind {
+        "d" => {
+            let km = unword(parts.next()?, |bits| {
+                let km = f64::from_bits(u64::from_str_radix(bits, 16).ok()?);
+                km.is_finite().then_some(km)
+            })?;
+            Position::Distance { km, id: id(parts.next()?)? }
+        }
+        "n" => Position::Name { name: unhex(parts.next()?)?, id: id(parts.next()?)? },
+        "r" => {
+            let rating = unword(parts.next()?, |rating| rating.parse().ok())?;
+            Position::Rating { rating, name: unhex(parts.next()?)?, id: id(parts.next()?)? }
+        }
+        _ => return None,
+    };
+    parts.next().is_none().then_some(position)
+}
+
+fn id(text: &str) -> Option<SchoolId> {
+    text.parse().ok().map(SchoolId::new)
+}
+
+/// A value, or a tilde for an unknown one.
+fn word(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "~".to_owned(), |value| value.to_string())
+}
+
+fn unword<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
+    if text == "~" { Some(None) } else { read(text).map(Some) }
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<String> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    String::from_utf8(digits.chunks(2).map(byte).collect::<Option<Vec<u8>>>()?).ok()
+}
+
+/// A number for the search that a cursor belongs to: everything but how many rows and after which one. FNV-1a, since
+/// the standard library's hash may change from one release to the next (Fowler, Noll, Vo; RFC 9923).
+fn fingerprint(search: &SchoolSearch) -> u64 {
+    let SchoolSearch { near, within, filter, sort, limit: _, after: _ } = search;
+    let text = format!("{near:?} {within:?} {filter:?} {sort:?}");
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn cursors_come_back_as_they_were(
+            km in proptest::option::of(0.0..20_100.0), name in "\\PC{0,30}", rating in proptest::option::of(1i16..=4),
+            id in any::<i64>(),
+        ) {
+            let search = SchoolSearch::all();
+            let id = SchoolId::new(id);
+            for position in [
+                Position::Distance { km, id },
+                Position::Name { name: name.clone(), id },
+                Position::Rating { rating, name, id },
+            ] {
+                let cursor: Cursor = Cursor::new(&position, &search).to_string().parse().expect("our own text");
+                prop_assert_eq!(cursor.position(&search).expect("our own cursor"), position);
+            }
+        }
+
+        #[test]
+        fn foreign_texts_are_refused(text in "\\PC{0,60}") {
+            let cursor: Cursor = text.parse().expect("short");
+            prop_assert!(matches!(cursor.position(&SchoolSearch::all()), Err(Error::InvalidCursor { .. })), "refused");
+        }
+
+        #[test]
+        fn damaged_places_are_refused_or_read(place in "[dnrx.~0-9a-f]{0,40}") {
+            let print = fingerprint(&SchoolSearch::all());
+            let cursor: Cursor = format!("{place}.{print:x}").parse().expect("short");
+            if let Ok(Position::Distance { km: Some(km), .. }) = cursor.position(&SchoolSearch::all()) {
+                prop_assert!(km.is_finite());
+            }
+        }
+    }
+
+    #[test]
+    fn a_cursor_belongs_to_its_search() {
+        let cursor = Cursor::new(&Position::Name { name: "a".into(), id: SchoolId::new(1) }, &SchoolSearch::all());
+        assert!(cursor.position(&SchoolSearch::all().limit(7)).is_ok(), "another page size is the same search");
+        let other = SchoolSearch::all().council("Leeds");
+        assert!(matches!(cursor.position(&other), Err(Error::InvalidCursor { .. })));
+    }
+}

@@ -1,0 +1,271 @@
+//! A search for schools, and a page of what it finds.
+
+use serde::{Deserialize, Serialize};
+
+use super::cursor::{Cursor, Position};
+use super::filter::{Faith, Ownership, RatingFilter, SchoolFilter, Unrated};
+use crate::error::{Error, Result};
+use crate::geo::LatLng;
+use crate::models::{Gender, Phase, Status};
+use crate::units::Kilometres;
+
+/// The most schools that one page may hold.
+pub const MAX_LIMIT: u32 = 1_000;
+
+/// The most values that one filter may list: each is bound to the query.
+const MAX_LIST: usize = 1_000;
+
+/// How many schools a page holds unless told otherwise.
+const DEFAULT_LIMIT: u32 = 20;
+
+/// Which schools to find, in which order, and how many.
+///
+/// ```
+/// use school_finder_db::models::Phase;
+/// use school_finder_db::{Kilometres, LatLng, SchoolSearch};
+///
+/// let search = SchoolSearch::near(LatLng::from_lat_lng(52.0406, -0.7594)?)
+///     .within(Kilometres::new(5.0)?)
+///     .phase(Phase::Primary)
+///     .limit(20);
+/// # let _ = search;
+/// # Ok::<(), school_finder_db::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SchoolSearch {
+    /// Where to measure distances from. Nothing: hits have no distance.
+    pub near: Option<LatLng>,
+    /// Only schools at most this far from `near`. The boundary is inside.
+    pub within: Option<Kilometres>,
+    /// Which schools to let through.
+    pub filter: SchoolFilter,
+    /// In which order. Every order ends in the id, and has unknown values last.
+    pub sort: Sort,
+    /// How many schools a page holds: 0 gives an empty page, more than [`MAX_LIMIT`] is an error.
+    pub limit: u32,
+    /// Start after this place, from an earlier page of the same search.
+    pub after: Option<Cursor>,
+}
+
+/// The order of a search's hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sort {
+    /// The nearest first; schools of which it is not known where they stand come last.
+    Distance,
+    /// By folded name.
+    Name,
+    /// The best Ofsted rating first, then by folded name; unrated schools come last.
+    Rating,
+}
+
+/// Some rows, and where the next ones start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The rows, in order.
+    pub items: Vec<T>,
+    /// Where the next page starts. Nothing: this is the last one.
+    pub next: Option<Cursor>,
+}
+
+impl SchoolSearch {
+    /// All open schools, the nearest to `place` first.
+    pub fn near(place: LatLng) -> Self {
+        Self { near: Some(place), sort: Sort::Distance, ..Self::all() }
+    }
+
+    /// All open schools, by name.
+    pub fn all() -> Self {
+        Self {
+            near: None,
+            within: None,
+            filter: SchoolFilter::default(),
+            sort: Sort::Name,
+            limit: DEFAULT_LIMIT,
+            after: None,
+        }
+    }
+
+    /// Only schools at most so far from the search's point.
+    #[must_use]
+    pub fn within(self, radius: Kilometres) -> Self {
+        Self { within: Some(radius), ..self }
+    }
+
+    /// Also schools of this council. The first call narrows the search to it.
+    #[must_use]
+    pub fn council(mut self, name: impl Into<String>) -> Self {
+        self.filter.councils.push(name.into());
+        self
+    }
+
+    /// Also schools of this phase. The first call narrows the search to it.
+    #[must_use]
+    pub fn phase(mut self, phase: Phase) -> Self {
+        self.filter.phases.push(phase);
+        self
+    }
+
+    /// Also schools of this status. The first call narrows the search to it, away from the open ones.
+    #[must_use]
+    pub fn status(mut self, status: Status) -> Self {
+        self.filter.statuses.push(status);
+        self
+    }
+
+    /// Only schools rated `at_most` (1 is best), with a policy for those that are not rated.
+    #[must_use]
+    pub fn rated(mut self, at_most: i16, unrated: Unrated) -> Self {
+        self.filter.rating = Some(RatingFilter { at_most, unrated });
+        self
+    }
+
+    /// Only state or only private schools.
+    #[must_use]
+    pub fn ownership(mut self, ownership: Ownership) -> Self {
+        self.filter.ownership = Some(ownership);
+        self
+    }
+
+    /// Only schools that teach children of this age in years.
+    #[must_use]
+    pub fn age(mut self, years: i16) -> Self {
+        self.filter.age = Some(years);
+        self
+    }
+
+    /// Only schools open to such a child; see [`SchoolFilter::gender`].
+    #[must_use]
+    pub fn gender(mut self, gender: Gender) -> Self {
+        self.filter.gender = Some(gender);
+        self
+    }
+
+    /// Only schools of some, no, or one faith.
+    #[must_use]
+    pub fn faith(mut self, faith: Faith) -> Self {
+        self.filter.faith = Some(faith);
+        self
+    }
+
+    /// Only schools with this text in their name.
+    #[must_use]
+    pub fn name(mut self, text: impl Into<String>) -> Self {
+        self.filter.name = Some(text.into());
+        self
+    }
+
+    /// In this order.
+    #[must_use]
+    pub fn sort(self, sort: Sort) -> Self {
+        Self { sort, ..self }
+    }
+
+    /// At most so many schools a page.
+    #[must_use]
+    pub fn limit(self, limit: u32) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// The page after this cursor.
+    #[must_use]
+    pub fn after(self, cursor: Cursor) -> Self {
+        Self { after: Some(cursor), ..self }
+    }
+
+    /// Checks the search and works out what the backends need of it.
+    ///
+    /// # Errors
+    /// [`Error::LimitTooLarge`], [`Error::InvalidRadius`], [`Error::InvalidSearch`], [`Error::InvalidCursor`],
+    /// [`Error::InvalidText`] or [`Error::TooLong`].
+    pub(crate) fn settle(&self) -> Result<Settled> {
+        if self.limit > MAX_LIMIT {
+            return Err(Error::LimitTooLarge { given: self.limit, max: MAX_LIMIT });
+        }
+        let near = match (self.near, self.within) {
+            (None, Some(_)) => {
+                return Err(Error::InvalidSearch { reason: "a radius needs a point to be measured from" });
+            }
+            (_, Some(radius)) if radius.get() == 0.0 => return Err(Error::InvalidRadius { value: 0.0 }),
+            (None, None) => None,
+            (Some(point), radius) => Some(Near { point, radius }),
+        };
+        if near.is_none() && self.sort == Sort::Distance {
+            return Err(Error::InvalidSearch { reason: "an order by distance needs a point to be measured from" });
+        }
+        if let Some(RatingFilter { at_most, unrated: _ }) = self.filter.rating
+            && !(1..=4).contains(&at_most)
+        {
+            return Err(Error::OfstedRating);
+        }
+        let SchoolFilter { councils, phases, statuses, .. } = &self.filter;
+        if councils.len().max(phases.len()).max(statuses.len()) > MAX_LIST {
+            return Err(Error::InvalidSearch { reason: "a filter may list at most 1,000 values" });
+        }
+        let after = self.after.as_ref().map(|cursor| cursor.position(self)).transpose()?;
+        Ok(Settled { search: self.clone(), near, name: self.filter.folded_name()?, after })
+    }
+}
+
+/// Where distances are measured from, and how far a school may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Near {
+    pub point: LatLng,
+    pub radius: Option<Kilometres>,
+}
+
+/// A search that was checked: what the backends build their SQL from.
+#[derive(Debug, Clone)]
+pub(crate) struct Settled {
+    pub search: SchoolSearch,
+    pub near: Option<Near>,
+    /// The folded text to look for in names.
+    pub name: Option<String>,
+    pub after: Option<Position>,
+}
+
+impl Settled {
+    /// How many rows to fetch: one more than the page holds, which tells whether there is a next page.
+    pub(crate) fn fetch(&self) -> i64 {
+        i64::from(self.search.limit) + 1
+    }
+
+    /// Cuts what was fetched down to a page. `position` gives a row's place in the order.
+    pub(crate) fn page<R, T>(
+        &self,
+        mut rows: Vec<R>,
+        position: impl Fn(&R) -> Position,
+        item: impl Fn(R) -> T,
+    ) -> Page<T> {
+        let limit = usize::try_from(self.search.limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|row| Cursor::new(&position(row), &self.search));
+        Page { items: rows.into_iter().map(item).collect(), next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> LatLng {
+        LatLng::from_lat_lng(52.0, -0.7).expect("in range")
+    }
+
+    #[test]
+    fn contradictions_are_found_before_any_sql() {
+        let km = |km| Kilometres::new(km).expect("a distance");
+        let reason = |search: SchoolSearch| search.settle().expect_err("refused");
+        assert!(matches!(reason(SchoolSearch::all().within(km(1.0))), Error::InvalidSearch { .. }));
+        assert!(matches!(reason(SchoolSearch::all().sort(Sort::Distance)), Error::InvalidSearch { .. }));
+        assert!(matches!(reason(SchoolSearch::near(home()).within(km(0.0))), Error::InvalidRadius { .. }));
+        assert!(matches!(reason(SchoolSearch::all().limit(1_001)), Error::LimitTooLarge { given: 1_001, max: 1_000 }));
+        assert!(matches!(reason(SchoolSearch::all().limit(u32::MAX)), Error::LimitTooLarge { .. }));
+        assert!(matches!(reason(SchoolSearch::all().rated(5, Unrated::Include)), Error::OfstedRating));
+        assert!(matches!(reason(SchoolSearch::all().name(" ' ")), Error::InvalidText { field: "name", .. }));
+        assert!(matches!(reason(SchoolSearch::all().name("a\0b")), Error::InvalidText { field: "name", .. }));
+        assert!(matches!(reason(SchoolSearch::all().name("a".repeat(201))), Error::TooLong { .. }));
+        assert!(SchoolSearch::near(home()).within(km(1e9)).limit(0).settle().is_ok());
+    }
+}

@@ -1,0 +1,48 @@
+//! From what SQLite says to what it means. SQLite names a violated CHECK in its message, a violated UNIQUE by its
+//! columns, and a violated foreign key not at all.
+
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
+
+use crate::error::Error;
+
+/// The typed error for what went wrong in SQLite.
+pub(crate) fn from_diesel(error: DieselError) -> Error {
+    match &error {
+        DieselError::DatabaseError(kind, information) => {
+            typed(kind, information.as_ref()).unwrap_or(Error::Database(error))
+        }
+        DieselError::DeserializationError(reason) => Error::CorruptValue { reason: reason.to_string() },
+        _ => Error::Database(error),
+    }
+}
+
+fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation + Send + Sync)) -> Option<Error> {
+    let message = information.message();
+    let after = |prefix: &str| message.strip_prefix(prefix).map(str::trim);
+    match kind {
+        DatabaseErrorKind::CheckViolation => after("CHECK constraint failed:").map(Error::of_check),
+        DatabaseErrorKind::NotNullViolation => {
+            after("NOT NULL constraint failed:").map(|column| Error::MissingValue { column: column.to_owned() })
+        }
+        DatabaseErrorKind::ForeignKeyViolation => Some(Error::UnknownSchool),
+        _ => from_message(message),
+    }
+}
+
+/// The error codes that Diesel does not pass on, told by the text that SQLite has for each (`sqlite3ErrStr`).
+pub(super) fn from_message(message: &str) -> Option<Error> {
+    let says = |text: &str| message.contains(text);
+    if says("file is not a database") {
+        Some(Error::NotADatabase)
+    } else if says("database disk image is malformed") || says("malformed database schema") {
+        Some(Error::Corrupt)
+    } else if says("database is locked") || says("database table is locked") || says("database schema is locked") {
+        Some(Error::Busy)
+    } else if says("attempt to write a readonly database") {
+        Some(Error::ReadOnly)
+    } else if says("database or disk is full") {
+        Some(Error::StorageFull)
+    } else {
+        None
+    }
+}

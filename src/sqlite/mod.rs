@@ -1,0 +1,147 @@
+//! The embedded backend: SQLite in a file or in memory, through r2d2.
+//!
+//! [`SqliteRepository`] answers the questions of [`SchoolRepository`]. A service that asks more writes Diesel queries
+//! of its own over [`schema`] and [`functions`], on a connection that [`SqliteRepository::with_connection`] lends.
+
+mod errors;
+pub mod functions;
+pub(crate) mod migrations;
+mod pool;
+mod queries;
+mod rows;
+#[allow(missing_docs)]
+pub mod schema;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use diesel::SqliteConnection;
+
+pub(crate) use errors::from_diesel;
+
+use self::pool::Connections;
+use crate::config::{Backend, Config};
+use crate::error::Result;
+use crate::explain::Explanation;
+use crate::ids::{SchoolId, Urn};
+use crate::models::{CouncilCount, Facets, NewSchool, School, SchoolHit, UpsertCounts};
+use crate::repository::SchoolRepository;
+use crate::request::{Page, SchoolSearch, SchoolStream, WriteMode};
+
+/// Schools in an SQLite database. Clones share its connections.
+///
+/// Each call is one blocking task of the surrounding tokio runtime, however many statements it makes.
+#[derive(Debug, Clone)]
+pub struct SqliteRepository {
+    connections: Arc<Connections>,
+}
+
+impl SqliteRepository {
+    /// Opens an existing database that has this build's schema, or a new one in memory.
+    ///
+    /// # Errors
+    /// As [`connect`](crate::connect).
+    pub async fn connect(config: &Config) -> Result<Self> {
+        let config = config.clone();
+        let connections = blocking(move || Connections::open(&config)).await?;
+        Ok(Self { connections: Arc::new(connections) })
+    }
+
+    /// Lends a connection that is ready for use (foreign keys on, `haversine` registered) to Diesel queries of the
+    /// caller's own, on a blocking task.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+    /// use diesel::prelude::*;
+    /// use school_finder_db::sqlite::SqliteRepository;
+    /// use school_finder_db::sqlite::schema::schools;
+    /// use school_finder_db::{Config, SchoolRepository, sample};
+    ///
+    /// let repository = SqliteRepository::connect(&Config::in_memory()).await?;
+    /// repository.insert_schools(sample::schools()).await?;
+    /// let with_website: i64 = repository
+    ///     .with_connection(|connection| {
+    ///         let query = schools::table.filter(schools::website_url.is_not_null()).count();
+    ///         Ok(query.get_result(connection)?)
+    ///     })
+    ///     .await?;
+    /// assert_eq!(with_website, 1);
+    /// # Ok::<(), school_finder_db::Error>(())
+    /// # }).expect("an answer");
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `work`, and [`PoolTimeout`](crate::Error::PoolTimeout).
+    pub async fn with_connection<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        let connections = Arc::clone(&self.connections);
+        blocking(move || connections.with(work)).await
+    }
+}
+
+#[async_trait]
+impl SchoolRepository for SqliteRepository {
+    fn backend(&self) -> Backend {
+        Backend::Sqlite
+    }
+
+    async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>> {
+        let search = search.settle()?;
+        self.with_connection(move |connection| queries::find_schools_on_conn(connection, &search)).await
+    }
+
+    async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
+        let search = search.settle()?;
+        self.with_connection(move |connection| queries::facets_on_conn(connection, &search)).await
+    }
+
+    async fn councils(&self) -> Result<Vec<CouncilCount>> {
+        self.with_connection(queries::councils_on_conn).await
+    }
+
+    async fn school(&self, id: SchoolId) -> Result<Option<School>> {
+        Ok(self.schools(&[id]).await?.pop())
+    }
+
+    async fn school_by_urn(&self, urn: Urn) -> Result<Option<School>> {
+        Ok(self.schools_by_urn(&[urn]).await?.pop())
+    }
+
+    async fn schools(&self, ids: &[SchoolId]) -> Result<Vec<School>> {
+        let ids = ids.to_vec();
+        self.with_connection(move |connection| queries::schools_on_conn(connection, &ids)).await
+    }
+
+    async fn schools_by_urn(&self, urns: &[Urn]) -> Result<Vec<School>> {
+        let urns = urns.to_vec();
+        self.with_connection(move |connection| queries::schools_by_urn_on_conn(connection, &urns)).await
+    }
+
+    async fn insert_schools(&self, schools: Vec<NewSchool>) -> Result<Vec<SchoolId>> {
+        self.with_connection(move |connection| queries::insert_schools_on_conn(connection, &schools)).await
+    }
+
+    async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts> {
+        self.with_connection(move |connection| queries::upsert_schools_on_conn(connection, schools, mode)).await
+    }
+
+    async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.settle()?;
+        self.with_connection(move |connection| queries::explain_find_on_conn(connection, &search)).await
+    }
+}
+
+/// Runs blocking work off the runtime's own threads. A panic in it is passed on.
+pub(crate) async fn blocking<T, W>(work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: FnOnce() -> Result<T> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}

@@ -1,0 +1,198 @@
+//! Connections that are ready for use: one set-up for all, whether pooled, single or made for one call.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use diesel::connection::{SimpleConnection, TransactionManager};
+use diesel::prelude::*;
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use diesel::sql_types::{Integer, Text};
+
+use super::{errors, functions, migrations};
+use crate::config::{Config, PoolConfig, PoolMode, Target};
+use crate::error::{Error, Result};
+
+/// The oldest SQLite that is trusted. Older ones can lose committed transactions: the WAL-reset bug, mended in 3.51.3
+/// (sqlite.org/wal.html).
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// The connections of a repository.
+pub(super) enum Connections {
+    Pooled { pool: Pool<ConnectionManager<SqliteConnection>>, acquire_timeout: Duration },
+    Single(Box<Mutex<SqliteConnection>>),
+    PerCall { url: String, set_up: SetUp },
+}
+
+impl Connections {
+    /// Opens an existing database and checks that it is one of ours, at this build's version. A database in memory is
+    /// always new and gets its schema here. Nothing is written to a file before it has passed.
+    pub(super) fn open(config: &Config) -> Result<Self> {
+        let PoolConfig { mode, max_size, acquire_timeout, busy_timeout } = config.pool;
+        let set_up = SetUp { busy_timeout };
+        let Target::SqliteFile(path) = &config.target else {
+            let mut connection = set_up.connect(":memory:")?;
+            migrations::up_on_conn(&mut connection)?;
+            return Ok(Self::Single(Box::new(Mutex::new(connection))));
+        };
+        let url = existing_file(path)?;
+        let mut first = set_up.connect(&url).map_err(|error| cannot_open(path, error))?;
+        migrations::require_current(&mut first)?;
+        use_write_ahead_log(&mut first)?;
+        match mode {
+            PoolMode::Single => Ok(Self::Single(Box::new(Mutex::new(first)))),
+            PoolMode::PerCall => Ok(Self::PerCall { url, set_up }),
+            PoolMode::Pooled => {
+                let pool = Pool::builder()
+                    .max_size(max_size.max(1))
+                    .min_idle(Some(1))
+                    .connection_timeout(acquire_timeout)
+                    // A connection to a file cannot go away by itself.
+                    .test_on_check_out(false)
+                    .connection_customizer(Box::new(set_up))
+                    .build(ConnectionManager::new(url))
+                    .map_err(|error| cannot_acquire(&error, acquire_timeout))?;
+                Ok(Self::Pooled { pool, acquire_timeout })
+            }
+        }
+    }
+
+    /// Lends a connection to `work`. It comes back without an open transaction, also where `work` panics.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+        match self {
+            Self::Pooled { pool, acquire_timeout } => {
+                // A connection whose call panicked, or left a transaction open, is broken: r2d2 replaces it.
+                let mut connection = pool.get().map_err(|error| cannot_acquire(&error, *acquire_timeout))?;
+                work(&mut connection)
+            }
+            Self::Single(connection) => {
+                // This connection is kept for good, so one that a panic left in a transaction is rolled back here.
+                let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                roll_back_all(&mut connection)?;
+                work(&mut connection)
+            }
+            Self::PerCall { url, set_up } => work(&mut set_up.connect(url)?),
+        }
+    }
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pooled { pool, .. } => write!(f, "Pooled({:?})", pool.state()),
+            Self::Single(_) => f.write_str("Single"),
+            Self::PerCall { .. } => f.write_str("PerCall"),
+        }
+    }
+}
+
+/// What every connection needs before its first query.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SetUp {
+    pub(super) busy_timeout: Duration,
+}
+
+impl SetUp {
+    /// Opens a connection and sets it up.
+    pub(super) fn connect(&self, url: &str) -> Result<SqliteConnection> {
+        let mut connection = SqliteConnection::establish(url).map_err(|error| {
+            let reason = error.to_string();
+            errors::from_message(&reason).unwrap_or(Error::CannotOpen { path: url.into(), reason })
+        })?;
+        self.apply(&mut connection).map_err(Error::from)?;
+        require_trusted_version(&mut connection)?;
+        Ok(connection)
+    }
+
+    fn apply(&self, connection: &mut SqliteConnection) -> QueryResult<()> {
+        // The timeout comes first, so that it holds for all that follows. It is a number, and a PRAGMA takes no binds.
+        let busy_timeout = format!("PRAGMA busy_timeout = {}", self.busy_timeout.as_millis());
+        connection.batch_execute(&busy_timeout)?;
+        connection
+            .batch_execute("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+        functions::register(connection)?;
+        let pragma = diesel::dsl::sql::<Integer>("SELECT foreign_keys FROM pragma_foreign_keys");
+        match pragma.get_result::<i32>(connection)? {
+            1 => Ok(()),
+            // A library built with SQLITE_OMIT_FOREIGN_KEY, or a transaction begun too early.
+            _ => Err(diesel::result::Error::QueryBuilderError("SQLite refuses to enforce foreign keys".into())),
+        }
+    }
+}
+
+impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for SetUp {
+    fn on_acquire(&self, connection: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
+        self.apply(connection).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+/// The URL that opens an existing file, and never creates one.
+pub(super) fn existing_file(path: &Path) -> Result<String> {
+    let reason = match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => "it is a folder; name the file in it",
+        Ok(_) => return file_url(path, "rw"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            "there is no such file; `school-finder migrate up` creates it"
+        }
+        Err(error) => return Err(Error::CannotOpen { path: path.to_owned(), reason: error.to_string() }),
+    };
+    Err(Error::CannotOpen { path: path.to_owned(), reason: reason.to_owned() })
+}
+
+/// The URL that opens a file and creates it where there is none.
+pub(super) fn creatable_file(path: &Path) -> Result<String> {
+    file_url(path, "rwc")
+}
+
+/// A `file:` URL. The signs that have a meaning in one are escaped, so that any path is only a path.
+fn file_url(path: &Path, mode: &str) -> Result<String> {
+    let text = path.to_str().ok_or_else(|| Error::CannotOpen {
+        path: path.to_owned(),
+        reason: "its name is not UTF-8 text, which SQLite needs".to_owned(),
+    })?;
+    let path = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    Ok(format!("file:{path}?mode={mode}"))
+}
+
+/// An error from opening names the file as the caller wrote it.
+pub(super) fn cannot_open(path: &Path, error: Error) -> Error {
+    match error {
+        Error::CannotOpen { reason, .. } => Error::CannotOpen { path: path.to_owned(), reason },
+        Error::Database(reason) => Error::CannotOpen { path: path.to_owned(), reason: reason.to_string() },
+        other => other,
+    }
+}
+
+fn cannot_acquire(error: &diesel::r2d2::PoolError, waited: Duration) -> Error {
+    // r2d2 adds what the last attempt to connect said, where there was one.
+    match error.to_string().split_once(": ") {
+        Some((_, reason)) => errors::from_message(reason)
+            .unwrap_or_else(|| Error::CannotOpen { path: "".into(), reason: reason.to_owned() }),
+        None => Error::PoolTimeout { waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX) },
+    }
+}
+
+/// Readers and one writer at a time do not wait for each other. The setting stays with the file.
+fn use_write_ahead_log(connection: &mut SqliteConnection) -> Result<()> {
+    match connection.batch_execute("PRAGMA journal_mode = WAL").map_err(Error::from) {
+        // A file that cannot be written to can still be read.
+        Err(Error::ReadOnly) => Ok(()),
+        other => other,
+    }
+}
+
+fn require_trusted_version(connection: &mut SqliteConnection) -> Result<()> {
+    let found: String = diesel::dsl::sql::<Text>("SELECT sqlite_version()").get_result(connection)?;
+    let mut parts = found.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut part = || parts.next().unwrap_or(0);
+    let version = (part(), part(), part());
+    if version < OLDEST_SQLITE { Err(Error::UnsupportedVersion { found, needed: "3.51.3" }) } else { Ok(()) }
+}
+
+fn roll_back_all(connection: &mut SqliteConnection) -> Result<()> {
+    type Manager = <SqliteConnection as Connection>::TransactionManager;
+    while Manager::transaction_manager_status_mut(connection).transaction_depth()?.is_some() {
+        Manager::rollback_transaction(connection)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Inserts and upserts.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+use super::lists::schools_by_urn_on_conn;
+use crate::error::{Error, Result};
+use crate::geo::LatLng;
+use crate::ids::{SchoolId, Urn};
+use crate::models::{NewSchool, UpsertCounts};
+use crate::request::{SchoolStream, WriteMode};
+use crate::sqlite::schema::schools;
+use crate::twin::school_values;
+
+/// How many schools one INSERT holds: 26 values each, well below SQLite's limit of 32,766 bound values.
+const ROWS_AN_INSERT: usize = 250;
+
+/// Inserts schools, all or none, and gives their ids in the order given.
+pub(in crate::sqlite) fn insert_schools_on_conn(
+    connection: &mut SqliteConnection,
+    new: &[NewSchool],
+) -> Result<Vec<SchoolId>> {
+    let mut seen = HashSet::with_capacity(new.len());
+    for school in new {
+        school.validate()?;
+        refuse_twice(&mut seen, school.urn)?;
+    }
+    connection.immediate_transaction(|connection| {
+        let mut ids = Vec::with_capacity(new.len());
+        for rows in new.chunks(ROWS_AN_INSERT) {
+            ids.extend(insert_in_txn(connection, rows)?);
+        }
+        Ok(ids)
+    })
+}
+
+/// Inserts the schools that are new, and updates those of which something changed.
+pub(in crate::sqlite) fn upsert_schools_on_conn(
+    connection: &mut SqliteConnection,
+    stream: SchoolStream,
+    mode: WriteMode,
+) -> Result<UpsertCounts> {
+    let ended = connection.immediate_transaction(|connection| {
+        let counts = upsert_in_txn(connection, stream)?;
+        match mode {
+            WriteMode::Commit => Ok(counts),
+            // The only way to undo a transaction is to fail it.
+            WriteMode::DryRun => Err(Ended::Undone(counts)),
+        }
+    });
+    match ended {
+        Ok(counts) | Err(Ended::Undone(counts)) => Ok(counts),
+        Err(Ended::Failed(error)) => Err(error),
+    }
+}
+
+/// Why a transaction did not commit.
+enum Ended {
+    Failed(Error),
+    Undone(UpsertCounts),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<DieselError> for Ended {
+    fn from(error: DieselError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn upsert_in_txn(connection: &mut SqliteConnection, stream: SchoolStream) -> Result<UpsertCounts> {
+    let mut counts = UpsertCounts::default();
+    let mut seen = HashSet::new();
+    let mut batch = Vec::with_capacity(ROWS_AN_INSERT);
+    for school in stream {
+        let school = school?;
+        school.validate()?;
+        refuse_twice(&mut seen, school.urn)?;
+        batch.push(school);
+        if batch.len() == ROWS_AN_INSERT {
+            upsert_batch_in_txn(connection, std::mem::take(&mut batch), &mut counts)?;
+        }
+    }
+    upsert_batch_in_txn(connection, batch, &mut counts)?;
+    Ok(counts)
+}
+
+/// Reads what is stored, compares, and writes only what differs: the counts are exact, and a register that did not
+/// change costs no writes.
+fn upsert_batch_in_txn(
+    connection: &mut SqliteConnection,
+    batch: Vec<NewSchool>,
+    counts: &mut UpsertCounts,
+) -> Result<()> {
+    let urns: Vec<Urn> = batch.iter().map(|school| school.urn).collect();
+    let stored = schools_by_urn_on_conn(connection, &urns)?;
+    let mut stored: HashMap<Urn, (SchoolId, NewSchool)> =
+        stored.into_iter().map(|school| (school.urn, (school.id, school.into()))).collect();
+    let mut new = Vec::new();
+    for school in batch {
+        let Some((id, stored)) = stored.remove(&school.urn) else {
+            new.push(school);
+            continue;
+        };
+        let school = school.over(&stored);
+        if school == stored {
+            counts.unchanged += 1;
+        } else {
+            diesel::update(schools::table.find(id)).set(school_values!(schools, &school)).execute(connection)?;
+            counts.updated += 1;
+        }
+    }
+    counts.inserted += insert_in_txn(connection, &new)?.len() as u64;
+    Ok(())
+}
+
+/// Inserts at most [`ROWS_AN_INSERT`] schools and gives their ids in the order given.
+fn insert_in_txn(connection: &mut SqliteConnection, new: &[NewSchool]) -> Result<Vec<SchoolId>> {
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values: Vec<_> = new.iter().map(|school| school_values!(schools, school)).collect();
+    let inserted =
+        diesel::insert_into(schools::table)
+            .values(values)
+            .returning((schools::urn, schools::id))
+            .load::<(Urn, SchoolId)>(connection);
+    match inserted {
+        // SQLite does not promise the order of what it returns.
+        Ok(rows) => {
+            let ids: HashMap<Urn, SchoolId> = rows.into_iter().collect();
+            Ok(new.iter().filter_map(|school| ids.get(&school.urn).copied()).collect())
+        }
+        // The database does not say which URN: one of these is stored already.
+        Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, information)) => {
+            let urns: Vec<Urn> = new.iter().map(|school| school.urn).collect();
+            let stored = schools::table.filter(schools::urn.eq_any(urns)).order_by(schools::urn).select(schools::urn);
+            match stored.first(connection).optional()? {
+                Some(urn) => Err(Error::DuplicateUrn { urn }),
+                None => Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, information).into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn refuse_twice(seen: &mut HashSet<Urn>, urn: Urn) -> Result<()> {
+    if seen.insert(urn) { Ok(()) } else { Err(Error::DuplicateUrn { urn }) }
+}

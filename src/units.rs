@@ -1,0 +1,55 @@
+//! Named types for quantities with a unit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// A distance in kilometres: finite and not negative.
+///
+/// ```
+/// use school_finder_db::Kilometres;
+///
+/// assert_eq!(Kilometres::new(5.0)?.get(), 5.0);
+/// assert!(Kilometres::new(-1.0).is_err());
+/// assert!(Kilometres::new(f64::NAN).is_err());
+/// # Ok::<(), school_finder_db::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Kilometres(f64);
+
+impl Kilometres {
+    /// A distance of `km` kilometres.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRadius`] where `km` is negative, infinite or not a number.
+    pub fn new(km: f64) -> Result<Self> {
+        // Adding 0.0 turns -0.0 into 0.0.
+        if km.is_finite() && km >= 0.0 { Ok(Self(km + 0.0)) } else { Err(Error::InvalidRadius { value: km }) }
+    }
+
+    /// The number of kilometres.
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Kilometres {
+    type Error = Error;
+
+    fn try_from(km: f64) -> Result<Self> {
+        Self::new(km)
+    }
+}
+
+impl From<Kilometres> for f64 {
+    fn from(km: Kilometres) -> Self {
+        km.0
+    }
+}
+
+impl std::fmt::Display for Kilometres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
