@@ -131,6 +131,12 @@ impl Config {
         Self { target: Target::SqliteMemory, pool: PoolConfig { mode: PoolMode::Single, ..PoolConfig::default() } }
     }
 
+    /// An SQLite file, whatever signs its path has.
+    #[cfg(feature = "sqlite")]
+    pub fn sqlite_file(path: impl Into<PathBuf>) -> Self {
+        Self { target: Target::SqliteFile(path.into()), pool: PoolConfig::default() }
+    }
+
     /// The same database, its connections held otherwise.
     #[must_use]
     pub fn with_mode(mut self, mode: PoolMode) -> Self {

@@ -2,13 +2,43 @@
 //! a function generic over the backend does not compile for boxed queries; what differs stays in the open, in the
 //! backend's modules.
 
+use diesel::backend::Backend;
+use diesel::expression::ValidGrouping;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::Bool;
+
 /// The condition "open now", which includes schools that are proposed to close.
 ///
 /// It is literal SQL, since a partial index serves only queries that repeat its condition to the letter: a bound
-/// parameter (`status = ?`) does not match. Keep it in step with the migrations' `ix_schools_open_...` indexes.
-macro_rules! open_now {
-    () => {
-        diesel::dsl::sql::<diesel::sql_types::Bool>("schools.status IN ('open', 'proposed_to_close')")
+/// parameter (`status = ?`) does not match. Keep it in step with the migrations' `ix_schools_open_...` indexes. A type
+/// of its own and not [`diesel::dsl::sql`], whose queries are prepared anew each time.
+#[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
+pub(crate) struct OpenNow;
+
+impl Expression for OpenNow {
+    type SqlType = Bool;
+}
+
+impl<Tables> SelectableExpression<Tables> for OpenNow {}
+
+impl<Tables> AppearsOnTable<Tables> for OpenNow {}
+
+impl<DB: Backend> QueryFragment<DB> for OpenNow {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql("schools.status IN ('open', 'proposed_to_close')");
+        Ok(())
+    }
+}
+
+/// A column is one of a list's values. A list of one is an equation: SQLite prepares a query with a list in it anew
+/// each time, and walks an index in order only for an equation.
+macro_rules! one_of {
+    ($column:expr, $values:expr) => {
+        match $values.as_slice() {
+            [value] => Box::new($column.eq(value).nullable()),
+            values => Box::new($column.eq_any(values).nullable()),
+        }
     };
 }
 
@@ -159,15 +189,17 @@ macro_rules! school_conditions {
         let SchoolFilter { councils, phases, statuses, rating, ownership, age, gender, faith, name: _ } =
             &settled.search.filter;
         let mut all: $condition = if statuses.is_empty() {
-            Box::new($crate::twin::open_now!().nullable())
+            Box::new($crate::twin::OpenNow.nullable())
         } else {
-            Box::new($table::status.eq_any(statuses).nullable())
+            $crate::twin::one_of!($table::status, statuses)
         };
         if !councils.is_empty() {
-            all = Box::new(all.and($table::council.eq_any(councils)));
+            let council: $condition = $crate::twin::one_of!($table::council, councils);
+            all = Box::new(all.and(council));
         }
         if !phases.is_empty() {
-            all = Box::new(all.and($table::phase.eq_any(phases)));
+            let phase: $condition = $crate::twin::one_of!($table::phase, phases);
+            all = Box::new(all.and(phase));
         }
         match rating {
             Some(RatingFilter { at_most, unrated: Unrated::Exclude }) => {
@@ -190,7 +222,7 @@ macro_rules! school_conditions {
         match gender {
             Some(Gender::Mixed) => all = Box::new(all.and($table::gender.eq(Gender::Mixed))),
             Some(child @ (Gender::Boys | Gender::Girls)) => {
-                all = Box::new(all.and($table::gender.eq_any([Gender::Mixed, *child])));
+                all = Box::new(all.and($table::gender.eq(Gender::Mixed).or($table::gender.eq(child))));
             }
             None => {}
         }
@@ -243,4 +275,4 @@ macro_rules! after_position {
     }};
 }
 
-pub(crate) use {after_position, open_now, school_conditions, school_rows, school_values, selectable};
+pub(crate) use {after_position, one_of, school_conditions, school_rows, school_values, selectable};

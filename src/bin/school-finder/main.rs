@@ -1,1 +1,84 @@
-fn main() {}
+//! The `school-finder` program: the crate on the command line.
+//!
+//! Data goes to standard output and nothing else does. Exit code 0: done; 1: failed; 2: asked wrongly.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod database;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Arguments, Command};
+use self::commands::Outcome;
+
+fn main() -> ExitCode {
+    let Arguments { database, command } = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Failure::Io(error)),
+    };
+    match runtime.block_on(run(database.as_deref(), command)) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Found(problem)) => {
+            eprintln!("{problem}");
+            ExitCode::from(1)
+        }
+        Err(failure) => fail(&failure),
+    }
+}
+
+async fn run(database: Option<&str>, command: Command) -> Result<Outcome, Failure> {
+    match command {
+        Command::Migrate { command } => commands::migrate(database, command).await,
+        Command::Import { command } => commands::import(database, command).await,
+        Command::Find { find, format } => commands::find(database, find, format).await,
+        Command::Show { urn, format } => commands::show(database, urn, format).await,
+        Command::Councils { format } => commands::councils(database, format).await,
+        Command::Facets { find, format } => commands::facets(database, find, format).await,
+        Command::Explain { command } => commands::explain(database, command).await,
+    }
+}
+
+/// Why the program ends without having done what it was asked.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Finder(#[from] school_finder_db::Error),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("cannot {action} {path:?}: {error}")]
+    File { action: &'static str, path: std::path::PathBuf, error: std::io::Error },
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    use school_finder_db::Error;
+    match failure {
+        // Somebody closed the pipe, such as `head`: they have what they wanted.
+        Failure::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+        _ => eprintln!("school-finder: {failure}"),
+    }
+    match failure {
+        Failure::Usage(_) => ExitCode::from(2),
+        Failure::Finder(
+            Error::InvalidCoordinate { .. }
+            | Error::InvalidRadius { .. }
+            | Error::InvalidSearch { .. }
+            | Error::InvalidCursor { .. }
+            | Error::InvalidText { .. }
+            | Error::InvalidUrn { .. }
+            | Error::LimitTooLarge { .. }
+            | Error::TooLong { .. }
+            | Error::UnknownWord { .. }
+            | Error::UnknownBackend { .. }
+            | Error::BackendMismatch { .. }
+            | Error::InvalidSetting { .. },
+        ) => ExitCode::from(2),
+        _ => ExitCode::from(1),
+    }
+}

@@ -30,8 +30,10 @@ type HitRow = (SchoolSummary, Option<f64>, String);
 /// How far the first look for the nearest schools reaches, in kilometres: about a town.
 const FIRST_REACH_KM: f64 = 2.0;
 
-/// Past this reach a look is at the whole table, which also finds the schools that stand nowhere.
-const LAST_REACH_KM: f64 = 1_000.0;
+/// Past this reach a look is at all that the search asks for: where so wide a circle does not fill the page, the filter
+/// is a rare one, and an index of its own or one scan is cheaper than ever wider circles. It also finds the schools that
+/// stand nowhere.
+const LAST_REACH_KM: f64 = 100.0;
 
 /// One page of the schools that a search finds.
 pub(in crate::sqlite) fn find_schools_on_conn(

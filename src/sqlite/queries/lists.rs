@@ -11,7 +11,7 @@ use crate::ids::{SchoolId, Urn};
 use crate::models::{CouncilCount, Facets, Gender, Phase, School, Status};
 use crate::request::Settled;
 use crate::sqlite::schema::schools;
-use crate::twin;
+use crate::twin::OpenNow;
 
 /// How many ids one query takes: well below SQLite's limit of 32,766 bound values.
 const IDS_A_QUERY: usize = 10_000;
@@ -44,7 +44,7 @@ pub(in crate::sqlite) fn schools_by_urn_on_conn(
 /// Every council with open schools.
 pub(in crate::sqlite) fn councils_on_conn(connection: &mut SqliteConnection) -> Result<Vec<CouncilCount>> {
     let query = schools::table
-        .filter(twin::open_now!())
+        .filter(OpenNow)
         .filter(schools::council.is_not_null())
         .group_by(schools::council)
         .order_by(schools::council)

@@ -1,0 +1,257 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use school_finder_db::ids::Urn;
+use school_finder_db::models::{Gender, Phase, Status};
+use school_finder_db::request::{Cursor, Faith, Ownership, Unrated};
+use school_finder_db::{Kilometres, LatLng, SchoolSearch, Sort};
+
+use crate::Failure;
+
+/// Which schools serve a home, and how far are they?
+#[derive(Debug, Parser)]
+#[command(name = "school-finder", version, max_term_width = 100)]
+pub struct Arguments {
+    /// The database: sqlite:PATH, a path, or sqlite::memory:. Otherwise DATABASE_URL with DB_BACKEND, otherwise a file
+    /// in your data folder.
+    #[arg(long, global = true, value_name = "URL")]
+    pub database: Option<String>,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Brings the database's schema up to date, or back.
+    Migrate {
+        #[command(subcommand)]
+        command: MigrateCommand,
+    },
+    /// Imports published files.
+    Import {
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
+    /// Finds schools: the nearest to a point, or all by name.
+    #[command(
+        after_help = "Example: the secondary schools within 5 km of a home\n  school-finder find --lat 52.0406 --lng -0.7594 --within 5 --phase secondary"
+    )]
+    Find {
+        #[command(flatten)]
+        find: FindArgs,
+        /// How to print them [default: table on a terminal, json otherwise]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+    /// Shows one school with everything that is known of it.
+    #[command(after_help = "Example:\n  school-finder show 110375")]
+    Show {
+        /// The school's unique reference number.
+        #[arg(value_parser = urn)]
+        urn: Urn,
+        /// How to print it [default: table on a terminal, json otherwise]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+    /// Lists every council with its number of open schools.
+    Councils {
+        /// How to print them [default: table on a terminal, json otherwise]
+        #[arg(long, value_enum)]
+        format: Option<CountFormat>,
+    },
+    /// Counts the schools that `find` would find, by council, phase, rating, gender, faith and so on.
+    #[command(
+        after_help = "Example: what there is within 5 km of a home\n  school-finder facets --lat 52.0406 --lng -0.7594 --within 5"
+    )]
+    Facets {
+        #[command(flatten)]
+        find: FindArgs,
+        /// How to print them [default: table on a terminal, json otherwise]
+        #[arg(long, value_enum)]
+        format: Option<CountFormat>,
+    },
+    /// Shows a query's SQL and its plan on this database, without running it.
+    Explain {
+        #[command(subcommand)]
+        command: ExplainCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum MigrateCommand {
+    /// Runs every pending migration. Creates the database where there is none.
+    Up,
+    /// Reverts the newest migrations. What they had added is lost, with its data.
+    Down {
+        /// How many.
+        #[arg(long, default_value_t = 1)]
+        steps: usize,
+    },
+    /// Reverts the newest migration and runs it again.
+    Redo,
+    /// Lists the migrations, and whether the database has each.
+    Status,
+    /// Compares the database with what this build expects. Exits with 1 and names each difference.
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Imports the official register (GIAS, `edubasealldata`): new schools are added, known ones brought up to date.
+    #[command(
+        after_help = "Example: look first, then import\n  school-finder import register edubasealldata.csv --dry-run\n  school-finder import register edubasealldata.csv"
+    )]
+    Register {
+        /// The CSV file, as published (windows-1252).
+        file: PathBuf,
+        /// Do everything, count, and undo it.
+        #[arg(long)]
+        dry_run: bool,
+        /// Write the rows that could not be imported to this CSV file.
+        #[arg(long, value_name = "FILE")]
+        rejects: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ExplainCommand {
+    /// The query that `find` begins with.
+    Find {
+        #[command(flatten)]
+        find: FindArgs,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Geojson,
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum CountFormat {
+    Table,
+    Json,
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SortArg {
+    Distance,
+    Name,
+    Rating,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum UnratedArg {
+    Include,
+    Exclude,
+}
+
+/// A search, as options.
+#[derive(Debug, Args)]
+pub struct FindArgs {
+    /// Degrees north of the point to measure from, such as 52.0406.
+    #[arg(long, requires = "lng", allow_negative_numbers = true)]
+    lat: Option<f64>,
+    /// Degrees east of the point, such as -0.7594.
+    #[arg(long, requires = "lat", allow_negative_numbers = true)]
+    lng: Option<f64>,
+    /// Only schools within so many kilometres of the point.
+    #[arg(long, value_name = "KM", requires = "lat", allow_negative_numbers = true)]
+    within: Option<f64>,
+    /// At most so many schools, up to 1,000.
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+    /// Go on after this cursor, from the page before.
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
+    after: Option<Cursor>,
+    /// Only in this council. Repeat it for more.
+    #[arg(long, value_name = "NAME")]
+    council: Vec<String>,
+    /// Only of this phase: nursery, primary, middle_primary, middle_secondary, secondary, all_through, 16_plus,
+    /// not_applicable. Repeat it for more.
+    #[arg(long)]
+    phase: Vec<Phase>,
+    /// Only of this status: open, closed, proposed_to_open, proposed_to_close. Repeat it for more [default: open now]
+    #[arg(long)]
+    status: Vec<Status>,
+    /// Only with an Ofsted rating of at most this, from 1 (outstanding) to 4 (inadequate).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..=4))]
+    max_rating: Option<i16>,
+    /// What to do with schools that have no rating [default: exclude with --max-rating, include otherwise]
+    #[arg(long, value_enum)]
+    unrated: Option<UnratedArg>,
+    /// Only state schools.
+    #[arg(long, conflicts_with = "private")]
+    state: bool,
+    /// Only private schools.
+    #[arg(long)]
+    private: bool,
+    /// Only schools that teach children of this age.
+    #[arg(long, value_name = "YEARS", value_parser = clap::value_parser!(i16).range(0..=99))]
+    age: Option<i16>,
+    /// Only schools open to a child: boys (boys' and mixed schools), girls, or mixed alone.
+    #[arg(long)]
+    gender: Option<Gender>,
+    /// Only schools of a faith: any, none, or one as `facets` spells it.
+    #[arg(long)]
+    faith: Option<String>,
+    /// Only schools with this text in their name. Case, accents and punctuation do not matter.
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// In which order [default: distance with a point, name otherwise]
+    #[arg(long, value_enum)]
+    sort: Option<SortArg>,
+}
+
+impl FindArgs {
+    /// The search that was typed.
+    pub fn search(self) -> Result<SchoolSearch, Failure> {
+        let mut search = match (self.lat, self.lng) {
+            (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::from_lat_lng(lat, lng)?),
+            _ => SchoolSearch::all(),
+        };
+        search.within = self.within.map(Kilometres::new).transpose()?;
+        search.limit = self.limit;
+        search.after = self.after;
+        search.filter.councils = self.council;
+        search.filter.phases = self.phase;
+        search.filter.statuses = self.status;
+        search.filter.age = self.age;
+        search.filter.gender = self.gender;
+        search.filter.name = self.name;
+        search.filter.ownership = match (self.state, self.private) {
+            (true, _) => Some(Ownership::State),
+            (_, true) => Some(Ownership::Private),
+            _ => None,
+        };
+        search.filter.faith = self.faith.map(|faith| match faith.as_str() {
+            "any" => Faith::Any,
+            "none" => Faith::None,
+            _ => Faith::Is(faith),
+        });
+        search = match (self.max_rating, self.unrated) {
+            (None, None | Some(UnratedArg::Include)) => search,
+            (None, Some(UnratedArg::Exclude)) => search.rated(4, Unrated::Exclude),
+            (Some(at_most), None | Some(UnratedArg::Exclude)) => search.rated(at_most, Unrated::Exclude),
+            (Some(at_most), Some(UnratedArg::Include)) => search.rated(at_most, Unrated::Include),
+        };
+        Ok(match self.sort {
+            None => search,
+            Some(SortArg::Distance) => search.sort(Sort::Distance),
+            Some(SortArg::Name) => search.sort(Sort::Name),
+            Some(SortArg::Rating) => search.sort(Sort::Rating),
+        })
+    }
+}
+
+fn urn(text: &str) -> Result<Urn, String> {
+    let number = text.parse().map_err(|_| "a URN is a number of up to seven digits".to_owned())?;
+    Urn::new(number).map_err(|error| error.to_string())
+}

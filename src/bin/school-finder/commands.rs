@@ -1,0 +1,233 @@
+//! What each command does.
+
+use std::fs::File;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use school_finder_db::ids::Urn;
+use school_finder_db::import::{RegisterImport, Reject};
+use school_finder_db::request::WriteMode;
+use school_finder_db::{SchoolRepository, SchoolSearch, migrate as schema, text};
+
+use crate::Failure;
+use crate::args::{CountFormat, ExplainCommand, FindArgs, Format, ImportCommand, MigrateCommand};
+use crate::{database, output};
+
+/// How a command ended.
+pub enum Outcome {
+    /// It did what it was asked.
+    Done,
+    /// It looked, and found this to be wrong.
+    Found(String),
+}
+
+/// How many rejected rows are told of when nobody asked for a file of them.
+const REJECTS_SHOWN: usize = 10;
+
+pub async fn migrate(named: Option<&str>, command: MigrateCommand) -> Result<Outcome, Failure> {
+    let choice = database::choose(named)?;
+    let config = &choice.config;
+    match command {
+        MigrateCommand::Up => {
+            database::prepare(&choice)?;
+            let names = schema::up(config).await?;
+            tell("ran", &names, "nothing to do: the database is up to date")?;
+        }
+        MigrateCommand::Down { steps } => {
+            let names = schema::down(config, steps).await?;
+            tell("reverted", &names, "nothing to do: the database has no migration")?;
+        }
+        MigrateCommand::Redo => {
+            let names = schema::down(config, 1).await?;
+            tell("reverted", &names, "nothing to do: the database has no migration")?;
+            tell("ran", &schema::up(config).await?, "nothing to do")?;
+        }
+        MigrateCommand::Status => {
+            let lines = schema::status(config).await?.into_iter().map(|migration| {
+                let mark = if migration.applied { 'x' } else { ' ' };
+                let note = if migration.known { "" } else { "  (not known to this build)" };
+                format!("[{mark}] {}{note}", migration.name)
+            });
+            output::lines(lines)?;
+        }
+        MigrateCommand::Check => {
+            let differences = schema::check(config).await?;
+            let count = differences.len();
+            output::lines(differences)?;
+            if count > 0 {
+                return Ok(Outcome::Found(format!("{count} difference(s) from what this build expects")));
+            }
+            eprintln!("the database is what this build expects");
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn tell(done: &str, names: &[String], nothing: &str) -> Result<(), Failure> {
+    if names.is_empty() {
+        eprintln!("{nothing}");
+    }
+    output::lines(names.iter().map(|name| format!("{done} {name}")))
+}
+
+pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outcome, Failure> {
+    let ImportCommand::Register { file: path, dry_run, rejects } = command;
+    // The files come first: a mistyped name should not leave a new database behind.
+    let cannot = |action, path: &Path| {
+        let path = path.to_owned();
+        move |error| Failure::File { action, path, error }
+    };
+    let file = File::open(&path).map_err(cannot("read", &path))?;
+    let bytes = file.metadata().map_err(cannot("read", &path))?.len();
+    let rejects = Arc::new(Mutex::new(Rejects::open(rejects)?));
+
+    let finder = database::open_or_create(named).await?;
+    let bar = progress_bar(bytes);
+    let import = RegisterImport::new().mode(if dry_run { WriteMode::DryRun } else { WriteMode::Commit });
+    let import = import.on_progress({
+        let bar = bar.clone();
+        move |rows, bytes| {
+            if rows % 256 == 0 {
+                bar.set_position(bytes);
+                #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
+                let rate = rows as f64 / bar.elapsed().as_secs_f64().max(0.001);
+                bar.set_message(format!("{rows} rows, {rate:.0} rows/s"));
+            }
+        }
+    });
+    let import = import.on_reject({
+        let rejects = Arc::clone(&rejects);
+        move |reject| rejects.lock().unwrap_or_else(PoisonError::into_inner).take(reject)
+    });
+    let counts = import.run(finder.as_ref(), file).await;
+    bar.finish_and_clear();
+    let counts = counts?;
+    rejects.lock().unwrap_or_else(PoisonError::into_inner).finish()?;
+    if dry_run {
+        eprintln!("This was a dry run: nothing was written.");
+    }
+    output::lines([format!(
+        "inserted {}, updated {}, unchanged {}, rejected {}",
+        counts.inserted, counts.updated, counts.unchanged, counts.rejected
+    )])?;
+    Ok(Outcome::Done)
+}
+
+/// A bar on a terminal, and nothing elsewhere.
+fn progress_bar(bytes: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(bytes);
+    match ProgressStyle::with_template("{wide_bar} {percent:>3} % {msg}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// The rows that were not imported: into a file, or the first of them to the terminal.
+struct Rejects {
+    file: Option<(PathBuf, csv::Writer<File>)>,
+    shown: usize,
+    failed: Option<csv::Error>,
+}
+
+impl Rejects {
+    fn open(path: Option<PathBuf>) -> Result<Self, Failure> {
+        let file = match path {
+            None => None,
+            Some(path) => match File::create(&path) {
+                Ok(file) => Some((path, csv::Writer::from_writer(file))),
+                Err(error) => return Err(Failure::File { action: "write", path, error }),
+            },
+        };
+        Ok(Self { file, shown: 0, failed: None })
+    }
+
+    fn take(&mut self, reject: Reject) {
+        if let Some((_, writer)) = &mut self.file {
+            if let Err(error) = writer.serialize(reject) {
+                self.failed.get_or_insert(error);
+            }
+            return;
+        }
+        self.shown += 1;
+        if self.shown <= REJECTS_SHOWN {
+            eprintln!("line {}, URN {}: {}", reject.line, reject.urn, reject.reason);
+        } else if self.shown == REJECTS_SHOWN + 1 {
+            eprintln!("and more: --rejects FILE writes them all to a file");
+        }
+    }
+
+    /// A list of rejects that could not be written is not passed over in silence.
+    fn finish(&mut self) -> Result<(), Failure> {
+        let Some((path, writer)) = &mut self.file else { return Ok(()) };
+        let error = match self.failed.take() {
+            Some(error) => Some(std::io::Error::other(error)),
+            None => writer.flush().err(),
+        };
+        error.map_or(Ok(()), |error| Err(Failure::File { action: "write", path: path.clone(), error }))
+    }
+}
+
+pub async fn find(named: Option<&str>, find: FindArgs, format: Option<Format>) -> Result<Outcome, Failure> {
+    let search = find.search()?;
+    let finder = database::open(named).await?;
+    let search = with_known_councils(finder.as_ref(), search).await?;
+    let page = finder.find_schools(&search).await?;
+    output::hits(&page, format.unwrap_or_else(output::default_format))?;
+    Ok(Outcome::Done)
+}
+
+pub async fn show(named: Option<&str>, urn: Urn, format: Option<Format>) -> Result<Outcome, Failure> {
+    let finder = database::open(named).await?;
+    match finder.school_by_urn(urn).await? {
+        None => Ok(Outcome::Found(format!("school-finder: no school in this database has URN {urn}"))),
+        Some(school) => {
+            output::school(&school, format.unwrap_or_else(output::default_format))?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+pub async fn councils(named: Option<&str>, format: Option<CountFormat>) -> Result<Outcome, Failure> {
+    let finder = database::open(named).await?;
+    output::councils(&finder.councils().await?, format.unwrap_or_else(output::default_count_format))?;
+    Ok(Outcome::Done)
+}
+
+pub async fn facets(named: Option<&str>, find: FindArgs, format: Option<CountFormat>) -> Result<Outcome, Failure> {
+    let search = find.search()?;
+    let finder = database::open(named).await?;
+    let search = with_known_councils(finder.as_ref(), search).await?;
+    output::facets(&finder.facets(&search).await?, format.unwrap_or_else(output::default_count_format))?;
+    Ok(Outcome::Done)
+}
+
+pub async fn explain(named: Option<&str>, command: ExplainCommand) -> Result<Outcome, Failure> {
+    let ExplainCommand::Find { find } = command;
+    let search = find.search()?;
+    let finder = database::open(named).await?;
+    let search = with_known_councils(finder.as_ref(), search).await?;
+    output::lines([finder.explain_find(&search).await?.to_string()])?;
+    Ok(Outcome::Done)
+}
+
+/// Councils as the database spells them: people type `milton keynes`. One that is not found stays as typed, and is told
+/// of, since the answer will be empty.
+async fn with_known_councils(finder: &dyn SchoolRepository, mut search: SchoolSearch) -> Result<SchoolSearch, Failure> {
+    if search.filter.councils.is_empty() {
+        return Ok(search);
+    }
+    let known = finder.councils().await?;
+    for typed in &mut search.filter.councils {
+        let folded = text::fold(typed);
+        match known.iter().find(|known| known.council == *typed || text::fold(&known.council) == folded) {
+            Some(known) => typed.clone_from(&known.council),
+            None => eprintln!("no open school is in a council called {typed:?}: `school-finder councils` lists them"),
+        }
+    }
+    Ok(search)
+}

@@ -1,0 +1,249 @@
+//! How answers are printed.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use geojson::{Feature, FeatureCollection, Geometry};
+use school_finder_db::Page;
+use school_finder_db::models::{CouncilCount, Facets, School, SchoolHit};
+use school_finder_db::request::Cursor;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::Failure;
+use crate::args::{CountFormat, Format};
+
+/// The columns of a list of schools in CSV: the keys of its JSON.
+const LIST_COLUMNS: [&str; 17] = [
+    "id",
+    "urn",
+    "name",
+    "council",
+    "status",
+    "phase",
+    "type",
+    "gender",
+    "faith",
+    "postcode",
+    "is_private",
+    "age_range_from",
+    "age_range_to",
+    "ofsted_rating",
+    "lat",
+    "lng",
+    "distance_km",
+];
+
+/// What stands for an unknown value in a table.
+const UNKNOWN: &str = "-";
+
+pub fn default_format() -> Format {
+    if io::stdout().is_terminal() { Format::Table } else { Format::Json }
+}
+
+pub fn default_count_format() -> CountFormat {
+    if io::stdout().is_terminal() { CountFormat::Table } else { CountFormat::Json }
+}
+
+/// A page of schools.
+pub fn hits(page: &Page<SchoolHit>, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Table => {
+            let mut table = table(&["km", "name", "phase", "ages", "rating", "council", "urn"]);
+            for SchoolHit { school, distance_km } in &page.items {
+                table.add_row([
+                    text(distance_km.map(|km| format!("{:.2}", km.get()))),
+                    school.name.clone(),
+                    text(school.phase),
+                    ages(school.age_range_from, school.age_range_to),
+                    text(school.ofsted_rating),
+                    text(school.council.clone()),
+                    school.urn.to_string(),
+                ]);
+            }
+            align_right(&mut table, &[0, 4, 6]);
+            print_table(&table)?;
+            match (&page.next, page.items.len()) {
+                (_, 0) => eprintln!("no school fits"),
+                (Some(next), _) => eprintln!("there are more: --after {next}"),
+                (None, _) => {}
+            }
+            Ok(())
+        }
+        Format::Json => print_json(&envelope(&page.items, page.next.as_ref())?),
+        Format::Geojson => print_json(&features(objects(&page.items)?, page.next.as_ref())),
+        Format::Csv => print_csv(&LIST_COLUMNS, &objects(&page.items)?),
+    }
+}
+
+/// One school.
+pub fn school(school: &School, format: Format) -> Result<(), Failure> {
+    let schools = std::slice::from_ref(school);
+    match format {
+        Format::Table => {
+            let mut table = table(&["", ""]);
+            table.set_header(Vec::<String>::new());
+            for (key, value) in object(school)? {
+                table.add_row([key.replace('_', " "), plain(&value, UNKNOWN)]);
+            }
+            print_table(&table)
+        }
+        Format::Json => print_json(&envelope(schools, None)?),
+        Format::Geojson => print_json(&features(objects(schools)?, None)),
+        Format::Csv => {
+            let object = object(school)?;
+            let columns: Vec<&str> = object.keys().map(String::as_str).collect();
+            print_csv(&columns, std::slice::from_ref(&object))
+        }
+    }
+}
+
+/// Councils and their schools.
+pub fn councils(councils: &[CouncilCount], format: CountFormat) -> Result<(), Failure> {
+    match format {
+        CountFormat::Table => {
+            let mut table = table(&["council", "schools", "state", "private"]);
+            for CouncilCount { council, schools, state, private } in councils {
+                table.add_row([council.clone(), schools.to_string(), state.to_string(), private.to_string()]);
+            }
+            align_right(&mut table, &[1, 2, 3]);
+            print_table(&table)
+        }
+        CountFormat::Json => print_json(&json!({ "councils": councils })),
+        CountFormat::Csv => print_csv(&["council", "schools", "state", "private"], &objects(councils)?),
+    }
+}
+
+/// Counts of schools by what they are.
+pub fn facets(facets: &Facets, format: CountFormat) -> Result<(), Failure> {
+    let Facets { total, council, phase, status, rating, gender, faith, ownership } = facets;
+    let groups: [(&str, &BTreeMap<String, i64>); 7] = [
+        ("phase", phase),
+        ("ownership", ownership),
+        ("rating", rating),
+        ("gender", gender),
+        ("faith", faith),
+        ("status", status),
+        ("council", council),
+    ];
+    let rows = groups.iter().flat_map(|(facet, counts)| counts.iter().map(move |(value, count)| (facet, value, count)));
+    match format {
+        CountFormat::Table => {
+            let mut table = table(&["facet", "value", "schools"]);
+            table.add_row(["all", "", &total.to_string()]);
+            for (facet, value, count) in rows {
+                table.add_row([(*facet).to_owned(), value.clone(), count.to_string()]);
+            }
+            align_right(&mut table, &[2]);
+            print_table(&table)
+        }
+        CountFormat::Json => print_json(facets),
+        CountFormat::Csv => {
+            let rows: Vec<_> = rows
+                .map(|(facet, value, count)| object(&json!({ "facet": facet, "value": value, "schools": count })))
+                .collect::<Result<_, _>>()?;
+            print_csv(&["facet", "value", "schools"], &rows)
+        }
+    }
+}
+
+/// Plain lines.
+pub fn lines(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table
+}
+
+fn align_right(table: &mut Table, columns: &[usize]) {
+    for at in columns {
+        if let Some(column) = table.column_mut(*at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+fn print_table(table: &Table) -> Result<(), Failure> {
+    lines(table.to_string().lines().map(|line| line.trim_end().to_owned()))
+}
+
+fn text(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| value.to_string())
+}
+
+fn ages(from: Option<i16>, to: Option<i16>) -> String {
+    match (from, to) {
+        (None, None) => UNKNOWN.to_owned(),
+        (from, to) => format!("{} to {}", text(from), text(to)),
+    }
+}
+
+fn envelope(schools: &[impl Serialize], next: Option<&Cursor>) -> Result<Value, Failure> {
+    Ok(json!({ "schools": objects(schools)?, "next": next }))
+}
+
+/// A GeoJSON feature collection (RFC 7946): longitude first; a school that stands nowhere known has no geometry. The
+/// cursor is a foreign member.
+fn features(schools: Vec<Map<String, Value>>, next: Option<&Cursor>) -> FeatureCollection {
+    let features = schools.into_iter().map(|mut school| {
+        let (lat, lng) = (school.remove("lat"), school.remove("lng"));
+        let place = lng.and_then(|lng| lng.as_f64()).zip(lat.and_then(|lat| lat.as_f64()));
+        let urn = school.get("urn").and_then(Value::as_i64);
+        Feature {
+            bbox: None,
+            geometry: place.map(|(lng, lat)| Geometry::new_point([lng, lat])),
+            id: urn.map(|urn| geojson::feature::Id::Number(urn.into())),
+            properties: Some(school.into_iter().collect()),
+            foreign_members: None,
+        }
+    });
+    let next = json!({ "next": next });
+    FeatureCollection { bbox: None, features: features.collect(), foreign_members: next.as_object().cloned() }
+}
+
+fn objects(values: &[impl Serialize]) -> Result<Vec<Map<String, Value>>, Failure> {
+    values.iter().map(object).collect()
+}
+
+fn object(value: &impl Serialize) -> Result<Map<String, Value>, Failure> {
+    match serde_json::to_value(value).map_err(io::Error::from)? {
+        Value::Object(object) => Ok(object),
+        other => Err(Failure::Io(io::Error::other(format!("{other} is not an object")))),
+    }
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+    lines([text])
+}
+
+fn print_csv(columns: &[&str], rows: &[Map<String, Value>]) -> Result<(), Failure> {
+    let mut writer = csv::Writer::from_writer(io::stdout().lock());
+    let failed = |error: csv::Error| match error.into_kind() {
+        csv::ErrorKind::Io(error) => Failure::Io(error),
+        other => Failure::Io(io::Error::other(format!("{other:?}"))),
+    };
+    writer.write_record(columns).map_err(failed)?;
+    for row in rows {
+        let fields = columns.iter().map(|column| row.get(*column).map_or_else(String::new, |value| plain(value, "")));
+        writer.write_record(fields).map_err(failed)?;
+    }
+    Ok(writer.flush()?)
+}
+
+/// A value without quotation marks, and `unknown` for one that is not known.
+fn plain(value: &Value, unknown: &str) -> String {
+    match value {
+        Value::Null => unknown.to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
