@@ -47,7 +47,8 @@ pub mod sample;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-//TESTING
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod text;
 mod twin;
 pub mod units;

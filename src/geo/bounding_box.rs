@@ -57,13 +57,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4000))]
         #[test]
         fn nothing_within_the_radius_is_outside_the_box(
-            lat1 in -90.0..=90.0, lng1 in -180.0..=180.0, lat2 in -90.0..=90.0, lng2 in -180.0..=180.0,
+            lat1 in -90.0f64..=90.0, lng1 in -180.0f64..=180.0, lat2 in -90.0..=90.0, lng2 in -180.0..=180.0,
             nearby in any::<bool>(),
         ) {
             let centre = LatLng::from_lat_lng(lat1, lng1).expect("in range");
             // Half of the cases stay close: there the box is narrow and an error would show.
             let (lat, lng) = if nearby {
-                ((lat1 + (lat2 - lat1) * 0.001).clamp(-90.0, 90.0), (lng1 + (lng2 - lng1) * 0.001).clamp(-180.0, 180.0))
+                let (lat, lng): (f64, f64) = (lat1 + (lat2 - lat1) * 0.001, lng1 + (lng2 - lng1) * 0.001);
+                (lat.clamp(-90.0, 90.0), lng.clamp(-180.0, 180.0))
             } else {
                 (lat2, lng2)
             };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use csv::ByteRecord;
 use encoding_rs::WINDOWS_1252;
@@ -95,24 +95,30 @@ impl<R: Read> CsvFile<R> {
 
     /// The next row and its line, or nothing at the end of a whole file.
     pub(super) fn next_row(&mut self) -> Result<Option<(u64, ByteRecord)>, ImportError> {
-        let begins = self.reader.position().line();
+        let begins = self.line(self.reader.position());
         self.watch.row_begins();
         let mut record = ByteRecord::new();
         match self.reader.read_byte_record(&mut record) {
             Ok(true) if self.watch.has_nul() => {
                 Err(ImportError::WrongEncoding { line: begins, found: "UTF-16 or binary data" })
             }
-            Ok(true) => Ok(Some((record.position().map_or(begins, csv::Position::line), record))),
-            Ok(false) if self.watch.ends_with_line_break() => Ok(None),
+            Ok(true) => Ok(Some((begins, record))),
+            Ok(false) if self.watch.is_empty() || self.watch.ends_with_line_break() => Ok(None),
             Ok(false) => Err(ImportError::Truncated { line: begins }),
             Err(error) => Err(self.broken_row(begins, error)),
         }
     }
 
+    /// The line of a position. After `\r\n` the parser stands before the `\n`, and counts it with the next row.
+    fn line(&self, position: &csv::Position) -> u64 {
+        let behind = position.byte() > 0 && self.watch.breaks_with_carriage_return();
+        position.line() + u64::from(behind)
+    }
+
     fn broken_row(&mut self, begins: u64, error: csv::Error) -> ImportError {
         match error.into_kind() {
             csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-                let line = pos.map_or(begins, |pos| pos.line());
+                let line = pos.map_or(begins, |pos| self.line(&pos));
                 // A last row that is too short, or that no line break ends, was cut off.
                 let last = matches!(self.reader.read_byte_record(&mut ByteRecord::new()), Ok(false));
                 if last && (len < expected_len || !self.watch.ends_with_line_break()) {
@@ -154,8 +160,13 @@ impl<R: Read> CsvFile<R> {
 struct Watch {
     bytes: AtomicU64,
     row_begins_at: AtomicU64,
-    /// The last byte, and 0x100 where there was a NUL.
-    last: AtomicU64,
+    /// The last byte.
+    last: AtomicU8,
+    /// Whether there was a NUL.
+    nul: AtomicBool,
+    /// Whether the first line ends in `\r\n`.
+    carriage_return: AtomicBool,
+    first_line_ended: AtomicBool,
 }
 
 impl Watch {
@@ -163,12 +174,39 @@ impl Watch {
         self.row_begins_at.store(self.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
+    fn is_empty(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) == 0
+    }
+
     fn ends_with_line_break(&self) -> bool {
-        self.last.load(Ordering::Relaxed) & 0xFF == u64::from(b'\n')
+        self.last.load(Ordering::Relaxed) == b'\n'
+    }
+
+    fn breaks_with_carriage_return(&self) -> bool {
+        self.carriage_return.load(Ordering::Relaxed)
     }
 
     fn has_nul(&self) -> bool {
-        self.last.load(Ordering::Relaxed) & 0x100 != 0
+        self.nul.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of the next bytes, and gives how many the row has so far.
+    fn see(&self, bytes: &[u8]) -> u64 {
+        if !self.first_line_ended.load(Ordering::Relaxed)
+            && let Some(at) = bytes.iter().position(|byte| *byte == b'\n')
+        {
+            let before = if at == 0 { self.last.load(Ordering::Relaxed) } else { bytes[at - 1] };
+            self.carriage_return.store(before == b'\r', Ordering::Relaxed);
+            self.first_line_ended.store(true, Ordering::Relaxed);
+        }
+        if bytes.contains(&0) {
+            self.nul.store(true, Ordering::Relaxed);
+        }
+        if let Some(last) = bytes.last() {
+            self.last.store(*last, Ordering::Relaxed);
+        }
+        let count = bytes.len() as u64;
+        self.bytes.fetch_add(count, Ordering::Relaxed) + count - self.row_begins_at.load(Ordering::Relaxed)
     }
 }
 
@@ -181,12 +219,7 @@ struct Guard<R> {
 impl<R: Read> Read for Guard<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
-        let watch = &self.watch;
-        let Some(last) = buffer[..count].last() else { return Ok(0) };
-        let nul = if buffer[..count].contains(&0) { 0x100 } else { watch.last.load(Ordering::Relaxed) & 0x100 };
-        watch.last.store(u64::from(*last) | nul, Ordering::Relaxed);
-        let bytes = watch.bytes.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
-        if bytes - watch.row_begins_at.load(Ordering::Relaxed) > MAX_ROW_BYTES {
+        if self.watch.see(&buffer[..count]) > MAX_ROW_BYTES {
             return Err(io::Error::other(TooLong));
         }
         Ok(count)

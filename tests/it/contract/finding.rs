@@ -1,0 +1,260 @@
+//! Searches, counts and look-ups.
+
+use school_finder_db::ids::SchoolId;
+use school_finder_db::models::{Gender, NewSchool, Phase, Status};
+use school_finder_db::request::{Faith, Ownership, Unrated};
+use school_finder_db::testing::TestDatabase;
+use school_finder_db::{Error, Kilometres, SchoolSearch, Sort, sample};
+
+use super::on_every_backend;
+use crate::support::{at, school, urn};
+
+on_every_backend! {
+    nearest_first,
+    radius_boundary_is_inside,
+    huge_radius_is_every_school_that_stands_somewhere,
+    unknown_places_come_last_and_have_no_distance,
+    pages_have_limits,
+    cursors_are_of_their_search,
+    open_is_what_is_open_now,
+    filters_narrow_together,
+    ratings_say_what_happens_to_the_unrated,
+    names_are_searched_folded_and_literally,
+    orders_have_unknown_values_last,
+    poles_and_dateline_are_places_too,
+    many_schools_at_once,
+    councils_are_counted,
+    facets_count_what_is_found,
+}
+
+async fn names(database: &TestDatabase, search: &SchoolSearch) -> Vec<String> {
+    let page = database.repository().find_schools(search).await.expect("an answer");
+    page.items.into_iter().map(|hit| hit.school.name).collect()
+}
+
+async fn insert(database: &TestDatabase, schools: Vec<NewSchool>) -> Vec<SchoolId> {
+    database.repository().insert_schools(schools).await.expect("schools that fit")
+}
+
+async fn nearest_first(database: &TestDatabase) {
+    insert(database, sample::schools()).await;
+    let page =
+        database.repository().find_schools(&SchoolSearch::near(sample::home()).limit(4)).await.expect("an answer");
+    let found: Vec<_> = page.items.iter().map(|hit| hit.school.name.as_str()).collect();
+    // The last two share a place: the lower id comes first.
+    assert_eq!(
+        found,
+        [
+            "Little Acorns Nursery School",
+            "Brackenford Sixth Form College",
+            "Millpond Primary School",
+            "Weavers Row Infant School",
+        ]
+    );
+    for hit in &page.items {
+        let place = hit.school.location().expect("it stands somewhere");
+        assert_eq!(hit.distance_km, Some(sample::home().distance_to(place)));
+    }
+    assert!(page.next.is_some());
+}
+
+async fn radius_boundary_is_inside(database: &TestDatabase) {
+    let (home, there) = (at(52.0, -0.7), at(52.03, -0.72));
+    insert(database, vec![NewSchool { location: Some(there), ..school(1) }]).await;
+    let exactly = home.distance_to(there);
+    let search = SchoolSearch::near(home);
+    assert_eq!(names(database, &search.clone().within(exactly)).await, ["School 1"]);
+    let less = Kilometres::new(exactly.get().next_down()).expect("a distance");
+    assert!(names(database, &search.within(less)).await.is_empty());
+}
+
+async fn huge_radius_is_every_school_that_stands_somewhere(database: &TestDatabase) {
+    insert(database, sample::schools()).await;
+    let everywhere = SchoolSearch::near(at(-80.0, 100.0)).within(Kilometres::new(1e9).expect("a distance"));
+    assert_eq!(names(database, &everywhere.clone().limit(1_000)).await.len(), 24);
+    assert_eq!(names(database, &everywhere.limit(5)).await.len(), 5, "and the page is no longer than asked");
+}
+
+async fn unknown_places_come_last_and_have_no_distance(database: &TestDatabase) {
+    insert(database, sample::schools()).await;
+    let nearest = SchoolSearch::near(sample::home()).limit(1_000);
+    let page = database.repository().find_schools(&nearest).await.expect("an answer");
+    let last = page.items.last().expect("25 schools");
+    assert_eq!((last.school.name.as_str(), last.distance_km), ("Brackenford Forest Nursery", None));
+    assert_eq!(page.items.iter().filter(|hit| hit.distance_km.is_none()).count(), 1);
+    // (0, 0) is a place in the Atlantic, where no school stands.
+    let zero = SchoolSearch::near(at(0.0, 0.0)).within(Kilometres::new(100.0).expect("a distance"));
+    assert!(names(database, &zero).await.is_empty());
+}
+
+async fn pages_have_limits(database: &TestDatabase) {
+    insert(database, sample::schools()).await;
+    let page = database.repository().find_schools(&SchoolSearch::all().limit(0)).await.expect("an answer");
+    assert!(page.items.is_empty() && page.next.is_none(), "a limit of 0 is an empty page");
+    assert_eq!(names(database, &SchoolSearch::all()).await.len(), 20, "the default");
+    let all = database.repository().find_schools(&SchoolSearch::all().limit(25)).await.expect("an answer");
+    assert!(all.items.len() == 25 && all.next.is_none(), "a page that just fits is the last");
+    for given in [1_001, u32::MAX] {
+        let refused = database.repository().find_schools(&SchoolSearch::all().limit(given)).await;
+        assert!(matches!(refused, Err(Error::LimitTooLarge { max: 1_000, .. })));
+    }
+}
+
+async fn cursors_are_of_their_search(database: &TestDatabase) {
+    insert(database, sample::schools()).await;
+    let search = SchoolSearch::near(sample::home()).limit(3);
+    let cursor = database.repository().find_schools(&search).await.expect("an answer").next.expect("there are more");
+    let elsewhere = SchoolSearch::near(at(51.0, 0.0)).after(cursor.clone());
+    let refused = database.repository().find_schools(&elsewhere).await;
+    assert!(matches!(refused, Err(Error::InvalidCursor { .. })));
+    // A school that comes in between moves nothing.
+    let before = names(database, &search.clone().after(cursor.clone())).await;
+    insert(database, vec![NewSchool { location: Some(sample::home()), ..school(1) }]).await;
+    assert_eq!(names(database, &search.after(cursor)).await, before);
+}
+
+async fn open_is_what_is_open_now(database: &TestDatabase) {
+    insert(database, sample::schools()).await;
+    let all = names(database, &SchoolSearch::all().limit(1_000)).await;
+    assert!(all.contains(&"Priory Meadow Primary School".to_owned()), "open, though proposed to close");
+    assert_eq!(all.len(), 25);
+    assert_eq!(names(database, &SchoolSearch::all().status(Status::Closed)).await, ["Old Mill Lane Primary School"]);
+    let either = SchoolSearch::all().status(Status::Closed).status(Status::ProposedToOpen);
+    assert_eq!(names(database, &either).await.len(), 2);
+}
+
+async fn filters_narrow_together(database: &TestDatabase) {
+    insert(database, sample::schools()).await;
+    let secondary = SchoolSearch::all().phase(Phase::Secondary);
+    assert_eq!(names(database, &secondary.clone()).await.len(), 5);
+    let for_a_girl = secondary.clone().gender(Gender::Girls);
+    assert_eq!(
+        names(database, &for_a_girl).await,
+        ["Ashworth High School for Girls", "Brackenford Academy", "St Piran's Catholic School", "The Ropewalk School"]
+    );
+    assert_eq!(names(database, &for_a_girl.faith(Faith::Is("Roman Catholic".to_owned()))).await.len(), 1);
+    assert_eq!(names(database, &SchoolSearch::all().faith(Faith::Any)).await.len(), 3);
+    assert_eq!(names(database, &SchoolSearch::all().faith(Faith::None).limit(99)).await.len(), 22);
+    assert_eq!(names(database, &SchoolSearch::all().ownership(Ownership::Private)).await.len(), 4);
+    assert_eq!(names(database, &SchoolSearch::all().age(2)).await, ["Little Acorns Nursery School"]);
+    assert_eq!(names(database, &SchoolSearch::all().phase(Phase::MiddlePrimary).phase(Phase::Nursery)).await.len(), 4);
+    assert_eq!(names(database, &SchoolSearch::all().council("Brackenford").limit(99)).await.len(), 25);
+    assert!(names(database, &SchoolSearch::all().council("brackenford")).await.is_empty(), "as it is spelled");
+}
+
+async fn ratings_say_what_happens_to_the_unrated(database: &TestDatabase) {
+    let rated = |number, ofsted_rating| NewSchool { ofsted_rating, ..school(number) };
+    insert(database, vec![rated(1, Some(1)), rated(2, Some(3)), rated(3, None)]).await;
+    let good = SchoolSearch::all().rated(2, Unrated::Exclude);
+    assert_eq!(names(database, &good).await, ["School 1"]);
+    assert_eq!(names(database, &SchoolSearch::all().rated(2, Unrated::Include)).await, ["School 1", "School 3"]);
+    assert_eq!(names(database, &SchoolSearch::all().rated(4, Unrated::Exclude)).await, ["School 1", "School 2"]);
+    assert!(matches!(
+        database.repository().find_schools(&SchoolSearch::all().rated(0, Unrated::Include)).await,
+        Err(Error::OfstedRating)
+    ));
+}
+
+async fn names_are_searched_folded_and_literally(database: &TestDatabase) {
+    let all =
+        ["100% School", "1000 School", "a_b School", "aXb School", "wow! School", r"back\slash", "St. Mary's", "Ŵyn"];
+    let named = |(number, name): (i64, &&str)| NewSchool::new(urn(number), *name);
+    insert(database, (1..).zip(&all).map(named).collect()).await;
+    for (typed, found) in [
+        ("100%", vec!["100% School"]),
+        ("a_b", vec!["a_b School"]),
+        ("!", vec!["wow! School"]),
+        (r"\", vec![r"back\slash"]),
+        ("SAINT MARYS", vec!["St. Mary's"]),
+        ("st mary’s", vec!["St. Mary's"]),
+        ("wyn", vec!["Ŵyn"]),
+        ("'; DROP TABLE schools; --", vec![]),
+    ] {
+        assert_eq!(names(database, &SchoolSearch::all().name(typed)).await, found, "{typed}");
+    }
+    assert!(matches!(
+        database.repository().find_schools(&SchoolSearch::all().name("’ ")).await,
+        Err(Error::InvalidText { field: "name", .. })
+    ));
+}
+
+async fn orders_have_unknown_values_last(database: &TestDatabase) {
+    let rated = |number, ofsted_rating| NewSchool { ofsted_rating, ..school(number) };
+    insert(database, vec![rated(4, None), rated(3, Some(2)), rated(2, Some(1)), rated(1, None), rated(5, Some(2))])
+        .await;
+    let by_rating = SchoolSearch::all().sort(Sort::Rating);
+    assert_eq!(names(database, &by_rating).await, ["School 2", "School 3", "School 5", "School 1", "School 4"]);
+}
+
+async fn poles_and_dateline_are_places_too(database: &TestDatabase) {
+    let placed = |number, lat, lng| NewSchool { location: Some(at(lat, lng)), ..school(number) };
+    let schools = vec![
+        placed(1, 89.99, 170.0),
+        placed(2, -17.0, 179.99),
+        placed(3, -17.0, -179.99),
+        placed(4, -90.0, 0.0),
+        placed(5, -17.0, 180.0),
+    ];
+    insert(database, schools).await;
+    let within = |lat, lng, km| SchoolSearch::near(at(lat, lng)).within(Kilometres::new(km).expect("a distance"));
+    assert_eq!(names(database, &within(90.0, -10.0, 2.0)).await, ["School 1"]);
+    assert_eq!(names(database, &within(-17.0, 179.995, 1.0)).await, ["School 2", "School 5"]);
+    let mut both_sides = names(database, &within(-17.0, -180.0, 2.0)).await;
+    assert_eq!(both_sides.first().map(String::as_str), Some("School 5"));
+    both_sides.sort();
+    assert_eq!(both_sides, ["School 2", "School 3", "School 5"]);
+    assert_eq!(names(database, &within(-89.999, 123.0, 1.0)).await, ["School 4"]);
+}
+
+async fn many_schools_at_once(database: &TestDatabase) {
+    let ids = insert(database, (1..=30).map(school).collect()).await;
+    let repository = database.repository();
+    let missing = SchoolId::new(i64::MAX);
+    let asked = [ids[7], missing, ids[2], ids[7]];
+    let found: Vec<_> = repository.schools(&asked).await.expect("an answer").iter().map(|school| school.id).collect();
+    assert_eq!(found, [ids[2], ids[7]], "in order, each once");
+    let by_urn = repository.schools_by_urn(&[urn(30), urn(1), urn(999)]).await.expect("an answer");
+    assert_eq!(by_urn.iter().map(|school| school.urn).collect::<Vec<_>>(), [urn(1), urn(30)]);
+    assert!(repository.schools(&[]).await.expect("an answer").is_empty());
+    assert_eq!(repository.school(ids[0]).await.expect("an answer").expect("the school").urn, urn(1));
+    assert!(repository.school(missing).await.expect("an answer").is_none());
+    assert!(repository.school_by_urn(urn(31)).await.expect("an answer").is_none());
+    // More than one query can bind.
+    let all: Vec<SchoolId> = (0..70_000).map(SchoolId::new).collect();
+    assert_eq!(repository.schools(&all).await.expect("an answer").len(), 30);
+}
+
+async fn councils_are_counted(database: &TestDatabase) {
+    let of = |number, council: Option<&str>, is_private, status| NewSchool {
+        council: council.map(str::to_owned),
+        is_private,
+        status,
+        ..school(number)
+    };
+    let schools = vec![
+        of(1, Some("leeds"), Some(true), Status::Open),
+        of(2, Some("Leeds"), Some(false), Status::Open),
+        of(3, Some("Leeds"), Some(true), Status::ProposedToClose),
+        of(4, Some("Leeds"), None, Status::Open),
+        of(5, Some("York"), Some(false), Status::Closed),
+        of(6, None, None, Status::Open),
+    ];
+    insert(database, schools).await;
+    let councils = database.repository().councils().await.expect("an answer");
+    let found: Vec<_> = councils.iter().map(|c| (c.council.as_str(), c.schools, c.state, c.private)).collect();
+    // Capital letters come before small ones: the order of bytes, on every backend.
+    assert_eq!(found, [("Leeds", 3, 1, 1), ("leeds", 1, 0, 1)]);
+}
+
+async fn facets_count_what_is_found(database: &TestDatabase) {
+    insert(database, sample::schools()).await;
+    let near = SchoolSearch::near(sample::home()).within(Kilometres::new(1.0).expect("a distance")).limit(1_000);
+    let found = names(database, &near).await.len();
+    let facets = database.repository().facets(&near.limit(1)).await.expect("counts");
+    assert_eq!(facets.total, i64::try_from(found).expect("few"));
+    assert_eq!(facets.phase.get("primary"), Some(&5));
+    assert_eq!(facets.rating.get("unknown"), Some(&3));
+    assert_eq!(facets.ownership.values().sum::<i64>(), facets.total);
+    let none = database.repository().facets(&SchoolSearch::all().council("Nowhere")).await.expect("counts");
+    assert_eq!((none.total, none.phase.len()), (0, 0));
+}

@@ -1,0 +1,19 @@
+//! The integration tests: one binary.
+
+mod contract;
+#[cfg(feature = "sqlite")]
+mod files;
+#[cfg(feature = "sqlite")]
+mod migrations;
+#[cfg(feature = "sqlite")]
+mod plans;
+#[cfg(feature = "sqlite")]
+mod pool;
+#[cfg(feature = "cli")]
+mod program;
+mod properties;
+#[cfg(feature = "register")]
+mod register;
+#[cfg(feature = "sqlite")]
+mod schema;
+mod support;

@@ -1,0 +1,220 @@
+//! Connections: every one is ready, and none comes back broken.
+
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Double, Integer, Nullable, Text};
+use school_finder_db::config::{Backend, PoolMode};
+use school_finder_db::sqlite::SqliteRepository;
+use school_finder_db::sqlite::functions::haversine;
+use school_finder_db::testing::TestDatabase;
+use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, sample};
+
+fn pragma(connection: &mut SqliteConnection, sql: &str) -> i32 {
+    diesel::dsl::sql::<Integer>(sql).get_result(connection).expect("a pragma")
+}
+
+async fn database() -> TestDatabase {
+    TestDatabase::new(Backend::Sqlite).await.expect("a database")
+}
+
+async fn open(config: &Config) -> SqliteRepository {
+    SqliteRepository::connect(config).await.expect("the database")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_connections_at_once_are_ready() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.max_size = 6;
+    config.pool.busy_timeout = Duration::from_millis(1_234);
+    let repository = open(&config).await;
+    let all_taken = Arc::new(Barrier::new(6));
+    let calls: Vec<_> = (0..6)
+        .map(|_| {
+            let (repository, all_taken) = (repository.clone(), Arc::clone(&all_taken));
+            tokio::spawn(async move {
+                let check = move |connection: &mut SqliteConnection| {
+                    all_taken.wait();
+                    assert_eq!(pragma(connection, "SELECT foreign_keys FROM pragma_foreign_keys"), 1);
+                    assert_eq!(pragma(connection, "SELECT timeout FROM pragma_busy_timeout"), 1_234);
+                    assert_eq!(pragma(connection, "SELECT trusted_schema FROM pragma_trusted_schema"), 0);
+                    let mode: String = diesel::dsl::sql::<Text>("SELECT journal_mode FROM pragma_journal_mode")
+                        .get_result(connection)?;
+                    assert_eq!(mode, "wal");
+                    let km: Option<f64> = diesel::select(haversine(52.0, -0.7, 52.0, -0.7)).get_result(connection)?;
+                    assert_eq!(km, Some(0.0));
+                    Ok(())
+                };
+                repository.with_connection(check).await.expect("a ready connection");
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.expect("all six at once");
+    }
+}
+
+#[tokio::test]
+async fn the_sql_function_is_the_rust_function() {
+    let repository = open(&Config::in_memory()).await;
+    let number = |sql: &'static str| {
+        let repository = repository.clone();
+        async move {
+            let query = diesel::dsl::sql::<Nullable<Double>>(sql);
+            repository.with_connection(move |connection| Ok(query.get_result::<Option<f64>>(connection)?)).await
+        }
+    };
+    let expected = school_finder_db::geo::haversine(52.0406, -0.7594, 51.5, 1.25);
+    assert_eq!(number("SELECT haversine(52.0406, -0.7594, 51.5, 1.25)").await.expect("a number"), Some(expected));
+    assert_eq!(
+        number("SELECT haversine(0, 0, 0, 180)").await.expect("whole numbers too").map(f64::round),
+        Some(20_015.0)
+    );
+    for null in [
+        "SELECT haversine(NULL, 0, 0, 0)",
+        "SELECT haversine(0, NULL, 0, 0)",
+        "SELECT haversine(0, 0, NULL, 0)",
+        "SELECT haversine(0, 0, 0, NULL)",
+        "SELECT haversine(1e999, 0, 0, 0)",
+        "SELECT haversine(0, 0, -1e999, 1e999)",
+    ] {
+        assert_eq!(number(null).await.expect("NULL"), None, "{null}");
+    }
+    for refused in
+        ["SELECT haversine('x', NULL, 1e999, 0)", "SELECT haversine(0, 0, x'00', 0)", "SELECT haversine(0, 0, 0)"]
+    {
+        assert!(number(refused).await.is_err(), "{refused}");
+    }
+    // Deterministic: SQLite lets nothing else into an index.
+    let index = "CREATE TABLE t (x DOUBLE); CREATE INDEX i ON t (haversine(x, 0, 0, 0));";
+    let error = repository.with_connection(move |c| Ok(c.batch_execute(index)?)).await.expect_err("not from a schema");
+    assert!(
+        error.to_string().contains("unsafe use of haversine"),
+        "a schema that is not trusted may not call it: {error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_pool_times_out_by_name() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.max_size = 2;
+    config.pool.acquire_timeout = Duration::from_millis(200);
+    let repository = open(&config).await;
+    let (taken, release) = (Arc::new(Barrier::new(3)), Arc::new(Barrier::new(3)));
+    let holders: Vec<_> = (0..2)
+        .map(|_| {
+            let (repository, taken, release) = (repository.clone(), Arc::clone(&taken), Arc::clone(&release));
+            tokio::spawn(async move {
+                let hold = move |_: &mut SqliteConnection| {
+                    taken.wait();
+                    release.wait();
+                    Ok(())
+                };
+                repository.with_connection(hold).await
+            })
+        })
+        .collect();
+    tokio::task::spawn_blocking(move || taken.wait()).await.expect("both are taken");
+    let begun = Instant::now();
+    let error = repository.councils().await.expect_err("none is free");
+    assert!(matches!(error, Error::PoolTimeout { waited_ms: 200 }), "{error:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    tokio::task::spawn_blocking(move || release.wait()).await.expect("both are free again");
+    for holder in holders {
+        holder.await.expect("no panic").expect("it held on");
+    }
+    repository.councils().await.expect("and the next call is served");
+}
+
+#[tokio::test]
+async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
+    for mode in [PoolMode::Pooled, PoolMode::Single, PoolMode::PerCall] {
+        let database = database().await;
+        let mut config = database.config().clone().with_mode(mode);
+        config.pool.max_size = 1;
+        let repository = open(&config).await;
+        let panicking = repository.clone();
+        let call = tokio::spawn(async move {
+            let work = |connection: &mut SqliteConnection| {
+                connection.immediate_transaction(|connection| {
+                    connection.batch_execute("DELETE FROM schools")?;
+                    panic!("in the middle of a transaction");
+                })
+            };
+            panicking.with_connection::<(), _>(work).await
+        });
+        assert!(call.await.expect_err("the panic is passed on").is_panic());
+        repository.insert_schools(sample::schools()).await.unwrap_or_else(|error| panic!("{mode:?}: {error}"));
+        let page = repository.find_schools(&SchoolSearch::all().limit(1_000)).await.expect("an answer");
+        assert_eq!(page.items.len(), 25, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_in_memory_is_one_database() {
+    let repository = open(&Config::from_url("sqlite::memory:").expect("a database")).await;
+    repository.insert_schools(sample::schools()).await.expect("schools that fit");
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let repository = repository.clone();
+            tokio::spawn(async move { repository.find_schools(&SchoolSearch::all()).await })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.expect("no panic").expect("an answer").items.len(), 20);
+    }
+    let other = open(&Config::in_memory()).await;
+    assert!(other.find_schools(&SchoolSearch::all()).await.expect("an answer").items.is_empty(), "a new one is empty");
+}
+
+#[tokio::test]
+async fn a_locked_database_is_busy_and_then_is_not() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.busy_timeout = Duration::from_millis(50);
+    let repository = open(&config).await;
+    let locker = open(&database.config().clone().with_mode(PoolMode::Single)).await;
+    locker.with_connection(|c| Ok(c.batch_execute("BEGIN EXCLUSIVE")?)).await.expect("locked");
+    let error = repository.insert_schools(sample::schools()).await.expect_err("locked");
+    assert!(matches!(error, Error::Busy), "{error:?}");
+    // In write-ahead mode a writer does not keep readers out.
+    repository.find_schools(&SchoolSearch::all()).await.expect("an answer");
+    drop(locker);
+    repository.insert_schools(sample::schools()).await.expect("free again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_and_then_writing_loses_no_update() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    let create = "CREATE TABLE counter (n INTEGER NOT NULL); INSERT INTO counter VALUES (0);";
+    repository.with_connection(move |c| Ok(c.batch_execute(create)?)).await.expect("a counter");
+    let calls: Vec<_> = (0..8)
+        .map(|_| {
+            let repository = repository.clone();
+            tokio::spawn(async move {
+                for _ in 0..25 {
+                    let add = |connection: &mut SqliteConnection| {
+                        connection.immediate_transaction(|connection| {
+                            let n = pragma(connection, "SELECT n FROM counter");
+                            diesel::sql_query("UPDATE counter SET n = ?")
+                                .bind::<Integer, _>(n + 1)
+                                .execute(connection)?;
+                            Ok(())
+                        })
+                    };
+                    repository.with_connection(add).await.expect("never BUSY_SNAPSHOT");
+                }
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.expect("no panic");
+    }
+    let n = repository.with_connection(|c| Ok(pragma(c, "SELECT n FROM counter"))).await.expect("the counter");
+    assert_eq!(n, 200);
+}

@@ -1,0 +1,200 @@
+//! The program, as another program calls it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs `school-finder` with a data folder of its own and no setting from outside.
+fn run(data: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_school-finder"))
+        .args(arguments)
+        .env("XDG_DATA_HOME", data)
+        .env("HOME", data)
+        .env_remove("DATABASE_URL")
+        .env_remove("DB_BACKEND")
+        .output()
+        .expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// The JSON on standard output of a call that is done.
+fn json(data: &Path, arguments: &[&str]) -> Value {
+    let output = run(data, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON alone on standard output")
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+const REGISTER: &str = "URN,LA (name),EstablishmentName,EstablishmentStatus (name),PhaseOfEducation (name),Easting,Northing\r\n\
+    110533,Milton Keynes,Hilltop School,Open,Primary,485280,238480\r\n\
+    110534,Milton Keynes,Valley School,Open,Secondary,486280,238480\r\n\
+    110535,Milton Keynes,Sea School,Open,Secondary,1,1\r\n";
+
+#[test]
+fn without_a_database_there_is_a_sample_that_says_so() {
+    let data = folder();
+    let output = run(data.path(), &["find", "--lat", "52.0406", "--lng=-0.7594", "--within", "5", "--limit", "3"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).contains("this is a sample"));
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON alone on standard output");
+    let schools = found["schools"].as_array().expect("a list");
+    assert_eq!(schools.len(), 3);
+    assert_eq!(schools[0]["name"], "Little Acorns Nursery School");
+    for key in ["id", "urn", "name", "council", "phase", "lat", "lng", "distance_km"] {
+        assert!(schools[0].get(key).is_some(), "{key}");
+    }
+    let next = found["next"].as_str().expect("a cursor");
+    let rest = json(
+        data.path(),
+        &["find", "--lat", "52.0406", "--lng", "-0.7594", "--within", "5", "--limit", "99", "--after", next],
+    );
+    assert_eq!(rest["schools"].as_array().map(Vec::len), Some(21));
+    assert!(rest["next"].is_null());
+    assert_eq!(std::fs::read_dir(data.path()).expect("a folder").count(), 0, "and no file is left behind");
+}
+
+#[test]
+fn the_register_is_imported_into_the_data_folder_and_asked() {
+    let data = folder();
+    let file = data.path().join("register.csv");
+    std::fs::write(&file, REGISTER).expect("a file");
+    let (file, rejects) = (file.to_str().expect("UTF-8"), data.path().join("rejects.csv"));
+    let output = run(data.path(), &["import", "register", file, "--rejects", rejects.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "inserted 2, updated 0, unchanged 0, rejected 1\n");
+    let rejects = std::fs::read_to_string(rejects).expect("the rejects");
+    assert_eq!(rejects, "line,urn,reason\n4,110535,\"the grid reference 1, 1 is not in Great Britain\"\n");
+
+    let output = run(data.path(), &["import", "register", file, "--dry-run"]);
+    assert_eq!(text(&output.stdout), "inserted 0, updated 0, unchanged 2, rejected 1\n");
+    assert!(text(&output.stderr).contains("line 4, URN 110535"), "without a file they are told of");
+
+    let found = json(data.path(), &["find", "--council", "milton keynes", "--phase", "secondary"]);
+    assert_eq!(found["schools"][0]["urn"], 110_534);
+    assert_eq!(json(data.path(), &["councils"])["councils"][0]["schools"], 2);
+    assert_eq!(json(data.path(), &["facets"])["phase"]["secondary"], 1);
+    assert_eq!(json(data.path(), &["show", "110533"])["schools"][0]["easting"], 485_280);
+    let missing = run(data.path(), &["show", "110999"]);
+    assert_eq!((missing.status.code(), text(&missing.stdout)), (Some(1), ""));
+    let plan = run(data.path(), &["explain", "find", "--lat", "52", "--lng", "-0.7"]);
+    assert!(text(&plan.stdout).contains("indexes used: primary key, schools_location"), "{}", text(&plan.stdout));
+}
+
+#[test]
+fn geojson_has_longitude_first_and_null_for_nowhere() {
+    let found = json(folder().path(), &["find", "--name", "brackenford forest", "--format", "geojson"]);
+    assert_eq!(found["type"], "FeatureCollection");
+    assert!(found["features"][0]["geometry"].is_null());
+    let found = json(folder().path(), &["show", "9990001", "--format", "geojson"]);
+    assert_eq!(found["features"][0]["geometry"]["coordinates"], serde_json::json!([-0.7562, 52.0431]));
+    assert!(found["features"][0]["properties"].get("lat").is_none());
+    assert_eq!(found["features"][0]["properties"]["name"], "Millpond Primary School");
+}
+
+#[test]
+fn csv_and_table_hold_the_same_schools() {
+    let csv = run(folder().path(), &["find", "--phase", "nursery", "--format", "csv"]);
+    let lines: Vec<&str> = text(&csv.stdout).lines().collect();
+    assert!(lines[0].starts_with("id,urn,name,council,status,phase,type,"));
+    assert!(
+        lines[1].contains("Brackenford Forest Nursery") && lines[1].ends_with(",,,"),
+        "unknown is blank: {}",
+        lines[1]
+    );
+    assert_eq!(lines.len(), 4);
+    let table = run(folder().path(), &["find", "--phase", "nursery", "--format", "table"]);
+    assert_eq!(text(&table.stdout).lines().count(), 4);
+    assert!(text(&table.stdout).contains("Canal Street Nursery School"));
+    let facets = run(folder().path(), &["facets", "--format", "csv"]);
+    assert!(text(&facets.stdout).contains("\nphase,nursery,3\n"));
+}
+
+#[test]
+fn wrong_use_is_2_and_failure_is_1() {
+    let data = folder();
+    for arguments in [
+        &["find", "--lat", "52"][..],
+        &["find", "--lat", "95", "--lng", "0"],
+        &["find", "--lat", "nan", "--lng", "0"],
+        &["find", "--lat", "52", "--lng", "0", "--within", "-1"],
+        &["find", "--lat", "52", "--lng", "0", "--within", "0"],
+        &["find", "--within", "5"],
+        &["find", "--limit", "1001"],
+        &["find", "--limit", "-1"],
+        &["find", "--phase", "college"],
+        &["find", "--status", "Open"],
+        &["find", "--max-rating", "5"],
+        &["find", "--sort", "distance"],
+        &["find", "--state", "--private"],
+        &["find", "--after", "nonsense"],
+        &["find", "--name", "'"],
+        &["show", "0"],
+        &["show", "abc"],
+        &["councils", "--format", "geojson"],
+        &["find", "--database", "mysql://localhost/x"],
+        &["find", "--database", "sqlite:"],
+        &["nonsense"],
+        &[],
+    ] {
+        let output = run(data.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");
+    }
+    for arguments in [
+        &["find", "--database", "nowhere/none.db"][..],
+        &["import", "register", "nowhere.csv"],
+        &["migrate", "status"],
+        &["migrate", "up", "--database", "nowhere/none.db"],
+    ] {
+        let output = run(data.path(), arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stderr).lines().count(), 1, "one sentence: {}", text(&output.stderr));
+    }
+    assert_eq!(run(data.path(), &["find", "--limit", "0"]).status.code(), Some(0));
+}
+
+#[test]
+fn migrations_are_run_listed_checked_and_reverted() {
+    let data = folder();
+    let up = run(data.path(), &["migrate", "up"]);
+    assert_eq!(text(&up.stdout).lines().count(), 4, "{}", text(&up.stderr));
+    assert_eq!(run(data.path(), &["migrate", "check"]).status.code(), Some(0));
+    let redo = run(data.path(), &["migrate", "redo"]);
+    assert_eq!(text(&redo.stdout).lines().count(), 2);
+    let down = run(data.path(), &["migrate", "down", "--steps", "2"]);
+    assert_eq!(text(&down.stdout).lines().count(), 2);
+    let status = run(data.path(), &["migrate", "status"]);
+    let marks: String = text(&status.stdout).lines().filter_map(|line| line.chars().nth(1)).collect();
+    assert_eq!(marks, "xx  ");
+    let find = run(data.path(), &["find"]);
+    assert_eq!(find.status.code(), Some(1));
+    assert!(text(&find.stderr).contains("2 pending migration(s): run `school-finder migrate up`"));
+    assert_eq!(run(data.path(), &["migrate", "check"]).status.code(), Some(1));
+}
+
+#[test]
+fn the_database_is_chosen_by_option_then_environment() {
+    let data = folder();
+    let database = data.path().join("other.db");
+    let url = format!("sqlite:{}", database.display());
+    assert_eq!(run(data.path(), &["migrate", "up", "--database", &url]).status.code(), Some(0));
+    let with = |settings: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_school-finder"));
+        command.env("XDG_DATA_HOME", data.path()).env_remove("DATABASE_URL").env_remove("DB_BACKEND");
+        command.arg("find").envs(settings.iter().copied()).output().expect("the program runs")
+    };
+    let found = with(&[("DATABASE_URL", &url)]);
+    assert!(found.status.success() && text(&found.stderr).is_empty(), "an empty database, and no sample");
+    assert_eq!(with(&[("DATABASE_URL", &url), ("DB_BACKEND", "sqlite")]).status.code(), Some(0));
+    for backend in ["", "oracle", "SQLite"] {
+        let refused = with(&[("DATABASE_URL", &url), ("DB_BACKEND", backend)]);
+        assert_eq!(refused.status.code(), Some(2), "{backend:?} is not passed over: {}", text(&refused.stderr));
+    }
+}

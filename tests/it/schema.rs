@@ -1,0 +1,51 @@
+//! `src/sqlite/schema.rs` is what the migrations make. `scripts/test` compares it with the real `diesel print-schema`;
+//! this does the same without the tool, for the types that the schema uses.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Integer, Text};
+use school_finder_db::Config;
+use school_finder_db::sqlite::SqliteRepository;
+
+#[derive(QueryableByName)]
+struct Column {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Integer)]
+    required: i32,
+    #[diesel(sql_type = Integer)]
+    key: i32,
+}
+
+#[tokio::test]
+async fn the_rust_schema_is_what_the_migrations_make() {
+    let repository = SqliteRepository::connect(&Config::in_memory()).await.expect("a database");
+    let columns = "SELECT name, type AS kind, \"notnull\" AS required, pk AS key FROM pragma_table_info('schools')";
+    let columns: Vec<Column> =
+        repository.with_connection(move |c| Ok(diesel::sql_query(columns).load(c)?)).await.expect("the columns");
+    let mut expected = String::from("diesel::table! {\n    schools (id) {\n");
+    for Column { name, kind, required, key } in columns {
+        let rust = match (kind.as_str(), key) {
+            // SQLite's integer key has 64 bits, whatever it is called.
+            ("INTEGER", 1) => "BigInt",
+            ("INTEGER", _) => "Integer",
+            ("SMALLINT", _) => "SmallInt",
+            ("DOUBLE", _) => "Double",
+            ("BOOLEAN", _) => "Bool",
+            ("DATE", _) => "Date",
+            ("TEXT", _) => "Text",
+            (other, _) => panic!("{name} has type {other}, which both backends should read the same way"),
+        };
+        let rust = if required == 1 { rust.to_owned() } else { format!("Nullable<{rust}>") };
+        let (attribute, name) = match name.as_str() {
+            "type" => ("        #[sql_name = \"type\"]\n", "type_".to_owned()),
+            _ => ("", name),
+        };
+        expected.push_str(&format!("{attribute}        {name} -> {rust},\n"));
+    }
+    expected.push_str("    }\n}\n");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sqlite/schema.rs");
+    let schema = std::fs::read_to_string(path).expect("the schema");
+    assert!(schema.ends_with(&expected), "run `diesel print-schema`; expected\n{expected}");
+}

@@ -1,0 +1,98 @@
+//! What the tests share.
+
+pub mod oracle;
+
+use proptest::prelude::*;
+use school_finder_db::LatLng;
+use school_finder_db::ids::Urn;
+use school_finder_db::models::{Gender, NewSchool, Phase, Status};
+
+pub fn urn(number: i64) -> Urn {
+    Urn::new(number).expect("a URN")
+}
+
+pub fn at(lat: f64, lng: f64) -> LatLng {
+    LatLng::from_lat_lng(lat, lng).expect("a place")
+}
+
+/// An open school with a number for a name.
+pub fn school(number: i64) -> NewSchool {
+    NewSchool::new(urn(number), format!("School {number}"))
+}
+
+/// A school with a value in every field, each unlike all others, so that no two columns can be mixed up unseen.
+pub fn full_school(number: i64) -> NewSchool {
+    let day = |day| chrono::NaiveDate::from_ymd_opt(2001, 2, day);
+    NewSchool {
+        urn: urn(number),
+        name: "Ŵyn's \"Name\" 100% \\ a_b 🏫 مدرسة".to_owned(),
+        council: Some("Council".to_owned()),
+        status: Status::ProposedToClose,
+        phase: Some(Phase::MiddleSecondary),
+        school_type: Some("Type".to_owned()),
+        gender: Some(Gender::Girls),
+        faith: Some("Faith".to_owned()),
+        address: Some("Address".to_owned()),
+        postcode: Some("AB1 2CD".to_owned()),
+        website_url: Some("https://school.example".to_owned()),
+        is_private: Some(true),
+        age_range_from: Some(3),
+        age_range_to: Some(19),
+        ofsted_rating: Some(4),
+        location: Some(at(51.123_456_789_012_3, -1.987_654_321_098_7)),
+        easting: Some(400_001),
+        northing: Some(200_002),
+        catchment_radius_km: Some(1.25),
+        opened_on: day(3),
+        closed_on: day(4),
+        capacity: Some(505),
+        pupils: Some(404),
+        source_date: day(28),
+    }
+}
+
+prop_compose! {
+    /// A school of a small world: few names, places and councils, so that ties and unknown values are ordinary.
+    fn any_school()(
+        name in prop::sample::select(vec!["Ash", "ash", "Áśh", "St. Ash", "Saint Ash", "Bay 100%", "Bay 100", "École"]),
+        council in prop::option::of(prop::sample::select(vec!["North", "South"])),
+        status in prop::sample::select(vec![
+            Status::Open, Status::Open, Status::Open, Status::Closed, Status::ProposedToOpen, Status::ProposedToClose,
+        ]),
+        phase in prop::option::of(prop::sample::select(Phase::ALL)),
+        gender in prop::option::of(prop::sample::select(Gender::ALL)),
+        faith in prop::option::of(prop::sample::select(vec!["None", "Quaker", "Sikh"])),
+        is_private in any::<Option<bool>>(),
+        ages in prop::option::of((0i16..=19, 0i16..=30)),
+        ofsted_rating in prop::option::of(1i16..=4),
+        place in prop::option::of((0u8..6, 0u8..6, 0u8..4)),
+    ) -> NewSchool {
+        NewSchool {
+            council: council.map(str::to_owned),
+            status,
+            phase,
+            gender,
+            faith: faith.map(str::to_owned),
+            is_private,
+            age_range_from: ages.map(|(from, _)| from),
+            age_range_to: ages.map(|(from, years)| from + years),
+            ofsted_rating,
+            // A grid of about 1 km, a few of whose points are far away.
+            location: place.map(|(north, east, far)| {
+                let away = if far == 0 { 3.0 } else { 0.0 };
+                at(52.0 + f64::from(north) * 0.01 + away, -0.7 + f64::from(east) * 0.015 - away)
+            }),
+            ..NewSchool::new(urn(1), name)
+        }
+    }
+}
+
+/// Up to so many schools of a small world.
+pub fn any_schools(count: usize) -> impl Strategy<Value = Vec<NewSchool>> {
+    prop::collection::vec(any_school(), 0..count).prop_map(|mut schools| {
+        for (school, number) in schools.iter_mut().zip(100_001..) {
+            school.urn = urn(number);
+        }
+        schools
+    })
+}

@@ -1,0 +1,197 @@
+//! The real register, imported and asked. The data is not part of the project: `SCHOOL_FINDER_DATA` names its folder.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use school_finder_db::config::Backend;
+use school_finder_db::geo::GridReference;
+use school_finder_db::import::{ImportError, RegisterImport};
+use school_finder_db::models::Phase;
+use school_finder_db::testing::TestDatabase;
+use school_finder_db::{Config, Error, Kilometres, LatLng, SchoolRepository, SchoolSearch, connect};
+
+fn data(file: &str) -> PathBuf {
+    let folder = std::env::var_os("SCHOOL_FINDER_DATA").expect("SCHOOL_FINDER_DATA names the folder of the real data");
+    PathBuf::from(folder).join(file)
+}
+
+fn register() -> PathBuf {
+    data("gias/edubasealldata_open_2026.csv")
+}
+
+/// A school as the file has it, read without the importer.
+struct Line {
+    urn: i32,
+    phase: String,
+    location: LatLng,
+}
+
+fn lines() -> Vec<Line> {
+    let bytes = std::fs::read(register()).expect("the register");
+    // Every byte is a character in Latin-1; the columns that are read here are ASCII.
+    let text: String = bytes.into_iter().map(char::from).collect();
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let header = reader.headers().expect("a header").clone();
+    let column = |name: &str| header.iter().position(|column| column == name).expect("the column");
+    let (urn, phase) = (column("URN"), column("PhaseOfEducation (name)"));
+    let (easting, northing) = (column("Easting"), column("Northing"));
+    let number = |text: &str| text.parse::<i32>().expect("a number");
+    reader
+        .records()
+        .map(|record| {
+            let record = record.expect("a row");
+            let grid = GridReference { easting: number(&record[easting]), northing: number(&record[northing]) };
+            Line {
+                urn: number(&record[urn]),
+                phase: record[phase].to_owned(),
+                location: grid.to_lat_lng().expect("in Great Britain"),
+            }
+        })
+        .collect()
+}
+
+async fn imported() -> Arc<dyn SchoolRepository> {
+    let finder = connect(&Config::in_memory()).await.expect("a database");
+    let file = File::open(register()).expect("the register");
+    let counts = RegisterImport::new().run(finder.as_ref(), file).await.expect("an import");
+    assert_eq!((counts.inserted, counts.updated, counts.unchanged, counts.rejected), (26_509, 0, 0, 0));
+    finder
+}
+
+/// The `count` nearest of the file's schools that pass, by brute force. Ids follow the file's order on an import into an
+/// empty database, so ties go to the earlier line.
+fn brute_force(lines: &[Line], from: LatLng, count: usize, passes: impl Fn(&Line, f64) -> bool) -> Vec<(i32, f64)> {
+    let mut all: Vec<(f64, usize)> = lines
+        .iter()
+        .enumerate()
+        .map(|(at, line)| (from.distance_to(line.location).get(), at))
+        .filter(|(km, at)| passes(&lines[*at], *km))
+        .collect();
+    all.sort_by(|a, b| a.partial_cmp(b).expect("no distance is a NaN"));
+    all.into_iter().take(count).map(|(km, at)| (lines[at].urn, km)).collect()
+}
+
+async fn found(finder: &dyn SchoolRepository, search: &SchoolSearch) -> Vec<(i32, f64)> {
+    let page = finder.find_schools(search).await.expect("an answer");
+    page.items.iter().map(|hit| (hit.school.urn.get(), hit.distance_km.expect("a distance").get())).collect()
+}
+
+#[tokio::test]
+async fn the_schools_near_a_home_are_what_brute_force_finds() {
+    let (finder, lines) = (imported().await, lines());
+    let mut homes = vec![(52.0406, -0.7594)];
+    // Places all over England, a few off its coast, and one at a school.
+    homes.extend((0..60).map(|n| (50.2 + f64::from(n * 37 % 60) * 0.09, -4.5 + f64::from(n * 23 % 60) * 0.1)));
+    homes.push((lines[7_000].location.lat().degrees(), lines[7_000].location.lng().degrees()));
+    for (lat, lng) in homes {
+        let home = LatLng::from_lat_lng(lat, lng).expect("a place");
+        let near = SchoolSearch::near(home);
+        let within = near.clone().within(Kilometres::new(5.0).expect("a distance"));
+        assert_eq!(
+            found(finder.as_ref(), &near).await,
+            brute_force(&lines, home, 20, |_, _| true),
+            "nearest to {home:?}"
+        );
+        assert_eq!(
+            found(finder.as_ref(), &within).await,
+            brute_force(&lines, home, 20, |_, km| km <= 5.0),
+            "within 5 km of {home:?}"
+        );
+        assert_eq!(
+            found(finder.as_ref(), &near.clone().phase(Phase::MiddlePrimary).limit(3)).await,
+            brute_force(&lines, home, 3, |line, _| line.phase == "Middle deemed primary"),
+            "a rare phase near {home:?}"
+        );
+        assert_eq!(
+            found(finder.as_ref(), &within.phase(Phase::Secondary)).await,
+            brute_force(&lines, home, 20, |line, km| km <= 5.0 && line.phase == "Secondary"),
+            "secondary schools within 5 km of {home:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_whole_country_is_paged_without_loss() {
+    let (finder, lines) = (imported().await, lines());
+    let home = LatLng::from_lat_lng(52.0406, -0.7594).expect("a place");
+    let mut search = SchoolSearch::near(home).limit(1_000);
+    let mut all = Vec::new();
+    loop {
+        let page = finder.find_schools(&search).await.expect("an answer");
+        all.extend(page.items.iter().map(|hit| hit.school.urn.get()));
+        match page.next {
+            Some(cursor) => search = search.after(cursor),
+            None => break,
+        }
+    }
+    let expected: Vec<i32> =
+        brute_force(&lines, home, usize::MAX, |_, _| true).into_iter().map(|(urn, _)| urn).collect();
+    assert_eq!(all, expected);
+}
+
+#[tokio::test]
+async fn a_second_import_changes_nothing() {
+    let finder = imported().await;
+    let file = File::open(register()).expect("the register");
+    let counts = RegisterImport::new().run(finder.as_ref(), file).await.expect("an import");
+    assert_eq!((counts.inserted, counts.updated, counts.unchanged, counts.rejected), (0, 0, 26_509, 0));
+    let school =
+        finder.school_by_urn(school_finder_db::ids::Urn::new(100_007).expect("a URN")).await.expect("an answer");
+    assert!(school.is_none_or(|school| school.status == school_finder_db::models::Status::Open));
+    let accents = finder.find_schools(&SchoolSearch::all().name("jacques prevert")).await.expect("an answer");
+    assert_eq!(accents.items[0].school.name, "Ecole Française de Londres Jacques Prévert");
+}
+
+#[tokio::test]
+async fn the_scottish_file_is_a_register_too() {
+    let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
+    let file = File::open(data("edinburgh/register.csv")).expect("the file");
+    let counts = RegisterImport::new().run(database.repository(), file).await.expect("an import");
+    assert_eq!((counts.inserted, counts.rejected), (111, 0));
+}
+
+#[tokio::test]
+async fn every_years_header_is_understood() {
+    for columns in [120, 133, 135, 139] {
+        let header = std::fs::read_to_string(data(&format!("gias/headers/{columns}_columns.txt"))).expect("the header");
+        let header: Vec<&str> = header.lines().collect();
+        assert_eq!(header.len(), columns);
+        let values = |name: &&str| match *name {
+            "URN" => "110533",
+            "EstablishmentName" => "Hilltop School",
+            "EstablishmentStatus (name)" => "Open",
+            "PhaseOfEducation (name)" => "Primary",
+            "OfstedRating (name)" => "Good",
+            "Easting" => "485280",
+            "Northing" => "238480",
+            _ => "",
+        };
+        let quoted =
+            |fields: Vec<&str>| fields.iter().map(|field| format!("\"{field}\"")).collect::<Vec<_>>().join(",");
+        let file = format!("{}\r\n{}\r\n", quoted(header.clone()), quoted(header.iter().map(values).collect()));
+        let finder = connect(&Config::in_memory()).await.expect("a database");
+        let counts = RegisterImport::new().run(finder.as_ref(), std::io::Cursor::new(file)).await.expect("an import");
+        assert_eq!((counts.inserted, counts.rejected), (1, 0), "{columns} columns");
+        let page = finder.find_schools(&SchoolSearch::all()).await.expect("an answer");
+        let rating = if columns == 135 { None } else { Some(2) };
+        assert_eq!(page.items[0].school.ofsted_rating, rating, "{columns} columns");
+    }
+}
+
+#[tokio::test]
+async fn the_register_cut_off_anywhere_is_refused() {
+    let whole = std::fs::read(register()).expect("the register");
+    let finder = connect(&Config::in_memory()).await.expect("a database");
+    for kilobytes in (1..200).chain((200..14_000).step_by(1_777)) {
+        let cut = whole[..kilobytes * 1_000].to_vec();
+        if cut.ends_with(b"\n") {
+            continue;
+        }
+        let error = RegisterImport::new().run(finder.as_ref(), std::io::Cursor::new(cut)).await.expect_err("cut off");
+        // Within the header, a column is missing first.
+        let told = matches!(&error, Error::Import(ImportError::Truncated { .. } | ImportError::MissingColumn { .. }));
+        assert!(told, "at {kilobytes} kB: {error}");
+    }
+    assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("counts").total, 0);
+}
