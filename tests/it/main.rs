@@ -1,4 +1,5 @@
 //! The integration tests: one binary.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop and say so")]
 
 mod contract;
 #[cfg(feature = "sqlite")]

@@ -1,4 +1,5 @@
 //! The real register, imported and asked. The data is not part of the project: `SCHOOL_FINDER_DATA` names its folder.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop and say so")]
 
 use std::fs::File;
 use std::path::PathBuf;

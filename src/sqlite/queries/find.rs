@@ -99,8 +99,7 @@ type FindSelection<'a> = (diesel::dsl::AsSelect<SchoolSummary, Sqlite>, Distance
 pub(super) fn find_query<'a>(
     settled: &'a Settled,
     reach: Reach,
-) -> impl LoadQuery<'a, SqliteConnection, HitRow> + QueryFragment<Sqlite> + QueryId + RunQueryDsl<SqliteConnection> + 'a
-{
+) -> impl LoadQuery<'a, SqliteConnection, HitRow> + QueryFragment<Sqlite> + QueryId + 'a {
     let selection: FindSelection<'a> = (SchoolSummary::as_select(), distance(settled), schools::name_folded);
     let mut query: IntoBoxed<'a, diesel::dsl::Select<schools::table, FindSelection<'a>>, Sqlite> =
         schools::table.select(selection).into_boxed();
