@@ -59,3 +59,8 @@ pub use geo::LatLng;
 pub use repository::{SchoolRepository, connect, create};
 pub use request::{Page, SchoolSearch, Sort};
 pub use units::Kilometres;
+
+/// The README's code runs as a documentation test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
