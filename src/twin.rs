@@ -31,13 +31,14 @@ impl<DB: Backend> QueryFragment<DB> for OpenNow {
     }
 }
 
-/// A column is one of a list's values. A list of one is an equation: SQLite prepares a query with a list in it anew
-/// each time, and walks an index in order only for an equation.
-macro_rules! one_of {
-    ($column:expr, $values:expr) => {
+/// Narrows `$query` to rows whose column is one of a list's values; an empty list narrows nothing. A list of one is an
+/// equation: SQLite prepares a query with a list in it anew each time, and walks an index in order only for an equation.
+macro_rules! filter_one_of {
+    ($query:ident, $column:expr, $values:expr) => {
         match $values.as_slice() {
-            [value] => Box::new($column.eq(value).nullable()),
-            values => Box::new($column.eq_any(values).nullable()),
+            [] => {}
+            [value] => $query = $query.filter($column.eq(value)),
+            values => $query = $query.filter($column.eq_any(values)),
         }
     };
 }
@@ -180,99 +181,128 @@ macro_rules! school_values {
     }};
 }
 
-/// A [`SchoolFilter`](crate::request::SchoolFilter) as one boxed condition of type `$condition` (a boxed expression of
-/// `Nullable<Bool>`). The filter is destructured without `..`, so that a new one does not compile until every backend
-/// answers it.
-macro_rules! school_conditions {
-    ($condition:ty, $table:ident, $settled:expr) => {{
-        let settled: &Settled = $settled;
+/// Narrows a boxed `$query` to what a [`SchoolFilter`](crate::request::SchoolFilter) lets through. The filter is
+/// destructured without `..`, so that a new one does not compile until every backend answers it.
+macro_rules! filter_schools {
+    ($query:ident, $table:ident, $settled:expr) => {
         let SchoolFilter { councils, phases, statuses, rating, ownership, age, gender, faith, name: _ } =
-            &settled.search.filter;
-        let mut all: $condition = if statuses.is_empty() {
-            Box::new($crate::twin::OpenNow.nullable())
-        } else {
-            $crate::twin::one_of!($table::status, statuses)
-        };
-        if !councils.is_empty() {
-            let council: $condition = $crate::twin::one_of!($table::council, councils);
-            all = Box::new(all.and(council));
+            &$settled.search.filter;
+        if statuses.is_empty() {
+            $query = $query.filter($crate::twin::OpenNow);
         }
-        if !phases.is_empty() {
-            let phase: $condition = $crate::twin::one_of!($table::phase, phases);
-            all = Box::new(all.and(phase));
-        }
+        $crate::twin::filter_one_of!($query, $table::status, statuses);
+        $crate::twin::filter_one_of!($query, $table::council, councils);
+        $crate::twin::filter_one_of!($query, $table::phase, phases);
         match rating {
             Some(RatingFilter { at_most, unrated: Unrated::Exclude }) => {
-                all = Box::new(all.and($table::ofsted_rating.le(at_most)));
+                $query = $query.filter($table::ofsted_rating.le(at_most));
             }
             Some(RatingFilter { at_most, unrated: Unrated::Include }) => {
-                all =
-                    Box::new(all.and($table::ofsted_rating.le(at_most).or($table::ofsted_rating.is_null().nullable())));
+                $query =
+                    $query.filter($table::ofsted_rating.le(at_most).or($table::ofsted_rating.is_null().nullable()));
             }
             None => {}
         }
         match ownership {
-            Some(Ownership::State) => all = Box::new(all.and($table::is_private.eq(false))),
-            Some(Ownership::Private) => all = Box::new(all.and($table::is_private.eq(true))),
+            Some(Ownership::State) => $query = $query.filter($table::is_private.eq(false)),
+            Some(Ownership::Private) => $query = $query.filter($table::is_private.eq(true)),
             None => {}
         }
         if let Some(age) = age {
-            all = Box::new(all.and($table::age_range_from.le(age)).and($table::age_range_to.ge(age)));
+            $query = $query.filter($table::age_range_from.le(age)).filter($table::age_range_to.ge(age));
         }
         match gender {
-            Some(Gender::Mixed) => all = Box::new(all.and($table::gender.eq(Gender::Mixed))),
+            Some(Gender::Mixed) => $query = $query.filter($table::gender.eq(Gender::Mixed)),
             Some(child @ (Gender::Boys | Gender::Girls)) => {
-                all = Box::new(all.and($table::gender.eq(Gender::Mixed).or($table::gender.eq(child))));
+                $query = $query.filter($table::gender.eq(Gender::Mixed).or($table::gender.eq(child)));
             }
             None => {}
         }
         match faith {
-            Some(Faith::Any) => all = Box::new(all.and($table::faith.ne(NO_FAITH))),
-            Some(Faith::None) => all = Box::new(all.and($table::faith.eq(NO_FAITH))),
-            Some(Faith::Is(name)) => all = Box::new(all.and($table::faith.eq(name))),
+            Some(Faith::Any) => $query = $query.filter($table::faith.ne(NO_FAITH)),
+            Some(Faith::None) => $query = $query.filter($table::faith.eq(NO_FAITH)),
+            Some(Faith::Is(name)) => $query = $query.filter($table::faith.eq(name)),
             None => {}
         }
-        if let Some(folded) = &settled.name {
+        if let Some(folded) = &$settled.name {
             let pattern = $crate::text::like_anywhere(folded);
-            all = Box::new(all.and($table::name_folded.like(pattern).escape($crate::text::LIKE_ESCAPE).nullable()));
+            $query = $query.filter($table::name_folded.like(pattern).escape($crate::text::LIKE_ESCAPE));
         }
-        all
-    }};
+    };
 }
 
-/// "Comes after this place" as one boxed condition, in the order that the search sorts by. Unknown values come last.
-macro_rules! after_position {
-    ($condition:ty, $table:ident, $distance:expr, $position:expr) => {{
-        let condition: $condition = match $position {
-            Position::Distance { km: Some(km), id } => Box::new(
-                $distance
-                    .gt(km)
-                    .or($distance.eq(km).and($table::id.gt(id).nullable()))
-                    .or($distance.is_null().nullable()),
-            ),
-            Position::Distance { km: None, id } => {
-                Box::new($distance.is_null().nullable().and($table::id.gt(id).nullable()))
+/// Narrows a boxed `$query` to what comes after a place, in the order that the search sorts by. Unknown values come last.
+macro_rules! filter_after {
+    ($query:ident, $table:ident, $distance:expr, $position:expr) => {
+        match $position {
+            Position::Distance { km: Some(km), id } => {
+                $query = $query.filter(
+                    $distance
+                        .gt(km)
+                        .or($distance.eq(km).and($table::id.gt(id).nullable()))
+                        .or($distance.is_null().nullable()),
+                );
             }
-            Position::Name { name, id } => Box::new(
-                $table::name_folded.gt(name).or($table::name_folded.eq(name).and($table::id.gt(id))).nullable(),
-            ),
-            Position::Rating { rating: Some(rating), name, id } => Box::new(
-                $table::ofsted_rating
-                    .gt(rating)
-                    .or($table::ofsted_rating.eq(rating).and(
-                        $table::name_folded.gt(name).or($table::name_folded.eq(name).and($table::id.gt(id))).nullable(),
-                    ))
-                    .or($table::ofsted_rating.is_null().nullable()),
-            ),
-            Position::Rating { rating: None, name, id } => Box::new(
-                $table::ofsted_rating
-                    .is_null()
-                    .and($table::name_folded.gt(name).or($table::name_folded.eq(name).and($table::id.gt(id))))
-                    .nullable(),
-            ),
-        };
-        condition
-    }};
+            Position::Distance { km: None, id } => {
+                $query = $query.filter($distance.is_null()).filter($table::id.gt(id));
+            }
+            Position::Name { name, id } => {
+                // The first condition says nothing new, but an index can begin at it.
+                $query = $query
+                    .filter($table::name_folded.ge(name))
+                    .filter($table::name_folded.gt(name).or($table::name_folded.eq(name).and($table::id.gt(id))));
+            }
+            Position::Rating { rating: Some(rating), name, id } => {
+                let later_name = $table::name_folded.gt(name).or($table::name_folded.eq(name).and($table::id.gt(id)));
+                $query = $query.filter(
+                    $table::ofsted_rating
+                        .gt(rating)
+                        .or($table::ofsted_rating.eq(rating).and(later_name.nullable()))
+                        .or($table::ofsted_rating.is_null().nullable()),
+                );
+            }
+            Position::Rating { rating: None, name, id } => {
+                $query = $query
+                    .filter($table::ofsted_rating.is_null())
+                    .filter($table::name_folded.gt(name).or($table::name_folded.eq(name).and($table::id.gt(id))));
+            }
+        }
+    };
 }
 
-pub(crate) use {after_position, one_of, school_conditions, school_rows, school_values, selectable};
+/// Puts a boxed `$query` into the search's order. Every order ends in the id and has unknown values last; within a circle
+/// (`$in_circle`) every distance is known.
+macro_rules! order_schools {
+    ($query:ident, $table:ident, $distance:expr, $in_circle:expr, $sort:expr) => {
+        match $sort {
+            Sort::Distance if $in_circle => $query.order_by(($distance.asc(), $table::id.asc())),
+            Sort::Distance => $query.order_by(($distance.is_null().asc(), $distance.asc(), $table::id.asc())),
+            Sort::Name => $query.order_by(($table::name_folded.asc(), $table::id.asc())),
+            Sort::Rating => $query.order_by((
+                $table::ofsted_rating.is_null().asc(),
+                $table::ofsted_rating.asc(),
+                $table::name_folded.asc(),
+                $table::id.asc(),
+            )),
+        }
+    };
+}
+
+/// What every facet is counted by.
+macro_rules! facet_columns {
+    ($table:ident) => {
+        (
+            $table::council,
+            $table::phase,
+            $table::status,
+            $table::ofsted_rating,
+            $table::gender,
+            $table::faith,
+            $table::is_private,
+        )
+    };
+}
+
+pub(crate) use {
+    facet_columns, filter_after, filter_one_of, filter_schools, order_schools, school_rows, school_values, selectable,
+};

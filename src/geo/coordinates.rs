@@ -23,9 +23,11 @@ macro_rules! coordinate {
         impl $name {
             #[doc = concat!("The coordinate of so many degrees.\n\n# Errors\n[`Error::InvalidCoordinate`] beyond ±", $limit, ", or where it is not a number.")]
             pub fn new(degrees: f64) -> Result<Self> {
-                // A NaN is in no range. Adding 0.0 turns -0.0 into 0.0, so that equal places are equal bits.
+                // A NaN is in no range.
                 if (-$limit..=$limit).contains(&degrees) {
-                    Ok(Self(degrees + 0.0))
+                    // Smaller than an atom is zero: Postgres fails where a product of such numbers rounds to zero. So
+                    // is -0.0, and equal places are equal bits.
+                    Ok(Self(if degrees.abs() < 1e-100 { 0.0 } else { degrees }))
                 } else {
                     Err(Error::InvalidCoordinate { field: $field, value: degrees })
                 }

@@ -2,14 +2,18 @@
 
 mod cursor;
 mod filter;
+mod reach;
+mod rows;
 mod search;
 mod write;
 
 pub use cursor::Cursor;
 pub(crate) use cursor::Position;
 pub use filter::{Faith, Ownership, RatingFilter, SchoolFilter, Unrated};
+pub(crate) use reach::Reach;
+pub(crate) use rows::{FacetRow, HitRow, facets_of};
+pub(crate) use search::Settled;
 pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};
-pub(crate) use search::{Near, Settled};
 pub use write::{SchoolStream, WriteMode};
 
 /// How the register writes that a school has no religious character; an unknown one is NULL.

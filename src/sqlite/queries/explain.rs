@@ -7,7 +7,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Integer, Text};
 use diesel::sqlite::Sqlite;
 
-use super::find::{find_query, first_reach};
+use super::find::find_query;
 use crate::error::Result;
 use crate::explain::Explanation;
 use crate::request::Settled;
@@ -17,7 +17,7 @@ pub(in crate::sqlite) fn explain_find_on_conn(
     connection: &mut SqliteConnection,
     settled: &Settled,
 ) -> Result<Explanation> {
-    explain_on_conn(connection, find_query(settled, first_reach(settled)))
+    explain_on_conn(connection, find_query(settled, settled.first_reach()))
 }
 
 fn explain_on_conn<Q>(connection: &mut SqliteConnection, query: Q) -> Result<Explanation>

@@ -1,17 +1,19 @@
 //! Counts, and schools by their ids.
 
-use std::collections::BTreeMap;
-
 use diesel::dsl::{case_when, count, count_star};
 use diesel::prelude::*;
 
-use super::find::{Reach, conditions};
+use super::find::{distance, within_reach};
 use crate::error::Result;
+use crate::geo::BoundingBox;
 use crate::ids::{SchoolId, Urn};
-use crate::models::{CouncilCount, Facets, Gender, Phase, School, Status};
-use crate::request::Settled;
+use crate::models::{CouncilCount, Facets, Gender, School};
+use crate::request::{
+    FacetRow, Faith, NO_FAITH, Ownership, RatingFilter, Reach, SchoolFilter, Settled, Unrated, facets_of,
+};
+use crate::sqlite::functions::schools_location;
 use crate::sqlite::schema::schools;
-use crate::twin::OpenNow;
+use crate::twin::{self, OpenNow};
 
 /// How many ids one query takes: well below SQLite's limit of 32,766 bound values.
 const IDS_A_QUERY: usize = 10_000;
@@ -57,60 +59,17 @@ pub(in crate::sqlite) fn councils_on_conn(connection: &mut SqliteConnection) -> 
     Ok(query.load(connection)?)
 }
 
-type FacetRow = (Option<String>, Option<Phase>, Status, Option<i16>, Option<Gender>, Option<String>, Option<bool>, i64);
-
 /// How many of the schools that a search finds have each value. One statement, so that all counts are of one moment.
 pub(in crate::sqlite) fn facets_on_conn(connection: &mut SqliteConnection, settled: &Settled) -> Result<Facets> {
-    let facets = (
-        schools::council,
-        schools::phase,
-        schools::status,
-        schools::ofsted_rating,
-        schools::gender,
-        schools::faith,
-        schools::is_private,
-    );
-    let query = schools::table
-        .group_by(facets)
-        .select((
-            schools::council,
-            schools::phase,
-            schools::status,
-            schools::ofsted_rating,
-            schools::gender,
-            schools::faith,
-            schools::is_private,
-            count_star(),
-        ))
-        .filter(conditions(settled, Reach::Whole));
-    let mut counts = Facets::default();
-    for row in query.load_iter::<FacetRow, diesel::connection::DefaultLoadingMode>(connection)? {
-        let (council, phase, status, rating, gender, faith, is_private, schools) = row?;
-        let Facets {
-            total,
-            council: by_council,
-            phase: by_phase,
-            status: by_status,
-            rating: by_rating,
-            gender: by_gender,
-            faith: by_faith,
-            ownership: by_ownership,
-        } = &mut counts;
-        *total += schools;
-        add(by_council, council, schools);
-        add(by_phase, phase, schools);
-        add(by_status, Some(status), schools);
-        add(by_rating, rating, schools);
-        add(by_gender, gender, schools);
-        add(by_faith, faith, schools);
-        add(by_ownership, is_private.map(|private| if private { "private" } else { "state" }), schools);
-    }
-    Ok(counts)
-}
-
-fn add(counts: &mut BTreeMap<String, i64>, value: Option<impl ToString>, schools: i64) {
-    let key = value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
-    *counts.entry(key).or_default() += schools;
+    let counted = twin::facet_columns!(schools);
+    let (council, phase, status, rating, gender, faith, is_private) = counted;
+    let mut query = schools::table
+        .group_by(counted)
+        .select((council, phase, status, rating, gender, faith, is_private, count_star()))
+        .into_boxed();
+    within_reach!(query, settled, Reach::Whole);
+    twin::filter_schools!(query, schools, settled);
+    Ok(facets_of(query.load::<FacetRow>(connection)?))
 }
 
 fn sorted<T: Ord + Copy>(values: &[T]) -> Vec<T> {

@@ -1,0 +1,60 @@
+//! What a search fetches for each school, on every backend.
+
+use super::cursor::Position;
+use super::search::{Page, Settled, Sort};
+use crate::models::{Facets, Gender, Phase, SchoolHit, SchoolSummary, Status};
+use crate::units::Kilometres;
+
+/// A school, its distance in kilometres and its folded name.
+pub(crate) type HitRow = (SchoolSummary, Option<f64>, String);
+
+impl Settled {
+    /// What was fetched, as a page.
+    pub(crate) fn page_of_hits(&self, rows: Vec<HitRow>) -> Page<SchoolHit> {
+        self.page(rows, |row| self.position(row), hit)
+    }
+
+    /// A row's place in the search's order.
+    fn position(&self, (school, km, name): &HitRow) -> Position {
+        match self.search.sort {
+            Sort::Distance => Position::Distance { km: *km, id: school.id },
+            Sort::Name => Position::Name { name: name.clone(), id: school.id },
+            Sort::Rating => Position::Rating { rating: school.ofsted_rating, name: name.clone(), id: school.id },
+        }
+    }
+}
+
+fn hit((school, km, _): HitRow) -> SchoolHit {
+    SchoolHit { school, distance_km: km.and_then(|km| Kilometres::new(km).ok()) }
+}
+
+/// How many schools share these facts.
+pub(crate) type FacetRow =
+    (Option<String>, Option<Phase>, Status, Option<i16>, Option<Gender>, Option<String>, Option<bool>, i64);
+
+/// The counts of each fact by itself.
+pub(crate) fn facets_of(rows: Vec<FacetRow>) -> Facets {
+    let mut facets = Facets::default();
+    for (council, phase, status, rating, gender, faith, is_private, schools) in rows {
+        facets.total += schools;
+        facets.council.add(council, schools);
+        facets.phase.add(phase, schools);
+        facets.status.add(Some(status), schools);
+        facets.rating.add(rating, schools);
+        facets.gender.add(gender, schools);
+        facets.faith.add(faith, schools);
+        facets.ownership.add(is_private.map(|private| if private { "private" } else { "state" }), schools);
+    }
+    facets
+}
+
+trait Add {
+    fn add(&mut self, value: Option<impl ToString>, schools: i64);
+}
+
+impl Add for std::collections::BTreeMap<String, i64> {
+    fn add(&mut self, value: Option<impl ToString>, schools: i64) {
+        let key = value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
+        *self.entry(key).or_default() += schools;
+    }
+}
