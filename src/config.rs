@@ -1,5 +1,6 @@
 //! Which database to use.
 
+#[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,19 +33,28 @@ pub enum Target {
     /// An SQLite file.
     #[cfg(feature = "sqlite")]
     SqliteFile(PathBuf),
+    /// A Postgres server.
+    #[cfg(feature = "postgres")]
+    Postgres(crate::postgres::Server),
 }
 
 /// How connections are held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// Pooled, single or none.
+    /// Pooled, single or none. Only SQLite tells them apart: connections to Postgres are always pooled.
     pub mode: PoolMode,
-    /// The most connections the pool opens.
+    /// The most connections the pool opens: 8 to SQLite, 15 to Postgres, unless told otherwise.
     pub max_size: u32,
+    /// How many idle connections the pool keeps; others are closed when they have been idle for a minute.
+    pub keep: u32,
     /// How long a call waits for a free connection before [`Error::PoolTimeout`].
     pub acquire_timeout: Duration,
-    /// How long SQLite waits for another program's lock before [`Error::Busy`].
+    /// How long a write waits for another program's lock before [`Error::Busy`].
     pub busy_timeout: Duration,
+    /// How long Postgres may take to accept a connection before [`Error::Unavailable`].
+    pub connect_timeout: Duration,
+    /// How long Postgres may work on one statement before [`Error::Timeout`].
+    pub statement_timeout: Duration,
 }
 
 /// How many connections there are.
@@ -63,17 +73,25 @@ impl Default for PoolConfig {
         Self {
             mode: PoolMode::Pooled,
             max_size: 8,
+            keep: 5,
             acquire_timeout: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
         }
     }
 }
 
 /// The backends of this build, for messages.
-const COMPILED: &str = if cfg!(feature = "sqlite") { "sqlite" } else { "none" };
+const COMPILED: &str = match (cfg!(feature = "sqlite"), cfg!(feature = "postgres")) {
+    (true, true) => "sqlite, postgres",
+    (true, false) => "sqlite",
+    (false, true) => "postgres",
+    (false, false) => "none",
+};
 
 impl Config {
-    /// Reads `DATABASE_URL` and `DB_BACKEND` (`sqlite`) from the environment.
+    /// Reads `DATABASE_URL` and `DB_BACKEND` (`sqlite` or `postgres`) from the environment.
     ///
     /// Without `DB_BACKEND` the URL's scheme decides. There is no default database.
     ///
@@ -110,19 +128,31 @@ impl Config {
         }
     }
 
-    /// The database that a URL names: `sqlite:PATH`, a bare path, or `sqlite::memory:`.
+    /// The database that a URL names: `sqlite:PATH`, a bare path, `sqlite::memory:`, or `postgres://...`
+    /// ([`Server`](crate::postgres::Server)).
     ///
     /// # Errors
-    /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::InvalidSetting`] for an empty path.
+    /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::InvalidSetting`] for a URL that cannot
+    /// be used.
     pub fn from_url(url: &str) -> Result<Self> {
-        let target = match url.split_once("://") {
-            Some((scheme @ ("postgres" | "postgresql"), _)) => return Err(unknown_backend(scheme)),
+        let pool = PoolConfig::default();
+        match url.split_once("://") {
+            #[cfg(feature = "postgres")]
+            Some(("postgres" | "postgresql", _)) => Ok(Self {
+                target: Target::Postgres(crate::postgres::Server::from_url(url)?),
+                pool: PoolConfig { max_size: 15, ..pool },
+            }),
             Some((scheme, _)) if scheme != "sqlite" && scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
-                return Err(unknown_backend(scheme));
+                Err(unknown_backend(scheme))
             }
-            _ => sqlite_target(url.strip_prefix("sqlite://").or(url.strip_prefix("sqlite:")).unwrap_or(url))?,
-        };
-        Ok(Self { target, pool: PoolConfig::default() })
+            #[cfg(feature = "sqlite")]
+            _ => {
+                let path = url.strip_prefix("sqlite://").or(url.strip_prefix("sqlite:")).unwrap_or(url);
+                Ok(Self { target: sqlite_target(path)?, pool })
+            }
+            #[cfg(not(feature = "sqlite"))]
+            _ => Err(unknown_backend("sqlite")),
+        }
     }
 
     /// A new SQLite database in memory.
@@ -149,6 +179,8 @@ impl Config {
         match self.target {
             #[cfg(feature = "sqlite")]
             Target::SqliteMemory | Target::SqliteFile(_) => Backend::Sqlite,
+            #[cfg(feature = "postgres")]
+            Target::Postgres(_) => Backend::Postgres,
         }
     }
 }
@@ -161,6 +193,8 @@ impl std::fmt::Display for Config {
             Target::SqliteMemory => f.write_str("sqlite::memory:"),
             #[cfg(feature = "sqlite")]
             Target::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
+            #[cfg(feature = "postgres")]
+            Target::Postgres(server) => server.fmt(f),
         }
     }
 }
@@ -172,6 +206,9 @@ pub enum Backend {
     /// Embedded SQLite.
     #[cfg(feature = "sqlite")]
     Sqlite,
+    /// PostgreSQL with PostGIS.
+    #[cfg(feature = "postgres")]
+    Postgres,
 }
 
 impl Backend {
@@ -180,6 +217,8 @@ impl Backend {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite => "sqlite",
+            #[cfg(feature = "postgres")]
+            Self::Postgres => "postgres",
         }
     }
 
@@ -187,6 +226,8 @@ impl Backend {
         match word {
             #[cfg(feature = "sqlite")]
             "sqlite" => Ok(Self::Sqlite),
+            #[cfg(feature = "postgres")]
+            "postgres" => Ok(Self::Postgres),
             other => Err(unknown_backend(other)),
         }
     }
@@ -245,7 +286,18 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        let error = Config::from_url("postgres://finder:s3cr3t%21@db.example/schools").expect_err("not in this build");
-        assert!(!format!("{error} {error:?}").contains("s3cr3t"));
+        for url in [
+            "postgres://finder:s3cr3t%21@db.example/schools",
+            "postgres://finder:s3cr3t%21@db.example:port/schools",
+            "postgres://finder:s3cr3t%21@db.example/schools?sslmode=perhaps",
+            "postgres://finder:s3cr3t%21@db.example/schools?nonsense=1",
+            "postgres://finder:s3cr3t%21",
+        ] {
+            let shown = match Config::from_url(url) {
+                Ok(config) => format!("{config} {config:?} {config:#?}"),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(!shown.contains("s3cr3t"), "{shown}");
+        }
     }
 }

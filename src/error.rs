@@ -232,6 +232,38 @@ pub enum Error {
     /// The disk is full. Everything the call did was undone.
     #[error("the disk is full: nothing was written")]
     StorageFull,
+    /// The server could not be reached.
+    #[error("cannot reach the database server: {reason}")]
+    Unavailable {
+        /// Why not, without secrets.
+        reason: String,
+    },
+    /// The connection broke while it was in use. A write may have happened or not: upserts can be repeated.
+    #[error("the connection to the database server was lost: try again")]
+    ConnectionLost,
+    /// A statement took longer than it may.
+    #[error("the database took too long over a statement, which was stopped and undone")]
+    Timeout,
+    /// PostGIS is not installed in the database, and this role may not install it.
+    #[error("PostGIS is missing ({reason}): an administrator runs `CREATE EXTENSION postgis` in this database")]
+    PostgisMissing {
+        /// What the server said.
+        reason: String,
+    },
+    /// The role may not do what was asked.
+    #[error("this database role may not do that: {reason}")]
+    PermissionDenied {
+        /// What the server said.
+        reason: String,
+    },
+    /// Only another backend can do this.
+    #[error("{backend} cannot {what}")]
+    NotSupported {
+        /// The backend that was asked.
+        backend: &'static str,
+        /// What it cannot do.
+        what: &'static str,
+    },
     /// A value in the database cannot be read as its column's type.
     #[error("a stored value cannot be read: {reason}")]
     CorruptValue {
@@ -262,10 +294,25 @@ impl Error {
     }
 }
 
-/// What a database says, typed. The backends differ in what they tell, so each has a reader of its own.
-#[cfg(feature = "sqlite")]
+/// What a database says, typed. The backends differ in what they tell, so each has a reader of its own; only Postgres
+/// ever names a constraint beside the message.
 impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
-        crate::sqlite::from_diesel(error)
+        use diesel::result::Error as DieselError;
+        let (kind, information) = match &error {
+            DieselError::DatabaseError(kind, information) => (kind, information.as_ref()),
+            DieselError::DeserializationError(reason) => return Self::CorruptValue { reason: reason.to_string() },
+            _ => return Self::Database(error),
+        };
+        #[cfg(feature = "postgres")]
+        if let Some(typed) = crate::postgres::errors::typed(kind, information) {
+            return typed;
+        }
+        #[cfg(feature = "sqlite")]
+        if let Some(typed) = crate::sqlite::errors::typed(kind, information) {
+            return typed;
+        }
+        let _ = (kind, information);
+        Self::Database(error)
     }
 }

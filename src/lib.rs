@@ -1,7 +1,7 @@
 //! The data layer of School Finder: which schools serve this home, and how far are they?
 //!
-//! The same questions and answers from an embedded SQLite file and, later, from PostgreSQL with PostGIS; every query is
-//! checked by the Rust compiler through [Diesel](diesel).
+//! The same questions and answers from an embedded SQLite file and from PostgreSQL with PostGIS; every query is checked by
+//! the Rust compiler through [Diesel](diesel).
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
@@ -23,13 +23,14 @@
 //! ```
 //!
 //! In reading order: what is asked ([`request`]), what is answered ([`models`]), the contract between the two
-//! ([`repository`]), and the database that keeps it ([`sqlite`]).
+//! ([`repository`]), and the databases that keep it ([`sqlite`], [`postgres`]).
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-#[cfg(not(feature = "sqlite"))]
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 compile_error!(
-    "school-finder-db needs a database: choose the feature `sqlite` (embedded, on by default; nothing to install)"
+    "school-finder-db needs a database: choose the feature `sqlite` (embedded, on by default; nothing to install) or \
+     `postgres` (PostgreSQL with PostGIS), or both"
 );
 
 pub mod config;
@@ -41,6 +42,8 @@ pub mod ids;
 pub mod import;
 pub mod migrate;
 pub mod models;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod repository;
 pub mod request;
 pub mod sample;

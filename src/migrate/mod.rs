@@ -35,6 +35,8 @@ pub async fn up(config: &Config) -> Result<Vec<String>> {
     match config.backend() {
         #[cfg(feature = "sqlite")]
         Backend::Sqlite => on_sqlite(config, true, crate::sqlite::migrations::up_on_conn).await,
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => on_postgres(config, crate::postgres::migrations::up_on_conn).await,
     }
 }
 
@@ -49,6 +51,10 @@ pub async fn down(config: &Config, steps: usize) -> Result<Vec<String>> {
         Backend::Sqlite => {
             on_sqlite(config, false, move |connection| crate::sqlite::migrations::down_on_conn(connection, steps)).await
         }
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => {
+            on_postgres(config, move |connection| crate::postgres::migrations::down_on_conn(connection, steps)).await
+        }
     }
 }
 
@@ -60,6 +66,8 @@ pub async fn status(config: &Config) -> Result<Vec<MigrationStatus>> {
     match config.backend() {
         #[cfg(feature = "sqlite")]
         Backend::Sqlite => on_sqlite(config, false, crate::sqlite::migrations::status_on_conn).await,
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => on_postgres(config, crate::postgres::migrations::status_on_conn).await,
     }
 }
 
@@ -79,7 +87,42 @@ pub async fn check(config: &Config) -> Result<Vec<String>> {
             })
             .await
         }
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => {
+            on_postgres(config, |connection| {
+                crate::postgres::migrations::require_current(connection)?;
+                crate::postgres::migrations::check_on_conn(connection)
+            })
+            .await
+        }
     }
+}
+
+/// What differs between two catalogues of kind, name and definition, a sentence each.
+pub(crate) fn differences(
+    expected: &[(String, String, Option<String>)],
+    found: &[(String, String, Option<String>)],
+) -> Vec<String> {
+    let mut differences = Vec::new();
+    for (kind, name, definition) in expected {
+        match found.iter().find(|(k, n, _)| (k, n) == (kind, name)) {
+            None => differences.push(format!("{kind} {name} is missing")),
+            Some((_, _, live)) if live != definition => {
+                differences.push(format!(
+                    "{kind} {name} differs: expected `{}`, found `{}`",
+                    definition.as_deref().unwrap_or_default(),
+                    live.as_deref().unwrap_or_default()
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    for (kind, name, _) in found {
+        if !expected.iter().any(|(k, n, _)| (k, n) == (kind, name)) {
+            differences.push(format!("{kind} {name} is not part of this build's schema"));
+        }
+    }
+    differences
 }
 
 #[cfg(feature = "sqlite")]
@@ -89,5 +132,15 @@ where
     W: FnOnce(&mut diesel::SqliteConnection) -> Result<T> + Send + 'static,
 {
     let config = config.clone();
-    crate::sqlite::blocking(move || work(&mut crate::sqlite::migrations::open(&config, create)?)).await
+    crate::repository::blocking(move || work(&mut crate::sqlite::migrations::open(&config, create)?)).await
+}
+
+#[cfg(feature = "postgres")]
+async fn on_postgres<T, W>(config: &Config, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: FnOnce(&mut crate::postgres::migrations::MigrationConnection) -> Result<T> + Send + 'static,
+{
+    let connection = crate::postgres::migrations::open(config).await?;
+    crate::repository::blocking(move || work(&mut connection.into())).await
 }

@@ -31,6 +31,8 @@ pub async fn connect(config: &Config) -> Result<Arc<dyn SchoolRepository>> {
     match config.backend() {
         #[cfg(feature = "sqlite")]
         Backend::Sqlite => Ok(Arc::new(crate::sqlite::SqliteRepository::connect(config).await?)),
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => Ok(Arc::new(crate::postgres::PostgresRepository::connect(config).await?)),
     }
 }
 

@@ -95,3 +95,21 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// As [`find_schools`](Self::find_schools).
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation>;
 }
+
+/// Runs blocking work off the runtime's own threads. A panic in it is passed on.
+pub(crate) async fn blocking<T, W>(work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: FnOnce() -> Result<T> + Send + 'static,
+{
+    finish(tokio::task::spawn_blocking(work)).await
+}
+
+/// Waits for a task. A panic in it is passed on.
+pub(crate) async fn finish<T>(task: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
+    match task.await {
+        Ok(result) => result,
+        // Nobody aborts these tasks, so one that did not end well panicked.
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}

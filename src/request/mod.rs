@@ -14,6 +14,7 @@ pub(crate) use reach::Reach;
 pub(crate) use rows::{FacetRow, HitRow, facets_of};
 pub(crate) use search::Settled;
 pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};
+pub(crate) use write::{Batches, Ended, refuse_twice};
 pub use write::{SchoolStream, WriteMode};
 
 /// How the register writes that a school has no religious character; an unknown one is NULL.

@@ -1,22 +1,15 @@
 //! From what SQLite says to what it means. SQLite names a violated CHECK in its message, a violated UNIQUE by its
 //! columns, and a violated foreign key not at all.
 
-use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 
 use crate::error::Error;
 
-/// The typed error for what went wrong in SQLite.
-pub(crate) fn from_diesel(error: DieselError) -> Error {
-    match &error {
-        DieselError::DatabaseError(kind, information) => {
-            typed(kind, information.as_ref()).unwrap_or(Error::Database(error))
-        }
-        DieselError::DeserializationError(reason) => Error::CorruptValue { reason: reason.to_string() },
-        _ => Error::Database(error),
-    }
-}
-
-fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation + Send + Sync)) -> Option<Error> {
+/// The typed error for what SQLite says, where it has one.
+pub(crate) fn typed(
+    kind: &DatabaseErrorKind,
+    information: &(dyn DatabaseErrorInformation + Send + Sync),
+) -> Option<Error> {
     let message = information.message();
     let after = |prefix: &str| message.strip_prefix(prefix).map(str::trim);
     match kind {

@@ -10,7 +10,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use super::pool::{self, SetUp};
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
-use crate::migrate::{Direction, MigrationStatus};
+use crate::migrate::{Direction, MigrationStatus, differences};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_sqlite");
 
@@ -113,27 +113,7 @@ pub(crate) fn require_current(connection: &mut SqliteConnection) -> Result<()> {
 pub(crate) fn check_on_conn(connection: &mut SqliteConnection) -> Result<Vec<String>> {
     let mut expected = SetUp { busy_timeout: std::time::Duration::ZERO }.connect(":memory:")?;
     up_on_conn(&mut expected)?;
-    let (expected, found) = (catalogue(&mut expected)?, catalogue(connection)?);
-    let mut differences = Vec::new();
-    for (kind, name, sql) in &expected {
-        match found.iter().find(|(k, n, _)| (k, n) == (kind, name)) {
-            None => differences.push(format!("{kind} {name} is missing")),
-            Some((_, _, live)) if live != sql => {
-                differences.push(format!(
-                    "{kind} {name} differs: expected `{}`, found `{}`",
-                    sql.as_deref().unwrap_or_default(),
-                    live.as_deref().unwrap_or_default()
-                ));
-            }
-            Some(_) => {}
-        }
-    }
-    for (kind, name, _) in found {
-        if !expected.iter().any(|(k, n, _)| (k, n) == (&kind, &name)) {
-            differences.push(format!("{kind} {name} is not part of this build's schema"));
-        }
-    }
-    Ok(differences)
+    Ok(differences(&catalogue(&mut expected)?, &catalogue(connection)?))
 }
 
 /// Runs work that changes the schema: one program at a time, whole or not at all, and with foreign keys checked at the

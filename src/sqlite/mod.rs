@@ -3,7 +3,7 @@
 //! [`SqliteRepository`] answers the questions of [`SchoolRepository`]. A service that asks more writes Diesel queries
 //! of its own over [`schema`] and [`functions`], on a connection that [`SqliteRepository::with_connection`] lends.
 
-mod errors;
+pub(crate) mod errors;
 pub mod functions;
 pub(crate) mod migrations;
 mod pool;
@@ -17,15 +17,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use diesel::SqliteConnection;
 
-pub(crate) use errors::from_diesel;
-
 use self::pool::Connections;
 use crate::config::{Backend, Config};
 use crate::error::Result;
 use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{CouncilCount, Facets, NewSchool, School, SchoolHit, UpsertCounts};
-use crate::repository::SchoolRepository;
+use crate::repository::{SchoolRepository, blocking};
 use crate::request::{Page, SchoolSearch, SchoolStream, WriteMode};
 
 /// Schools in an SQLite database. Clones share its connections.
@@ -131,17 +129,5 @@ impl SchoolRepository for SqliteRepository {
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle()?;
         self.with_connection(move |connection| queries::explain_find_on_conn(connection, &search)).await
-    }
-}
-
-/// Runs blocking work off the runtime's own threads. A panic in it is passed on.
-pub(crate) async fn blocking<T, W>(work: W) -> Result<T>
-where
-    T: Send + 'static,
-    W: FnOnce() -> Result<T> + Send + 'static,
-{
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }

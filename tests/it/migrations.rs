@@ -67,7 +67,9 @@ async fn what_is_embedded_is_what_lies_on_disk() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations_sqlite");
     let on_disk: BTreeSet<String> = std::fs::read_dir(folder)
         .expect("the migrations")
-        .map(|entry| entry.expect("a folder").file_name().into_string().expect("UTF-8"))
+        .map(|entry| entry.expect("an entry"))
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().expect("UTF-8"))
         .collect();
     let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
     let status = migrate::status(database.config()).await.expect("a status");

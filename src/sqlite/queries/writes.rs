@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{NewSchool, UpsertCounts};
-use crate::request::{SchoolStream, WriteMode};
+use crate::request::{Batches, Ended, SchoolStream, WriteMode, refuse_twice};
 use crate::sqlite::schema::schools;
 use crate::twin::school_values;
 
@@ -27,13 +27,17 @@ pub(in crate::sqlite) fn insert_schools_on_conn(
         school.validate()?;
         refuse_twice(&mut seen, school.urn)?;
     }
-    connection.immediate_transaction(|connection| {
+    let inserted = connection.immediate_transaction::<_, Ended, _>(|connection| {
         let mut ids = Vec::with_capacity(new.len());
         for rows in new.chunks(ROWS_AN_INSERT) {
             ids.extend(insert_in_txn(connection, rows)?);
         }
         Ok(ids)
-    })
+    });
+    match inserted {
+        Ok(ids) => Ok(ids),
+        Err(ended) => Err(named(connection, ended, new)),
+    }
 }
 
 /// Inserts the schools that are new, and updates those of which something changed.
@@ -42,7 +46,7 @@ pub(in crate::sqlite) fn upsert_schools_on_conn(
     stream: SchoolStream,
     mode: WriteMode,
 ) -> Result<UpsertCounts> {
-    let ended = connection.immediate_transaction(|connection| {
+    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
         let counts = upsert_in_txn(connection, stream)?;
         match mode {
             WriteMode::Commit => Ok(counts),
@@ -52,42 +56,15 @@ pub(in crate::sqlite) fn upsert_schools_on_conn(
     });
     match ended {
         Ok(counts) | Err(Ended::Undone(counts)) => Ok(counts),
-        Err(Ended::Failed(error)) => Err(error),
+        Err(ended) => Err(named(connection, ended, &[])),
     }
 }
 
-/// Why a transaction did not commit.
-enum Ended {
-    Failed(Error),
-    Undone(UpsertCounts),
-}
-
-impl From<Error> for Ended {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<DieselError> for Ended {
-    fn from(error: DieselError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-fn upsert_in_txn(connection: &mut SqliteConnection, stream: SchoolStream) -> Result<UpsertCounts> {
+fn upsert_in_txn(connection: &mut SqliteConnection, stream: SchoolStream) -> Result<UpsertCounts, Ended> {
     let mut counts = UpsertCounts::default();
-    let mut seen = HashSet::new();
-    let mut batch = Vec::with_capacity(ROWS_AN_INSERT);
-    for school in stream {
-        let school = school?;
-        school.validate()?;
-        refuse_twice(&mut seen, school.urn)?;
-        batch.push(school);
-        if batch.len() == ROWS_AN_INSERT {
-            upsert_batch_in_txn(connection, std::mem::take(&mut batch), &mut counts)?;
-        }
+    for batch in Batches::new(stream, ROWS_AN_INSERT) {
+        upsert_batch_in_txn(connection, batch?, &mut counts)?;
     }
-    upsert_batch_in_txn(connection, batch, &mut counts)?;
     Ok(counts)
 }
 
@@ -97,7 +74,7 @@ fn upsert_batch_in_txn(
     connection: &mut SqliteConnection,
     batch: Vec<NewSchool>,
     counts: &mut UpsertCounts,
-) -> Result<()> {
+) -> Result<(), Ended> {
     let urns: Vec<Urn> = batch.iter().map(|school| school.urn).collect();
     let stored = schools_by_urn_on_conn(connection, &urns)?;
     let mut stored: HashMap<Urn, (SchoolId, NewSchool)> =
@@ -112,7 +89,8 @@ fn upsert_batch_in_txn(
         if school == stored {
             counts.unchanged += 1;
         } else {
-            diesel::update(schools::table.find(id)).set(school_values!(schools, &school)).execute(connection)?;
+            let update = diesel::update(schools::table.find(id)).set(school_values!(schools, &school));
+            update.execute(connection)?;
             counts.updated += 1;
         }
     }
@@ -121,35 +99,38 @@ fn upsert_batch_in_txn(
 }
 
 /// Inserts at most [`ROWS_AN_INSERT`] schools and gives their ids in the order given.
-fn insert_in_txn(connection: &mut SqliteConnection, new: &[NewSchool]) -> Result<Vec<SchoolId>> {
+fn insert_in_txn(connection: &mut SqliteConnection, new: &[NewSchool]) -> Result<Vec<SchoolId>, DieselError> {
     if new.is_empty() {
         return Ok(Vec::new());
     }
     let values: Vec<_> = new.iter().map(|school| school_values!(schools, school)).collect();
-    let inserted =
+    let rows =
         diesel::insert_into(schools::table)
             .values(values)
             .returning((schools::urn, schools::id))
-            .load::<(Urn, SchoolId)>(connection);
-    match inserted {
-        // SQLite does not promise the order of what it returns.
-        Ok(rows) => {
-            let ids: HashMap<Urn, SchoolId> = rows.into_iter().collect();
-            Ok(new.iter().filter_map(|school| ids.get(&school.urn).copied()).collect())
-        }
-        // The database does not say which URN: one of these is stored already.
-        Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, information)) => {
-            let urns: Vec<Urn> = new.iter().map(|school| school.urn).collect();
-            let stored = schools::table.filter(schools::urn.eq_any(urns)).order_by(schools::urn).select(schools::urn);
-            match stored.first(connection).optional()? {
-                Some(urn) => Err(Error::DuplicateUrn { urn }),
-                None => Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, information).into()),
-            }
-        }
-        Err(error) => Err(error.into()),
-    }
+            .load::<(Urn, SchoolId)>(connection)?;
+    // SQL does not promise the order of what it returns.
+    let ids: HashMap<Urn, SchoolId> = rows.into_iter().collect();
+    Ok(new.iter().filter_map(|school| ids.get(&school.urn).copied()).collect())
 }
 
-fn refuse_twice(seen: &mut HashSet<Urn>, urn: Urn) -> Result<()> {
-    if seen.insert(urn) { Ok(()) } else { Err(Error::DuplicateUrn { urn }) }
+/// The error of a write that was undone. A violated UNIQUE does not say which URN, so it is looked up: one of these is
+/// stored already.
+fn named(connection: &mut SqliteConnection, ended: Ended, new: &[NewSchool]) -> Error {
+    let error = match ended {
+        Ended::Failed(error) => return error,
+        Ended::Undone(_) => return Error::Database(DieselError::RollbackTransaction),
+        Ended::Database(error) => error,
+    };
+    if !matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) {
+        return error.into();
+    }
+    let urns: Vec<Urn> = new.iter().map(|school| school.urn).collect();
+    for urns in urns.chunks(10_000) {
+        let stored = schools::table.filter(schools::urn.eq_any(urns)).order_by(schools::urn).select(schools::urn);
+        if let Ok(urn) = stored.first(connection) {
+            return Error::DuplicateUrn { urn };
+        }
+    }
+    error.into()
 }

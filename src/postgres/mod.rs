@@ -1,0 +1,124 @@
+//! The server backend: PostgreSQL with PostGIS, through diesel-async and deadpool.
+//!
+//! [`PostgresRepository`] answers the questions of [`SchoolRepository`]. A service that asks more writes Diesel queries
+//! of its own over [`schema`] and [`functions`], on a connection that [`PostgresRepository::with_connection`] lends.
+
+pub(crate) mod errors;
+pub mod functions;
+pub(crate) mod migrations;
+mod pool;
+mod queries;
+mod rows;
+#[allow(missing_docs)]
+pub mod schema;
+mod server;
+
+use async_trait::async_trait;
+use diesel_async::AsyncPgConnection;
+
+pub use server::{Server, Tls};
+
+use self::pool::Connections;
+use crate::config::{Backend, Config};
+use crate::error::Result;
+use crate::explain::Explanation;
+use crate::ids::{SchoolId, Urn};
+use crate::models::{CouncilCount, Facets, NewSchool, School, SchoolHit, UpsertCounts};
+use crate::repository::{SchoolRepository, finish};
+use crate::request::{Page, SchoolSearch, SchoolStream, WriteMode};
+
+/// Schools in a Postgres database. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct PostgresRepository {
+    connections: Connections,
+}
+
+impl PostgresRepository {
+    /// Connects to a database that has this build's schema.
+    ///
+    /// # Errors
+    /// As [`connect`](crate::connect).
+    pub async fn connect(config: &Config) -> Result<Self> {
+        Ok(Self { connections: Connections::open(config).await? })
+    }
+
+    /// Lends a connection that is ready for use to Diesel queries of the caller's own.
+    ///
+    /// ```no_run
+    /// # async fn example(config: &school_finder_db::Config) -> school_finder_db::Result<()> {
+    /// use diesel::prelude::*;
+    /// use diesel_async::RunQueryDsl;
+    /// use school_finder_db::postgres::PostgresRepository;
+    /// use school_finder_db::postgres::schema::schools;
+    ///
+    /// let repository = PostgresRepository::connect(config).await?;
+    /// let with_website: i64 = repository
+    ///     .with_connection(async |connection| {
+    ///         let query = schools::table.filter(schools::website_url.is_not_null()).count();
+    ///         Ok(query.get_result(connection).await?)
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `work`, [`PoolTimeout`](crate::Error::PoolTimeout) and [`Unavailable`](crate::Error::Unavailable).
+    pub async fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>) -> Result<T> {
+        work(&mut *self.connections.get().await?).await
+    }
+}
+
+#[async_trait]
+impl SchoolRepository for PostgresRepository {
+    fn backend(&self) -> Backend {
+        Backend::Postgres
+    }
+
+    async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>> {
+        let search = search.settle()?;
+        queries::find_schools_on_conn(&mut *self.connections.get().await?, &search).await
+    }
+
+    async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
+        let search = search.settle()?;
+        queries::facets_on_conn(&mut *self.connections.get().await?, &search).await
+    }
+
+    async fn councils(&self) -> Result<Vec<CouncilCount>> {
+        queries::councils_on_conn(&mut *self.connections.get().await?).await
+    }
+
+    async fn school(&self, id: SchoolId) -> Result<Option<School>> {
+        Ok(self.schools(&[id]).await?.pop())
+    }
+
+    async fn school_by_urn(&self, urn: Urn) -> Result<Option<School>> {
+        Ok(self.schools_by_urn(&[urn]).await?.pop())
+    }
+
+    async fn schools(&self, ids: &[SchoolId]) -> Result<Vec<School>> {
+        queries::schools_on_conn(&mut *self.connections.get().await?, ids).await
+    }
+
+    async fn schools_by_urn(&self, urns: &[Urn]) -> Result<Vec<School>> {
+        queries::schools_by_urn_on_conn(&mut *self.connections.get().await?, urns).await
+    }
+
+    // A write is a task of its own, which a dropped future does not stop: it ends whole, as it does on SQLite.
+
+    async fn insert_schools(&self, schools: Vec<NewSchool>) -> Result<Vec<SchoolId>> {
+        let mut connection = self.connections.get().await?;
+        finish(tokio::spawn(async move { queries::insert_schools_on_conn(&mut connection, &schools).await })).await
+    }
+
+    async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts> {
+        let mut connection = self.connections.get().await?;
+        finish(tokio::spawn(async move { queries::upsert_schools_on_conn(&mut connection, schools, mode).await })).await
+    }
+
+    async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.settle()?;
+        queries::explain_find_on_conn(&mut *self.connections.get().await?, &search).await
+    }
+}

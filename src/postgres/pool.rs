@@ -1,0 +1,174 @@
+//! Connections that are ready for use: one set-up for all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{PoolError, TimeoutType};
+use diesel::ConnectionError;
+use diesel_async::AsyncPgConnection;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError as ConnectError};
+use futures_util::FutureExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::server::{Server, Tls};
+use super::{errors, migrations};
+use crate::config::{Config, PoolConfig, Target};
+use crate::error::{Error, Result};
+
+/// How often idle connections are looked at, and how long one may be idle beyond those that are kept.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The connections of a repository.
+#[derive(Clone)]
+pub(super) struct Connections {
+    pool: Pool<AsyncPgConnection>,
+    acquire_timeout: Duration,
+}
+
+impl Connections {
+    /// Connects, and checks that the database is one of ours, at this build's version. Nothing is written.
+    pub(super) async fn open(config: &Config) -> Result<Self> {
+        let set_up = Arc::new(SetUp::new(config)?);
+        migrations::require_current_async(set_up.connect().await?).await?;
+
+        let PoolConfig { max_size, keep, acquire_timeout, .. } = config.pool;
+        let mut manager = ManagerConfig::default();
+        manager.custom_setup = Box::new(move |_| {
+            let set_up = Arc::clone(&set_up);
+            async move { set_up.connect().await.map_err(|error| ConnectionError::BadConnection(error.to_string())) }
+                .boxed()
+        });
+        let manager = AsyncDieselConnectionManager::new_with_config(String::new(), manager);
+        let pool = Pool::builder(manager)
+            .max_size(usize::try_from(max_size.max(1)).unwrap_or(usize::MAX))
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(acquire_timeout))
+            .create_timeout(Some(acquire_timeout))
+            .recycle_timeout(Some(acquire_timeout))
+            .build()
+            .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
+        tokio::spawn(close_idle(pool.weak(), usize::try_from(keep).unwrap_or(usize::MAX)));
+        Ok(Self { pool, acquire_timeout })
+    }
+
+    /// A connection that was checked. One that is dropped within a transaction is not used again.
+    pub(super) async fn get(&self) -> Result<Object<AsyncPgConnection>> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Timeout(TimeoutType::Wait) => {
+                Error::PoolTimeout { waited_ms: u64::try_from(self.acquire_timeout.as_millis()).unwrap_or(u64::MAX) }
+            }
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
+                Error::Unavailable { reason: "it did not answer in time".to_owned() }
+            }
+            PoolError::Backend(ConnectError::ConnectionError(ConnectionError::BadConnection(reason))) => {
+                Error::Unavailable { reason }
+            }
+            PoolError::Backend(ConnectError::QueryError(error)) => error.into(),
+            other => Error::Unavailable { reason: other.to_string() },
+        })
+    }
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pooled({:?})", self.pool.status())
+    }
+}
+
+/// Closes connections beyond those that are kept once they have been idle for a while. Ends with the pool.
+async fn close_idle(pool: deadpool::managed::WeakPool<AsyncDieselConnectionManager<AsyncPgConnection>>, keep: usize) {
+    loop {
+        tokio::time::sleep(IDLE).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let mut spare = pool.status().size.saturating_sub(keep);
+        pool.retain(|_, metrics| {
+            let close = spare > 0 && metrics.last_used() >= IDLE;
+            spare -= usize::from(close);
+            !close
+        });
+    }
+}
+
+/// What every connection needs before its first query.
+pub(super) struct SetUp {
+    settings: tokio_postgres::Config,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl SetUp {
+    pub(super) fn new(config: &Config) -> Result<Self> {
+        #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
+        let Target::Postgres(Server { settings, tls }) = &config.target else {
+            return Err(Error::BackendMismatch { backend: "postgres", url_is_for: config.backend().as_str() });
+        };
+        let PoolConfig { busy_timeout, connect_timeout, statement_timeout, .. } = config.pool;
+        let mut settings = settings.clone();
+        settings
+            .connect_timeout(connect_timeout)
+            .keepalives_idle(Duration::from_secs(30))
+            .tcp_user_timeout(statement_timeout + connect_timeout);
+        // Set with the connection, so that no query comes before them. `force_generic_plan`: a query is planned once, and
+        // the partial indexes' conditions are literal. No parallel workers: starting them costs more than these queries.
+        let options = format!(
+            "{} -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=60000 \
+             -c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0 -c jit=off",
+            settings.get_options().unwrap_or_default(),
+            statement_timeout.as_millis(),
+            busy_timeout.as_millis(),
+        );
+        settings.options(options);
+        let tls = match tls {
+            Tls::Off => None,
+            Tls::VerifyFull { root_certificate } => Some(tls_connector(root_certificate.as_deref())?),
+        };
+        Ok(Self { settings, tls })
+    }
+
+    /// Connects and sets the connection up.
+    pub(super) async fn connect(&self) -> Result<AsyncPgConnection> {
+        let refused = |error: tokio_postgres::Error| errors::cannot_connect(&error);
+        let connection = match &self.tls {
+            None => {
+                let (client, connection) = self.settings.connect(tokio_postgres::NoTls).await.map_err(refused)?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+            }
+            Some(tls) => {
+                let (client, connection) = self.settings.connect(tls.clone()).await.map_err(refused)?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+            }
+        };
+        connection.map_err(|error| Error::Unavailable { reason: error.to_string() })
+    }
+}
+
+/// TLS that verifies the server's certificate and name, by the system's authorities or by one that is named.
+fn tls_connector(root_certificate: Option<&std::path::Path>) -> Result<MakeRustlsConnect> {
+    let unusable = |reason| Error::InvalidSetting { setting: "sslrootcert", reason };
+    let mut roots = rustls::RootCertStore::empty();
+    match root_certificate {
+        Some(path) => {
+            let certificates = CertificateDer::pem_file_iter(path).map_err(|_| unusable("cannot be read"))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|_| unusable("is not a PEM file of certificates"))?;
+                roots.add(certificate).map_err(|_| unusable("holds a certificate that cannot be trusted"))?;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    if roots.is_empty() {
+        return Err(unusable("names no authority, and the system trusts none: TLS needs one"));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| unusable("cannot be used: this build's cryptography has no safe protocol"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}

@@ -1,0 +1,82 @@
+//! The main query: the schools that a search finds.
+
+use diesel::dsl::{AsSelect, IntoBoxed, Select};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel_async::methods::LoadQuery;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::error::Result;
+use crate::models::{Gender, SchoolHit, SchoolSummary};
+use crate::postgres::functions::{geography_point, haversine, st_dwithin_metres};
+use crate::postgres::schema::schools;
+use crate::request::{
+    Faith, HitRow, NO_FAITH, Ownership, Page, Position, RatingFilter, Reach, SchoolFilter, Settled, Sort, Unrated,
+};
+use crate::twin;
+use crate::units::Kilometres;
+
+/// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
+type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
+
+type Selection = (AsSelect<SchoolSummary, Pg>, Distance, schools::name_folded);
+
+/// Narrows a boxed `$query` to the circle that is looked at. The GiST index gives candidates, and `haversine` decides. A
+/// circle that goes round the earth needs no candidates.
+macro_rules! within_reach {
+    ($query:ident, $settled:expr, $reach:expr) => {
+        if let Some((point, km)) = $settled.circle($reach) {
+            if let Some(metres) = candidates_within(km) {
+                $query = $query.filter(st_dwithin_metres(schools::location, geography_point(point), metres, false));
+            }
+            $query = $query.filter(distance($settled).le(km.get()));
+        }
+    };
+}
+pub(super) use within_reach;
+
+/// One page of the schools that a search finds.
+pub(in crate::postgres) async fn find_schools_on_conn(
+    connection: &mut AsyncPgConnection,
+    settled: &Settled,
+) -> Result<Page<SchoolHit>> {
+    let mut reach = settled.first_reach();
+    loop {
+        let rows: Vec<HitRow> = find_query(settled, reach).load(connection).await?;
+        match settled.wider_reach(reach, rows.len()) {
+            Some(wider) => reach = wider,
+            None => return Ok(settled.page_of_hits(rows)),
+        }
+    }
+}
+
+/// The schools within reach that meet the search's conditions and come after its cursor, in its order: one row more
+/// than the page holds.
+pub(super) fn find_query<'a>(
+    settled: &'a Settled,
+    reach: Reach,
+) -> impl LoadQuery<'a, AsyncPgConnection, HitRow> + QueryFragment<Pg> + QueryId + Send + 'a {
+    let selection: Selection = (SchoolSummary::as_select(), distance(settled), schools::name_folded);
+    let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Pg> = schools::table.select(selection).into_boxed();
+    within_reach!(query, settled, reach);
+    twin::filter_schools!(query, schools, settled);
+    if let Some(after) = &settled.after {
+        twin::filter_after!(query, schools, distance(settled), after);
+    }
+    let in_circle = settled.circle(reach).is_some();
+    let query = query.limit(settled.fetch());
+    twin::order_schools!(query, schools, distance(settled), in_circle, settled.search.sort)
+}
+
+pub(super) fn distance(settled: &Settled) -> Distance {
+    let point = settled.near.map(|near| near.point);
+    let (lat, lng) = (point.map(|point| point.lat().degrees()), point.map(|point| point.lng().degrees()));
+    haversine(lat, lng, schools::lat, schools::lng)
+}
+
+/// How many metres around the point hold every school within so many kilometres. PostGIS's sphere is 1.4 millionths
+/// larger than ours, so an unpadded circle would miss the boundary. Nothing where the circle holds the whole earth.
+pub(super) fn candidates_within(km: Kilometres) -> Option<f64> {
+    (km.get() < 20_000.0).then(|| km.get() * 1_000.0 * 1.000_01 + 1.0)
+}

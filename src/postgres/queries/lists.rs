@@ -1,0 +1,67 @@
+//! Counts, and schools by their ids.
+
+use diesel::dsl::{case_when, count, count_star};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::find::{candidates_within, distance, within_reach};
+use crate::error::Result;
+use crate::ids::{SchoolId, Urn};
+use crate::models::{CouncilCount, Facets, Gender, School};
+use crate::postgres::functions::{geography_point, st_dwithin_metres};
+use crate::postgres::schema::schools;
+use crate::request::{
+    FacetRow, Faith, NO_FAITH, Ownership, RatingFilter, Reach, SchoolFilter, Settled, Unrated, facets_of,
+};
+use crate::twin::{self, OpenNow};
+
+/// The schools with these ids, in the order of the ids.
+pub(in crate::postgres) async fn schools_on_conn(
+    connection: &mut AsyncPgConnection,
+    ids: &[SchoolId],
+) -> Result<Vec<School>> {
+    // All ids are one bound value, an array.
+    let query = schools::table.filter(schools::id.eq_any(ids)).order_by(schools::id).select(School::as_select());
+    Ok(query.load(connection).await?)
+}
+
+/// The schools with these URNs, in the order of the URNs.
+pub(in crate::postgres) async fn schools_by_urn_on_conn(
+    connection: &mut AsyncPgConnection,
+    urns: &[Urn],
+) -> Result<Vec<School>> {
+    let query = schools::table.filter(schools::urn.eq_any(urns)).order_by(schools::urn).select(School::as_select());
+    Ok(query.load(connection).await?)
+}
+
+/// Every council with open schools.
+pub(in crate::postgres) async fn councils_on_conn(connection: &mut AsyncPgConnection) -> Result<Vec<CouncilCount>> {
+    let query = schools::table
+        .filter(OpenNow)
+        .filter(schools::council.is_not_null())
+        .group_by(schools::council)
+        .order_by(schools::council)
+        .select((
+            schools::council.assume_not_null(),
+            count_star(),
+            count(case_when(schools::is_private.eq(false), schools::is_private)),
+            count(case_when(schools::is_private.eq(true), schools::is_private)),
+        ));
+    Ok(query.load(connection).await?)
+}
+
+/// How many of the schools that a search finds have each value. One statement, so that all counts are of one moment.
+pub(in crate::postgres) async fn facets_on_conn(
+    connection: &mut AsyncPgConnection,
+    settled: &Settled,
+) -> Result<Facets> {
+    let counted = twin::facet_columns!(schools);
+    let (council, phase, status, rating, gender, faith, is_private) = counted;
+    let mut query = schools::table
+        .group_by(counted)
+        .select((council, phase, status, rating, gender, faith, is_private, count_star()))
+        .into_boxed();
+    within_reach!(query, settled, Reach::Whole);
+    twin::filter_schools!(query, schools, settled);
+    Ok(facets_of(query.load::<FacetRow>(connection).await?))
+}

@@ -1,0 +1,159 @@
+//! Inserts and upserts.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use tokio::sync::mpsc::{self, Receiver};
+
+use super::lists::schools_by_urn_on_conn;
+use crate::error::{Error, Result};
+use crate::geo::LatLng;
+use crate::ids::{SchoolId, Urn};
+use crate::models::{NewSchool, UpsertCounts};
+use crate::postgres::schema::schools;
+use crate::request::{Batches, Ended, SchoolStream, WriteMode, refuse_twice};
+use crate::twin::school_values;
+
+/// How many schools one INSERT holds: 26 values each, well below Postgres's limit of 65,535 bound values.
+const ROWS_AN_INSERT: usize = 500;
+
+/// Inserts schools, all or none, and gives their ids in the order given.
+pub(in crate::postgres) async fn insert_schools_on_conn(
+    connection: &mut AsyncPgConnection,
+    new: &[NewSchool],
+) -> Result<Vec<SchoolId>> {
+    let mut seen = HashSet::with_capacity(new.len());
+    for school in new {
+        school.validate()?;
+        refuse_twice(&mut seen, school.urn)?;
+    }
+    let inserted = connection
+        .transaction::<_, Ended, _>(async |connection| {
+            let mut ids = Vec::with_capacity(new.len());
+            for rows in new.chunks(ROWS_AN_INSERT) {
+                ids.extend(insert_in_txn(connection, rows).await?);
+            }
+            Ok(ids)
+        })
+        .await;
+    match inserted {
+        Ok(ids) => Ok(ids),
+        Err(ended) => Err(named(connection, ended, new).await),
+    }
+}
+
+/// Inserts the schools that are new, and updates those of which something changed.
+pub(in crate::postgres) async fn upsert_schools_on_conn(
+    connection: &mut AsyncPgConnection,
+    stream: SchoolStream,
+    mode: WriteMode,
+) -> Result<UpsertCounts> {
+    // The stream may read a file, so it is drawn from on a thread that may block, a few batches ahead.
+    let (sender, batches) = mpsc::channel(2);
+    let reader = tokio::task::spawn_blocking(move || {
+        for batch in Batches::new(stream, ROWS_AN_INSERT) {
+            if sender.blocking_send(batch).is_err() {
+                return;
+            }
+        }
+    });
+    let batches = tokio::sync::Mutex::new(batches);
+    let ended = connection
+        .transaction::<_, Ended, _>(async |connection| {
+            // One import at a time, so that what is read as missing is still missing when it is inserted. Readers go on.
+            connection.batch_execute("LOCK TABLE schools IN SHARE ROW EXCLUSIVE MODE").await?;
+            let counts = upsert_in_txn(connection, &mut *batches.lock().await).await?;
+            match mode {
+                WriteMode::Commit => Ok(counts),
+                // The only way to undo a transaction is to fail it.
+                WriteMode::DryRun => Err(Ended::Undone(counts)),
+            }
+        })
+        .await;
+    drop(batches);
+    if let Err(failed) = reader.await {
+        std::panic::resume_unwind(failed.into_panic());
+    }
+    match ended {
+        Ok(counts) | Err(Ended::Undone(counts)) => Ok(counts),
+        Err(ended) => Err(named(connection, ended, &[]).await),
+    }
+}
+
+async fn upsert_in_txn(
+    connection: &mut AsyncPgConnection,
+    batches: &mut Receiver<Result<Vec<NewSchool>>>,
+) -> Result<UpsertCounts, Ended> {
+    let mut counts = UpsertCounts::default();
+    while let Some(batch) = batches.recv().await {
+        upsert_batch_in_txn(connection, batch?, &mut counts).await?;
+    }
+    Ok(counts)
+}
+
+/// Reads what is stored, compares, and writes only what differs: the counts are exact, and a register that did not
+/// change costs no writes.
+async fn upsert_batch_in_txn(
+    connection: &mut AsyncPgConnection,
+    batch: Vec<NewSchool>,
+    counts: &mut UpsertCounts,
+) -> Result<(), Ended> {
+    let urns: Vec<Urn> = batch.iter().map(|school| school.urn).collect();
+    let stored = schools_by_urn_on_conn(connection, &urns).await?;
+    let mut stored: HashMap<Urn, (SchoolId, NewSchool)> =
+        stored.into_iter().map(|school| (school.urn, (school.id, school.into()))).collect();
+    let mut new = Vec::new();
+    for school in batch {
+        let Some((id, stored)) = stored.remove(&school.urn) else {
+            new.push(school);
+            continue;
+        };
+        let school = school.over(&stored);
+        if school == stored {
+            counts.unchanged += 1;
+        } else {
+            let update = diesel::update(schools::table.find(id)).set(school_values!(schools, &school));
+            update.execute(connection).await?;
+            counts.updated += 1;
+        }
+    }
+    counts.inserted += insert_in_txn(connection, &new).await?.len() as u64;
+    Ok(())
+}
+
+/// Inserts at most [`ROWS_AN_INSERT`] schools and gives their ids in the order given.
+async fn insert_in_txn(connection: &mut AsyncPgConnection, new: &[NewSchool]) -> Result<Vec<SchoolId>, DieselError> {
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values: Vec<_> = new.iter().map(|school| school_values!(schools, school)).collect();
+    let rows = diesel::insert_into(schools::table)
+        .values(values)
+        .returning((schools::urn, schools::id))
+        .load::<(Urn, SchoolId)>(connection)
+        .await?;
+    // SQL does not promise the order of what it returns.
+    let ids: HashMap<Urn, SchoolId> = rows.into_iter().collect();
+    Ok(new.iter().filter_map(|school| ids.get(&school.urn).copied()).collect())
+}
+
+/// The error of a write that was undone. A violated UNIQUE does not say which URN, so it is looked up: one of these is
+/// stored already.
+async fn named(connection: &mut AsyncPgConnection, ended: Ended, new: &[NewSchool]) -> Error {
+    let error = match ended {
+        Ended::Failed(error) => return error,
+        Ended::Undone(_) => return Error::Database(DieselError::RollbackTransaction),
+        Ended::Database(error) => error,
+    };
+    if !matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) {
+        return error.into();
+    }
+    let urns: Vec<Urn> = new.iter().map(|school| school.urn).collect();
+    let stored = schools::table.filter(schools::urn.eq_any(urns)).order_by(schools::urn).select(schools::urn);
+    match stored.first(connection).await.optional() {
+        Ok(Some(urn)) => Error::DuplicateUrn { urn },
+        _ => error.into(),
+    }
+}
