@@ -174,6 +174,17 @@ impl Config {
         self
     }
 
+    /// The same server, another database on it.
+    #[cfg(all(feature = "postgres", feature = "testing"))]
+    pub(crate) fn on_database(mut self, name: &str) -> Result<Self> {
+        match &mut self.target {
+            Target::Postgres(server) => server.set_database(name),
+            #[cfg(feature = "sqlite")]
+            _ => return Err(Error::BackendMismatch { backend: "postgres", url_is_for: self.backend().as_str() }),
+        }
+        Ok(self)
+    }
+
     /// Which backend the database is on.
     pub fn backend(&self) -> Backend {
         match self.target {

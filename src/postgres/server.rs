@@ -70,6 +70,11 @@ impl Server {
         Ok(Self { settings, tls })
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn set_database(&mut self, name: &str) {
+        self.settings.dbname(name);
+    }
+
     /// How the connection is protected.
     pub fn tls(&self) -> &Tls {
         &self.tls

@@ -42,6 +42,8 @@ pub(crate) fn open(config: &Config, create: bool) -> Result<SqliteConnection> {
             let url = if create { pool::creatable_file(path)? } else { pool::existing_file(path)? };
             set_up.connect(&url).map_err(|error| pool::cannot_open(path, error))
         }
+        #[cfg(feature = "postgres")]
+        Target::Postgres(_) => Err(pool::not_sqlite()),
     }
 }
 

@@ -28,12 +28,17 @@ impl Connections {
     /// Opens an existing database and checks that it is one of ours, at this build's version. A database in memory is
     /// always new and gets its schema here. Nothing is written to a file before it has passed.
     pub(super) fn open(config: &Config) -> Result<Self> {
-        let PoolConfig { mode, max_size, acquire_timeout, busy_timeout } = config.pool;
+        let PoolConfig { mode, max_size, acquire_timeout, busy_timeout, .. } = config.pool;
         let set_up = SetUp { busy_timeout };
-        let Target::SqliteFile(path) = &config.target else {
-            let mut connection = set_up.connect(":memory:")?;
-            migrations::up_on_conn(&mut connection)?;
-            return Ok(Self::Single(Box::new(Mutex::new(connection))));
+        let path = match &config.target {
+            Target::SqliteFile(path) => path,
+            Target::SqliteMemory => {
+                let mut connection = set_up.connect(":memory:")?;
+                migrations::up_on_conn(&mut connection)?;
+                return Ok(Self::Single(Box::new(Mutex::new(connection))));
+            }
+            #[cfg(feature = "postgres")]
+            Target::Postgres(_) => return Err(not_sqlite()),
         };
         let url = existing_file(path)?;
         let mut first = set_up.connect(&url).map_err(|error| cannot_open(path, error))?;
@@ -124,6 +129,12 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for SetUp {
     fn on_acquire(&self, connection: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
         self.apply(connection).map_err(diesel::r2d2::Error::QueryError)
     }
+}
+
+/// The configuration names another backend.
+#[cfg(feature = "postgres")]
+pub(super) fn not_sqlite() -> Error {
+    Error::BackendMismatch { backend: "sqlite", url_is_for: "postgres" }
 }
 
 /// The URL that opens an existing file, and never creates one.

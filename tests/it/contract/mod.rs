@@ -7,11 +7,19 @@ mod writing;
 macro_rules! on_every_backend {
     ($($name:ident),+ $(,)?) => {
         #[cfg(feature = "sqlite")]
-        mod sqlite {
+        $crate::contract::on_backend!(sqlite, Sqlite, $($name),+);
+        #[cfg(feature = "postgres")]
+        $crate::contract::on_backend!(postgres, Postgres, $($name),+);
+    };
+}
+
+macro_rules! on_backend {
+    ($module:ident, $backend:ident, $($name:ident),+) => {
+        mod $module {
             $(
                 #[tokio::test]
                 async fn $name() {
-                    let backend = school_finder_db::config::Backend::Sqlite;
+                    let backend = school_finder_db::config::Backend::$backend;
                     let database = school_finder_db::testing::TestDatabase::new(backend).await.expect("a database");
                     super::$name(&database).await;
                 }
@@ -20,4 +28,4 @@ macro_rules! on_every_backend {
     };
 }
 
-use on_every_backend;
+use {on_backend, on_every_backend};

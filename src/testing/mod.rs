@@ -1,0 +1,87 @@
+//! Databases for tests: of this crate, and of a service that uses it.
+
+#[cfg(feature = "postgres")]
+mod postgres;
+
+use std::sync::Arc;
+
+#[cfg(feature = "sqlite")]
+use tempfile::TempDir;
+
+use crate::config::{Backend, Config};
+use crate::error::Result;
+use crate::repository::{SchoolRepository, connect};
+
+/// An empty database of its own for one test, with this build's schema, gone when it is dropped.
+///
+/// On Postgres it is made on the server that `TEST_DATABASE_URL` names, whose role may create databases, as a copy of a
+/// template that stays there for the next test.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// use school_finder_db::config::Backend;
+/// use school_finder_db::testing::TestDatabase;
+/// use school_finder_db::{SchoolSearch, sample};
+///
+/// let database = TestDatabase::new(Backend::Sqlite).await?;
+/// database.repository().insert_schools(sample::schools()).await?;
+/// assert_eq!(database.repository().find_schools(&SchoolSearch::all()).await?.items.len(), 20);
+/// # Ok::<(), school_finder_db::Error>(())
+/// # }).expect("an answer");
+/// ```
+#[derive(Debug)]
+pub struct TestDatabase {
+    config: Config,
+    repository: Arc<dyn SchoolRepository>,
+    // Dropped last: the repository has connections to it.
+    _place: Place,
+}
+
+/// Where the database is; dropping it removes the database.
+#[derive(Debug)]
+enum Place {
+    #[cfg(feature = "sqlite")]
+    Folder(#[allow(dead_code, reason = "held to be dropped")] TempDir),
+    #[cfg(feature = "postgres")]
+    Server(#[allow(dead_code, reason = "held to be dropped")] postgres::ServerDatabase),
+}
+
+impl TestDatabase {
+    /// A new database with this build's schema.
+    ///
+    /// # Errors
+    /// Those of [`create`](crate::create) and of making a temporary folder or a database;
+    /// [`InvalidSetting`](crate::Error::InvalidSetting) for Postgres without `TEST_DATABASE_URL`.
+    pub async fn new(backend: Backend) -> Result<Self> {
+        let (config, place) = match backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => {
+                let folder = TempDir::new().map_err(|error| crate::Error::CannotOpen {
+                    path: std::env::temp_dir(),
+                    reason: error.to_string(),
+                })?;
+                let config = Config::sqlite_file(folder.path().join("schools.db"));
+                crate::migrate::up(&config).await?;
+                (config, Place::Folder(folder))
+            }
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => {
+                let database = postgres::ServerDatabase::new().await?;
+                (database.config().clone(), Place::Server(database))
+            }
+        };
+        let repository = connect(&config).await?;
+        Ok(Self { config, repository, _place: place })
+    }
+
+    /// Its configuration, to open it once more.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its repository.
+    pub fn repository(&self) -> &dyn SchoolRepository {
+        self.repository.as_ref()
+    }
+}

@@ -1,0 +1,106 @@
+//! Test databases on a Postgres server.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use diesel::dsl::sql;
+use diesel::sql_types::{BigInt, Bool, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::migrate;
+use crate::postgres::migrations::open;
+
+/// The advisory lock that is held while the template is made.
+const TEMPLATE_LOCK: i64 = 0x7465_6d70_6c61_7465;
+
+/// The database that every test database is a copy of. Its name holds the migrations' fingerprint, so that one of an
+/// older build is never used.
+const TEMPLATE: &str = concat!("school_finder_template_", env!("SCHOOL_FINDER_MIGRATIONS"));
+
+/// A database on the test server, gone when it is dropped.
+#[derive(Debug)]
+pub(super) struct ServerDatabase {
+    server: Config,
+    config: Config,
+    name: String,
+}
+
+impl ServerDatabase {
+    pub(super) async fn new() -> Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let missing = Error::InvalidSetting {
+            setting: "TEST_DATABASE_URL",
+            reason: "is not set: name a Postgres server for tests, or let scripts/test start one",
+        };
+        let server = Config::from_url(&std::env::var("TEST_DATABASE_URL").map_err(|_| missing)?)?;
+        let name = format!("school_finder_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mut connection = open(&server).await?;
+        make_template(&mut connection, &server).await?;
+        // Names of databases cannot be bound; these are made above of letters, digits and underscores.
+        let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
+        connection.batch_execute(&create).await?;
+        Ok(Self { config: on(&server, &name)?, server, name })
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+impl Drop for ServerDatabase {
+    fn drop(&mut self) {
+        let (server, drop) = (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        // A thread with a runtime of its own: this may run inside one, which may not be blocked.
+        let dropping = std::thread::spawn(move || -> Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| Error::Unavailable { reason: error.to_string() })?;
+            runtime.block_on(async { Ok(open(&server).await?.batch_execute(&drop).await?) })
+        });
+        if !matches!(dropping.join(), Ok(Ok(()))) {
+            eprintln!("the test database {} could not be dropped", self.name);
+        }
+    }
+}
+
+/// Makes the template where it is not there yet, one program at a time.
+async fn make_template(connection: &mut AsyncPgConnection, server: &Config) -> Result<()> {
+    let lock = || sql::<Bool>("SELECT pg_try_advisory_lock(").bind::<BigInt, _>(TEMPLATE_LOCK).sql(")");
+    while !lock().get_result::<bool>(connection).await? {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let made = make_template_in_lock(connection, server).await;
+    let unlock = sql::<Bool>("SELECT pg_advisory_unlock(").bind::<BigInt, _>(TEMPLATE_LOCK).sql(")");
+    unlock.get_result::<bool>(connection).await?;
+    made
+}
+
+async fn make_template_in_lock(connection: &mut AsyncPgConnection, server: &Config) -> Result<()> {
+    let exists =
+        sql::<Bool>("SELECT EXISTS (SELECT FROM pg_database WHERE datname = ").bind::<Text, _>(TEMPLATE).sql(")");
+    if exists.get_result::<bool>(connection).await? {
+        return Ok(());
+    }
+    // Under another name until it is whole.
+    let unfinished = format!("{TEMPLATE}_new");
+    let begin = format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)");
+    connection.batch_execute(&begin).await?;
+    let create = format!("CREATE DATABASE {unfinished}");
+    connection.batch_execute(&create).await?;
+    migrate::up(&on(server, &unfinished)?).await?;
+    // The migrating connection is closed, but its server process may take a moment to go.
+    let rename = format!("ALTER DATABASE {unfinished} RENAME TO {TEMPLATE}");
+    for _ in 0..100 {
+        if connection.batch_execute(&rename).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(connection.batch_execute(&rename).await?)
+}
+
+/// The same server, another database.
+fn on(server: &Config, name: &str) -> Result<Config> {
+    server.clone().on_database(name)
+}
