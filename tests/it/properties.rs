@@ -1,10 +1,14 @@
 //! Properties that hold for any schools and any search.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use school_finder_db::ids::SchoolId;
 use school_finder_db::models::{Gender, NewSchool, Phase, Status};
 use school_finder_db::request::{Faith, Ownership, Unrated};
-use school_finder_db::{Config, Kilometres, SchoolRepository, SchoolSearch, Sort, connect};
+#[cfg(feature = "sqlite")]
+use school_finder_db::{Config, connect};
+use school_finder_db::{Kilometres, SchoolRepository, SchoolSearch, Sort};
 
 use crate::support::{any_schools, at, oracle, urn};
 
@@ -49,61 +53,142 @@ prop_compose! {
     }
 }
 
-async fn stored(schools: Vec<NewSchool>) -> (std::sync::Arc<dyn SchoolRepository>, Vec<(SchoolId, NewSchool)>) {
-    let finder = connect(&Config::in_memory()).await.expect("a database in memory");
-    let ids = finder.insert_schools(schools.clone()).await.expect("schools that fit");
-    (finder, ids.into_iter().zip(schools).collect())
+/// A finder on each backend of this build, which holds these schools under the same ids.
+struct Finders {
+    finders: Vec<Arc<dyn SchoolRepository>>,
+}
+
+impl Finders {
+    async fn stored(&self, schools: Vec<NewSchool>) -> Vec<(SchoolId, NewSchool)> {
+        let mut stored = Vec::new();
+        for finder in &self.finders {
+            let ids = finder.insert_schools(schools.clone()).await.expect("schools that fit");
+            let these: Vec<_> = ids.into_iter().zip(schools.clone()).collect();
+            assert!(stored.is_empty() || stored == these, "the same ids on every backend");
+            stored = these;
+        }
+        stored
+    }
+}
+
+/// On Postgres, one database serves all cases of a test, emptied for each: to copy one takes longer than a case.
+#[cfg(feature = "postgres")]
+async fn emptied(database: &school_finder_db::testing::TestDatabase) -> Arc<dyn SchoolRepository> {
+    use diesel_async::SimpleAsyncConnection;
+    let repository =
+        school_finder_db::postgres::PostgresRepository::connect(database.config()).await.expect("a database");
+    let empty = async |connection: &mut diesel_async::AsyncPgConnection| {
+        Ok(connection.batch_execute("TRUNCATE schools RESTART IDENTITY").await?)
+    };
+    repository.with_connection(empty).await.expect("an empty table");
+    Arc::new(repository)
+}
+
+/// Runs cases against new finders of every backend.
+struct World {
+    runtime: tokio::runtime::Runtime,
+    #[cfg(feature = "postgres")]
+    database: school_finder_db::testing::TestDatabase,
+}
+
+impl World {
+    fn new() -> Self {
+        let runtime = runtime();
+        #[cfg(feature = "postgres")]
+        let database = runtime
+            .block_on(school_finder_db::testing::TestDatabase::new(school_finder_db::config::Backend::Postgres))
+            .expect("a database");
+        Self {
+            runtime,
+            #[cfg(feature = "postgres")]
+            database,
+        }
+    }
+
+    fn case(&self, case: impl AsyncFnOnce(Finders)) {
+        self.runtime.block_on(async {
+            let mut finders: Vec<Arc<dyn SchoolRepository>> = Vec::new();
+            #[cfg(feature = "sqlite")]
+            finders.push(connect(&Config::in_memory()).await.expect("a database in memory"));
+            #[cfg(feature = "postgres")]
+            finders.push(emptied(&self.database).await);
+            case(Finders { finders }).await;
+        });
+    }
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 200, ..ProptestConfig::default() })]
-
-    /// Page after page, a search gives what the slow way gives: the same schools in the same order at the same
-    /// distances, none lost and none twice, with ties and unknown values all over.
-    #[test]
-    fn every_page_of_any_search_is_what_brute_force_finds(
-        schools in any_schools(60),
-        searches in prop::collection::vec(any_search(), 1..8),
-    ) {
-        runtime().block_on(async {
-            let (finder, stored) = stored(schools).await;
+/// Page after page, a search gives on every backend what the slow way gives: the same schools in the same order at the
+/// same distances, none lost and none twice, with ties and unknown values all over. A cursor of one backend serves the
+/// other.
+#[test]
+fn every_page_of_any_search_is_what_brute_force_finds() {
+    let world = World::new();
+    let cases = (any_schools(60), prop::collection::vec(any_search(), 1..8));
+    let config =
+        ProptestConfig { cases: 64, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() };
+    let outcome = proptest::test_runner::TestRunner::new(config).run(&cases, |(schools, searches)| {
+        world.case(async |finders: Finders| {
+            let stored = finders.stored(schools).await;
             for search in searches {
-                let expected = oracle::find(&stored, &search);
-                let mut found = Vec::new();
-                let mut next = search.clone();
-                loop {
-                    let page = finder.find_schools(&next).await.expect("an answer");
-                    assert!(page.items.len() <= search.limit as usize);
-                    found.extend(page.items.iter().map(|hit| (hit.school.id, hit.distance_km.map(Kilometres::get))));
-                    match page.next {
-                        Some(cursor) => next = next.after(cursor),
-                        None => break,
-                    }
-                    assert!(found.len() <= expected.len(), "more than there are: {search:?}");
-                }
-                assert_eq!(found, expected, "{search:?}");
-                let facets = finder.facets(&search).await.expect("counts");
-                assert_eq!(facets.total, i64::try_from(expected.len()).expect("few"));
-                for counts in [&facets.phase, &facets.rating, &facets.faith, &facets.council, &facets.ownership] {
-                    assert_eq!(counts.values().sum::<i64>(), facets.total);
-                }
+                all_pages(&finders, &stored, &search).await;
             }
         });
-    }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
 
-    /// Whatever text goes in comes out, byte for byte.
-    #[test]
-    fn texts_survive_the_round_trip(name in "[^\0]{1,200}", address in "[^\0]{1,500}") {
+async fn all_pages(finders: &Finders, stored: &[(SchoolId, NewSchool)], search: &SchoolSearch) {
+    let expected = oracle::find(stored, search);
+    let mut found = Vec::new();
+    let mut next = search.clone();
+    loop {
+        let mut pages = Vec::new();
+        for finder in &finders.finders {
+            pages.push(finder.find_schools(&next).await.expect("an answer"));
+        }
+        let page = pages.pop().expect("a backend");
+        assert!(pages.iter().all(|other| *other == page), "the backends differ: {search:?}");
+        assert!(page.items.len() <= search.limit as usize);
+        found.extend(page.items.iter().map(|hit| (hit.school.id, hit.distance_km.map(Kilometres::get))));
+        match page.next {
+            Some(cursor) => next = next.after(cursor),
+            None => break,
+        }
+        assert!(found.len() <= expected.len(), "more than there are: {search:?}");
+    }
+    assert_eq!(found, expected, "{search:?}");
+    for finder in &finders.finders {
+        let facets = finder.facets(search).await.expect("counts");
+        assert_eq!(facets.total, i64::try_from(expected.len()).expect("few"));
+        for counts in [&facets.phase, &facets.rating, &facets.faith, &facets.council, &facets.ownership] {
+            assert_eq!(counts.values().sum::<i64>(), facets.total);
+        }
+        assert_eq!(facets, finders.finders[0].facets(search).await.expect("counts"));
+    }
+}
+
+/// Whatever text goes in comes out, byte for byte.
+#[test]
+fn texts_survive_the_round_trip() {
+    let world = World::new();
+    let cases = ("[^\0]{1,200}", "[^\0]{1,500}");
+    let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
+    let outcome = proptest::test_runner::TestRunner::new(config).run(&cases, |(name, address)| {
         let school = NewSchool { address: Some(address), ..NewSchool::new(urn(100_001), name) };
         prop_assume!(school.validate().is_ok());
-        runtime().block_on(async {
-            let (finder, _) = stored(vec![school.clone()]).await;
-            let found = finder.school_by_urn(school.urn).await.expect("an answer").expect("the school");
-            assert_eq!(NewSchool::from(found), school);
+        world.case(async |finders: Finders| {
+            finders.stored(vec![school.clone()]).await;
+            for finder in &finders.finders {
+                let found = finder.school_by_urn(school.urn).await.expect("an answer").expect("the school");
+                assert_eq!(NewSchool::from(found), school);
+            }
         });
-    }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
