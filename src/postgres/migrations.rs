@@ -253,7 +253,7 @@ fn catalogue(connection: &mut MigrationConnection) -> Result<Vec<Entry>> {
          SELECT 'index', i.relname, replace(pg_get_indexdef(i.oid), current_schema() || '.', '')
          FROM ours JOIN pg_index ON indrelid = ours.oid JOIN pg_class i ON i.oid = indexrelid
          UNION ALL
-         SELECT 'function', proname, pg_get_function_arguments(p.oid) || ' ' || provolatile || proparallel
+         SELECT 'function', proname, pg_get_function_arguments(p.oid) || ' ' || provolatile::text || proparallel::text
              || coalesce(pg_get_function_sqlbody(p.oid), prosrc)
          FROM pg_proc p
          WHERE pronamespace = current_schema()::regnamespace

@@ -6,10 +6,11 @@ mod contract;
 mod files;
 #[cfg(feature = "sqlite")]
 mod migrations;
-#[cfg(feature = "sqlite")]
 mod plans;
 #[cfg(feature = "sqlite")]
 mod pool;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "cli")]
 mod program;
 mod properties;
@@ -18,3 +19,5 @@ mod register;
 #[cfg(feature = "sqlite")]
 mod schema;
 mod support;
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod twins;

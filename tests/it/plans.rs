@@ -1,15 +1,11 @@
 //! The plan of each query names the index that serves it, and scans no table.
 
-use diesel::connection::SimpleConnection;
-use school_finder_db::models::{Phase, Status};
+use school_finder_db::models::Phase;
 use school_finder_db::request::Unrated;
-use school_finder_db::sqlite::SqliteRepository;
-use school_finder_db::{Config, Kilometres, SchoolRepository, SchoolSearch, Sort, sample};
-
-use crate::support::school;
+use school_finder_db::{Kilometres, SchoolSearch, Sort, sample};
 
 /// A search, the index that serves it, and its name in the snapshots.
-fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
+pub fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
     let near = || SchoolSearch::near(sample::home());
     let within = |search: SchoolSearch, km| search.within(Kilometres::new(km).expect("a distance"));
     vec![
@@ -27,48 +23,59 @@ fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
     ]
 }
 
-async fn repository() -> SqliteRepository {
-    let repository = SqliteRepository::connect(&Config::in_memory()).await.expect("a database");
-    let mut schools = sample::schools();
-    schools.extend((1..=2_000).map(school));
-    repository.insert_schools(schools).await.expect("schools that fit");
-    repository
-}
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use diesel::connection::SimpleConnection;
+    use school_finder_db::models::Status;
+    use school_finder_db::sqlite::SqliteRepository;
+    use school_finder_db::{Config, SchoolRepository, SchoolSearch, sample};
 
-async fn every_plan_uses_its_index(repository: &SqliteRepository, when: &str) {
-    for (name, search, index) in searches() {
-        let explanation = repository.explain_find(&search).await.expect("a plan");
-        assert!(explanation.indexes.iter().any(|used| used == index), "{name} {when}: {explanation}");
-        assert!(explanation.scans.is_empty(), "{name} {when}: {explanation}");
+    use super::searches;
+    use crate::support::school;
+
+    async fn repository() -> SqliteRepository {
+        let repository = SqliteRepository::connect(&Config::in_memory()).await.expect("a database");
+        let mut schools = sample::schools();
+        schools.extend((1..=2_000).map(school));
+        repository.insert_schools(schools).await.expect("schools that fit");
+        repository
     }
-}
 
-#[tokio::test]
-async fn no_search_scans_the_table() {
-    let repository = repository().await;
-    every_plan_uses_its_index(&repository, "before ANALYZE").await;
-    // On a connection that has analysed an R*Tree itself, a join with it scans the table; a subquery does not.
-    repository.with_connection(|c| Ok(c.batch_execute("ANALYZE")?)).await.expect("analysed");
-    every_plan_uses_its_index(&repository, "after ANALYZE").await;
-    // A search for closed schools has no index of its own, and says so.
-    let closed = repository.explain_find(&SchoolSearch::all().status(Status::Closed)).await.expect("a plan");
-    assert_eq!(closed.scans, ["schools"]);
-}
-
-#[tokio::test]
-async fn the_sql_of_each_search() {
-    let repository = repository().await;
-    for (name, search, _) in searches() {
-        let explanation = repository.explain_find(&search).await.expect("a plan");
-        insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots/sqlite", omit_expression => true }, {
-            insta::assert_snapshot!(name, explanation);
-        });
+    async fn every_plan_uses_its_index(repository: &SqliteRepository, when: &str) {
+        for (name, search, index) in searches() {
+            let explanation = repository.explain_find(&search).await.expect("a plan");
+            assert!(explanation.indexes.iter().any(|used| used == index), "{name} {when}: {explanation}");
+            assert!(explanation.scans.is_empty(), "{name} {when}: {explanation}");
+        }
     }
-}
 
-#[tokio::test]
-async fn no_search_sends_a_limit_below_one() {
-    let repository = repository().await;
-    let empty = repository.explain_find(&SchoolSearch::all().limit(0)).await.expect("a plan");
-    assert!(empty.sql.ends_with(", 1]"), "one row is fetched to see whether there are more: {}", empty.sql);
+    #[tokio::test]
+    async fn no_search_scans_the_table() {
+        let repository = repository().await;
+        every_plan_uses_its_index(&repository, "before ANALYZE").await;
+        // On a connection that has analysed an R*Tree itself, a join with it scans the table; a subquery does not.
+        repository.with_connection(|c| Ok(c.batch_execute("ANALYZE")?)).await.expect("analysed");
+        every_plan_uses_its_index(&repository, "after ANALYZE").await;
+        // A search for closed schools has no index of its own, and says so.
+        let closed = repository.explain_find(&SchoolSearch::all().status(Status::Closed)).await.expect("a plan");
+        assert_eq!(closed.scans, ["schools"]);
+    }
+
+    #[tokio::test]
+    async fn the_sql_of_each_search() {
+        let repository = repository().await;
+        for (name, search, _) in searches() {
+            let explanation = repository.explain_find(&search).await.expect("a plan");
+            insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots/sqlite", omit_expression => true }, {
+                insta::assert_snapshot!(name, explanation);
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn no_search_sends_a_limit_below_one() {
+        let repository = repository().await;
+        let empty = repository.explain_find(&SchoolSearch::all().limit(0)).await.expect("a plan");
+        assert!(empty.sql.ends_with(", 1]"), "one row is fetched to see whether there are more: {}", empty.sql);
+    }
 }

@@ -1,0 +1,323 @@
+//! What only the server backend has: its migrations, plans, pool and errors.
+
+use std::time::{Duration, Instant};
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Double, Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use school_finder_db::config::Backend;
+use school_finder_db::postgres::PostgresRepository;
+use school_finder_db::testing::TestDatabase;
+use school_finder_db::{Config, Error, Result, SchoolRepository, SchoolSearch, connect, migrate, sample};
+
+use crate::plans::searches;
+use crate::support::school;
+
+async fn database() -> TestDatabase {
+    TestDatabase::new(Backend::Postgres).await.expect("a database")
+}
+
+async fn open(config: &Config) -> PostgresRepository {
+    PostgresRepository::connect(config).await.expect("the database")
+}
+
+async fn execute(repository: &PostgresRepository, statement: &str) -> Result<()> {
+    repository.with_connection(async |c: &mut AsyncPgConnection| Ok(c.batch_execute(statement).await?)).await
+}
+
+async fn number(repository: &PostgresRepository, query: &str) -> Result<Option<f64>> {
+    let query = async |c: &mut AsyncPgConnection| Ok(sql::<Nullable<Double>>(query).get_result(c).await?);
+    repository.with_connection(query).await
+}
+
+#[tokio::test]
+async fn up_down_and_up_again_is_the_same_schema() {
+    let database = database().await;
+    let config = database.config();
+    let total = migrate::status(config).await.expect("a status").len();
+    assert_eq!(migrate::check(config).await.expect("a check"), Vec::<String>::new());
+    database.repository().insert_schools(sample::schools()).await.expect("schools that fit");
+    for steps in 1..=total {
+        assert_eq!(migrate::down(config, steps).await.expect("down").len(), steps);
+        let refused = connect(config).await.expect_err("refused");
+        if steps == total {
+            assert!(matches!(refused, Error::SchemaMissing), "{refused}");
+        } else {
+            assert!(matches!(refused, Error::SchemaPending { pending } if pending == steps), "{refused}");
+        }
+        assert_eq!(migrate::up(config).await.expect("up again").len(), steps);
+        assert_eq!(migrate::check(config).await.expect("a check"), Vec::<String>::new(), "after {steps} steps");
+        let left = connect(config).await.expect("the database").facets(&SchoolSearch::all()).await.expect("counts");
+        assert_eq!(left.total, if steps == total { 0 } else { 25 }, "the rows survive all but the last step");
+    }
+}
+
+#[tokio::test]
+async fn a_difference_is_named() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    let change = "DROP INDEX ix_schools_postcode;
+        ALTER TABLE schools ADD COLUMN motto TEXT;
+        ALTER TABLE schools DROP CONSTRAINT ck_gender;
+        ALTER TABLE schools ALTER COLUMN council TYPE TEXT COLLATE \"en-GB-x-icu\";";
+    execute(&repository, change).await.expect("changed");
+    let differences = migrate::check(database.config()).await.expect("a check");
+    let tells = |text: &str| differences.iter().any(|difference| difference.contains(text));
+    assert!(tells("index ix_schools_postcode is missing"), "{differences:#?}");
+    assert!(tells("column schools.motto is not part"), "{differences:#?}");
+    assert!(tells("constraint ck_gender is missing"), "{differences:#?}");
+    assert!(tells("column schools.council differs"), "{differences:#?}");
+    assert_eq!(differences.len(), 4, "{differences:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_at_once_take_turns() {
+    let database = database().await;
+    let total = migrate::status(database.config()).await.expect("a status").len();
+    migrate::down(database.config(), total).await.expect("all the way back");
+    let calls: Vec<_> = (0..8)
+        .map(|_| {
+            let config = database.config().clone();
+            tokio::spawn(async move { migrate::up(&config).await })
+        })
+        .collect();
+    let mut ran = 0;
+    for call in calls {
+        ran += usize::from(!call.await.expect("no panic").expect("each succeeds").is_empty());
+    }
+    assert_eq!(ran, 1, "one runs them, the others find them done");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_left_alone() {
+    let database = database().await;
+    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99999999000000')";
+    execute(&open(database.config()).await, newer).await.expect("a migration from the future");
+    assert!(matches!(connect(database.config()).await, Err(Error::SchemaTooNew { .. })));
+    assert!(matches!(migrate::up(database.config()).await, Err(Error::SchemaTooNew { .. })));
+}
+
+#[tokio::test]
+async fn the_sql_function_is_the_rust_function() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    for (lat1, lng1, lat2, lng2) in [
+        (52.0406, -0.7594, 51.5, 1.25),
+        (90.0, 10.0, -90.0, -170.0),
+        (0.0, 0.0, 0.0, 180.0),
+        (10.0, 180.0, 10.0, -180.0),
+        (-17.5, 33.3, -17.500_001, 33.3),
+    ] {
+        let query = format!("SELECT haversine({lat1}, {lng1}, {lat2}, {lng2})");
+        let expected = school_finder_db::geo::haversine(lat1, lng1, lat2, lng2);
+        let found = number(&repository, &query).await.expect("a number").expect("a distance");
+        assert!((found - expected).abs() <= 1e-9, "{query}: {found} is not {expected}");
+    }
+    for null in ["NULL, 0, 0, 0", "0, 0, 0, NULL", "'Infinity', 0, 0, 0", "0, 'NaN', 0, 0"] {
+        assert_eq!(number(&repository, &format!("SELECT haversine({null})")).await.expect("NULL"), None, "{null}");
+    }
+    assert!(number(&repository, "SELECT haversine('x', 0, 0, 0)").await.is_err());
+}
+
+#[tokio::test]
+async fn outlines_with_an_empty_member_never_get_in() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    let insert = |outline: &str| {
+        format!(
+            "INSERT INTO schools (urn, name, name_folded, status, catchment_geometry)
+             VALUES (1, 'a', 'a', 'open', ST_GeomFromText('{outline}', 4326))"
+        )
+    };
+    for outline in [
+        "MULTIPOLYGON EMPTY",
+        "MULTIPOLYGON(EMPTY)",
+        "MULTIPOLYGON(EMPTY,((0 0,1 0,1 1,0 0)))",
+        "MULTIPOLYGON(((0 0,1 0,1 1,0 0)),EMPTY)",
+        "MULTIPOLYGON(((0 0,181 0,1 1,0 0)))",
+    ] {
+        let error = execute(&repository, &insert(outline)).await.expect_err(outline);
+        assert!(
+            matches!(&error, Error::CheckViolated { constraint } if constraint == "ck_catchment_geometry"),
+            "{outline}: {error:?}"
+        );
+    }
+    for other in ["POINT(0 0)", "POLYGON((0 0,1 0,1 1,0 0))", "MULTIPOLYGON Z(((0 0 1,1 0 1,1 1 1,0 0 1)))"] {
+        execute(&repository, &insert(other)).await.expect_err(other);
+    }
+    execute(&repository, &insert("MULTIPOLYGON(((0 0,1 0,1 1,0 0)))")).await.expect("a whole outline");
+}
+
+#[tokio::test]
+async fn every_plan_uses_its_index() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    let mut schools = sample::schools();
+    // Enough to make an index worth while, spread over the country.
+    schools.extend((1..=20_000).map(|number| {
+        let away = |step: i64| f64::from(i32::try_from(number * step % 1_009).expect("small")) / 1_009.0;
+        let place = crate::support::at(50.0 + away(613) * 5.0, -5.0 + away(317) * 6.0);
+        school_finder_db::models::NewSchool { location: Some(place), ..school(number) }
+    }));
+    repository.insert_schools(schools).await.expect("schools that fit");
+    execute(&repository, "ANALYZE schools").await.expect("analysed");
+    for (name, search, index) in searches() {
+        let index = if index == "schools_location" { "ix_schools_location" } else { index };
+        let explanation = repository.explain_find(&search).await.expect("a plan");
+        // A rare word is looked for in every name there is, whichever way the planner reads them.
+        if name != "by_text" {
+            assert!(explanation.indexes.iter().any(|used| used == index), "{name}: {explanation}");
+            assert!(explanation.scans.is_empty(), "{name}: {explanation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_sql_of_each_search() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    for (name, search, _) in searches() {
+        let explanation = repository.explain_find(&search).await.expect("a plan");
+        insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots/postgres", omit_expression => true }, {
+            insta::assert_snapshot!(name, explanation.sql);
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_pool_times_out_by_name() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.max_size = 1;
+    config.pool.acquire_timeout = Duration::from_millis(200);
+    let repository = open(&config).await;
+    let begun = Instant::now();
+    let outcome = repository.with_connection(async |_: &mut AsyncPgConnection| repository.councils().await).await;
+    assert!(matches!(outcome, Err(Error::PoolTimeout { waited_ms: 200 })), "{outcome:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    repository.councils().await.expect("and the next call is served");
+}
+
+#[tokio::test]
+async fn statements_and_locks_have_timeouts() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.statement_timeout = Duration::from_millis(300);
+    config.pool.busy_timeout = Duration::from_millis(100);
+    let repository = open(&config).await;
+    assert!(matches!(execute(&repository, "SELECT pg_sleep(20)").await, Err(Error::Timeout)));
+    let other = open(database.config()).await;
+    let hold = async |c: &mut AsyncPgConnection| {
+        c.batch_execute("BEGIN; LOCK TABLE schools IN EXCLUSIVE MODE").await?;
+        let refused = repository.insert_schools(sample::schools()).await;
+        assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+        Ok(c.batch_execute("ROLLBACK").await?)
+    };
+    other.with_connection(hold).await.expect("the lock was held");
+    assert_eq!(repository.insert_schools(sample::schools()).await.expect("free again").len(), 27);
+}
+
+#[tokio::test]
+async fn a_dropped_future_leaves_no_transaction_open() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.max_size = 1;
+    let repository = open(&config).await;
+    for patience in [0, 1, 3, 7, 15, 40] {
+        let schools = (1..=2_000).map(|number| school(patience * 10_000 + number)).collect();
+        let call = repository.insert_schools(schools);
+        let _ = tokio::time::timeout(Duration::from_millis(u64::try_from(patience).expect("small")), call).await;
+        // The one connection comes back when the write has ended, whole or not begun.
+        let total = repository.facets(&SchoolSearch::all()).await.expect("counts").total;
+        assert_eq!(total % 2_000, 0, "after {patience} ms");
+    }
+    let idle = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    let idle = async |c: &mut AsyncPgConnection| Ok(sql::<BigInt>(idle).get_result::<i64>(c).await?);
+    assert_eq!(repository.with_connection(idle).await.expect("a count"), 0);
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_told_and_replaced() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.max_size = 1;
+    let repository = open(&config).await;
+    let end = "SELECT pg_terminate_backend(pg_backend_pid())";
+    let error = execute(&repository, end).await.expect_err("it ended itself");
+    assert!(matches!(error, Error::ConnectionLost), "{error:?}");
+    repository.councils().await.expect("and the next call is served by another");
+}
+
+#[tokio::test]
+async fn servers_that_cannot_be_reached_are_told_without_secrets() {
+    for url in [
+        "postgres://finder:s3cr3t%21@127.0.0.1:1/schools",
+        "postgres://finder:s3cr3t%21@no.such.host.invalid/schools",
+        "postgres://finder:s3cr3t%21@localhost:1/schools?sslmode=verify-full",
+    ] {
+        let mut config = Config::from_url(url).expect("a server");
+        config.pool.connect_timeout = Duration::from_secs(1);
+        let begun = Instant::now();
+        let error = connect(&config).await.expect_err("nobody is there");
+        assert!(matches!(error, Error::Unavailable { .. } | Error::InvalidSetting { .. }), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("s3cr3t"));
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+    // The right server and the wrong password.
+    let database = database().await;
+    let url = std::env::var("TEST_DATABASE_URL").expect("the server");
+    if let Some((before, after)) = url.split_once('@')
+        && let Some((user, _)) = before.rsplit_once(':')
+    {
+        let wrong = Config::from_url(&format!("{user}:s3cr3t%21@{after}")).expect("a server");
+        if let Err(error) = connect(&wrong).await {
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error}");
+        }
+    }
+    drop(database);
+}
+
+#[tokio::test]
+async fn connections_are_set_up() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    for (setting, value) in [
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "5s"),
+        ("plan_cache_mode", "force_generic_plan"),
+        ("application_name", "school-finder-db"),
+        ("max_parallel_workers_per_gather", "0"),
+    ] {
+        let shown = async |c: &mut AsyncPgConnection| {
+            Ok(sql::<Text>("SELECT current_setting(").bind::<Text, _>(setting).sql(")").get_result::<String>(c).await?)
+        };
+        assert_eq!(repository.with_connection(shown).await.expect("a setting"), value, "{setting}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_of_ones_own_uses_the_typed_functions() {
+    use school_finder_db::postgres::functions::{geography_point, haversine, st_dwithin_metres};
+    use school_finder_db::postgres::schema::schools;
+
+    let database = database().await;
+    let repository = open(database.config()).await;
+    repository.insert_schools(sample::schools()).await.expect("schools that fit");
+    let home = sample::home();
+    let near = async |c: &mut AsyncPgConnection| {
+        let query = schools::table
+            .filter(st_dwithin_metres(schools::location, geography_point(home), 300.0, false))
+            .select((schools::name, haversine(home.lat().degrees(), home.lng().degrees(), schools::lat, schools::lng)))
+            .order_by(schools::name);
+        Ok(query.load::<(String, Option<f64>)>(c).await?)
+    };
+    let near = repository.with_connection(near).await.expect("an answer");
+    let names: Vec<_> = near.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["Brackenford Sixth Form College", "Little Acorns Nursery School", "Old Mill Lane Primary School"]
+    );
+    assert!(near.iter().all(|(_, km)| km.is_some_and(|km| km <= 0.3)));
+}

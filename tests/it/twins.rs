@@ -1,0 +1,155 @@
+//! Twins stay twins: the same files, migrations, columns, constraints and indexes on both backends, but for a list.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use diesel::sql_types::Text;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use school_finder_db::Config;
+use school_finder_db::config::Backend;
+use school_finder_db::postgres::PostgresRepository;
+use school_finder_db::sqlite::SqliteRepository;
+use school_finder_db::testing::TestDatabase;
+
+/// What one backend has and the other does not, and why.
+const KNOWN_DIFFERENCES: [(&str, &str); 13] = [
+    ("file: server.rs", "a file has no address, no user and no TLS"),
+    ("column: location", "Postgres generates a geography; SQLite has the R*Tree schools_location"),
+    ("index: ix_schools_location", "GiST, where SQLite has the R*Tree"),
+    ("index: ix_schools_catchment_geometry", "GiST, where SQLite has the R*Tree schools_catchment"),
+    ("index: uq_schools_urn", "SQLite gives the index of a UNIQUE constraint a name of its own"),
+    ("index: schools_pkey", "SQLite's table is its primary key's index"),
+    ("check: ck_is_private", "a BOOLEAN of Postgres holds nothing else"),
+    ("function: haversine", "Rust registers it on SQLite's connections"),
+    ("trigger: tr_schools_location_insert", "the R*Tree's"),
+    ("trigger: tr_schools_location_update", "the R*Tree's"),
+    ("trigger: tr_schools_location_delete", "the R*Tree's"),
+    ("trigger: tr_schools_catchment_*", "the R*Tree's"),
+    ("view: schools_catchment_box", "the R*Tree's"),
+];
+
+fn differences(what: &str, ours: &BTreeSet<String>, theirs: &BTreeSet<String>) -> Vec<String> {
+    let known = |name: &&String| {
+        let name = format!("{what}: {name}");
+        KNOWN_DIFFERENCES.iter().any(|(known, _)| match known.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == *known,
+        })
+    };
+    ours.symmetric_difference(theirs).filter(|name| !known(name)).map(|name| format!("{what}: {name}")).collect()
+}
+
+fn files(folder: &str) -> BTreeSet<String> {
+    fn below(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
+            let name = format!("{prefix}{}", entry.file_name().into_string().expect("UTF-8"));
+            if entry.path().is_dir() {
+                below(&entry.path(), &format!("{name}/"), found);
+            } else {
+                found.insert(name);
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    below(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), "", &mut found);
+    found
+}
+
+#[test]
+fn files_and_functions_have_the_same_names() {
+    assert_eq!(differences("file", &files("src/sqlite"), &files("src/postgres")), Vec::<String>::new());
+    let functions = |folder: &str| -> BTreeSet<String> {
+        let queries = files(folder).into_iter().filter(|file| file.starts_with("queries/"));
+        let read =
+            |file: String| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(file));
+        queries
+            .flat_map(|file| {
+                let text = read(file).expect("a file");
+                text.lines()
+                    .filter_map(|line| line.split_once("fn ").map(|(_, rest)| rest.to_owned()))
+                    .filter_map(|rest| rest.split(['(', '<']).next().map(str::to_owned))
+                    .filter(|name| name.ends_with("_query") || name.ends_with("_on_conn") || name.ends_with("_in_txn"))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    assert_eq!(functions("src/sqlite"), functions("src/postgres"));
+    let migrations =
+        |folder: &str| files(folder).into_iter().filter(|name| name != "README.md").collect::<BTreeSet<_>>();
+    assert_eq!(migrations("migrations_sqlite"), migrations("migrations_postgres"));
+}
+
+/// One column of text from each database.
+async fn both(lite: &'static str, server: &'static str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let repository = SqliteRepository::connect(&Config::in_memory()).await.expect("a database");
+    let query = diesel::dsl::sql::<Text>(lite);
+    let ours = repository
+        .with_connection(move |c| Ok(diesel::RunQueryDsl::load::<String>(query, c)?))
+        .await
+        .expect("the catalogue");
+    let database = TestDatabase::new(Backend::Postgres).await.expect("a database");
+    let repository = PostgresRepository::connect(database.config()).await.expect("the database");
+    let query = async |c: &mut AsyncPgConnection| Ok(diesel::dsl::sql::<Text>(server).load::<String>(c).await?);
+    let theirs = repository.with_connection(query).await.expect("the catalogue");
+    (ours.into_iter().collect(), theirs.into_iter().collect())
+}
+
+#[tokio::test]
+async fn tables_have_the_same_columns_and_indexes() {
+    let (ours, theirs) = both(
+        "SELECT name FROM pragma_table_info('schools')",
+        "SELECT attname::text FROM pg_attribute WHERE attrelid = 'schools'::regclass AND attnum > 0 AND NOT attisdropped",
+    )
+    .await;
+    assert_eq!(differences("column", &ours, &theirs), Vec::<String>::new());
+    let (ours, theirs) = both(
+        "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+        "SELECT indexname::text FROM pg_indexes WHERE tablename = 'schools'",
+    )
+    .await;
+    assert_eq!(differences("index", &ours, &theirs), Vec::<String>::new());
+    let (ours, theirs) = both(
+        "SELECT type || ': ' || name FROM sqlite_master WHERE type IN ('trigger', 'view')",
+        "SELECT 'function: ' || proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+             AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')",
+    )
+    .await;
+    for name in ours.union(&theirs) {
+        let (what, name) = name.split_once(": ").expect("a kind and a name");
+        let one = BTreeSet::from([name.to_owned()]);
+        assert_eq!(differences(what, &one, &BTreeSet::new()), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn constraints_have_the_same_names() {
+    let (sql, theirs) = both(
+        "SELECT sql FROM sqlite_master WHERE name = 'schools'",
+        "SELECT conname::text FROM pg_constraint WHERE conrelid = 'schools'::regclass AND contype = 'c'",
+    )
+    .await;
+    let sql: String = sql.into_iter().collect();
+    let named = sql.split("CONSTRAINT ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+    let ours: BTreeSet<String> = named.filter(|name| name.starts_with("ck_")).map(str::to_owned).collect();
+    assert_eq!(differences("check", &ours, &theirs), Vec::<String>::new());
+}
+
+/// The same columns with the same Rust types, but for the geometry's.
+#[test]
+fn schemas_read_the_same_way() {
+    let columns = |backend: &str| -> BTreeSet<String> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(backend).join("schema.rs");
+        let text = std::fs::read_to_string(path).expect("the schema");
+        text.lines().map(str::trim).filter(|line| line.contains(" -> ")).map(str::to_owned).collect()
+    };
+    let (lite, server) = (columns("sqlite"), columns("postgres"));
+    let different: Vec<_> = lite.symmetric_difference(&server).collect();
+    assert_eq!(
+        different,
+        [
+            "catchment_geometry -> Nullable<Geometry>,",
+            "catchment_geometry -> Nullable<Text>,",
+            "location -> Nullable<Geography>,",
+        ]
+    );
+}
