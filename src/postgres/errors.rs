@@ -34,9 +34,11 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
         Some(Error::Busy)
     } else if says("terminating connection") || says("connection closed") || says("server closed the connection") {
         Some(Error::ConnectionLost)
-    } else if says("permission denied to create extension") || says("extension \"postgis\" is not available") {
-        Some(Error::PostgisMissing { reason: reason() })
-    } else if says("type \"geography\" does not exist") || says("type \"geometry\" does not exist") {
+    } else if says("permission denied to create extension")
+        || says("extension \"postgis\" is not available")
+        || says("type \"geography\" does not exist")
+        || says("type \"geometry\" does not exist")
+    {
         Some(Error::PostgisMissing { reason: reason() })
     } else if says("permission denied") {
         Some(Error::PermissionDenied { reason: reason() })

@@ -9,7 +9,7 @@ pub(crate) mod migrations;
 mod pool;
 mod queries;
 mod rows;
-#[allow(missing_docs)]
+#[allow(missing_docs, clippy::wildcard_imports)]
 pub mod schema;
 mod server;
 

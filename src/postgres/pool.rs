@@ -106,7 +106,7 @@ impl SetUp {
             return Err(Error::BackendMismatch { backend: "postgres", url_is_for: config.backend().as_str() });
         };
         let PoolConfig { busy_timeout, connect_timeout, statement_timeout, .. } = config.pool;
-        let mut settings = settings.clone();
+        let mut settings = tokio_postgres::Config::clone(settings);
         settings
             .connect_timeout(connect_timeout)
             .keepalives_idle(Duration::from_secs(30))

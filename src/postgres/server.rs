@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 /// A Postgres server and a database on it. Its password is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Server {
-    pub(super) settings: tokio_postgres::Config,
+    // Boxed: it is large, and lies in an enum beside a path.
+    pub(super) settings: Box<tokio_postgres::Config>,
     pub(super) tls: Tls,
 }
 
@@ -67,7 +68,7 @@ impl Server {
         if settings.get_application_name().is_none() {
             settings.application_name("school-finder-db");
         }
-        Ok(Self { settings, tls })
+        Ok(Self { settings: Box::new(settings), tls })
     }
 
     #[cfg(feature = "testing")]

@@ -44,7 +44,7 @@ enum Place {
     #[cfg(feature = "sqlite")]
     Folder(#[allow(dead_code, reason = "held to be dropped")] TempDir),
     #[cfg(feature = "postgres")]
-    Server(#[allow(dead_code, reason = "held to be dropped")] postgres::ServerDatabase),
+    Server(#[allow(dead_code, reason = "held to be dropped")] Box<postgres::ServerDatabase>),
 }
 
 impl TestDatabase {
@@ -68,7 +68,7 @@ impl TestDatabase {
             #[cfg(feature = "postgres")]
             Backend::Postgres => {
                 let database = postgres::ServerDatabase::new().await?;
-                (database.config().clone(), Place::Server(database))
+                (database.config().clone(), Place::Server(Box::new(database)))
             }
         };
         let repository = connect(&config).await?;
