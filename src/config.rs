@@ -251,8 +251,9 @@ impl std::fmt::Display for Backend {
 }
 
 fn unknown_backend(given: &str) -> Error {
-    // At most a word of it: a whole URL in this place could hold a password.
-    Error::UnknownBackend { given: given.chars().take(20).collect(), compiled: COMPILED }
+    // Only its first word: a whole URL in this place could hold a password.
+    let word = given.chars().take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).take(20);
+    Error::UnknownBackend { given: word.collect(), compiled: COMPILED }
 }
 
 #[cfg(feature = "sqlite")]
@@ -310,5 +311,7 @@ mod tests {
             };
             assert!(!shown.contains("s3cr3t"), "{shown}");
         }
+        let misplaced = Config::from_settings(Some("postgres://u:s3cr3t@h/d"), None).expect_err("not a backend");
+        assert!(!format!("{misplaced} {misplaced:?}").contains("s3cr3t"));
     }
 }

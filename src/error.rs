@@ -256,14 +256,6 @@ pub enum Error {
         /// What the server said.
         reason: String,
     },
-    /// Only another backend can do this.
-    #[error("{backend} cannot {what}")]
-    NotSupported {
-        /// The backend that was asked.
-        backend: &'static str,
-        /// What it cannot do.
-        what: &'static str,
-    },
     /// A value in the database cannot be read as its column's type.
     #[error("a stored value cannot be read: {reason}")]
     CorruptValue {

@@ -114,7 +114,7 @@ impl SetUp {
         // Set with the connection, so that no query comes before them. `force_generic_plan`: a query is planned once, and
         // the partial indexes' conditions are literal. No parallel workers: starting them costs more than these queries.
         let options = format!(
-            "{} -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=60000 \
+            "{} -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=600000 \
              -c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0 -c jit=off",
             settings.get_options().unwrap_or_default(),
             statement_timeout.as_millis(),

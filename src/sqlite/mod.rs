@@ -75,6 +75,20 @@ impl SqliteRepository {
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
+        self.run(|connection| {
+            let result = work(connection);
+            // Whoever turned them off for a while does not turn them off for the next call.
+            pool::enforce_foreign_keys(connection)?;
+            result
+        })
+        .await
+    }
+
+    async fn run<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
         let connections = Arc::clone(&self.connections);
         blocking(move || connections.with(work)).await
     }
@@ -88,16 +102,16 @@ impl SchoolRepository for SqliteRepository {
 
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>> {
         let search = search.settle()?;
-        self.with_connection(move |connection| queries::find_schools_on_conn(connection, &search)).await
+        self.run(move |connection| queries::find_schools_on_conn(connection, &search)).await
     }
 
     async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
         let search = search.settle()?;
-        self.with_connection(move |connection| queries::facets_on_conn(connection, &search)).await
+        self.run(move |connection| queries::facets_on_conn(connection, &search)).await
     }
 
     async fn councils(&self) -> Result<Vec<CouncilCount>> {
-        self.with_connection(queries::councils_on_conn).await
+        self.run(queries::councils_on_conn).await
     }
 
     async fn school(&self, id: SchoolId) -> Result<Option<School>> {
@@ -110,24 +124,24 @@ impl SchoolRepository for SqliteRepository {
 
     async fn schools(&self, ids: &[SchoolId]) -> Result<Vec<School>> {
         let ids = ids.to_vec();
-        self.with_connection(move |connection| queries::schools_on_conn(connection, &ids)).await
+        self.run(move |connection| queries::schools_on_conn(connection, &ids)).await
     }
 
     async fn schools_by_urn(&self, urns: &[Urn]) -> Result<Vec<School>> {
         let urns = urns.to_vec();
-        self.with_connection(move |connection| queries::schools_by_urn_on_conn(connection, &urns)).await
+        self.run(move |connection| queries::schools_by_urn_on_conn(connection, &urns)).await
     }
 
     async fn insert_schools(&self, schools: Vec<NewSchool>) -> Result<Vec<SchoolId>> {
-        self.with_connection(move |connection| queries::insert_schools_on_conn(connection, &schools)).await
+        self.run(move |connection| queries::insert_schools_on_conn(connection, &schools)).await
     }
 
     async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts> {
-        self.with_connection(move |connection| queries::upsert_schools_on_conn(connection, schools, mode)).await
+        self.run(move |connection| queries::upsert_schools_on_conn(connection, schools, mode)).await
     }
 
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle()?;
-        self.with_connection(move |connection| queries::explain_find_on_conn(connection, &search)).await
+        self.run(move |connection| queries::explain_find_on_conn(connection, &search)).await
     }
 }

@@ -125,6 +125,11 @@ impl SetUp {
     }
 }
 
+/// Foreign keys are a setting of each connection, and whether they are on depends on how SQLite was built.
+pub(super) fn enforce_foreign_keys(connection: &mut SqliteConnection) -> QueryResult<()> {
+    connection.batch_execute("PRAGMA foreign_keys = ON")
+}
+
 impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for SetUp {
     fn on_acquire(&self, connection: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
         self.apply(connection).map_err(diesel::r2d2::Error::QueryError)
@@ -206,4 +211,33 @@ fn roll_back_all(connection: &mut SqliteConnection) -> Result<()> {
         Manager::rollback_transaction(connection)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_keys_that_were_off_are_on() {
+        let mut connection = SqliteConnection::establish(":memory:").expect("a database");
+        let on = |connection: &mut SqliteConnection| {
+            let pragma = diesel::dsl::sql::<Integer>("SELECT foreign_keys FROM pragma_foreign_keys");
+            pragma.get_result::<i32>(connection).expect("a pragma")
+        };
+        // The bundled library has them on by default, which would prove nothing.
+        connection.batch_execute("PRAGMA foreign_keys = OFF").expect("off");
+        assert_eq!(on(&mut connection), 0);
+        let set_up = SetUp { busy_timeout: Duration::from_secs(1) };
+        set_up.on_acquire(&mut connection).expect("a connection that is ready");
+        assert_eq!(on(&mut connection), 1);
+    }
+
+    #[test]
+    fn foreign_keys_that_cannot_be_turned_on_are_told() {
+        let mut connection = SqliteConnection::establish(":memory:").expect("a database");
+        // Within a transaction the pragma does nothing, silently.
+        connection.batch_execute("PRAGMA foreign_keys = OFF; BEGIN").expect("a transaction");
+        let set_up = SetUp { busy_timeout: Duration::from_secs(1) };
+        assert!(set_up.on_acquire(&mut connection).is_err());
+    }
 }

@@ -58,6 +58,19 @@ async fn all_connections_at_once_are_ready() {
 }
 
 #[tokio::test]
+async fn foreign_keys_turned_off_by_one_call_are_on_for_the_next() {
+    for mode in [PoolMode::Pooled, PoolMode::Single] {
+        let database = database().await;
+        let mut config = database.config().clone().with_mode(mode);
+        config.pool.max_size = 1;
+        let repository = open(&config).await;
+        repository.with_connection(|c| Ok(c.batch_execute("PRAGMA foreign_keys = OFF")?)).await.expect("off");
+        let on = |c: &mut SqliteConnection| Ok(pragma(c, "SELECT foreign_keys FROM pragma_foreign_keys"));
+        assert_eq!(repository.with_connection(on).await.expect("a pragma"), 1, "{mode:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_sql_function_is_the_rust_function() {
     let repository = open(&Config::in_memory()).await;
     let number = |sql: &'static str| {

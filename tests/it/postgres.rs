@@ -120,6 +120,41 @@ async fn the_sql_function_is_the_rust_function() {
     assert!(number(&repository, "SELECT haversine('x', 0, 0, 0)").await.is_err());
 }
 
+/// The test server's URL with another user, password and database.
+fn url_as(role: &str, database: &str) -> String {
+    let url = std::env::var("TEST_DATABASE_URL").expect("the server");
+    let address = url.rsplit_once('@').map_or_else(|| url.trim_start_matches("postgres://"), |(_, address)| address);
+    let host = address.split('/').next().expect("a host");
+    format!("postgres://{role}:{role}@{host}/{database}")
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_is_told_what_an_administrator_runs() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    let role = format!("school_finder_role_{}", std::process::id());
+    let other = format!("{role}_database");
+    execute(&repository, &format!("CREATE ROLE {role} LOGIN PASSWORD '{role}'")).await.expect("a role");
+    execute(&repository, &format!("CREATE DATABASE {other} OWNER {role}")).await.expect("a database of its own");
+
+    // Without PostGIS, in a database of its own.
+    let own = Config::from_url(&url_as(&role, &other)).expect("a server");
+    let missing = migrate::up(&own).await.expect_err("only a superuser may create the extension");
+    assert!(matches!(missing, Error::PostgisMissing { .. }), "{missing:?}");
+    assert!(missing.to_string().contains("CREATE EXTENSION postgis"), "{missing}");
+    assert!(migrate::status(&own).await.expect("a status").iter().all(|migration| !migration.applied));
+
+    // With a schema, but without the right to change it.
+    let name = database.config().to_string();
+    let name = name.rsplit_once('/').expect("a database").1;
+    let service = Config::from_url(&url_as(&role, name)).expect("a server");
+    let refused = migrate::down(&service, 1).await.expect_err("not its own tables");
+    assert!(matches!(refused, Error::PermissionDenied { .. } | Error::MigrationFailed { .. }), "{refused:?}");
+
+    execute(&repository, &format!("DROP DATABASE {other} WITH (FORCE)")).await.expect("gone");
+    execute(&repository, &format!("DROP ROLE {role}")).await.expect("gone");
+}
+
 #[tokio::test]
 async fn outlines_with_an_empty_member_never_get_in() {
     let database = database().await;

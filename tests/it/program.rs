@@ -198,3 +198,42 @@ fn the_database_is_chosen_by_option_then_environment() {
         assert_eq!(refused.status.code(), Some(2), "{backend:?} is not passed over: {}", text(&refused.stderr));
     }
 }
+
+/// The same commands on the same register, with nothing changed but the database.
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+#[tokio::test]
+async fn both_backends_print_the_same_bytes() {
+    use school_finder_db::config::Backend;
+    use school_finder_db::testing::TestDatabase;
+
+    let data = folder();
+    let file = data.path().join("register.csv");
+    std::fs::write(&file, REGISTER).expect("a file");
+    let server = TestDatabase::new(Backend::Postgres).await.expect("a database");
+    let shown = server.config().to_string();
+    let name = shown.rsplit_once('/').expect("a database").1;
+    let base = std::env::var("TEST_DATABASE_URL").expect("the server");
+    let postgres = format!("{}/{name}", base.rsplit_once('/').expect("a database").0);
+    let sqlite = format!("sqlite:{}", data.path().join("schools.db").display());
+    assert_eq!(run(data.path(), &["migrate", "up", "--database", &sqlite]).status.code(), Some(0));
+
+    for arguments in [
+        &["import", "register", file.to_str().expect("UTF-8")][..],
+        &["find", "--lat", "52.0406", "--lng", "-0.7594", "--within", "5", "--limit", "1"],
+        &["find", "--lat", "52.0406", "--lng", "-0.7594", "--format", "csv"],
+        &["find", "--name", "hilltop", "--format", "geojson"],
+        &["find", "--council", "milton keynes", "--sort", "rating", "--format", "table"],
+        &["show", "110533"],
+        &["councils"],
+        &["facets", "--phase", "secondary"],
+        &["migrate", "status"],
+        &["migrate", "check"],
+    ] {
+        let of = |url: &str| {
+            let output = run(data.path(), &[arguments, &["--database", url]].concat());
+            assert!(output.status.success(), "{arguments:?} on {name}: {}", text(&output.stderr));
+            output.stdout
+        };
+        assert_eq!(text(&of(&postgres)), text(&of(&sqlite)), "{arguments:?}");
+    }
+}

@@ -108,6 +108,8 @@ async fn texts_are_checked(database: &TestDatabase) {
     assert!(matches!(insert_error(database, named(" \t")).await, Error::InvalidText { field: "name", .. }));
     let error = insert_error(database, named(&"é".repeat(1 << 20))).await;
     assert!(matches!(error, Error::TooLong { field: "name", length: 1_048_576, max: 200 }));
+    // A ligature of eighteen letters: short as a name, long as it is searched.
+    assert!(matches!(insert_error(database, named(&"\u{fdfa}".repeat(200))).await, Error::TooLong { .. }));
     let postcode = NewSchool { postcode: Some("AB12 34CDEFG".to_owned()), ..school(1) };
     assert!(matches!(insert_error(database, postcode).await, Error::TooLong { field: "postcode", .. }));
     let council = NewSchool { council: Some("Lee\0ds".to_owned()), ..school(1) };
