@@ -4,6 +4,7 @@
 //! cannot be trusted (empty, cut off, of another encoding, with a school twice) it stops, and the database is as it was.
 
 mod csv_file;
+mod facts;
 mod register;
 
 pub use csv_file::{ImportCounts, Reject};

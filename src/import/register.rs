@@ -8,18 +8,16 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::NaiveDate;
 use csv::ByteRecord;
 
 use super::ImportError;
 use super::csv_file::{CsvFile, ImportCounts, Reject};
+use super::facts;
 use crate::error::{Error, Result};
-use crate::geo::{GridReference, LatLng};
 use crate::ids::Urn;
-use crate::models::{Gender, NewSchool, Phase, Status};
+use crate::models::NewSchool;
 use crate::repository::SchoolRepository;
-use crate::request::{NO_FAITH, WriteMode};
-use crate::text::fold;
+use crate::request::WriteMode;
 
 /// An import of the register: every row becomes a school, by URN.
 ///
@@ -301,206 +299,33 @@ impl Texts {
     fn school(self) -> Result<NewSchool, String> {
         let urn = self.urn.as_deref().and_then(|urn| urn.parse().ok()).and_then(|urn| Urn::new(urn).ok());
         let urn = urn.ok_or("the URN is not a number of up to seven digits")?;
-        let place = grid_reference(self.easting.as_deref(), self.northing.as_deref())?;
-        let (age_range_from, age_range_to) = ages(self.age_from.as_deref(), self.age_to.as_deref())?;
+        let place = facts::grid_reference(self.easting.as_deref(), self.northing.as_deref())?;
+        let (age_range_from, age_range_to) = facts::ages(self.age_from.as_deref(), self.age_to.as_deref())?;
         let school = NewSchool {
             council: self.council,
-            status: status(self.status.as_deref())?,
-            phase: self.phase.as_deref().map(phase).transpose()?,
-            is_private: is_private(self.type_group.as_deref(), self.school_type.as_deref()),
+            status: facts::status(self.status.as_deref())?,
+            phase: self.phase.as_deref().map(facts::phase).transpose()?,
+            is_private: facts::is_private(self.type_group.as_deref(), self.school_type.as_deref()),
             school_type: self.school_type,
-            gender: self.gender.as_deref().map(gender).transpose()?.flatten(),
-            faith: self.faith.map(faith),
+            gender: self.gender.as_deref().map(facts::gender).transpose()?.flatten(),
+            faith: self.faith.map(facts::faith),
             address: (!self.address.is_empty()).then(|| self.address.join(", ")),
             postcode: self.postcode.map(|postcode| postcode.to_uppercase()),
-            website_url: self.website.as_deref().and_then(website_url),
+            website_url: self.website.as_deref().and_then(facts::website_url),
             age_range_from,
             age_range_to,
-            ofsted_rating: self.rating.as_deref().map(rating).transpose()?.flatten(),
+            ofsted_rating: self.rating.as_deref().map(facts::rating).transpose()?.flatten(),
             location: place.map(|(_, location)| location),
             easting: place.map(|(grid, _)| grid.easting),
             northing: place.map(|(grid, _)| grid.northing),
-            opened_on: date("OpenDate", self.opened.as_deref())?,
-            closed_on: date("CloseDate", self.closed.as_deref())?,
-            capacity: count("SchoolCapacity", self.capacity.as_deref())?,
-            pupils: count("NumberOfPupils", self.pupils.as_deref())?,
-            source_date: date("LastChangedDate", self.changed.as_deref())?,
+            opened_on: facts::date("OpenDate", self.opened.as_deref())?,
+            closed_on: facts::date("CloseDate", self.closed.as_deref())?,
+            capacity: facts::count("SchoolCapacity", self.capacity.as_deref())?,
+            pupils: facts::count("NumberOfPupils", self.pupils.as_deref())?,
+            source_date: facts::date("LastChangedDate", self.changed.as_deref())?,
             ..NewSchool::new(urn, self.name.ok_or("the name is blank")?)
         };
         school.validate().map_err(|error| error.to_string())?;
         Ok(school)
-    }
-}
-
-fn grid_reference(easting: Option<&str>, northing: Option<&str>) -> Result<Option<(GridReference, LatLng)>, String> {
-    let metres = |text: &str| text.parse::<i32>().map_err(|_| format!("the grid reference {text:?} is not a number"));
-    let grid = match (easting, northing) {
-        (None, None) => return Ok(None),
-        (Some(easting), Some(northing)) => GridReference { easting: metres(easting)?, northing: metres(northing)? },
-        _ => return Err("the grid reference has only one of easting and northing".to_owned()),
-    };
-    if grid == (GridReference { easting: 0, northing: 0 }) {
-        return Ok(None);
-    }
-    let GridReference { easting, northing } = grid;
-    let location = grid.to_lat_lng();
-    let location =
-        location.ok_or_else(|| format!("the grid reference {easting}, {northing} is not in Great Britain"))?;
-    Ok(Some((grid, location)))
-}
-
-fn ages(from: Option<&str>, to: Option<&str>) -> Result<(Option<i16>, Option<i16>), String> {
-    let years = |text: &str| text.parse::<i16>().map_err(|_| format!("the age {text:?} is not a number"));
-    let (from, to) = (from.map(years).transpose()?, to.map(years).transpose()?);
-    if from.is_some_and(|from| !(0..=19).contains(&from)) {
-        return Err(Error::AgeFrom.to_string());
-    }
-    if to.is_some_and(|to| !(from.unwrap_or(0)..=99).contains(&to)) {
-        return Err(Error::AgeRange.to_string());
-    }
-    Ok((from, to))
-}
-
-fn status(word: Option<&str>) -> Result<Status, String> {
-    match word.map(fold).as_deref() {
-        Some("open") => Ok(Status::Open),
-        Some("closed") => Ok(Status::Closed),
-        Some("open but proposed to close") => Ok(Status::ProposedToClose),
-        Some("proposed to open") => Ok(Status::ProposedToOpen),
-        _ => Err(unknown("status", word.unwrap_or_default())),
-    }
-}
-
-fn phase(word: &str) -> Result<Phase, String> {
-    match fold(word).as_str() {
-        "nursery" => Ok(Phase::Nursery),
-        "primary" => Ok(Phase::Primary),
-        "middle deemed primary" => Ok(Phase::MiddlePrimary),
-        "middle deemed secondary" => Ok(Phase::MiddleSecondary),
-        "secondary" => Ok(Phase::Secondary),
-        "all through" => Ok(Phase::AllThrough),
-        "16 plus" => Ok(Phase::SixteenPlus),
-        "not applicable" => Ok(Phase::NotApplicable),
-        _ => Err(unknown("phase", word)),
-    }
-}
-
-fn gender(word: &str) -> Result<Option<Gender>, String> {
-    match fold(word).as_str() {
-        "mixed" => Ok(Some(Gender::Mixed)),
-        "boys" => Ok(Some(Gender::Boys)),
-        "girls" => Ok(Some(Gender::Girls)),
-        "not applicable" => Ok(None),
-        _ => Err(unknown("gender", word)),
-    }
-}
-
-/// Ofsted's words as numbers. "Satisfactory" was the third grade until 2012; the two kinds of the fourth have names of
-/// their own.
-fn rating(word: &str) -> Result<Option<i16>, String> {
-    match fold(word).as_str() {
-        "outstanding" => Ok(Some(1)),
-        "good" => Ok(Some(2)),
-        "requires improvement" | "satisfactory" => Ok(Some(3)),
-        "inadequate" | "special measures" | "serious weaknesses" => Ok(Some(4)),
-        "not applicable" | "not rated" => Ok(None),
-        _ => Err(unknown("Ofsted rating", word)),
-    }
-}
-
-fn unknown(what: &str, word: &str) -> String {
-    format!("{:?} is not a {what} that is known", word.chars().take(60).collect::<String>())
-}
-
-/// The register says "None" of some schools without a religious character and "Does not apply" of others.
-fn faith(word: String) -> String {
-    match fold(&word).as_str() {
-        "none" | "does not apply" | "not applicable" => NO_FAITH.to_owned(),
-        _ => word,
-    }
-}
-
-/// Whether parents pay: by the group of the type, or by the type where the file has no group. City technology colleges
-/// are grouped with independent schools, but the state pays for them.
-fn is_private(group: Option<&str>, school_type: Option<&str>) -> Option<bool> {
-    let school_type = school_type.map(fold);
-    if school_type.as_deref() == Some("city technology college") {
-        return Some(false);
-    }
-    match (group, school_type) {
-        (Some(group), _) => Some(fold(group) == "independent schools"),
-        (None, Some(school_type)) => Some(school_type.split(' ').any(|word| word == "independent")),
-        (None, None) => None,
-    }
-}
-
-/// A website that can be a link: the register leaves the scheme away as often as not. What cannot be one, such as a
-/// telephone number or a script, is as good as unknown.
-fn website_url(text: &str) -> Option<String> {
-    let lower = text.to_ascii_lowercase();
-    let url = if lower.starts_with("http://") || lower.starts_with("https://") {
-        text.to_owned()
-    } else if lower.contains(':') {
-        return None;
-    } else {
-        format!("http://{text}")
-    };
-    let has_host = url.split("//").nth(1).is_some_and(|rest| rest.contains('.'));
-    (has_host && !url.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c))).then_some(url)
-}
-
-fn date(column: &str, text: Option<&str>) -> Result<Option<NaiveDate>, String> {
-    let Some(text) = text else { return Ok(None) };
-    let date = NaiveDate::parse_from_str(text, "%d-%m-%Y");
-    date.map(Some)
-        .map_err(|_| format!("{column} {:?} is not a date like 31-08-2026", text.chars().take(20).collect::<String>()))
-}
-
-fn count(column: &str, text: Option<&str>) -> Result<Option<i32>, String> {
-    let Some(text) = text else { return Ok(None) };
-    match text.parse::<i32>() {
-        Ok(count) if count >= 0 => Ok(Some(count)),
-        _ => Err(format!("{column} {:?} is not a count", text.chars().take(20).collect::<String>())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn websites_are_links_or_unknown() {
-        for (written, url) in [
-            ("www.hilltop.example/", Some("http://www.hilltop.example/")),
-            ("https://hilltop.example", Some("https://hilltop.example")),
-            ("HTTP://hilltop.example", Some("HTTP://hilltop.example")),
-            ("javascript:alert(1)", None),
-            ("mailto:head@hilltop.example", None),
-            ("see prospectus", None),
-            ("http://", None),
-            ("http://a b.example", None),
-        ] {
-            assert_eq!(website_url(written).as_deref(), url, "{written}");
-        }
-    }
-
-    #[test]
-    fn ownership_is_told_by_group_or_type() {
-        assert_eq!(is_private(Some("Independent schools"), Some("Other Independent School")), Some(true));
-        assert_eq!(is_private(Some("Independent schools"), Some("City Technology College")), Some(false));
-        assert_eq!(is_private(Some("Academies"), None), Some(false));
-        assert_eq!(is_private(None, Some("Other Independent Special School")), Some(true));
-        assert_eq!(is_private(None, Some("Community School")), Some(false));
-        assert_eq!(is_private(None, None), None);
-    }
-
-    #[test]
-    fn grid_references_are_whole_or_unknown() {
-        assert_eq!(grid_reference(None, None), Ok(None));
-        assert_eq!(grid_reference(Some("0"), Some("0")), Ok(None));
-        assert!(grid_reference(Some("485280"), None).is_err());
-        assert!(grid_reference(Some("x"), Some("238480")).is_err());
-        assert!(grid_reference(Some("1"), Some("1")).is_err(), "in the Atlantic");
-        assert!(grid_reference(Some("485280"), Some("238480")).is_ok_and(|place| place.is_some()));
     }
 }

@@ -11,12 +11,9 @@ mod queries;
 mod rows;
 #[allow(missing_docs, clippy::wildcard_imports)]
 pub mod schema;
-mod server;
 
 use async_trait::async_trait;
 use diesel_async::AsyncPgConnection;
-
-pub use server::{Server, Tls};
 
 use self::pool::Connections;
 use crate::config::{Backend, Config};

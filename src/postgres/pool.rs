@@ -14,9 +14,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::server::{Server, Tls};
 use super::{errors, migrations};
-use crate::config::{Config, PoolConfig, Target};
+use crate::config::{Config, PoolConfig, Server, Target, Tls};
 use crate::error::{Error, Result};
 
 /// How often idle connections are looked at, and how long one may be idle beyond those that are kept.

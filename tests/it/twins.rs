@@ -12,8 +12,7 @@ use school_finder_db::sqlite::SqliteRepository;
 use school_finder_db::testing::TestDatabase;
 
 /// What one backend has and the other does not, and why.
-const KNOWN_DIFFERENCES: [(&str, &str); 13] = [
-    ("file: server.rs", "a file has no address, no user and no TLS"),
+const KNOWN_DIFFERENCES: [(&str, &str); 12] = [
     ("column: location", "Postgres generates a geography; SQLite has the R*Tree schools_location"),
     ("index: ix_schools_location", "GiST, where SQLite has the R*Tree"),
     ("index: ix_schools_catchment_geometry", "GiST, where SQLite has the R*Tree schools_catchment"),

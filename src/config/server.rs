@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, PartialEq, Eq)]
 pub struct Server {
     // Boxed: it is large, and lies in an enum beside a path.
-    pub(super) settings: Box<tokio_postgres::Config>,
-    pub(super) tls: Tls,
+    pub(crate) settings: Box<tokio_postgres::Config>,
+    pub(crate) tls: Tls,
 }
 
 /// How the connection is protected.

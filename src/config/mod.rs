@@ -1,8 +1,14 @@
 //! Which database to use.
 
+#[cfg(feature = "postgres")]
+mod server;
+
 #[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 use std::time::Duration;
+
+#[cfg(feature = "postgres")]
+pub use server::{Server, Tls};
 
 use crate::error::{Error, Result};
 
@@ -35,7 +41,7 @@ pub enum Target {
     SqliteFile(PathBuf),
     /// A Postgres server.
     #[cfg(feature = "postgres")]
-    Postgres(crate::postgres::Server),
+    Postgres(Server),
 }
 
 /// How connections are held.
@@ -129,7 +135,7 @@ impl Config {
     }
 
     /// The database that a URL names: `sqlite:PATH`, a bare path, `sqlite::memory:`, or `postgres://...`
-    /// ([`Server`](crate::postgres::Server)).
+    /// (`Server`).
     ///
     /// # Errors
     /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::InvalidSetting`] for a URL that cannot
@@ -138,10 +144,9 @@ impl Config {
         let pool = PoolConfig::default();
         match url.split_once("://") {
             #[cfg(feature = "postgres")]
-            Some(("postgres" | "postgresql", _)) => Ok(Self {
-                target: Target::Postgres(crate::postgres::Server::from_url(url)?),
-                pool: PoolConfig { max_size: 15, ..pool },
-            }),
+            Some(("postgres" | "postgresql", _)) => {
+                Ok(Self { target: Target::Postgres(Server::from_url(url)?), pool: PoolConfig { max_size: 15, ..pool } })
+            }
             Some((scheme, _)) if scheme != "sqlite" && scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
                 Err(unknown_backend(scheme))
             }
