@@ -17,8 +17,10 @@ use crate::error::{Error, Result};
 /// ```
 /// use school_finder_db::Config;
 ///
+/// # #[cfg(feature = "sqlite")] {
 /// let config = Config::from_url("sqlite:schools.db")?;
 /// assert_eq!(config.to_string(), "sqlite:schools.db");
+/// # }
 /// # Ok::<(), school_finder_db::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,14 +144,21 @@ impl Config {
     /// be used.
     pub fn from_url(url: &str) -> Result<Self> {
         let pool = PoolConfig::default();
-        match url.split_once("://") {
+        // What is meant for Postgres and mistyped is not taken for a path, which messages would show with its password.
+        let lower = url.trim_start().to_ascii_lowercase();
+        let is_misspelt = lower.starts_with("postgres") && lower.contains(':') && !lower.contains("://");
+        if is_misspelt || url.contains("password=") || url.starts_with(char::is_whitespace) {
+            return Err(Error::InvalidSetting {
+                setting: "DATABASE_URL",
+                reason: "is neither a path nor a URL: write sqlite:PATH or postgres://user@host:5432/database",
+            });
+        }
+        match url.split_once("://").filter(|_| !url.starts_with("sqlite:")) {
             #[cfg(feature = "postgres")]
             Some(("postgres" | "postgresql", _)) => {
                 Ok(Self { target: Target::Postgres(Server::from_url(url)?), pool: PoolConfig { max_size: 15, ..pool } })
             }
-            Some((scheme, _)) if scheme != "sqlite" && scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
-                Err(unknown_backend(scheme))
-            }
+            Some((scheme, _)) => Err(unknown_backend(scheme)),
             #[cfg(feature = "sqlite")]
             _ => {
                 let path = url.strip_prefix("sqlite://").or(url.strip_prefix("sqlite:")).unwrap_or(url);
@@ -309,6 +318,10 @@ mod tests {
             "postgres://finder:s3cr3t%21@db.example/schools?sslmode=perhaps",
             "postgres://finder:s3cr3t%21@db.example/schools?nonsense=1",
             "postgres://finder:s3cr3t%21",
+            "postgresql+psycopg://finder:s3cr3t%21@db.example/schools",
+            "postgres:finder:s3cr3t%21@db.example/schools",
+            " postgres://finder:s3cr3t%21@db.example/schools",
+            "host=db.example user=finder password=s3cr3t",
         ] {
             let shown = match Config::from_url(url) {
                 Ok(config) => format!("{config} {config:?} {config:#?}"),

@@ -25,6 +25,7 @@ use crate::request::WriteMode;
 /// that are not in the file stay as they are. All is one transaction.
 ///
 /// ```
+/// # #[cfg(feature = "sqlite")]
 /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
 /// use school_finder_db::import::RegisterImport;
 /// use school_finder_db::{Config, connect};

@@ -258,7 +258,7 @@ impl NewSchool {
             location,
             easting: _,
             northing: _,
-            catchment_radius_km: _,
+            catchment_radius_km,
             opened_on,
             closed_on,
             capacity: _,
@@ -276,6 +276,10 @@ impl NewSchool {
         check_date("opened_on", *opened_on)?;
         check_date("closed_on", *closed_on)?;
         check_date("source_date", *source_date)?;
+        // SQLite takes a NaN for NULL, which would be "unknown".
+        if catchment_radius_km.is_some_and(|km| !(km > 0.0 && km <= 20_037.6)) {
+            return Err(Error::CatchmentRadius);
+        }
         match location {
             Some(place) if place.looks_swapped() => {
                 Err(Error::SuspectSwapped { lat: place.lat().degrees(), lng: place.lng().degrees() })
@@ -286,15 +290,33 @@ impl NewSchool {
 
     /// What the register knows, laid over what is stored: a value that `self` has replaces the stored one, and one it
     /// lacks leaves the stored one as it is, so that curated facts survive and nothing known becomes unknown. The one
-    /// exception is the day of closing, which goes when a school is open again.
+    /// exception is the day of closing, which goes when a school is open again. Ages and places are taken as wholes.
     #[must_use]
     pub fn over(self, stored: &Self) -> Self {
         fn either<T: Clone>(new: Option<T>, stored: &Option<T>) -> Option<T> {
             new.or_else(|| stored.clone())
         }
+        // Ages and places are wholes: half of one beside half of another would be neither.
+        let (age_range_from, age_range_to) = match (self.age_range_from, self.age_range_to) {
+            (None, None) => (stored.age_range_from, stored.age_range_to),
+            (Some(from), None) => (Some(from), stored.age_range_to.filter(|to| *to >= from)),
+            (None, Some(to)) => (stored.age_range_from.filter(|from| *from <= to), Some(to)),
+            both => both,
+        };
+        let is_placed = self.location.is_some() || self.easting.is_some() || self.northing.is_some();
+        let (location, easting, northing) = if is_placed {
+            (self.location, self.easting, self.northing)
+        } else {
+            (stored.location, stored.easting, stored.northing)
+        };
         Self {
             urn: self.urn,
             name: self.name,
+            age_range_from,
+            age_range_to,
+            location,
+            easting,
+            northing,
             council: either(self.council, &stored.council),
             phase: either(self.phase, &stored.phase),
             school_type: either(self.school_type, &stored.school_type),
@@ -304,12 +326,7 @@ impl NewSchool {
             postcode: either(self.postcode, &stored.postcode),
             website_url: either(self.website_url, &stored.website_url),
             is_private: either(self.is_private, &stored.is_private),
-            age_range_from: either(self.age_range_from, &stored.age_range_from),
-            age_range_to: either(self.age_range_to, &stored.age_range_to),
             ofsted_rating: either(self.ofsted_rating, &stored.ofsted_rating),
-            location: either(self.location, &stored.location),
-            easting: either(self.easting, &stored.easting),
-            northing: either(self.northing, &stored.northing),
             catchment_radius_km: either(self.catchment_radius_km, &stored.catchment_radius_km),
             opened_on: either(self.opened_on, &stored.opened_on),
             closed_on: match self.status {

@@ -12,6 +12,7 @@ use crate::error::Result;
 /// and gets its schema here.
 ///
 /// ```
+/// # #[cfg(feature = "sqlite")]
 /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
 /// use school_finder_db::{Config, SchoolSearch, connect, sample};
 ///

@@ -101,7 +101,7 @@ fn parse(place: &str) -> Option<Position> {
         "d" => {
             let km = unword(parts.next()?, |bits| {
                 let km = f64::from_bits(u64::from_str_radix(bits, 16).ok()?);
-                km.is_finite().then_some(km)
+                (km.is_finite() && km >= 0.0).then_some(km)
             })?;
             Position::Distance { km, id: id(parts.next()?)? }
         }
@@ -138,7 +138,8 @@ fn unhex(text: &str) -> Option<String> {
         return None;
     }
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    String::from_utf8(digits.chunks(2).map(byte).collect::<Option<Vec<u8>>>()?).ok()
+    let text = String::from_utf8(digits.chunks(2).map(byte).collect::<Option<Vec<u8>>>()?).ok()?;
+    (!text.contains('\0')).then_some(text)
 }
 
 /// A number for the search that a cursor belongs to: everything but how many rows and after which one. FNV-1a, since
@@ -184,9 +185,20 @@ mod tests {
             let print = fingerprint(&SchoolSearch::all());
             let cursor: Cursor = format!("{place}.{print:x}").parse().expect("short");
             if let Ok(Position::Distance { km: Some(km), .. }) = cursor.position(&SchoolSearch::all()) {
-                prop_assert!(km.is_finite());
+                prop_assert!(km.is_finite() && km >= 0.0);
             }
         }
+    }
+
+    #[test]
+    fn distances_that_cannot_be_are_damage() {
+        let search = SchoolSearch::all();
+        for km in [-100.0, -0.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let cursor = Cursor::new(&Position::Distance { km: Some(km), id: SchoolId::new(1) }, &search);
+            assert!(matches!(cursor.position(&search), Err(Error::InvalidCursor { .. })), "{km}");
+        }
+        let nul = Cursor::new(&Position::Name { name: "a\0".into(), id: SchoolId::new(1) }, &search);
+        assert!(matches!(nul.position(&search), Err(Error::InvalidCursor { .. })));
     }
 
     #[test]

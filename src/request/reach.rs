@@ -47,7 +47,9 @@ impl Settled {
         }
         #[expect(clippy::cast_precision_loss, reason = "a page has at most 1,001 rows")]
         let growth = if found == 0 { 4.0 } else { (1.2 * (wanted as f64 / found as f64).sqrt()).clamp(1.5, 4.0) };
-        Some(up_to(self.near.and_then(|near| near.radius), km * growth))
+        // Each look is wider than the one before, so that there is a last one.
+        let wider = if km > 0.0 { km * growth } else { LAST_REACH_KM };
+        Some(up_to(self.near.and_then(|near| near.radius), wider))
     }
 
     /// The circle that a look is at: the search's own, or a smaller one.

@@ -198,7 +198,14 @@ impl SchoolSearch {
         {
             return Err(Error::OfstedRating);
         }
-        let SchoolFilter { councils, phases, statuses, .. } = &self.filter;
+        let SchoolFilter { councils, phases, statuses, faith, .. } = &self.filter;
+        // SQLite would look for a NUL, and Postgres cannot be asked.
+        if councils.iter().any(|council| council.contains('\0')) {
+            return Err(Error::InvalidText { field: "council", reason: "holds a NUL character" });
+        }
+        if matches!(faith, Some(Faith::Is(name)) if name.contains('\0')) {
+            return Err(Error::InvalidText { field: "faith", reason: "holds a NUL character" });
+        }
         if councils.len().max(phases.len()).max(statuses.len()) > MAX_LIST {
             return Err(Error::InvalidSearch { reason: "a filter may list at most 1,000 values" });
         }
@@ -265,6 +272,9 @@ mod tests {
         assert!(matches!(reason(SchoolSearch::all().rated(5, Unrated::Include)), Error::OfstedRating));
         assert!(matches!(reason(SchoolSearch::all().name(" ' ")), Error::InvalidText { field: "name", .. }));
         assert!(matches!(reason(SchoolSearch::all().name("a\0b")), Error::InvalidText { field: "name", .. }));
+        assert!(matches!(reason(SchoolSearch::all().council("a\0")), Error::InvalidText { field: "council", .. }));
+        let faith = SchoolSearch::all().faith(Faith::Is("\0".to_owned()));
+        assert!(matches!(reason(faith), Error::InvalidText { field: "faith", .. }));
         assert!(matches!(reason(SchoolSearch::all().name("a".repeat(201))), Error::TooLong { .. }));
         assert!(SchoolSearch::near(home()).within(km(1e9)).limit(0).settle().is_ok());
     }

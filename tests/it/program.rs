@@ -88,6 +88,22 @@ fn the_register_is_imported_into_the_data_folder_and_asked() {
 }
 
 #[test]
+fn a_dry_run_or_a_failed_import_leaves_no_database_behind() {
+    let data = folder();
+    let file = data.path().join("register.csv");
+    std::fs::write(&file, REGISTER).expect("a file");
+    let dry = run(data.path(), &["import", "register", file.to_str().expect("UTF-8"), "--dry-run"]);
+    assert_eq!(text(&dry.stdout), "inserted 2, updated 0, unchanged 0, rejected 1\n");
+    let still_sample = || text(&run(data.path(), &["find"]).stderr).contains("this is a sample");
+    assert!(still_sample());
+    std::fs::write(&file, &REGISTER[..REGISTER.len() - 5]).expect("a file");
+    let cut = run(data.path(), &["import", "register", file.to_str().expect("UTF-8")]);
+    assert_eq!(cut.status.code(), Some(1));
+    assert!(text(&cut.stderr).contains("cut off in line 4"), "{}", text(&cut.stderr));
+    assert!(still_sample());
+}
+
+#[test]
 fn geojson_has_longitude_first_and_null_for_nowhere() {
     let found = json(folder().path(), &["find", "--name", "brackenford forest", "--format", "geojson"]);
     assert_eq!(found["type"], "FeatureCollection");

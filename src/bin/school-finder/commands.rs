@@ -1,7 +1,7 @@
 //! What each command does.
 
 use std::fs::File;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,12 +37,14 @@ pub async fn migrate(named: Option<&str>, command: MigrateCommand) -> Result<Out
         }
         MigrateCommand::Down { steps } => {
             let names = schema::down(config, steps).await?;
-            tell("reverted", &names, "nothing to do: the database has no migration")?;
+            tell("reverted", &names, "nothing to do: there was no migration to revert")?;
         }
         MigrateCommand::Redo => {
             let names = schema::down(config, 1).await?;
-            tell("reverted", &names, "nothing to do: the database has no migration")?;
-            tell("ran", &schema::up(config).await?, "nothing to do")?;
+            tell("reverted", &names, "nothing to do: there was no migration to revert")?;
+            if !names.is_empty() {
+                tell("ran", &schema::up(config).await?, "nothing to do")?;
+            }
         }
         MigrateCommand::Status => {
             let lines = schema::status(config).await?.into_iter().map(|migration| {
@@ -83,7 +85,8 @@ pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outco
     let bytes = file.metadata().map_err(cannot("read", &path))?.len();
     let rejects = Arc::new(Mutex::new(Rejects::open(rejects)?));
 
-    let finder = database::open_or_create(named).await?;
+    let target = database::for_import(named, dry_run).await?;
+    let finder = target.finder;
     let bar = progress_bar(bytes);
     let import = RegisterImport::new().mode(if dry_run { WriteMode::DryRun } else { WriteMode::Commit });
     let import = import.on_progress({
@@ -103,6 +106,10 @@ pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outco
     });
     let counts = import.run(finder.as_ref(), file).await;
     bar.finish_and_clear();
+    if counts.is_err() {
+        drop(finder);
+        database::remove_created(target.created);
+    }
     let counts = counts?;
     rejects.lock().unwrap_or_else(PoisonError::into_inner).finish()?;
     if dry_run {
@@ -155,10 +162,15 @@ impl Rejects {
         }
         self.shown += 1;
         if self.shown <= REJECTS_SHOWN {
-            eprintln!("line {}, URN {}: {}", reject.line, reject.urn, reject.reason);
+            Self::tell(format_args!("line {}, URN {}: {}", reject.line, reject.urn, reject.reason));
         } else if self.shown == REJECTS_SHOWN + 1 {
-            eprintln!("and more: --rejects FILE writes them all to a file");
+            Self::tell(format_args!("and more: --rejects FILE writes them all to a file"));
         }
+    }
+
+    /// To standard error, which may be closed: an import in the middle is not stopped by that.
+    fn tell(line: std::fmt::Arguments<'_>) {
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
 
     /// A list of rejects that could not be written is not passed over in silence.
@@ -177,7 +189,7 @@ pub async fn find(named: Option<&str>, find: FindArgs, format: Option<Format>) -
     let finder = database::open(named).await?;
     let search = with_known_councils(finder.as_ref(), search).await?;
     let page = finder.find_schools(&search).await?;
-    output::hits(&page, format.unwrap_or_else(output::default_format))?;
+    output::hits(&page, &search, format.unwrap_or_else(output::default_format))?;
     Ok(Outcome::Done)
 }
 
@@ -224,8 +236,11 @@ async fn with_known_councils(finder: &dyn SchoolRepository, mut search: SchoolSe
     let known = finder.councils().await?;
     for typed in &mut search.filter.councils {
         let folded = text::fold(typed);
-        match known.iter().find(|known| known.council == *typed || text::fold(&known.council) == folded) {
+        let exact = known.iter().find(|known| known.council == *typed);
+        match exact.or_else(|| known.iter().find(|known| text::fold(&known.council) == folded)) {
             Some(known) => typed.clone_from(&known.council),
+            // Another status may be asked for, of a council that has no open school left.
+            None if !search.filter.statuses.is_empty() => {}
             None => eprintln!("no open school is in a council called {typed:?}: `school-finder councils` lists them"),
         }
     }

@@ -43,18 +43,39 @@ pub async fn open(named: Option<&str>) -> Result<Arc<dyn SchoolRepository>, Fail
     Ok(finder)
 }
 
-/// Opens the database to write, and creates it where there is none. One that is there is not migrated in silence.
-pub async fn open_or_create(named: Option<&str>) -> Result<Arc<dyn SchoolRepository>, Failure> {
-    let Choice { config, is_default } = choose(named)?;
-    match file(&config) {
-        Some(path) if !path.exists() => {
-            if is_default {
-                make_folder(path)?;
-            }
-            eprintln!("creating {config}");
-            Ok(create(&config).await?)
+/// A database to import into.
+pub struct ImportTarget {
+    pub finder: Arc<dyn SchoolRepository>,
+    /// The file that was made for this import, if it was.
+    pub created: Option<PathBuf>,
+}
+
+/// Opens the database to import into, and creates it where there is none; a dry run uses one in memory in its place. One
+/// that is there is not migrated in silence.
+pub async fn for_import(named: Option<&str>, dry_run: bool) -> Result<ImportTarget, Failure> {
+    let choice = choose(named)?;
+    let config = &choice.config;
+    match file(config) {
+        Some(path) if !path.exists() && dry_run => {
+            Ok(ImportTarget { finder: connect(&Config::in_memory()).await?, created: None })
         }
-        _ => Ok(connect(&config).await?),
+        Some(path) if !path.exists() => {
+            prepare(&choice)?;
+            eprintln!("creating {config}");
+            Ok(ImportTarget { finder: create(config).await?, created: Some(path.clone()) })
+        }
+        _ => Ok(ImportTarget { finder: connect(config).await?, created: None }),
+    }
+}
+
+/// Removes the file of an import that failed, so that no empty database is left in its place.
+pub fn remove_created(created: Option<PathBuf>) {
+    let Some(path) = created else { return };
+    for ending in ["", "-wal", "-shm"] {
+        let mut file = path.clone().into_os_string();
+        file.push(ending);
+        // What is not there need not be removed; what cannot be is told of by the next command that opens it.
+        let _ = std::fs::remove_file(file);
     }
 }
 

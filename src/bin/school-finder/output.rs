@@ -5,9 +5,9 @@ use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use geojson::{Feature, FeatureCollection, Geometry};
-use school_finder_db::Page;
 use school_finder_db::models::{CouncilCount, Facets, School, SchoolHit};
 use school_finder_db::request::Cursor;
+use school_finder_db::{Page, SchoolSearch};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -47,7 +47,20 @@ pub fn default_count_format() -> CountFormat {
 }
 
 /// A page of schools.
-pub fn hits(page: &Page<SchoolHit>, format: Format) -> Result<(), Failure> {
+pub fn hits(page: &Page<SchoolHit>, search: &SchoolSearch, format: Format) -> Result<(), Failure> {
+    print_hits(page, format)?;
+    // JSON and GeoJSON hold the cursor themselves.
+    match (format, &page.next) {
+        (Format::Table | Format::Csv, Some(next)) => eprintln!("there are more: --after {next}"),
+        (Format::Table, None) if page.items.is_empty() && search.after.is_none() && search.limit > 0 => {
+            eprintln!("no school fits");
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn print_hits(page: &Page<SchoolHit>, format: Format) -> Result<(), Failure> {
     match format {
         Format::Table => {
             let mut table = table(&["km", "name", "phase", "ages", "rating", "council", "urn"]);
@@ -63,13 +76,7 @@ pub fn hits(page: &Page<SchoolHit>, format: Format) -> Result<(), Failure> {
                 ]);
             }
             align_right(&mut table, &[0, 4, 6]);
-            print_table(&table)?;
-            match (&page.next, page.items.len()) {
-                (_, 0) => eprintln!("no school fits"),
-                (Some(next), _) => eprintln!("there are more: --after {next}"),
-                (None, _) => {}
-            }
-            Ok(())
+            print_table(&table)
         }
         Format::Json => print_json(&envelope(&page.items, page.next.as_ref())?),
         Format::Geojson => print_json(&features(objects(&page.items)?, page.next.as_ref())),

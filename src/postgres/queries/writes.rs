@@ -1,6 +1,8 @@
 //! Inserts and upserts.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -52,11 +54,17 @@ pub(in crate::postgres) async fn upsert_schools_on_conn(
 ) -> Result<UpsertCounts> {
     // The stream may read a file, so it is drawn from on a thread that may block, a few batches ahead.
     let (sender, batches) = mpsc::channel(2);
-    let reader = tokio::task::spawn_blocking(move || {
-        for batch in Batches::new(stream, ROWS_AN_INSERT) {
-            if sender.blocking_send(batch).is_err() {
-                return;
+    // Set after the last batch: a stream that panics ends the channel as well, and must not look like a whole one.
+    let is_whole = Arc::new(AtomicBool::new(false));
+    let reader = tokio::task::spawn_blocking({
+        let is_whole = Arc::clone(&is_whole);
+        move || {
+            for batch in Batches::new(stream, ROWS_AN_INSERT) {
+                if sender.blocking_send(batch).is_err() {
+                    return;
+                }
             }
+            is_whole.store(true, Ordering::Release);
         }
     });
     let batches = tokio::sync::Mutex::new(batches);
@@ -65,6 +73,10 @@ pub(in crate::postgres) async fn upsert_schools_on_conn(
             // One import at a time, so that what is read as missing is still missing when it is inserted. Readers go on.
             connection.batch_execute("LOCK TABLE schools IN SHARE ROW EXCLUSIVE MODE").await?;
             let counts = upsert_in_txn(connection, &mut *batches.lock().await).await?;
+            if !AtomicBool::load(&is_whole, Ordering::Acquire) {
+                // The panic itself is passed on below.
+                return Err(Ended::Database(DieselError::RollbackTransaction));
+            }
             match mode {
                 WriteMode::Commit => Ok(counts),
                 // The only way to undo a transaction is to fail it.

@@ -22,6 +22,8 @@ on_every_backend! {
     upserts_count_and_keep_what_is_curated,
     a_dry_run_writes_nothing,
     an_error_in_the_stream_undoes_the_upsert,
+    a_panic_in_the_stream_undoes_the_upsert,
+    ages_and_places_are_merged_as_wholes,
 }
 
 async fn insert_error(database: &TestDatabase, school: NewSchool) -> Error {
@@ -89,7 +91,7 @@ async fn checks_are_named(database: &TestDatabase) {
     for rating in [0, 5, -1] {
         assert!(matches!(insert_error(database, rated(rating)).await, Error::OfstedRating), "{rating}");
     }
-    for km in [0.0, -0.5, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+    for km in [0.0, -0.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
         assert!(matches!(insert_error(database, radius(km)).await, Error::CatchmentRadius), "{km}");
     }
     let at_zero = NewSchool { location: Some(at(0.0, 0.0)), ..school(1) };
@@ -190,4 +192,41 @@ async fn an_error_in_the_stream_undoes_the_upsert(database: &TestDatabase) {
     let error = upsert(database, given, WriteMode::Commit).await.expect_err("the stream fails");
     assert!(matches!(error, Error::InvalidUrn { given: -1 }));
     assert_eq!(count(database).await, 0);
+}
+
+async fn a_panic_in_the_stream_undoes_the_upsert(database: &TestDatabase) {
+    let repository = school_finder_db::connect(database.config()).await.expect("the database");
+    let upsert = tokio::spawn(async move {
+        let schools = (1..=1_300).map(|number| {
+            assert!(number < 1_290, "the stream panics");
+            Ok(school(number))
+        });
+        repository.upsert_schools(Box::new(schools), WriteMode::Commit).await
+    });
+    assert!(upsert.await.expect_err("the panic is passed on").is_panic());
+    assert_eq!(count(database).await, 0, "a part of a stream is not a whole one");
+}
+
+async fn ages_and_places_are_merged_as_wholes(database: &TestDatabase) {
+    database.repository().insert_schools(vec![full_school(1)]).await.expect("a school that fits");
+    let moved = NewSchool {
+        age_range_from: Some(18),
+        location: Some(at(53.0, -1.0)),
+        status: Status::ProposedToClose,
+        ..school(1)
+    };
+    upsert(database, vec![Ok(moved)], WriteMode::Commit).await.expect("it fits");
+    let stored = database.repository().school_by_urn(urn(1)).await.expect("an answer").expect("the school");
+    assert_eq!((stored.age_range_from, stored.age_range_to), (Some(18), Some(19)));
+    assert_eq!(
+        (stored.location(), stored.easting),
+        (Some(at(53.0, -1.0)), None),
+        "no old grid reference at a new place"
+    );
+    let younger = NewSchool { age_range_to: Some(7), ..school(1) };
+    upsert(database, vec![Ok(younger)], WriteMode::Commit)
+        .await
+        .expect("it fits, and says nothing of the youngest age");
+    let stored = database.repository().school_by_urn(urn(1)).await.expect("an answer").expect("the school");
+    assert_eq!((stored.age_range_from, stored.age_range_to), (None, Some(7)));
 }
