@@ -58,6 +58,20 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
+    /// The outline of a catchment is broken. Found before any SQL is sent.
+    #[error("the outline of a catchment cannot be used: {reason}")]
+    InvalidGeometry {
+        /// What is wrong with it, and where.
+        reason: String,
+    },
+    /// The outline of a catchment is larger than what is looked at.
+    #[error("the outline of a catchment may have at most {max} {what}: simplify it")]
+    GeometryTooLarge {
+        /// What there is too much of, such as `"vertices"`.
+        what: &'static str,
+        /// How many there may be.
+        max: usize,
+    },
     /// A text holds a NUL character, is blank where a text is needed, or has nothing to search for.
     #[error("{field} {reason}")]
     InvalidText {
@@ -132,6 +146,12 @@ pub enum Error {
     MissingValue {
         /// The column.
         column: String,
+    },
+    /// No school has this URN, and something was to be stored with it.
+    #[error("no school has URN {urn}: import the school before what belongs to it")]
+    UnknownUrn {
+        /// The URN.
+        urn: Urn,
     },
     /// A row points at a school that does not exist.
     #[error("there is no such school: insert the school before what belongs to it")]
@@ -281,6 +301,9 @@ impl Error {
             "ck_ofsted_rating" => Self::OfstedRating,
             "ck_positive_radius" => Self::CatchmentRadius,
             "ck_coordinates" => Self::Coordinates,
+            "ck_catchment_geometry" => {
+                Self::InvalidGeometry { reason: "the database refuses it (ck_catchment_geometry)".to_owned() }
+            }
             other => Self::CheckViolated { constraint: other.to_owned() },
         }
     }

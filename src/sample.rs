@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 
 use crate::geo::{LatLng, Latitude, Longitude};
 use crate::ids::Urn;
-use crate::models::{Gender, NewSchool, Phase, Status};
+use crate::models::{Gender, NewCatchment, NewSchool, Phase, Status};
 
 /// A home in the middle of the town.
 ///
@@ -108,6 +108,27 @@ pub fn schools() -> Vec<NewSchool> {
         school.postcode = Some(format!("ZZ{} {}QX", 1 + number % 7, number % 9));
     }
     schools
+}
+
+/// The catchments of some of the town's schools; another has a radius of its own.
+///
+/// ```
+/// use school_finder_db::sample;
+///
+/// assert!(sample::catchments().iter().all(|catchment| catchment.validate().is_ok()));
+/// ```
+pub fn catchments() -> Vec<NewCatchment> {
+    // West and east of the canal; the academy serves the town but for a village that has its own school.
+    const WEST: &str = "POLYGON((-0.785 52.03,-0.762 52.031,-0.7575 52.0395,-0.759 52.05,-0.784 52.05,-0.785 52.03))";
+    const EAST: &str = "POLYGON((-0.759 52.05,-0.7575 52.0395,-0.762 52.031,-0.735 52.03,-0.733 52.051,-0.759 52.05))";
+    const TOWN: &str = "MULTIPOLYGON(((-0.81 52.02,-0.72 52.02,-0.72 52.08,-0.81 52.08,-0.81 52.02),\
+                        (-0.8 52.068,-0.785 52.068,-0.785 52.078,-0.8 52.078,-0.8 52.068)))";
+    let schools = [(9_990_002, WEST), (9_990_003, WEST), (9_990_004, EAST), (9_990_012, TOWN)];
+    let catchment = |(number, outline): (i64, &str)| NewCatchment {
+        urn: urn(number),
+        outline: Some(outline.parse().unwrap_or_else(|_| unreachable!("a constant that the tests parse"))),
+    };
+    schools.into_iter().map(catchment).collect()
 }
 
 /// A school of the town, of which nothing else is known.

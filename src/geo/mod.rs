@@ -1,13 +1,18 @@
 //! Places and distances, without a database.
 
 mod bounding_box;
+mod catchment;
 mod coordinates;
 #[cfg(feature = "register")]
 mod grid_reference;
 mod haversine;
+mod outline;
 
 pub use bounding_box::BoundingBox;
+pub use catchment::{Catchment, MAX_RINGS, MAX_VERTICES};
 pub use coordinates::{LatLng, Latitude, Longitude};
 #[cfg(feature = "register")]
 pub use grid_reference::GridReference;
 pub use haversine::{EARTH_RADIUS_KM, haversine};
+#[cfg(feature = "sqlite")]
+pub(crate) use outline::{to_wkb, wkb_covers};

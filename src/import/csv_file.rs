@@ -7,36 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use csv::ByteRecord;
 use encoding_rs::WINDOWS_1252;
-use serde::{Deserialize, Serialize};
 
 use super::ImportError;
 
 /// The longest row that is read, in bytes. The register's longest has about 3,000.
 const MAX_ROW_BYTES: u64 = 1 << 20;
-
-/// A row that was not imported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reject {
-    /// Its line in the file. The header is line 1.
-    pub line: u64,
-    /// What stands in the row's URN.
-    pub urn: String,
-    /// Why it was not imported.
-    pub reason: String,
-}
-
-/// What an import did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImportCounts {
-    /// Rows that are new.
-    pub inserted: u64,
-    /// Rows that changed something.
-    pub updated: u64,
-    /// Rows that were stored as given already.
-    pub unchanged: u64,
-    /// Rows that were not imported.
-    pub rejected: u64,
-}
 
 /// An open CSV file, its header read.
 pub(super) struct CsvFile<R: Read> {

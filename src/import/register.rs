@@ -10,81 +10,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use csv::ByteRecord;
 
-use super::ImportError;
-use super::csv_file::{CsvFile, ImportCounts, Reject};
-use super::facts;
+use super::csv_file::CsvFile;
+use super::{Import, ImportCounts, ImportError, Reject, facts};
 use crate::error::{Error, Result};
 use crate::ids::Urn;
 use crate::models::NewSchool;
 use crate::repository::SchoolRepository;
-use crate::request::WriteMode;
 
-/// An import of the register: every row becomes a school, by URN.
-///
-/// What the register does not know stays as it is stored, so that curated facts survive ([`NewSchool::over`]); schools
-/// that are not in the file stay as they are. All is one transaction.
-///
-/// ```
-/// # #[cfg(feature = "sqlite")]
-/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
-/// use school_finder_db::import::RegisterImport;
-/// use school_finder_db::{Config, connect};
-///
-/// let finder = connect(&Config::in_memory()).await?;
-/// let file = "URN,LA (name),EstablishmentName,EstablishmentStatus (name),PhaseOfEducation (name),Easting,Northing\n\
-///             110533,Milton Keynes,Hilltop Primary School,Open,Primary,485280,238480\n";
-/// let counts = RegisterImport::new().run(finder.as_ref(), file.as_bytes()).await?;
-/// assert_eq!((counts.inserted, counts.rejected), (1, 0));
-/// # Ok::<(), school_finder_db::Error>(())
-/// # }).expect("an import");
-/// ```
-pub struct RegisterImport {
-    mode: WriteMode,
-    on_progress: Box<dyn FnMut(u64, u64) + Send>,
-    on_reject: Box<dyn FnMut(Reject) + Send>,
-}
-
-impl Default for RegisterImport {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl std::fmt::Debug for RegisterImport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RegisterImport").field("mode", &self.mode).finish_non_exhaustive()
-    }
-}
-
-impl RegisterImport {
-    /// An import that is kept.
-    pub fn new() -> Self {
-        Self { mode: WriteMode::Commit, on_progress: Box::new(|_, _| {}), on_reject: Box::new(|_| {}) }
-    }
-
-    /// Whether the import is kept. A dry run does everything, counts, and undoes it.
-    #[must_use]
-    pub fn mode(self, mode: WriteMode) -> Self {
-        Self { mode, ..self }
-    }
-
-    /// Is told, row by row, how many rows and how many bytes have been read.
-    #[must_use]
-    pub fn on_progress(self, tell: impl FnMut(u64, u64) + Send + 'static) -> Self {
-        Self { on_progress: Box::new(tell), ..self }
-    }
-
-    /// Is told of every row that is not imported.
-    #[must_use]
-    pub fn on_reject(self, tell: impl FnMut(Reject) + Send + 'static) -> Self {
-        Self { on_reject: Box::new(tell), ..self }
-    }
-
-    /// Reads `source` to its end and writes what it says.
+impl Import {
+    /// Imports the official register: every row becomes a school, by URN.
+    ///
+    /// What the register does not know stays as it is stored, so that curated facts survive
+    /// ([`NewSchool::over`]); schools that are not in the file stay as they are. All is one transaction.
     ///
     /// # Errors
     /// [`Error::Import`] where the file cannot be trusted; those of the database. Either way nothing was written.
-    pub async fn run(
+    pub async fn register(
         self,
         repository: &dyn SchoolRepository,
         source: impl Read + Send + 'static,
@@ -141,7 +82,7 @@ impl<R: Read> Rows<R> {
                 Err(reason) => {
                     let urn = row.text(Some(self.columns.urn))?.unwrap_or_default();
                     self.rejected.fetch_add(1, Ordering::Relaxed);
-                    (self.on_reject)(Reject { line, urn, reason });
+                    (self.on_reject)(Reject { number: line, urn, reason });
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! What `print-schema` cannot give: SQL functions, of this crate and of PostGIS, with their units.
 
-use diesel::sql_types::{Bool, Double, Nullable};
-use postgis_diesel::sql_types::Geography;
+use diesel::sql_types::{Bool, Double, Integer, Nullable};
+use postgis_diesel::sql_types::{Geography, Geometry};
 use postgis_diesel::types::Point;
 
 use crate::geo::LatLng;
@@ -27,7 +27,46 @@ diesel::define_sql_function! {
     ) -> Nullable<Bool>;
 }
 
-/// A place as PostGIS has it: longitude first, WGS84.
-pub fn geography_point(place: LatLng) -> Point {
-    Point { x: place.lng().degrees(), y: place.lat().degrees(), srid: Some(4326) }
+diesel::define_sql_function! {
+    /// The shortest way between two places in **metres**, on the sphere that has the mean radius of the earth
+    /// (6371.0087714 km) unless `use_spheroid`. Not the distance that this crate shows: that is [`haversine()`]'s.
+    #[sql_name = "ST_Distance"]
+    fn st_distance_metres(place: Nullable<Geography>, other: Geography, use_spheroid: Bool) -> Nullable<Double>;
+}
+
+diesel::define_sql_function! {
+    /// A point of **longitude first**, in no reference system yet: see [`st_set_srid()`].
+    #[sql_name = "ST_MakePoint"]
+    fn st_make_point(lng: Nullable<Double>, lat: Nullable<Double>) -> Nullable<Geometry>;
+}
+
+diesel::define_sql_function! {
+    /// The same coordinates, said to be in this reference system: 4326 for degrees of WGS84. Nothing is converted.
+    #[sql_name = "ST_SetSRID"]
+    fn st_set_srid(shape: Nullable<Geometry>, srid: Integer) -> Nullable<Geometry>;
+}
+
+diesel::define_sql_function! {
+    /// The cast `::geography`: degrees on a plane become places on the earth, and distances metres.
+    fn geography(shape: Nullable<Geometry>) -> Nullable<Geography>;
+}
+
+diesel::define_sql_function! {
+    /// The cast `::geometry`: places on the earth become degrees on a plane.
+    fn geometry(place: Nullable<Geography>) -> Nullable<Geometry>;
+}
+
+diesel::define_sql_function! {
+    /// Whether an outline holds a place, its boundary included (`ST_Contains` leaves that out). Edges are straight lines in
+    /// degrees. A GiST index serves it, better with `&&` beside it.
+    #[sql_name = "ST_Covers"]
+    fn st_covers(outline: Nullable<Geometry>, place: Geometry) -> Nullable<Bool>;
+}
+
+/// The reference system of every coordinate: degrees of WGS84.
+pub const WGS84: Option<u32> = Some(4326);
+
+/// A place as PostGIS has it, as geography or geometry: longitude first, WGS84.
+pub fn postgis_point(place: LatLng) -> Point {
+    Point { x: place.lng().degrees(), y: place.lat().degrees(), srid: WGS84 }
 }

@@ -20,7 +20,9 @@ use crate::config::{Backend, Config};
 use crate::error::Result;
 use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
-use crate::models::{CouncilCount, Facets, NewSchool, School, SchoolHit, UpsertCounts};
+use crate::models::{
+    CatchmentHit, CouncilCount, Facets, NewCatchment, NewSchool, School, SchoolCatchment, SchoolHit, UpsertCounts,
+};
 use crate::repository::{SchoolRepository, finish};
 use crate::request::{Page, SchoolSearch, SchoolStream, WriteMode};
 
@@ -77,6 +79,15 @@ impl SchoolRepository for PostgresRepository {
         queries::find_schools_on_conn(&mut *self.connections.get().await?, &search).await
     }
 
+    async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>> {
+        let search = search.settle_catchments()?;
+        queries::find_catchments_on_conn(&mut *self.connections.get().await?, &search).await
+    }
+
+    async fn catchments(&self, ids: &[SchoolId]) -> Result<Vec<SchoolCatchment>> {
+        queries::catchments_on_conn(&mut *self.connections.get().await?, ids).await
+    }
+
     async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
         let search = search.settle()?;
         queries::facets_on_conn(&mut *self.connections.get().await?, &search).await
@@ -114,8 +125,19 @@ impl SchoolRepository for PostgresRepository {
         finish(tokio::spawn(async move { queries::upsert_schools_on_conn(&mut connection, schools, mode).await })).await
     }
 
+    async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts> {
+        let mut connection = self.connections.get().await?;
+        let work = async move { queries::upsert_catchments_on_conn(&mut connection, &catchments, mode).await };
+        finish(tokio::spawn(work)).await
+    }
+
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle()?;
         queries::explain_find_on_conn(&mut *self.connections.get().await?, &search).await
+    }
+
+    async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.settle_catchments()?;
+        queries::explain_catchments_on_conn(&mut *self.connections.get().await?, &search).await
     }
 }

@@ -35,5 +35,6 @@ diesel::table! {
         source_date -> Nullable<Date>,
         phase -> Nullable<Text>,
         location -> Nullable<Geography>,
+        catchment_circle -> Nullable<Geometry>,
     }
 }

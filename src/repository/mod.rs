@@ -8,7 +8,9 @@ use crate::config::Backend;
 use crate::error::Result;
 use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
-use crate::models::{CouncilCount, Facets, NewSchool, School, SchoolHit, UpsertCounts};
+use crate::models::{
+    CatchmentHit, CouncilCount, Facets, NewCatchment, NewSchool, School, SchoolCatchment, SchoolHit, UpsertCounts,
+};
 use crate::request::{Page, SchoolSearch, SchoolStream, WriteMode};
 
 pub use factory::{connect, create};
@@ -35,6 +37,22 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// A search that contradicts itself is refused before any SQL, by the errors of [`SchoolSearch`].
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>>;
+
+    /// The schools whose catchment holds the search's point, of those that the search finds, in its order: one page of
+    /// them, each with its evidence. Where a school has an outline, that alone decides, its boundary included; else its
+    /// catchment's radius does, where it has one.
+    ///
+    /// # Errors
+    /// As [`find_schools`](Self::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without
+    /// a point.
+    async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>>;
+
+    /// The outlines of these schools' catchments, in the order of the ids; schools without one are passed over. To draw
+    /// them on a map.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn catchments(&self, ids: &[SchoolId]) -> Result<Vec<SchoolCatchment>>;
 
     /// How many of the schools that a search finds have each value. The search's order and page do not matter.
     ///
@@ -89,11 +107,24 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// of [`NewSchool::validate`]; one of the constraints' errors.
     async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts>;
 
+    /// Stores outlines of catchments by URN, all or none, in place of those that are stored.
+    ///
+    /// # Errors
+    /// [`DuplicateUrn`](crate::Error::DuplicateUrn) where two are of one school, [`UnknownUrn`](crate::Error::UnknownUrn)
+    /// where there is no such school; the errors of [`NewCatchment::validate`].
+    async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts>;
+
     /// What [`find_schools`](Self::find_schools) does in the database for this search. Nothing is run.
     ///
     /// # Errors
     /// As [`find_schools`](Self::find_schools).
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation>;
+
+    /// What [`find_catchments`](Self::find_catchments) does in the database for this search. Nothing is run.
+    ///
+    /// # Errors
+    /// As [`find_catchments`](Self::find_catchments).
+    async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation>;
 }
 
 /// Runs blocking work off the runtime's own threads. A panic in it is passed on.

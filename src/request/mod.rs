@@ -11,7 +11,7 @@ pub use cursor::Cursor;
 pub(crate) use cursor::Position;
 pub use filter::{Faith, Ownership, RatingFilter, SchoolFilter, Unrated};
 pub(crate) use reach::Reach;
-pub(crate) use rows::{FacetRow, HitRow, facets_of};
+pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, facets_of};
 pub(crate) use search::Settled;
 pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};
 pub(crate) use write::{Batches, Ended, refuse_twice};

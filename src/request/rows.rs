@@ -2,16 +2,29 @@
 
 use super::cursor::Position;
 use super::search::{Page, Settled, Sort};
-use crate::models::{Facets, Gender, Phase, SchoolHit, SchoolSummary, Status};
+use crate::models::{CatchmentHit, Evidence, Facets, Gender, Phase, SchoolHit, SchoolSummary, Status};
 use crate::units::Kilometres;
 
 /// A school, its distance in kilometres and its folded name.
 pub(crate) type HitRow = (SchoolSummary, Option<f64>, String);
 
+/// A school, its distance in kilometres, its folded name, and whether it has an outline.
+pub(crate) type CatchmentRow = (SchoolSummary, Option<f64>, String, bool);
+
 impl Settled {
     /// What was fetched, as a page.
     pub(crate) fn page_of_hits(&self, rows: Vec<HitRow>) -> Page<SchoolHit> {
         self.page(rows, |row| self.position(row), hit)
+    }
+
+    /// What was fetched, as a page of catchments.
+    pub(crate) fn page_of_catchments(&self, rows: Vec<CatchmentRow>) -> Page<CatchmentHit> {
+        let rows = rows.into_iter().map(|(school, km, name, has_outline)| ((school, km, name), has_outline));
+        let catchment = |(row, has_outline)| CatchmentHit {
+            hit: hit(row),
+            evidence: if has_outline { Evidence::Polygon } else { Evidence::Radius },
+        };
+        self.page(rows.collect(), |(row, _)| self.position(row), catchment)
     }
 
     /// A row's place in the search's order.

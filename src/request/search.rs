@@ -214,6 +214,16 @@ impl SchoolSearch {
     }
 }
 
+impl SchoolSearch {
+    /// As [`settle`](Self::settle), for the catchments that hold the search's point.
+    pub(crate) fn settle_catchments(&self) -> Result<Settled> {
+        match self.near {
+            Some(_) => self.settle(),
+            None => Err(Error::InvalidSearch { reason: "a catchment is asked about a point: begin with `near`" }),
+        }
+    }
+}
+
 /// Where distances are measured from, and how far a school may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Near {

@@ -3,6 +3,7 @@
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 
+use super::functions::UNREADABLE_OUTLINE;
 use crate::error::Error;
 
 /// The typed error for what SQLite says, where it has one.
@@ -35,6 +36,8 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
         Some(Error::ReadOnly)
     } else if says("database or disk is full") {
         Some(Error::StorageFull)
+    } else if says(UNREADABLE_OUTLINE) {
+        Some(Error::CorruptValue { reason: message.to_owned() })
     } else {
         None
     }

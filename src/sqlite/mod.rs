@@ -22,7 +22,9 @@ use crate::config::{Backend, Config};
 use crate::error::Result;
 use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
-use crate::models::{CouncilCount, Facets, NewSchool, School, SchoolHit, UpsertCounts};
+use crate::models::{
+    CatchmentHit, CouncilCount, Facets, NewCatchment, NewSchool, School, SchoolCatchment, SchoolHit, UpsertCounts,
+};
 use crate::repository::{SchoolRepository, blocking};
 use crate::request::{Page, SchoolSearch, SchoolStream, WriteMode};
 
@@ -105,6 +107,16 @@ impl SchoolRepository for SqliteRepository {
         self.run(move |connection| queries::find_schools_on_conn(connection, &search)).await
     }
 
+    async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>> {
+        let search = search.settle_catchments()?;
+        self.run(move |connection| queries::find_catchments_on_conn(connection, &search)).await
+    }
+
+    async fn catchments(&self, ids: &[SchoolId]) -> Result<Vec<SchoolCatchment>> {
+        let ids = ids.to_vec();
+        self.run(move |connection| queries::catchments_on_conn(connection, &ids)).await
+    }
+
     async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
         let search = search.settle()?;
         self.run(move |connection| queries::facets_on_conn(connection, &search)).await
@@ -140,8 +152,17 @@ impl SchoolRepository for SqliteRepository {
         self.run(move |connection| queries::upsert_schools_on_conn(connection, schools, mode)).await
     }
 
+    async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts> {
+        self.run(move |connection| queries::upsert_catchments_on_conn(connection, &catchments, mode)).await
+    }
+
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle()?;
         self.run(move |connection| queries::explain_find_on_conn(connection, &search)).await
+    }
+
+    async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.settle_catchments()?;
+        self.run(move |connection| queries::explain_catchments_on_conn(connection, &search)).await
     }
 }

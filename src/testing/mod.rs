@@ -84,4 +84,49 @@ impl TestDatabase {
     pub fn repository(&self) -> &dyn SchoolRepository {
         self.repository.as_ref()
     }
+
+    /// Runs statements of the test's own, in SQL that the backend understands.
+    ///
+    /// # Errors
+    /// What the database says, typed.
+    pub async fn execute(&self, statements: &str) -> Result<()> {
+        match self.config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => {
+                use diesel::connection::SimpleConnection;
+                let statements = statements.to_owned();
+                let repository = crate::sqlite::SqliteRepository::connect(&self.config).await?;
+                repository.with_connection(move |connection| Ok(connection.batch_execute(&statements)?)).await
+            }
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => {
+                use diesel_async::SimpleAsyncConnection;
+                let repository = crate::postgres::PostgresRepository::connect(&self.config).await?;
+                repository.with_connection(async |connection| Ok(connection.batch_execute(statements).await?)).await
+            }
+        }
+    }
+
+    /// Asks a question of the test's own whose answer is one whole number, such as a count.
+    ///
+    /// # Errors
+    /// What the database says, typed.
+    pub async fn number(&self, question: &str) -> Result<i64> {
+        let query = diesel::dsl::sql::<diesel::sql_types::BigInt>(question);
+        match self.config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => {
+                let repository = crate::sqlite::SqliteRepository::connect(&self.config).await?;
+                let ask = move |connection: &mut _| Ok(diesel::RunQueryDsl::get_result(query, connection)?);
+                repository.with_connection(ask).await
+            }
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => {
+                let repository = crate::postgres::PostgresRepository::connect(&self.config).await?;
+                let ask =
+                    async |connection: &mut _| Ok(diesel_async::RunQueryDsl::get_result(query, connection).await?);
+                repository.with_connection(ask).await
+            }
+        }
+    }
 }

@@ -196,6 +196,10 @@ async fn values_of_the_wrong_type_are_refused_in_every_column() {
             ("ck_ofsted_rating", Error::OfstedRating),
             ("ck_positive_radius", Error::CatchmentRadius),
             ("ck_coordinates", Error::Coordinates),
+            (
+                "ck_catchment_geometry",
+                Error::InvalidGeometry { reason: "the database refuses it (ck_catchment_geometry)".into() },
+            ),
         ];
         let expected =
             named.iter().find(|(name, _)| *name == constraint).map_or(expected, |(_, error)| error.to_string());

@@ -128,5 +128,6 @@ async fn a_failed_migration_leaves_nothing_behind() {
         diesel::dsl::sql::<Nullable<Text>>("SELECT name FROM sqlite_master").load(&mut other).expect("the catalogue");
     assert_eq!(tables, [Some("schools_location".to_owned())], "the first two were undone as well");
     diesel::sql_query("DROP TABLE schools_location").execute(&mut other).expect("out of the way");
-    assert_eq!(migrate::up(&config).await.expect("now it works").len(), 4);
+    let all = migrate::status(&config).await.expect("a status").len();
+    assert_eq!(migrate::up(&config).await.expect("now it works").len(), all);
 }

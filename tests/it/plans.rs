@@ -62,6 +62,54 @@ mod sqlite {
     }
 
     #[tokio::test]
+    async fn catchments_are_found_by_their_boxes() {
+        let repository = repository().await;
+        let search = SchoolSearch::near(sample::home());
+        for when in ["before ANALYZE", "after ANALYZE"] {
+            let explanation = repository.explain_catchments(&search).await.expect("a plan");
+            assert_eq!(explanation.indexes, ["primary key", "schools_catchment"], "{when}: {explanation}");
+            assert!(explanation.scans.is_empty(), "{when}: {explanation}");
+            repository.with_connection(|c| Ok(c.batch_execute("ANALYZE")?)).await.expect("analysed");
+        }
+        let explanation = repository.explain_catchments(&search).await.expect("a plan");
+        insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots/sqlite", omit_expression => true }, {
+            insta::assert_snapshot!("catchments", explanation);
+        });
+        // A school's own box is worked out from its own row: a write must not look at all others.
+        let steps = repository
+            .with_connection(|c| Ok(diesel::RunQueryDsl::load::<(i32, i32, i32, String)>(BoxOfOne, c)?))
+            .await
+            .expect("a plan");
+        assert!(steps.iter().all(|(.., step)| !step.contains("SCAN schools ")), "{steps:?}");
+        assert!(steps.iter().any(|(.., step)| step.contains("SEARCH schools USING INTEGER PRIMARY KEY")), "{steps:?}");
+    }
+
+    /// The plan of what the triggers ask.
+    #[derive(diesel::query_builder::QueryId)]
+    struct BoxOfOne;
+
+    impl diesel::query_builder::Query for BoxOfOne {
+        type SqlType = (
+            diesel::sql_types::Integer,
+            diesel::sql_types::Integer,
+            diesel::sql_types::Integer,
+            diesel::sql_types::Text,
+        );
+    }
+
+    impl diesel::RunQueryDsl<diesel::SqliteConnection> for BoxOfOne {}
+
+    impl diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite> for BoxOfOne {
+        fn walk_ast<'b>(
+            &'b self,
+            mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
+        ) -> diesel::QueryResult<()> {
+            out.push_sql("EXPLAIN QUERY PLAN SELECT * FROM schools_catchment_box WHERE id = 1");
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
     async fn the_sql_of_each_search() {
         let repository = repository().await;
         for (name, search, _) in searches() {

@@ -7,7 +7,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use school_finder_db::config::Backend;
+use school_finder_db::models::NewSchool;
 use school_finder_db::postgres::PostgresRepository;
+use school_finder_db::request::WriteMode;
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, Result, SchoolRepository, SchoolSearch, connect, migrate, sample};
 
@@ -174,7 +176,7 @@ async fn outlines_with_an_empty_member_never_get_in() {
     ] {
         let error = execute(&repository, &insert(outline)).await.expect_err(outline);
         assert!(
-            matches!(&error, Error::CheckViolated { constraint } if constraint == "ck_catchment_geometry"),
+            matches!(&error, Error::InvalidGeometry { reason } if reason.contains("ck_catchment_geometry")),
             "{outline}: {error:?}"
         );
     }
@@ -206,6 +208,53 @@ async fn every_plan_uses_its_index() {
             assert!(explanation.scans.is_empty(), "{name}: {explanation}");
         }
     }
+}
+
+#[tokio::test]
+async fn catchments_are_found_by_their_boxes() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    let mut schools = sample::schools();
+    let circle =
+        |number| NewSchool { catchment_radius_km: Some(1.0), location: Some(sample::home()), ..school(number) };
+    schools.extend((1..=2_000).map(|number| if number % 2 == 0 { circle(number) } else { school(number) }));
+    repository.insert_schools(schools).await.expect("schools that fit");
+    repository.upsert_catchments(sample::catchments(), WriteMode::Commit).await.expect("catchments");
+    execute(&repository, "ANALYZE schools").await.expect("analysed");
+    let explanation = repository.explain_catchments(&SchoolSearch::near(sample::home())).await.expect("a plan");
+    assert_eq!(explanation.indexes, ["ix_schools_catchment_circle", "ix_schools_catchment_geometry"], "{explanation}");
+    assert!(explanation.scans.is_empty(), "{explanation}");
+    insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots/postgres", omit_expression => true }, {
+        insta::assert_snapshot!("catchments", explanation.sql);
+    });
+}
+
+/// The functions that are declared for a service's own queries, with the units that their names and documentation give.
+#[tokio::test]
+async fn declared_functions_have_the_units_they_say() {
+    use diesel::prelude::*;
+    use school_finder_db::postgres::functions::{
+        geography, geometry, postgis_point, st_covers, st_distance_metres, st_make_point, st_set_srid,
+    };
+    use school_finder_db::postgres::schema::schools;
+
+    let database = database().await;
+    let repository = open(database.config()).await;
+    let (home, there) = (sample::home(), crate::support::at(52.05, -0.75));
+    repository.insert_schools(vec![NewSchool { location: Some(there), ..school(1) }]).await.expect("a school");
+    let ask = async |c: &mut diesel_async::AsyncPgConnection| {
+        let made = st_set_srid(st_make_point(-0.75, 52.05), 4326);
+        let query = schools::table.select((
+            st_distance_metres(schools::location, postgis_point(home), false),
+            st_distance_metres(geography(made), postgis_point(there), false),
+            st_covers(geometry(schools::location), postgis_point(there)),
+        ));
+        Ok(diesel_async::RunQueryDsl::get_result::<(Option<f64>, Option<f64>, Option<bool>)>(query, c).await?)
+    };
+    let (metres, none, covers) = repository.with_connection(ask).await.expect("an answer");
+    let expected = home.distance_to(there).get() * 1_000.0;
+    assert!((metres.expect("a distance") / expected - 1.0).abs() < 2e-6, "{metres:?} and {expected} metres");
+    assert_eq!((none, covers), (Some(0.0), Some(true)));
 }
 
 #[tokio::test]
@@ -334,7 +383,7 @@ async fn connections_are_set_up() {
 
 #[tokio::test]
 async fn a_query_of_ones_own_uses_the_typed_functions() {
-    use school_finder_db::postgres::functions::{geography_point, haversine, st_dwithin_metres};
+    use school_finder_db::postgres::functions::{haversine, postgis_point, st_dwithin_metres};
     use school_finder_db::postgres::schema::schools;
 
     let database = database().await;
@@ -343,7 +392,7 @@ async fn a_query_of_ones_own_uses_the_typed_functions() {
     let home = sample::home();
     let near = async |c: &mut AsyncPgConnection| {
         let query = schools::table
-            .filter(st_dwithin_metres(schools::location, geography_point(home), 300.0, false))
+            .filter(st_dwithin_metres(schools::location, postgis_point(home), 300.0, false))
             .select((schools::name, haversine(home.lat().degrees(), home.lng().degrees(), schools::lat, schools::lng)))
             .order_by(schools::name);
         Ok(query.load::<(String, Option<f64>)>(c).await?)

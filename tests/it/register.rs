@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use school_finder_db::import::{ImportCounts, ImportError, RegisterImport, Reject};
+use school_finder_db::import::{Import, ImportCounts, ImportError, Reject};
 use school_finder_db::models::{Gender, NewSchool, Phase, School, Status};
 use school_finder_db::request::WriteMode;
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, connect};
@@ -25,12 +25,12 @@ fn file(rows: &[String]) -> Vec<u8> {
 
 async fn import(finder: &dyn SchoolRepository, bytes: Vec<u8>) -> Result<(ImportCounts, Vec<Reject>), Error> {
     let rejects = Arc::new(Mutex::new(Vec::new()));
-    let counts = RegisterImport::new()
+    let counts = Import::new()
         .on_reject({
             let rejects = Arc::clone(&rejects);
             move |reject| rejects.lock().expect("no panic").push(reject)
         })
-        .run(finder, std::io::Cursor::new(bytes))
+        .register(finder, std::io::Cursor::new(bytes))
         .await?;
     let rejects = rejects.lock().expect("no panic").clone();
     assert_eq!(rejects.len() as u64, counts.rejected);
@@ -151,7 +151,7 @@ async fn rows_that_cannot_be_used_are_told_with_line_and_reason() {
     let (counts, rejects) = import(finder.as_ref(), file(&rows)).await.expect("an import");
     assert_eq!((counts.inserted, counts.rejected), (2, 8));
     let told: Vec<_> =
-        rejects.iter().map(|reject| (reject.line, reject.urn.as_str(), reject.reason.as_str())).collect();
+        rejects.iter().map(|reject| (reject.number, reject.urn.as_str(), reject.reason.as_str())).collect();
     for (reject, (line, urn, reason)) in told.iter().zip([
         (3, "nine", "URN"),
         (4, "100004", "name is blank"),
@@ -255,7 +255,7 @@ async fn a_dry_run_counts_and_writes_nothing() {
     let finder = finder().await;
     let bytes = file(&[row(100_002), "x,,,,,,".to_owned()]);
     let dry =
-        RegisterImport::new().mode(WriteMode::DryRun).run(finder.as_ref(), std::io::Cursor::new(bytes.clone())).await;
+        Import::new().mode(WriteMode::DryRun).register(finder.as_ref(), std::io::Cursor::new(bytes.clone())).await;
     assert_eq!(dry.expect("counts"), ImportCounts { inserted: 1, updated: 0, unchanged: 0, rejected: 1 });
     assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("counts").total, 0);
     assert_eq!(import(finder.as_ref(), bytes).await.expect("an import").0.inserted, 1);

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use school_finder_db::config::Backend;
-use school_finder_db::geo::GridReference;
-use school_finder_db::import::{ImportError, RegisterImport};
-use school_finder_db::models::Phase;
+use school_finder_db::geo::{Catchment, GridReference};
+use school_finder_db::import::{Import, ImportError};
+use school_finder_db::models::{CatchmentHit, Phase};
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, Kilometres, LatLng, SchoolRepository, SchoolSearch, connect};
 
@@ -55,7 +55,7 @@ fn lines() -> Vec<Line> {
 async fn imported() -> Arc<dyn SchoolRepository> {
     let finder = connect(&Config::in_memory()).await.expect("a database");
     let file = File::open(register()).expect("the register");
-    let counts = RegisterImport::new().run(finder.as_ref(), file).await.expect("an import");
+    let counts = Import::new().register(finder.as_ref(), file).await.expect("an import");
     assert_eq!((counts.inserted, counts.updated, counts.unchanged, counts.rejected), (26_509, 0, 0, 0));
     finder
 }
@@ -135,7 +135,7 @@ async fn the_whole_country_is_paged_without_loss() {
 async fn a_second_import_changes_nothing() {
     let finder = imported().await;
     let file = File::open(register()).expect("the register");
-    let counts = RegisterImport::new().run(finder.as_ref(), file).await.expect("an import");
+    let counts = Import::new().register(finder.as_ref(), file).await.expect("an import");
     assert_eq!((counts.inserted, counts.updated, counts.unchanged, counts.rejected), (0, 0, 26_509, 0));
     let school =
         finder.school_by_urn(school_finder_db::ids::Urn::new(100_007).expect("a URN")).await.expect("an answer");
@@ -148,7 +148,7 @@ async fn a_second_import_changes_nothing() {
 async fn the_scottish_file_is_a_register_too() {
     let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
     let file = File::open(data("edinburgh/register.csv")).expect("the file");
-    let counts = RegisterImport::new().run(database.repository(), file).await.expect("an import");
+    let counts = Import::new().register(database.repository(), file).await.expect("an import");
     assert_eq!((counts.inserted, counts.rejected), (111, 0));
 }
 
@@ -172,7 +172,7 @@ async fn every_years_header_is_understood() {
             |fields: Vec<&str>| fields.iter().map(|field| format!("\"{field}\"")).collect::<Vec<_>>().join(",");
         let file = format!("{}\r\n{}\r\n", quoted(header.clone()), quoted(header.iter().map(values).collect()));
         let finder = connect(&Config::in_memory()).await.expect("a database");
-        let counts = RegisterImport::new().run(finder.as_ref(), std::io::Cursor::new(file)).await.expect("an import");
+        let counts = Import::new().register(finder.as_ref(), std::io::Cursor::new(file)).await.expect("an import");
         assert_eq!((counts.inserted, counts.rejected), (1, 0), "{columns} columns");
         let page = finder.find_schools(&SchoolSearch::all()).await.expect("an answer");
         let rating = if columns == 135 { None } else { Some(2) };
@@ -189,7 +189,7 @@ async fn the_register_cut_off_anywhere_is_refused() {
         if cut.ends_with(b"\n") {
             continue;
         }
-        let error = RegisterImport::new().run(finder.as_ref(), std::io::Cursor::new(cut)).await.expect_err("cut off");
+        let error = Import::new().register(finder.as_ref(), std::io::Cursor::new(cut)).await.expect_err("cut off");
         // Within the header, a column is missing first.
         let told = matches!(&error, Error::Import(ImportError::Truncated { .. } | ImportError::MissingColumn { .. }));
         assert!(told, "at {kilobytes} kB: {error}");
@@ -210,7 +210,7 @@ async fn both_backends_give_the_same_answers() {
     let database = TestDatabase::new(Backend::Postgres).await.expect("a database");
     let server = database.repository();
     let file = File::open(register()).expect("the register");
-    let counts = RegisterImport::new().run(server, file).await.expect("an import");
+    let counts = Import::new().register(server, file).await.expect("an import");
     assert_eq!((counts.inserted, counts.rejected), (26_509, 0));
     assert_eq!(server.councils().await.expect("counts"), lite.councils().await.expect("counts"));
 
@@ -257,4 +257,81 @@ async fn both_backends_give_the_same_answers() {
             assert_eq!(counts, server.facets(&within).await.expect("counts"));
         }
     }
+}
+
+/// The file's outlines, read without the importer.
+fn edinburgh() -> Vec<(i64, Catchment)> {
+    let text = std::fs::read_to_string(data("edinburgh/catchments.geojson")).expect("the catchments");
+    let file: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let features = file["features"].as_array().expect("features").iter();
+    features
+        .map(|feature| {
+            let outline = serde_json::from_value(feature["geometry"].clone()).expect("an outline");
+            (feature["properties"]["urn"].as_i64().expect("a URN"), outline)
+        })
+        .collect()
+}
+
+/// The city's 111 catchments in four layers, asked from over a thousand places, corners of the outlines among them: every
+/// backend says what the outlines themselves say.
+#[tokio::test]
+async fn catchments_hold_the_places_that_their_outlines_hold() {
+    let mut databases = Vec::new();
+    for backend in [
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite,
+        #[cfg(feature = "postgres")]
+        Backend::Postgres,
+    ] {
+        let database = TestDatabase::new(backend).await.expect("a database");
+        let file = File::open(data("edinburgh/register.csv")).expect("the register");
+        let counts = Import::new().register(database.repository(), file).await.expect("an import");
+        assert_eq!((counts.inserted, counts.rejected), (111, 0));
+        for (inserted, unchanged) in [(111, 0), (0, 111)] {
+            let file = File::open(data("edinburgh/catchments.geojson")).expect("the catchments");
+            let counts = Import::new().catchments(database.repository(), file, "urn").await.expect("an import");
+            assert_eq!((counts.inserted, counts.unchanged, counts.rejected), (inserted, unchanged, 0));
+        }
+        databases.push(database);
+    }
+    let outlines = edinburgh();
+    let mut places: Vec<(f64, f64)> = (0..1_000_u32)
+        .map(|n| {
+            (55.82 + f64::from(n * 613 % 1_009) / 1_009.0 * 0.18, -3.45 + f64::from(n * 317 % 1_013) / 1_013.0 * 0.4)
+        })
+        .collect();
+    // Corners are shared by neighbours, and are inside both.
+    places.extend(
+        outlines
+            .iter()
+            .filter_map(|(_, outline)| outline.corner().map(|corner| (corner.lat().degrees(), corner.lng().degrees()))),
+    );
+    let mut served = 0;
+    for (lat, lng) in places {
+        let home = LatLng::from_lat_lng(lat, lng).expect("a place");
+        let mut expected: Vec<i64> =
+            outlines.iter().filter(|(_, outline)| outline.covers(home)).map(|(urn, _)| *urn).collect();
+        expected.sort_unstable();
+        served += usize::from(!expected.is_empty());
+        let search = SchoolSearch::near(home).limit(1_000);
+        let mut answers = Vec::new();
+        for database in &databases {
+            let page = database.repository().find_catchments(&search).await.expect("an answer");
+            let mut found: Vec<i64> = page.items.iter().map(|item| i64::from(item.hit.school.urn.get())).collect();
+            answers.push(page.items);
+            found.sort_unstable();
+            assert_eq!(found, expected, "{home:?}");
+        }
+        for pair in answers.windows(2) {
+            let ids = |answer: &[CatchmentHit]| {
+                answer.iter().map(|item| (item.hit.school.clone(), item.evidence)).collect::<Vec<_>>()
+            };
+            assert_eq!(ids(&pair[0]), ids(&pair[1]), "the same schools in the same order: {home:?}");
+            for (a, b) in pair[0].iter().zip(&pair[1]) {
+                let km = |item: &CatchmentHit| item.hit.distance_km.map_or(f64::NAN, Kilometres::get);
+                assert!((km(a) - km(b)).abs() <= 1e-9, "{home:?}");
+            }
+        }
+    }
+    assert!(served > 500, "{served} places are served");
 }

@@ -46,6 +46,17 @@ pub enum Command {
         #[arg(long, value_enum)]
         format: Option<Format>,
     },
+    /// Finds the schools whose catchment holds a point: its outline, or its radius where it has no outline.
+    #[command(
+        after_help = "Example: the schools that serve a home\n  school-finder catchment --lat 55.9533 --lng -3.1883"
+    )]
+    Catchment {
+        #[command(flatten)]
+        find: FindArgs,
+        /// How to print them [default: table on a terminal, json otherwise]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
     /// Shows one school with everything that is known of it.
     #[command(after_help = "Example:\n  school-finder show 110375")]
     Show {
@@ -105,21 +116,43 @@ pub enum ImportCommand {
         after_help = "Example: look first, then import\n  school-finder import register edubasealldata.csv --dry-run\n  school-finder import register edubasealldata.csv"
     )]
     Register {
-        /// The CSV file, as published (windows-1252).
-        file: PathBuf,
-        /// Do everything, count, and undo it.
-        #[arg(long)]
-        dry_run: bool,
-        /// Write the rows that could not be imported to this CSV file.
-        #[arg(long, value_name = "FILE")]
-        rejects: Option<PathBuf>,
+        #[command(flatten)]
+        import: ImportArgs,
     },
+    /// Imports outlines of catchments (GeoJSON in WGS84), for schools that are there already.
+    #[command(
+        after_help = "Example: polygons whose property `school_urn` says whose they are\n  school-finder import catchments catchments.geojson --key school_urn"
+    )]
+    Catchments {
+        #[command(flatten)]
+        import: ImportArgs,
+        /// The property that holds the school's unique reference number.
+        #[arg(long, value_name = "PROPERTY", default_value = "urn")]
+        key: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file, as published.
+    pub file: PathBuf,
+    /// Do everything, count, and undo it.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write what could not be imported, and why, to this CSV file.
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ExplainCommand {
     /// The query that `find` begins with.
     Find {
+        #[command(flatten)]
+        find: FindArgs,
+    },
+    /// The query of `catchment`.
+    Catchment {
         #[command(flatten)]
         find: FindArgs,
     },
@@ -212,29 +245,29 @@ pub struct FindArgs {
 
 impl FindArgs {
     /// The search that was typed.
-    pub fn search(self) -> Result<SchoolSearch, Failure> {
+    pub fn search(&self) -> Result<SchoolSearch, Failure> {
         let mut search = match (self.lat, self.lng) {
             (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::from_lat_lng(lat, lng)?),
             _ => SchoolSearch::all(),
         };
         search.within = self.within.map(Kilometres::new).transpose()?;
         search.limit = self.limit;
-        search.after = self.after;
-        search.filter.councils = self.council;
-        search.filter.phases = self.phase;
-        search.filter.statuses = self.status;
+        search.after.clone_from(&self.after);
+        search.filter.councils.clone_from(&self.council);
+        search.filter.phases.clone_from(&self.phase);
+        search.filter.statuses.clone_from(&self.status);
         search.filter.age = self.age;
         search.filter.gender = self.gender;
-        search.filter.name = self.name;
+        search.filter.name.clone_from(&self.name);
         search.filter.ownership = match (self.state, self.private) {
             (true, _) => Some(Ownership::State),
             (_, true) => Some(Ownership::Private),
             _ => None,
         };
-        search.filter.faith = self.faith.map(|faith| match faith.as_str() {
+        search.filter.faith = self.faith.as_deref().map(|faith| match faith {
             "any" => Faith::Any,
             "none" => Faith::None,
-            _ => Faith::Is(faith),
+            _ => Faith::Is(faith.to_owned()),
         });
         search = match (self.max_rating, self.unrated) {
             (None, None | Some(UnratedArg::Include)) => search,

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use school_finder_db::ids::Urn;
-use school_finder_db::import::{RegisterImport, Reject};
+use school_finder_db::import::{Import, Reject};
 use school_finder_db::request::WriteMode;
 use school_finder_db::{SchoolRepository, SchoolSearch, migrate as schema, text};
 
 use crate::Failure;
-use crate::args::{CountFormat, ExplainCommand, FindArgs, Format, ImportCommand, MigrateCommand};
+use crate::args::{CountFormat, ExplainCommand, FindArgs, Format, ImportArgs, ImportCommand, MigrateCommand};
 use crate::{database, output};
 
 /// How a command ended.
@@ -75,28 +75,39 @@ fn tell(done: &str, names: &[String], nothing: &str) -> Result<(), Failure> {
 }
 
 pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outcome, Failure> {
-    let ImportCommand::Register { file: path, dry_run, rejects } = command;
+    // What one of them is called, in the list of those that are rejected.
+    let unit = match command {
+        ImportCommand::Register { .. } => "line",
+        ImportCommand::Catchments { .. } => "feature",
+    };
+    let (ImportCommand::Register { import } | ImportCommand::Catchments { import, .. }) = &command;
+    let ImportArgs { file: path, dry_run, rejects } = import;
+    let dry_run = *dry_run;
     // The files come first: a mistyped name should not leave a new database behind.
     let cannot = |action, path: &Path| {
         let path = path.to_owned();
         move |error| Failure::File { action, path, error }
     };
-    let file = File::open(&path).map_err(cannot("read", &path))?;
-    let bytes = file.metadata().map_err(cannot("read", &path))?.len();
-    let rejects = Arc::new(Mutex::new(Rejects::open(rejects)?));
+    let file = File::open(path).map_err(cannot("read", path))?;
+    let bytes = file.metadata().map_err(cannot("read", path))?.len();
+    let rejects = Arc::new(Mutex::new(Rejects::open(unit, rejects.clone())?));
 
-    let target = database::for_import(named, dry_run).await?;
+    let target = match command {
+        ImportCommand::Register { .. } => database::for_import(named, dry_run).await?,
+        // What belongs to schools is of no use without them.
+        ImportCommand::Catchments { .. } => database::for_additions(named).await?,
+    };
     let finder = target.finder;
     let bar = progress_bar(bytes);
-    let import = RegisterImport::new().mode(if dry_run { WriteMode::DryRun } else { WriteMode::Commit });
+    let import = Import::new().mode(if dry_run { WriteMode::DryRun } else { WriteMode::Commit });
     let import = import.on_progress({
         let bar = bar.clone();
         move |rows, bytes| {
-            if rows % 256 == 0 {
+            if rows % 256 == 0 || unit == "feature" {
                 bar.set_position(bytes);
                 #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
                 let rate = rows as f64 / bar.elapsed().as_secs_f64().max(0.001);
-                bar.set_message(format!("{rows} rows, {rate:.0} rows/s"));
+                bar.set_message(format!("{rows} {unit}s, {rate:.0} {unit}s/s"));
             }
         }
     });
@@ -104,7 +115,10 @@ pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outco
         let rejects = Arc::clone(&rejects);
         move |reject| rejects.lock().unwrap_or_else(PoisonError::into_inner).take(reject)
     });
-    let counts = import.run(finder.as_ref(), file).await;
+    let counts = match &command {
+        ImportCommand::Register { .. } => import.register(finder.as_ref(), file).await,
+        ImportCommand::Catchments { key, .. } => import.catchments(finder.as_ref(), file, key).await,
+    };
     bar.finish_and_clear();
     if counts.is_err() {
         drop(finder);
@@ -136,13 +150,14 @@ fn progress_bar(bytes: u64) -> ProgressBar {
 
 /// The rows that were not imported: into a file, or the first of them to the terminal.
 struct Rejects {
+    unit: &'static str,
     file: Option<(PathBuf, csv::Writer<File>)>,
     shown: usize,
     failed: Option<csv::Error>,
 }
 
 impl Rejects {
-    fn open(path: Option<PathBuf>) -> Result<Self, Failure> {
+    fn open(unit: &'static str, path: Option<PathBuf>) -> Result<Self, Failure> {
         let file = match path {
             None => None,
             Some(path) => match File::create(&path) {
@@ -150,7 +165,7 @@ impl Rejects {
                 Err(error) => return Err(Failure::File { action: "write", path, error }),
             },
         };
-        Ok(Self { file, shown: 0, failed: None })
+        Ok(Self { unit, file, shown: 0, failed: None })
     }
 
     fn take(&mut self, reject: Reject) {
@@ -162,7 +177,7 @@ impl Rejects {
         }
         self.shown += 1;
         if self.shown <= REJECTS_SHOWN {
-            Self::tell(format_args!("line {}, URN {}: {}", reject.line, reject.urn, reject.reason));
+            Self::tell(format_args!("{} {}, URN {}: {}", self.unit, reject.number, reject.urn, reject.reason));
         } else if self.shown == REJECTS_SHOWN + 1 {
             Self::tell(format_args!("and more: --rejects FILE writes them all to a file"));
         }
@@ -193,6 +208,15 @@ pub async fn find(named: Option<&str>, find: FindArgs, format: Option<Format>) -
     Ok(Outcome::Done)
 }
 
+pub async fn catchment(named: Option<&str>, find: FindArgs, format: Option<Format>) -> Result<Outcome, Failure> {
+    let search = find.search()?;
+    let finder = database::open(named).await?;
+    let search = with_known_councils(finder.as_ref(), search).await?;
+    let page = finder.find_catchments(&search).await?;
+    output::catchments(&page, &search, format.unwrap_or_else(output::default_format))?;
+    Ok(Outcome::Done)
+}
+
 pub async fn show(named: Option<&str>, urn: Urn, format: Option<Format>) -> Result<Outcome, Failure> {
     let finder = database::open(named).await?;
     match finder.school_by_urn(urn).await? {
@@ -219,11 +243,15 @@ pub async fn facets(named: Option<&str>, find: FindArgs, format: Option<CountFor
 }
 
 pub async fn explain(named: Option<&str>, command: ExplainCommand) -> Result<Outcome, Failure> {
-    let ExplainCommand::Find { find } = command;
+    let (ExplainCommand::Find { find } | ExplainCommand::Catchment { find }) = &command;
     let search = find.search()?;
     let finder = database::open(named).await?;
     let search = with_known_councils(finder.as_ref(), search).await?;
-    output::lines([finder.explain_find(&search).await?.to_string()])?;
+    let explanation = match command {
+        ExplainCommand::Find { .. } => finder.explain_find(&search).await?,
+        ExplainCommand::Catchment { .. } => finder.explain_catchments(&search).await?,
+    };
+    output::lines([explanation.to_string()])?;
     Ok(Outcome::Done)
 }
 

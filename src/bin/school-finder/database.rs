@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use school_finder_db::config::{PoolMode, Target};
+use school_finder_db::request::WriteMode;
 use school_finder_db::{Config, SchoolRepository, connect, create, sample};
 
 use crate::Failure;
@@ -40,6 +41,7 @@ pub async fn open(named: Option<&str>) -> Result<Arc<dyn SchoolRepository>, Fail
     );
     let finder = connect(&Config::in_memory()).await?;
     finder.insert_schools(sample::schools()).await?;
+    finder.upsert_catchments(sample::catchments(), WriteMode::Commit).await?;
     Ok(finder)
 }
 
@@ -66,6 +68,11 @@ pub async fn for_import(named: Option<&str>, dry_run: bool) -> Result<ImportTarg
         }
         _ => Ok(ImportTarget { finder: connect(config).await?, created: None }),
     }
+}
+
+/// Opens the database to import what belongs to schools that are there already.
+pub async fn for_additions(named: Option<&str>) -> Result<ImportTarget, Failure> {
+    Ok(ImportTarget { finder: connect(&choose(named)?.config).await?, created: None })
 }
 
 /// Removes the file of an import that failed, so that no empty database is left in its place.

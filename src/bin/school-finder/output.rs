@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use geojson::{Feature, FeatureCollection, Geometry};
-use school_finder_db::models::{CouncilCount, Facets, School, SchoolHit};
+use school_finder_db::models::{CatchmentHit, CouncilCount, Facets, School, SchoolHit};
 use school_finder_db::request::Cursor;
 use school_finder_db::{Page, SchoolSearch};
 use serde::Serialize;
@@ -48,7 +48,28 @@ pub fn default_count_format() -> CountFormat {
 
 /// A page of schools.
 pub fn hits(page: &Page<SchoolHit>, search: &SchoolSearch, format: Format) -> Result<(), Failure> {
-    print_hits(page, format)?;
+    print_page(page, search, format, &[], |hit| (hit, []))
+}
+
+/// A page of schools with what says that they serve the place.
+pub fn catchments(page: &Page<CatchmentHit>, search: &SchoolSearch, format: Format) -> Result<(), Failure> {
+    print_page(page, search, format, &["evidence"], |catchment| (&catchment.hit, [catchment.evidence.to_string()]))
+}
+
+/// A page of schools of some kind. `more` names what it has beyond a hit, and `parts` gives them.
+fn print_page<T: Serialize, const N: usize>(
+    page: &Page<T>,
+    search: &SchoolSearch,
+    format: Format,
+    more: &[&'static str; N],
+    parts: impl Fn(&T) -> (&SchoolHit, [String; N]),
+) -> Result<(), Failure> {
+    match format {
+        Format::Table => print_hits(page, more, parts)?,
+        Format::Json => print_json(&envelope(&page.items, page.next.as_ref())?)?,
+        Format::Geojson => print_json(&features(objects(&page.items)?, page.next.as_ref()))?,
+        Format::Csv => print_csv(&[&LIST_COLUMNS[..], more].concat(), &objects(&page.items)?)?,
+    }
     // JSON and GeoJSON hold the cursor themselves.
     match (format, &page.next) {
         (Format::Table | Format::Csv, Some(next)) => eprintln!("there are more: --after {next}"),
@@ -60,28 +81,27 @@ pub fn hits(page: &Page<SchoolHit>, search: &SchoolSearch, format: Format) -> Re
     Ok(())
 }
 
-fn print_hits(page: &Page<SchoolHit>, format: Format) -> Result<(), Failure> {
-    match format {
-        Format::Table => {
-            let mut table = table(&["km", "name", "phase", "ages", "rating", "council", "urn"]);
-            for SchoolHit { school, distance_km } in &page.items {
-                table.add_row([
-                    text(distance_km.map(|km| format!("{:.2}", km.get()))),
-                    school.name.clone(),
-                    text(school.phase),
-                    ages(school.age_range_from, school.age_range_to),
-                    text(school.ofsted_rating),
-                    text(school.council.clone()),
-                    school.urn.to_string(),
-                ]);
-            }
-            align_right(&mut table, &[0, 4, 6]);
-            print_table(&table)
-        }
-        Format::Json => print_json(&envelope(&page.items, page.next.as_ref())?),
-        Format::Geojson => print_json(&features(objects(&page.items)?, page.next.as_ref())),
-        Format::Csv => print_csv(&LIST_COLUMNS, &objects(&page.items)?),
+fn print_hits<T, const N: usize>(
+    page: &Page<T>,
+    more: &[&str; N],
+    parts: impl Fn(&T) -> (&SchoolHit, [String; N]),
+) -> Result<(), Failure> {
+    let mut table = table(&[&["km", "name", "phase", "ages", "rating", "council", "urn"][..], more].concat());
+    for item in &page.items {
+        let (SchoolHit { school, distance_km }, more) = parts(item);
+        let columns = [
+            text(distance_km.map(|km| format!("{:.2}", km.get()))),
+            school.name.clone(),
+            text(school.phase),
+            ages(school.age_range_from, school.age_range_to),
+            text(school.ofsted_rating),
+            text(school.council.clone()),
+            school.urn.to_string(),
+        ];
+        table.add_row(columns.into_iter().chain(more));
     }
+    align_right(&mut table, &[0, 4, 6]);
+    print_table(&table)
 }
 
 /// One school.

@@ -6,6 +6,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::catchments::catchments_query;
 use super::find::find_query;
 use crate::error::Result;
 use crate::explain::Explanation;
@@ -17,6 +18,14 @@ pub(in crate::postgres) async fn explain_find_on_conn(
     settled: &Settled,
 ) -> Result<Explanation> {
     explain_on_conn(connection, find_query(settled, settled.first_reach())).await
+}
+
+/// The query for the catchments that hold a search's point, and its plan.
+pub(in crate::postgres) async fn explain_catchments_on_conn(
+    connection: &mut AsyncPgConnection,
+    settled: &Settled,
+) -> Result<Explanation> {
+    explain_on_conn(connection, catchments_query(settled)).await
 }
 
 async fn explain_on_conn<Q>(connection: &mut AsyncPgConnection, query: Q) -> Result<Explanation>

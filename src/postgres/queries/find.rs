@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::error::Result;
 use crate::models::{Gender, SchoolHit, SchoolSummary};
-use crate::postgres::functions::{geography_point, haversine, st_dwithin_metres};
+use crate::postgres::functions::{haversine, postgis_point, st_dwithin_metres};
 use crate::postgres::schema::schools;
 use crate::request::{
     Faith, HitRow, NO_FAITH, Ownership, Page, Position, RatingFilter, Reach, SchoolFilter, Settled, Sort, Unrated,
@@ -18,7 +18,7 @@ use crate::twin;
 use crate::units::Kilometres;
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
-type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
+pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
 
 type Selection = (AsSelect<SchoolSummary, Pg>, Distance, schools::name_folded);
 
@@ -28,7 +28,7 @@ macro_rules! within_reach {
     ($query:ident, $settled:expr, $reach:expr) => {
         if let Some((point, km)) = $settled.circle($reach) {
             if let Some(metres) = candidates_within(km) {
-                $query = $query.filter(st_dwithin_metres(schools::location, geography_point(point), metres, false));
+                $query = $query.filter(st_dwithin_metres(schools::location, postgis_point(point), metres, false));
             }
             $query = $query.filter(distance($settled).le(km.get()));
         }

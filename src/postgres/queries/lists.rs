@@ -8,7 +8,7 @@ use super::find::{candidates_within, distance, within_reach};
 use crate::error::Result;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{CouncilCount, Facets, Gender, School};
-use crate::postgres::functions::{geography_point, st_dwithin_metres};
+use crate::postgres::functions::{postgis_point, st_dwithin_metres};
 use crate::postgres::schema::schools;
 use crate::request::{
     FacetRow, Faith, NO_FAITH, Ownership, RatingFilter, Reach, SchoolFilter, Settled, Unrated, facets_of,

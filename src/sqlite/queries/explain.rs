@@ -7,6 +7,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Integer, Text};
 use diesel::sqlite::Sqlite;
 
+use super::catchments::catchments_query;
 use super::find::find_query;
 use crate::error::Result;
 use crate::explain::Explanation;
@@ -18,6 +19,14 @@ pub(in crate::sqlite) fn explain_find_on_conn(
     settled: &Settled,
 ) -> Result<Explanation> {
     explain_on_conn(connection, find_query(settled, settled.first_reach()))
+}
+
+/// The query for the catchments that hold a search's point, and its plan.
+pub(in crate::sqlite) fn explain_catchments_on_conn(
+    connection: &mut SqliteConnection,
+    settled: &Settled,
+) -> Result<Explanation> {
+    explain_on_conn(connection, catchments_query(settled))
 }
 
 fn explain_on_conn<Q>(connection: &mut SqliteConnection, query: Q) -> Result<Explanation>

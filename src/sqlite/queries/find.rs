@@ -17,7 +17,7 @@ use crate::sqlite::schema::schools;
 use crate::twin;
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
-type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
+pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
 
 type Selection = (AsSelect<SchoolSummary, Sqlite>, Distance, schools::name_folded);
 

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod oracle;
+pub mod world;
 
 use proptest::prelude::*;
 use school_finder_db::LatLng;

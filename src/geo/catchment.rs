@@ -1,0 +1,509 @@
+//! The outline of a catchment: one type for both backends, WKT to SQLite and EWKB to PostGIS.
+
+use std::fmt;
+use std::str::FromStr;
+
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use geo::line_intersection::{LineIntersection, line_intersection};
+use geo_types::{Coord, Line, LineString, MultiPolygon, Polygon};
+use rstar::primitives::GeomWithData;
+use rstar::{RTree, RTreeObject};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use wkt::types::{Coord as WktCoord, Dimension};
+use wkt::{ToWkt, Wkt};
+
+use super::outline::{Side, polygon_covers, side_of_ring};
+use super::{LatLng, Latitude, Longitude};
+use crate::error::{Error, Result};
+
+/// The most vertices that an outline may have. The largest of Edinburgh's real ones has 4,535.
+pub const MAX_VERTICES: usize = 100_000;
+
+/// The most rings that an outline may have.
+pub const MAX_RINGS: usize = 10_000;
+
+/// The longest WKT that is read, in bytes: more than the longest outline needs.
+const MAX_WKT_BYTES: usize = 64 * MAX_VERTICES;
+
+/// How many pairs of edges with touching boxes are looked at before an outline is given up as too intricate. An honest
+/// one has about three an edge.
+const MAX_EDGE_PAIRS: usize = 5_000_000;
+
+/// Vertices closer than this, in degrees (a tenth of a micrometre), are one: PostGIS passes over so short an edge.
+const SHORTEST_EDGE: f64 = 1e-12;
+
+/// The outline of a catchment: polygons in WGS84, with holes, that was checked and put in order.
+///
+/// Every ring is closed, has at least three corners and an area, and lies on the earth; outer rings run anticlockwise and
+/// holes clockwise, as in GeoJSON (RFC 7946). No two edges cross or run along each other, though they may touch. An
+/// outline does not cross the antimeridian, has no empty part, and at most [`MAX_VERTICES`] vertices and [`MAX_RINGS`]
+/// rings.
+///
+/// Edges are straight lines in degrees, as on a council's map, and the boundary is inside, of holes as well.
+///
+/// ```
+/// use school_finder_db::LatLng;
+/// use school_finder_db::geo::Catchment;
+///
+/// let outline: Catchment = "POLYGON((-0.8 52, -0.7 52, -0.7 52.1, -0.8 52.1, -0.8 52))".parse()?;
+/// assert!(outline.covers(LatLng::from_lat_lng(52.05, -0.75)?));
+/// assert!(outline.covers(LatLng::from_lat_lng(52.0, -0.75)?), "on its boundary");
+/// assert!(!outline.covers(LatLng::from_lat_lng(52.05, -0.65)?));
+/// # Ok::<(), school_finder_db::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, AsExpression, FromSqlRow)]
+#[cfg_attr(feature = "sqlite", diesel(sql_type = diesel::sql_types::Text))]
+#[cfg_attr(feature = "postgres", diesel(sql_type = postgis_diesel::sql_types::Geometry))]
+pub struct Catchment(MultiPolygon<f64>);
+
+/// Polygons as they come in: rings of corners, the outer one first.
+pub(crate) type Rings = Vec<Vec<Vec<Coord<f64>>>>;
+
+impl Catchment {
+    /// Checks an outline and puts it in order. Coordinates are in degrees, `x` the longitude.
+    ///
+    /// # Errors
+    /// [`Error::InvalidGeometry`] says what is wrong, and where; [`Error::InvalidCoordinate`] for a corner that is not on
+    /// the earth; [`Error::GeometryTooLarge`].
+    pub fn new(outline: MultiPolygon<f64>) -> Result<Self> {
+        let rings = outline.into_iter().map(|polygon| {
+            let (exterior, interiors) = polygon.into_inner();
+            std::iter::once(exterior).chain(interiors).map(LineString::into_inner).collect()
+        });
+        Self::from_rings(rings.collect())
+    }
+
+    pub(crate) fn from_rings(polygons: Rings) -> Result<Self> {
+        let outline = Self::from_stored(polygons)?;
+        outline.refuse_crossing_edges()?;
+        Ok(outline)
+    }
+
+    /// As [`from_rings`](Self::from_rings), but for the edges that cross, which takes the longest: what is stored was
+    /// checked on its way in.
+    fn from_stored(polygons: Rings) -> Result<Self> {
+        if polygons.is_empty() {
+            return Err(invalid("it is empty"));
+        }
+        at_most("rings", polygons.iter().map(Vec::len).sum(), MAX_RINGS)?;
+        at_most("vertices", polygons.iter().flatten().map(Vec::len).sum(), MAX_VERTICES)?;
+        polygons.into_iter().map(polygon).collect::<Result<_>>().map(|polygons| Self(MultiPolygon(polygons)))
+    }
+
+    /// The polygons, in degrees, `x` the longitude.
+    pub const fn as_multi_polygon(&self) -> &MultiPolygon<f64> {
+        &self.0
+    }
+
+    /// Whether the place lies inside the outline or on its boundary: what both databases answer, to the last bit.
+    pub fn covers(&self, place: LatLng) -> bool {
+        let point = Coord { x: place.lng().degrees(), y: place.lat().degrees() };
+        self.0.iter().any(|polygon| {
+            let rings = std::iter::once(polygon.exterior()).chain(polygon.interiors());
+            polygon_covers(rings.map(|ring| ring.coords().copied()), point)
+        })
+    }
+
+    /// How many vertices it has. The last of each ring, which repeats the first, counts.
+    pub fn vertices(&self) -> usize {
+        self.rings().map(|ring| ring.0.len()).sum()
+    }
+
+    /// A corner, to see where on the earth the outline lies.
+    pub fn corner(&self) -> Option<LatLng> {
+        let corner = self.rings().next()?.0.first()?;
+        LatLng::from_lat_lng(corner.y, corner.x).ok()
+    }
+
+    fn rings(&self) -> impl Iterator<Item = &LineString<f64>> {
+        self.0.iter().flat_map(|polygon| std::iter::once(polygon.exterior()).chain(polygon.interiors()))
+    }
+
+    fn refuse_crossing_edges(&self) -> Result<()> {
+        let edges: Vec<_> = self
+            .rings()
+            .flat_map(LineString::lines)
+            .enumerate()
+            .map(|(at, edge)| GeomWithData::new(edge, at))
+            .collect();
+        let tree = RTree::bulk_load(edges);
+        let mut pairs = 0;
+        for edge in &tree {
+            for other in tree.locate_in_envelope_intersecting(&edge.geom().envelope()) {
+                pairs += 1;
+                at_most("pairs of close edges", pairs, MAX_EDGE_PAIRS)?;
+                if other.data <= edge.data {
+                    continue;
+                }
+                match line_intersection(*edge.geom(), *other.geom()) {
+                    Some(LineIntersection::SinglePoint { intersection, is_proper: true }) => {
+                        return Err(invalid(format!(
+                            "two edges cross at lat {}, lng {}",
+                            intersection.y, intersection.x
+                        )));
+                    }
+                    Some(LineIntersection::Collinear { intersection: Line { start, end } }) if start != end => {
+                        return Err(invalid(format!(
+                            "two edges run along each other at lat {}, lng {}",
+                            start.y, start.x
+                        )));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn invalid(reason: impl Into<String>) -> Error {
+    Error::InvalidGeometry { reason: reason.into() }
+}
+
+fn at_most(what: &'static str, found: usize, max: usize) -> Result<()> {
+    if found > max { Err(Error::GeometryTooLarge { what, max }) } else { Ok(()) }
+}
+
+/// One polygon, each ring checked and turned its way.
+fn polygon(rings: Vec<Vec<Coord<f64>>>) -> Result<Polygon<f64>> {
+    let mut rings = rings.into_iter();
+    let exterior = ring(rings.next().ok_or_else(|| invalid("a polygon is empty"))?, Turn::Anticlockwise)?;
+    let (west, east) = exterior
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(west, east), corner| (west.min(corner.x), east.max(corner.x)));
+    if east - west > 180.0 {
+        return Err(invalid("a polygon is more than half round the earth: cut it at the antimeridian"));
+    }
+    let holes = rings.map(|hole| {
+        let hole = ring(hole, Turn::Clockwise)?;
+        let is_outside =
+            hole.first().is_some_and(|corner| side_of_ring(exterior.iter().copied(), *corner) == Side::Outside);
+        if is_outside { Err(invalid("a hole lies outside its polygon")) } else { Ok(LineString(hole)) }
+    });
+    let holes = holes.collect::<Result<_>>()?;
+    Ok(Polygon::new(LineString(exterior), holes))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Turn {
+    Anticlockwise,
+    Clockwise,
+}
+
+fn ring(corners: Vec<Coord<f64>>, turn: Turn) -> Result<Vec<Coord<f64>>> {
+    match (corners.first(), corners.last()) {
+        (Some(first), Some(last)) if first == last => {}
+        (Some(first), Some(last)) if first.x.is_finite() && last.x.is_finite() => {
+            return Err(invalid("a ring is not closed: its last corner must repeat its first"));
+        }
+        (Some(_), Some(_)) => {}
+        _ => return Err(invalid("a ring is empty")),
+    }
+    let mut kept: Vec<Coord<f64>> = Vec::with_capacity(corners.len());
+    for Coord { x, y } in corners {
+        let corner = Coord { x: Longitude::new(x)?.degrees(), y: Latitude::new(y)?.degrees() };
+        if kept.last().is_none_or(|last| (corner.x - last.x).hypot(corner.y - last.y) >= SHORTEST_EDGE) {
+            kept.push(corner);
+        }
+    }
+    // The last corner may have gone with the one before it, whose place it takes.
+    if let (Some(first), Some(last)) = (kept.first().copied(), kept.last_mut()) {
+        *last = first;
+    }
+    if kept.len() < 4 {
+        return Err(invalid("a ring needs at least three corners"));
+    }
+    // Twice the area, seen from the first corner so that no digit is lost.
+    let Coord { x: x0, y: y0 } = kept[0];
+    let area: f64 =
+        kept.windows(2).map(|edge| (edge[0].x - x0) * (edge[1].y - y0) - (edge[1].x - x0) * (edge[0].y - y0)).sum();
+    if area == 0.0 {
+        return Err(invalid("a ring has no area: it crosses itself, or its corners lie on one line"));
+    }
+    if (area > 0.0) != (turn == Turn::Anticlockwise) {
+        kept.reverse();
+    }
+    Ok(kept)
+}
+
+// --- as text ---------------------------------------------------------------------------------------------------------
+
+/// WKT: `MULTIPOLYGON(((lng lat, ...)))`.
+impl fmt::Display for Catchment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write_wkt(&mut Writer(f)).map_err(|_| fmt::Error)
+    }
+}
+
+/// The writer of WKT wants bytes.
+struct Writer<'w, 'f>(&'w mut fmt::Formatter<'f>);
+
+impl std::io::Write for Writer<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(std::io::Error::other)?;
+        self.0.write_str(text).map_err(std::io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// From WKT, a `POLYGON` or a `MULTIPOLYGON`, longitude first.
+impl FromStr for Catchment {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::from_rings(wkt_rings(text)?)
+    }
+}
+
+fn wkt_rings(text: &str) -> Result<Rings> {
+    if text.len() > MAX_WKT_BYTES {
+        return Err(Error::GeometryTooLarge { what: "bytes of WKT", max: MAX_WKT_BYTES });
+    }
+    // Other kinds do not get to the parser, which follows nested collections as deep as they go.
+    let upper = text.trim_start().get(..12).unwrap_or_default().to_ascii_uppercase();
+    if !upper.starts_with("POLYGON") && !upper.starts_with("MULTIPOLYGON") {
+        return Err(invalid("it is not a POLYGON or MULTIPOLYGON in WKT, without an SRID"));
+    }
+    let polygons = match Wkt::<f64>::from_str(text) {
+        Ok(Wkt::Polygon(polygon)) => vec![polygon],
+        Ok(Wkt::MultiPolygon(polygons)) => polygons.into_inner().0,
+        Ok(_) => return Err(invalid("it is not a POLYGON or MULTIPOLYGON")),
+        Err(reason) => return Err(invalid(reason)),
+    };
+    let corner = |WktCoord { x, y, z: _, m: _ }| Coord { x, y };
+    let rings = polygons.into_iter().map(|polygon| {
+        let (rings, dimension) = polygon.into_inner();
+        match dimension {
+            Dimension::XY => {
+                Ok(rings.into_iter().map(|ring| ring.into_inner().0.into_iter().map(corner).collect()).collect())
+            }
+            Dimension::XYZ | Dimension::XYM | Dimension::XYZM => Err(invalid("it has Z or M values: leave them out")),
+        }
+    });
+    rings.collect()
+}
+
+/// A GeoJSON geometry, as web pages and services speak of one.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type")]
+enum GeoJson {
+    Polygon { coordinates: Vec<Vec<Position>> },
+    MultiPolygon { coordinates: Vec<Vec<Vec<Position>>> },
+}
+
+/// Longitude, then latitude. A third number, which would be a height, is refused.
+type Position = [f64; 2];
+
+/// As a GeoJSON `MultiPolygon`.
+impl Serialize for Catchment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ring = |ring: &LineString<f64>| ring.coords().map(|corner| [corner.x, corner.y]).collect();
+        let polygons = self.0.iter().map(|polygon| {
+            std::iter::once(polygon.exterior()).chain(polygon.interiors()).map(ring).collect::<Vec<Vec<Position>>>()
+        });
+        GeoJson::MultiPolygon { coordinates: polygons.collect() }.serialize(serializer)
+    }
+}
+
+/// From a GeoJSON `Polygon` or `MultiPolygon`.
+impl<'de> Deserialize<'de> for Catchment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let polygons = match GeoJson::deserialize(deserializer)? {
+            GeoJson::Polygon { coordinates } => vec![coordinates],
+            GeoJson::MultiPolygon { coordinates } => coordinates,
+        };
+        let ring = |ring: Vec<Position>| ring.into_iter().map(|[x, y]| Coord { x, y }).collect();
+        let rings = polygons.into_iter().map(|rings| rings.into_iter().map(ring).collect());
+        Self::from_rings(rings.collect()).map_err(serde::de::Error::custom)
+    }
+}
+
+// --- in databases ----------------------------------------------------------------------------------------------------
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use diesel::deserialize::{self, FromSql};
+    use diesel::serialize::{self, IsNull, Output, ToSql};
+    use diesel::sql_types::Text;
+    use diesel::sqlite::Sqlite;
+
+    use super::{Catchment, wkt_rings};
+
+    impl ToSql<Text, Sqlite> for Catchment {
+        fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+            out.set_value(self.to_string());
+            Ok(IsNull::No)
+        }
+    }
+
+    impl FromSql<Text, Sqlite> for Catchment {
+        fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+            let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
+            Ok(Self::from_stored(wkt_rings(&text)?)?)
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use diesel::deserialize::{self, FromSql};
+    use diesel::pg::Pg;
+    use diesel::serialize::{self, Output, ToSql};
+    use geo_types::{Coord, LineString};
+    use postgis_diesel::sql_types::Geometry;
+    use postgis_diesel::types::{MultiPolygon, Point, Polygon};
+
+    use super::Catchment;
+    use crate::postgres::functions::WGS84;
+
+    impl ToSql<Geometry, Pg> for Catchment {
+        fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+            let point = |corner: &Coord<f64>| Point { x: corner.x, y: corner.y, srid: WGS84 };
+            let ring = |ring: &LineString<f64>| ring.coords().map(point).collect();
+            let polygons = self.0.iter().map(|polygon| Polygon {
+                rings: std::iter::once(polygon.exterior()).chain(polygon.interiors()).map(ring).collect(),
+                srid: WGS84,
+            });
+            let outline = MultiPolygon { polygons: polygons.collect(), srid: WGS84 };
+            ToSql::<Geometry, Pg>::to_sql(&outline, &mut out.reborrow())
+        }
+    }
+
+    impl FromSql<Geometry, Pg> for Catchment {
+        fn from_sql(value: <Pg as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+            let outline = <MultiPolygon<Point> as FromSql<Geometry, Pg>>::from_sql(value)?;
+            let ring = |ring: Vec<Point>| ring.into_iter().map(|point| Coord { x: point.x, y: point.y }).collect();
+            let rings = outline.polygons.into_iter().map(|polygon| polygon.rings.into_iter().map(ring).collect());
+            Ok(Self::from_stored(rings.collect())?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(wkt: &str) -> String {
+        wkt.parse::<Catchment>().expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn broken_outlines_are_refused_with_a_reason() {
+        for (wkt, expected) in [
+            ("", "not a POLYGON or MULTIPOLYGON"),
+            ("POINT(0 0)", "not a POLYGON or MULTIPOLYGON"),
+            ("SRID=27700;POLYGON((0 0,1 0,1 1,0 0))", "not a POLYGON or MULTIPOLYGON"),
+            ("GEOMETRYCOLLECTION(POLYGON((0 0,1 0,1 1,0 0)))", "not a POLYGON or MULTIPOLYGON"),
+            ("POLYGON EMPTY", "empty"),
+            ("MULTIPOLYGON EMPTY", "empty"),
+            ("MULTIPOLYGON(((0 0,1 0,1 1,0 0)),EMPTY)", "empty"),
+            ("POLYGON((0 0,1 0,1 1,0 0),EMPTY)", "empty"),
+            ("POLYGON Z((0 0 1,1 0 1,1 1 1,0 0 1))", "Z or M"),
+            ("POLYGON M((0 0 1,1 0 1,1 1 1,0 0 1))", "Z or M"),
+            ("POLYGON((0 0,1 0,1 1))", "not closed"),
+            ("POLYGON((0 0,1 0,0 0))", "three corners"),
+            ("POLYGON((0 0,0 0,0 0,0 0,0 0))", "three corners"),
+            ("POLYGON((0 0,1 1,2 2,0 0))", "no area"),
+            ("POLYGON((0 0,1 1,1 0,0 1,0 0))", "no area"),
+            ("POLYGON((0 0,2 2,2 0,0 2,-1 1,0 0))", "cross at lat 1, lng 1"),
+            ("POLYGON((0 0,2 0,2 2,1 2,1 3,1 2,0 2,0 0))", "run along each other at lat"),
+            ("POLYGON((0 0,4 0,4 4,0 4,0 0),(3 1,5 1,5 2,3 1))", "cross"),
+            ("POLYGON((0 0,4 0,4 4,0 4,0 0),(5 1,6 1,6 2,5 1))", "hole lies outside"),
+            ("MULTIPOLYGON(((0 0,2 0,2 2,0 2,0 0)),((1 1,3 1,3 3,1 3,1 1)))", "cross"),
+            ("MULTIPOLYGON(((0 0,2 0,2 2,0 0)),((0 0,2 0,2 2,0 0)))", "run along each other"),
+            ("POLYGON((-179 0,179 0,179 1,-179 0))", "antimeridian"),
+            ("POLYGON((0 0,181 0,1 1,0 0))", "lng 181 is not on the earth"),
+            ("POLYGON((0 0,1 91,1 1,0 0))", "lat 91 is not on the earth"),
+            ("POLYGON((0 0,nan 0,1 1,0 0))", "cannot be used"),
+            ("POLYGON((0 0,1e999 0,1 1,0 0))", "not on the earth"),
+            ("POLYGON((0 0,1 0,1 1,0 0)", "cannot be used"),
+        ] {
+            let reason = reason(wkt);
+            assert!(reason.contains(expected), "{wkt}: {reason} is not {expected:?}");
+        }
+        // Numbers that are none, where no text stands between.
+        let broken = Polygon::new(LineString::from(vec![(0.0, 0.0), (f64::NAN, 0.0), (1.0, 1.0), (0.0, 0.0)]), vec![]);
+        assert!(matches!(Catchment::new(broken.into()), Err(Error::InvalidCoordinate { field: "lng", .. })));
+    }
+
+    #[test]
+    fn outlines_are_put_in_order() {
+        let outline: Catchment =
+            "polygon((0 0, 0 4, 4 4, 4 4, 4 0, -0 0), (1 1, 2 1, 2 2, 1 1))".parse().expect("an outline");
+        // The outer ring anticlockwise, the hole clockwise, no corner twice.
+        assert_eq!(outline.to_string(), "MULTIPOLYGON(((0 0,4 0,4 4,0 4,0 0),(1 1,2 2,2 1,1 1)))");
+        assert_eq!(outline.vertices(), 9);
+        assert_eq!(outline.to_string().parse::<Catchment>().expect("an outline"), outline);
+        let json = serde_json::to_string(&outline).expect("JSON");
+        assert_eq!(
+            json,
+            r#"{"type":"MultiPolygon","coordinates":[[[[0.0,0.0],[4.0,0.0],[4.0,4.0],[0.0,4.0],[0.0,0.0]],[[1.0,1.0],[2.0,2.0],[2.0,1.0],[1.0,1.0]]]]}"#
+        );
+        assert_eq!(serde_json::from_str::<Catchment>(&json).expect("an outline"), outline);
+        // A hole may touch its polygon, and an island the mainland, in single points.
+        "POLYGON((0 0,4 0,4 4,0 4,0 0),(0 2,1 1,1 3,0 2))".parse::<Catchment>().expect("an outline");
+        "MULTIPOLYGON(((0 0,1 0,1 1,0 1,0 0)),((1 1,2 1,2 2,1 2,1 1)))".parse::<Catchment>().expect("an outline");
+    }
+
+    /// A circle of so many corners.
+    fn circle(corners: u32) -> Vec<Coord<f64>> {
+        let corner = |step: u32| {
+            let angle = std::f64::consts::TAU * f64::from(step % corners) / f64::from(corners);
+            Coord { x: angle.cos(), y: 50.0 + angle.sin() }
+        };
+        (0..=corners).map(corner).collect()
+    }
+
+    #[test]
+    fn size_is_bounded() {
+        assert_eq!(Catchment::from_rings(vec![vec![circle(99_999)]]).expect("just small enough").vertices(), 100_000);
+        let refused = Catchment::from_rings(vec![vec![circle(100_000)]]);
+        assert!(matches!(refused, Err(Error::GeometryTooLarge { what: "vertices", max: MAX_VERTICES })));
+        let hole = |at: u32| {
+            let (x, y) = (f64::from(at % 100) * 0.01 - 0.5, 49.5 + f64::from(at / 100) * 0.01);
+            let corner = |(east, north): (f64, f64)| Coord { x: x + east * 0.001, y: y + north * 0.001 };
+            [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)].map(corner).to_vec()
+        };
+        let rings = |holes| vec![std::iter::once(circle(1_000)).chain((0..holes).map(hole)).collect()];
+        assert_eq!(Catchment::from_rings(rings(9_999)).expect("just few enough").rings().count(), MAX_RINGS);
+        let refused = Catchment::from_rings(rings(10_000));
+        assert!(matches!(refused, Err(Error::GeometryTooLarge { what: "rings", max: MAX_RINGS })));
+        // A saw with long teeth, each of whose boxes overlaps all others.
+        let tooth = |at: u32| Coord {
+            x: f64::from(at) * 1e-5 + f64::from(at % 2),
+            y: 50.0 - f64::from(at) * 1e-5 + f64::from(at % 2),
+        };
+        let mut saw: Vec<_> = (0..50_000).map(tooth).collect();
+        saw.extend([Coord { x: 3.0, y: 49.0 }, Coord { x: 0.0, y: 46.0 }, Coord { x: -1.0, y: 49.0 }, saw[0]]);
+        let refused = Catchment::from_rings(vec![vec![saw]]);
+        assert!(matches!(refused, Err(Error::GeometryTooLarge { what: "pairs of close edges", .. })), "{refused:?}");
+        assert!(reason(&"POLYGON(".repeat(1_000_000)).contains("bytes of WKT"));
+        assert!(reason(&format!("POLYGON{}", "(".repeat(1_000_000))).contains("cannot be used"));
+        assert!(reason(&"GEOMETRYCOLLECTION(".repeat(100_000)).contains("not a POLYGON"));
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn the_compact_encoding_holds_what_the_outline_holds() {
+        use crate::geo::{to_wkb, wkb_covers};
+        let outline: Catchment = "MULTIPOLYGON(((0 0,4 0,4 4,0 4,0 0),(1 1,2 2,2 1,1 1),(3 3,3.5 3,3 3.5,3 3)),\
+                                  ((5 0,6 0,6 1,5 0)))"
+            .parse()
+            .expect("an outline");
+        let wkb = to_wkb(&outline);
+        for step in 0..=70 * 50 {
+            let (lat, lng) = (f64::from(step / 70) * 0.1 - 0.5, f64::from(step % 70) * 0.1 - 0.5);
+            let place = LatLng::from_lat_lng(lat, lng).expect("a place");
+            assert_eq!(wkb_covers(&wkb, place), Some(outline.covers(place)), "{place:?}");
+        }
+        let place = LatLng::from_lat_lng(-1.0, -1.0).expect("a place");
+        for cut in 0..wkb.len() {
+            assert_eq!(wkb_covers(&wkb[..cut], place), None, "cut at {cut}");
+        }
+    }
+}

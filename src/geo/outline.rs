@@ -1,0 +1,162 @@
+//! Whether an outline holds a point: on polygons in memory, and on their compact encoding (WKB) without unpacking it.
+//!
+//! PostGIS decides by the sign of the same product, in the same order of operations (`lw_segment_side`), and so do we: a
+//! point so close to an edge that the product's last bit matters gets the same answer from every backend.
+
+use geo_types::Coord;
+
+/// Where a point lies to a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Inside,
+    Boundary,
+    Outside,
+}
+
+/// Where the point lies to a closed ring, by its winding number.
+pub(super) fn side_of_ring(mut corners: impl Iterator<Item = Coord<f64>>, point: Coord<f64>) -> Side {
+    let Some(mut from) = corners.next() else { return Side::Outside };
+    let mut winding = 0;
+    for to in corners {
+        // Most edges lie wholly above or below the point.
+        let is_level = from.y.min(to.y) <= point.y && point.y <= from.y.max(to.y);
+        if is_level {
+            let side = (to.x - from.x) * (point.y - from.y) - (point.x - from.x) * (to.y - from.y);
+            if side == 0.0 && from.x.min(to.x) <= point.x && point.x <= from.x.max(to.x) {
+                return Side::Boundary;
+            }
+            if from.y <= point.y && point.y < to.y && side > 0.0 {
+                winding += 1;
+            } else if to.y <= point.y && point.y < from.y && side < 0.0 {
+                winding -= 1;
+            }
+        }
+        from = to;
+    }
+    if winding == 0 { Side::Outside } else { Side::Inside }
+}
+
+/// Whether a polygon holds the point: its rings, the outer one first. Every boundary is inside.
+pub(super) fn polygon_covers<C>(mut rings: impl Iterator<Item = C>, point: Coord<f64>) -> bool
+where
+    C: Iterator<Item = Coord<f64>>,
+{
+    match rings.next().map(|exterior| side_of_ring(exterior, point)) {
+        None | Some(Side::Outside) => false,
+        Some(Side::Boundary) => true,
+        Some(Side::Inside) => rings.all(|hole| side_of_ring(hole, point) != Side::Inside),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+pub(crate) use wkb::{to_wkb, wkb_covers};
+
+/// The compact encoding: well-known binary of the Open Geospatial Consortium, little-endian, as PostGIS's `ST_AsBinary`
+/// gives it.
+#[cfg(feature = "sqlite")]
+mod wkb {
+    use geo_types::{Coord, LineString};
+
+    use super::polygon_covers;
+    use crate::geo::{Catchment, LatLng};
+
+    const LITTLE_ENDIAN: u8 = 1;
+    const POLYGON: u32 = 3;
+    const MULTI_POLYGON: u32 = 6;
+    /// Two coordinates of eight bytes.
+    const CORNER_BYTES: usize = 16;
+
+    /// An outline's compact encoding.
+    pub(crate) fn to_wkb(outline: &Catchment) -> Vec<u8> {
+        // An outline is far smaller than what 32 bits count.
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes();
+        let polygons = &outline.as_multi_polygon().0;
+        let mut wkb = Vec::with_capacity(outline.vertices() * CORNER_BYTES + 9 + polygons.len() * 64);
+        wkb.push(LITTLE_ENDIAN);
+        wkb.extend(MULTI_POLYGON.to_le_bytes());
+        wkb.extend(count(polygons.len()));
+        for polygon in polygons {
+            wkb.push(LITTLE_ENDIAN);
+            wkb.extend(POLYGON.to_le_bytes());
+            wkb.extend(count(polygon.interiors().len() + 1));
+            for LineString(ring) in std::iter::once(polygon.exterior()).chain(polygon.interiors()) {
+                wkb.extend(count(ring.len()));
+                wkb.extend(ring.iter().flat_map(|corner| [corner.x, corner.y]).flat_map(f64::to_le_bytes));
+            }
+        }
+        wkb
+    }
+
+    /// Whether an encoded outline holds the place: what [`Catchment::covers`] says of the outline. Nothing where the bytes
+    /// are no such encoding.
+    pub(crate) fn wkb_covers(wkb: &[u8], place: LatLng) -> Option<bool> {
+        let point = Coord { x: place.lng().degrees(), y: place.lat().degrees() };
+        let mut bytes = Bytes(wkb);
+        let polygons = bytes.header(MULTI_POLYGON)?;
+        for _ in 0..polygons {
+            let rings = bytes.header(POLYGON)?;
+            let mut rings = Rings { bytes: &mut bytes, left: rings, is_broken: false };
+            if polygon_covers(rings.by_ref(), point) {
+                return Some(true);
+            }
+            // The next polygon begins after the rings that were not looked at.
+            rings.by_ref().for_each(drop);
+            if rings.is_broken {
+                return None;
+            }
+        }
+        Some(false)
+    }
+
+    /// What is left to read.
+    struct Bytes<'a>(&'a [u8]);
+
+    impl<'a> Bytes<'a> {
+        fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+            let (taken, left) = self.0.split_at_checked(count)?;
+            self.0 = left;
+            Some(taken)
+        }
+
+        fn number(&mut self) -> Option<u32> {
+            Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
+        }
+
+        /// The number of parts that follow the header of a geometry of this type.
+        fn header(&mut self, geometry: u32) -> Option<u32> {
+            (self.take(1)? == [LITTLE_ENDIAN] && self.number()? == geometry).then(|| self.number())?
+        }
+    }
+
+    /// The rings of one polygon, one after the other.
+    struct Rings<'a, 'b> {
+        bytes: &'b mut Bytes<'a>,
+        left: u32,
+        is_broken: bool,
+    }
+
+    impl<'a> Iterator for Rings<'a, '_> {
+        type Item = Corners<'a>;
+
+        fn next(&mut self) -> Option<Self::Item> {
+            self.left = self.left.checked_sub(1)?;
+            let count = self.bytes.number().and_then(|count| usize::try_from(count).ok()?.checked_mul(CORNER_BYTES));
+            let corners = count.and_then(|count| self.bytes.take(count));
+            if corners.is_none() {
+                (self.is_broken, self.left) = (true, 0);
+            }
+            corners.map(|bytes| Corners(bytes.chunks_exact(CORNER_BYTES)))
+        }
+    }
+
+    struct Corners<'a>(std::slice::ChunksExact<'a, u8>);
+
+    impl Iterator for Corners<'_> {
+        type Item = Coord<f64>;
+
+        fn next(&mut self) -> Option<Self::Item> {
+            let (x, y) = self.0.next()?.split_first_chunk()?;
+            Some(Coord { x: f64::from_le_bytes(*x), y: f64::from_le_bytes(y.try_into().ok()?) })
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Catchments: the areas that schools serve.
+
+use serde::{Deserialize, Serialize};
+
+use super::school::SchoolHit;
+use crate::error::{Error, Result};
+use crate::geo::Catchment;
+use crate::ids::{SchoolId, Urn};
+
+/// What says that a school serves a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Evidence {
+    /// The outline of its catchment holds the place.
+    Polygon,
+    /// It has no outline, and the place is within its catchment's radius.
+    Radius,
+}
+
+impl std::fmt::Display for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Polygon => "polygon",
+            Self::Radius => "radius",
+        })
+    }
+}
+
+/// A school whose catchment holds the place that was asked about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CatchmentHit {
+    /// The school and its distance.
+    #[serde(flatten)]
+    pub hit: SchoolHit,
+    /// What says so.
+    pub evidence: Evidence,
+}
+
+/// The stored outline of a school's catchment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, diesel::Queryable)]
+pub struct SchoolCatchment {
+    /// The school.
+    pub id: SchoolId,
+    /// The school's number in the official register.
+    pub urn: Urn,
+    /// The outline; in JSON, a GeoJSON geometry.
+    pub outline: Catchment,
+}
+
+/// The outline of a catchment to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCatchment {
+    /// The school's number in the official register.
+    pub urn: Urn,
+    /// The outline. Nothing: the stored one is taken away.
+    pub outline: Option<Catchment>,
+}
+
+impl NewCatchment {
+    /// Checks what no database can.
+    ///
+    /// # Errors
+    /// [`Error::SuspectSwapped`] where the outline would lie in the United Kingdom with its coordinates swapped.
+    pub fn validate(&self) -> Result<()> {
+        match self.outline.as_ref().and_then(Catchment::corner) {
+            Some(corner) if corner.looks_swapped() => {
+                Err(Error::SuspectSwapped { lat: corner.lat().degrees(), lng: corner.lng().degrees() })
+            }
+            _ => Ok(()),
+        }
+    }
+}

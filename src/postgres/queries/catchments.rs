@@ -1,0 +1,136 @@
+//! Catchments: the schools that serve a place, and their outlines.
+
+use std::collections::HashSet;
+
+use diesel::dsl::{AsSelect, IntoBoxed, IsNotNull, Select};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel_async::methods::LoadQuery;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use postgis_diesel::operators::intersects_2d;
+
+use super::find::{Distance, distance};
+use crate::error::{Error, Result};
+use crate::geo::Catchment;
+use crate::ids::SchoolId;
+use crate::models::{CatchmentHit, Gender, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
+use crate::postgres::functions::{postgis_point, st_covers};
+use crate::postgres::schema::schools;
+use crate::request::{
+    CatchmentRow, Ended, Faith, NO_FAITH, Ownership, Page, Position, RatingFilter, SchoolFilter, Settled, Sort,
+    Unrated, WriteMode, refuse_twice,
+};
+use crate::twin;
+
+type Selection = (AsSelect<SchoolSummary, Pg>, Distance, schools::name_folded, IsNotNull<schools::catchment_geometry>);
+
+/// One page of the schools whose catchment holds a search's point.
+pub(in crate::postgres) async fn find_catchments_on_conn(
+    connection: &mut AsyncPgConnection,
+    settled: &Settled,
+) -> Result<Page<CatchmentHit>> {
+    let rows: Vec<CatchmentRow> = catchments_query(settled).load(connection).await?;
+    Ok(settled.page_of_catchments(rows))
+}
+
+/// The schools whose catchment holds the search's point, that meet its conditions and come after its cursor, in its
+/// order: one row more than the page holds. The GiST indexes give candidates by their boxes (`&&`); `ST_Covers` decides
+/// of an outline, and `haversine` of the circle of a school without one.
+pub(super) fn catchments_query<'a>(
+    settled: &'a Settled,
+) -> impl LoadQuery<'a, AsyncPgConnection, CatchmentRow> + QueryFragment<Pg> + QueryId + Send + 'a {
+    let has_outline = schools::catchment_geometry.is_not_null();
+    let selection: Selection = (SchoolSummary::as_select(), distance(settled), schools::name_folded, has_outline);
+    let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Pg> = schools::table.select(selection).into_boxed();
+    if let Some(near) = settled.near {
+        let point = postgis_point(near.point);
+        let in_outline =
+            intersects_2d(schools::catchment_geometry, point).and(st_covers(schools::catchment_geometry, point));
+        let in_circle =
+            intersects_2d(schools::catchment_circle, point).and(distance(settled).le(schools::catchment_radius_km));
+        query = query.filter(in_outline.or(in_circle));
+        if let Some(radius) = near.radius {
+            query = query.filter(distance(settled).le(radius.get()));
+        }
+    }
+    twin::filter_schools!(query, schools, settled);
+    if let Some(after) = &settled.after {
+        twin::filter_after!(query, schools, distance(settled), after);
+    }
+    let in_circle = settled.near.is_some_and(|near| near.radius.is_some());
+    let query = query.limit(settled.fetch());
+    twin::order_schools!(query, schools, distance(settled), in_circle, settled.search.sort)
+}
+
+/// The outlines of these schools' catchments, in the order of the ids.
+pub(in crate::postgres) async fn catchments_on_conn(
+    connection: &mut AsyncPgConnection,
+    ids: &[SchoolId],
+) -> Result<Vec<SchoolCatchment>> {
+    let query = schools::table
+        .filter(schools::id.eq_any(ids))
+        .filter(schools::catchment_geometry.is_not_null())
+        .order_by(schools::id)
+        .select((schools::id, schools::urn, schools::catchment_geometry.assume_not_null()));
+    Ok(query.load(connection).await?)
+}
+
+/// Stores outlines in place of those that are stored.
+pub(in crate::postgres) async fn upsert_catchments_on_conn(
+    connection: &mut AsyncPgConnection,
+    catchments: &[NewCatchment],
+    mode: WriteMode,
+) -> Result<UpsertCounts> {
+    let mut seen = HashSet::with_capacity(catchments.len());
+    for catchment in catchments {
+        catchment.validate()?;
+        refuse_twice(&mut seen, catchment.urn)?;
+    }
+    let ended = connection
+        .transaction::<_, Ended, _>(async |connection| {
+            let mut counts = UpsertCounts::default();
+            for catchment in catchments {
+                upsert_catchment_in_txn(connection, catchment, &mut counts).await?;
+            }
+            match mode {
+                WriteMode::Commit => Ok(counts),
+                // The only way to undo a transaction is to fail it.
+                WriteMode::DryRun => Err(Ended::Undone(counts)),
+            }
+        })
+        .await;
+    match ended {
+        Ok(counts) | Err(Ended::Undone(counts)) => Ok(counts),
+        Err(Ended::Failed(error)) => Err(error),
+        Err(Ended::Database(error)) => Err(error.into()),
+    }
+}
+
+async fn upsert_catchment_in_txn(
+    connection: &mut AsyncPgConnection,
+    catchment: &NewCatchment,
+    counts: &mut UpsertCounts,
+) -> Result<(), Ended> {
+    let NewCatchment { urn, outline } = catchment;
+    // Locked, so that nobody changes it between the comparison and the update.
+    let stored = schools::table
+        .filter(schools::urn.eq(urn))
+        .select((schools::id, schools::catchment_geometry))
+        .for_no_key_update()
+        .first::<(SchoolId, Option<Catchment>)>(connection)
+        .await
+        .optional()?;
+    let (id, stored) = stored.ok_or(Error::UnknownUrn { urn: *urn })?;
+    match (&stored, outline) {
+        (stored, outline) if stored == outline => {
+            counts.unchanged += 1;
+            return Ok(());
+        }
+        (None, _) => counts.inserted += 1,
+        (Some(_), _) => counts.updated += 1,
+    }
+    let update = diesel::update(schools::table.find(id)).set(schools::catchment_geometry.eq(outline));
+    update.execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Catchments: the schools that serve a place, and their outlines.
+
+use std::collections::HashSet;
+
+use diesel::dsl::{AsSelect, IntoBoxed, IsNotNull, Select};
+use diesel::prelude::*;
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel::query_dsl::methods::LoadQuery;
+use diesel::sqlite::Sqlite;
+
+use super::find::{Distance, distance};
+use crate::error::{Error, Result};
+use crate::geo::{Catchment, to_wkb};
+use crate::ids::SchoolId;
+use crate::models::{CatchmentHit, Gender, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
+use crate::request::{
+    CatchmentRow, Ended, Faith, NO_FAITH, Ownership, Page, Position, RatingFilter, SchoolFilter, Settled, Sort,
+    Unrated, WriteMode, refuse_twice,
+};
+use crate::sqlite::functions::{catchment_covers, schools_catchment};
+use crate::sqlite::schema::schools;
+use crate::twin;
+
+type Selection =
+    (AsSelect<SchoolSummary, Sqlite>, Distance, schools::name_folded, IsNotNull<schools::catchment_geometry>);
+
+/// One page of the schools whose catchment holds a search's point.
+pub(in crate::sqlite) fn find_catchments_on_conn(
+    connection: &mut SqliteConnection,
+    settled: &Settled,
+) -> Result<Page<CatchmentHit>> {
+    let rows: Vec<CatchmentRow> = catchments_query(settled).load(connection)?;
+    Ok(settled.page_of_catchments(rows))
+}
+
+/// The schools whose catchment holds the search's point, that meet its conditions and come after its cursor, in its
+/// order: one row more than the page holds. The R*Tree gives candidates and their outlines, which decide; the circle of
+/// a school without an outline is decided by `haversine`.
+pub(super) fn catchments_query<'a>(
+    settled: &'a Settled,
+) -> impl LoadQuery<'a, SqliteConnection, CatchmentRow> + QueryFragment<Sqlite> + QueryId + 'a {
+    let has_outline = schools::catchment_geometry.is_not_null();
+    let selection: Selection = (SchoolSummary::as_select(), distance(settled), schools::name_folded, has_outline);
+    let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Sqlite> =
+        schools::table.select(selection).into_boxed();
+    if let Some(near) = settled.near {
+        let (lat, lng) = (near.point.lat().degrees(), near.point.lng().degrees());
+        let candidates = schools_catchment::table
+            .filter(schools_catchment::min_lat.le(lat))
+            .filter(schools_catchment::max_lat.ge(lat))
+            .filter(schools_catchment::min_lng.le(lng))
+            .filter(schools_catchment::max_lng.ge(lng))
+            .filter(schools_catchment::outline.is_null().or(catchment_covers(schools_catchment::outline, lat, lng)))
+            .select(schools_catchment::id);
+        query = query.filter(schools::id.eq_any(candidates)).filter(
+            schools::catchment_geometry.is_not_null().nullable().or(distance(settled).le(schools::catchment_radius_km)),
+        );
+        if let Some(radius) = near.radius {
+            query = query.filter(distance(settled).le(radius.get()));
+        }
+    }
+    twin::filter_schools!(query, schools, settled);
+    if let Some(after) = &settled.after {
+        twin::filter_after!(query, schools, distance(settled), after);
+    }
+    let in_circle = settled.near.is_some_and(|near| near.radius.is_some());
+    let query = query.limit(settled.fetch());
+    twin::order_schools!(query, schools, distance(settled), in_circle, settled.search.sort)
+}
+
+/// The outlines of these schools' catchments, in the order of the ids.
+pub(in crate::sqlite) fn catchments_on_conn(
+    connection: &mut SqliteConnection,
+    ids: &[SchoolId],
+) -> Result<Vec<SchoolCatchment>> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut outlines = Vec::new();
+    // Each id is a bound value, of which SQLite takes 32,766.
+    for ids in ids.chunks(10_000) {
+        let query = schools::table
+            .filter(schools::id.eq_any(ids))
+            .filter(schools::catchment_geometry.is_not_null())
+            .order_by(schools::id)
+            .select((schools::id, schools::urn, schools::catchment_geometry.assume_not_null()));
+        outlines.extend(query.load::<SchoolCatchment>(connection)?);
+    }
+    Ok(outlines)
+}
+
+/// Stores outlines in place of those that are stored.
+pub(in crate::sqlite) fn upsert_catchments_on_conn(
+    connection: &mut SqliteConnection,
+    catchments: &[NewCatchment],
+    mode: WriteMode,
+) -> Result<UpsertCounts> {
+    let mut seen = HashSet::with_capacity(catchments.len());
+    for catchment in catchments {
+        catchment.validate()?;
+        refuse_twice(&mut seen, catchment.urn)?;
+    }
+    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
+        let mut counts = UpsertCounts::default();
+        for catchment in catchments {
+            upsert_catchment_in_txn(connection, catchment, &mut counts)?;
+        }
+        match mode {
+            WriteMode::Commit => Ok(counts),
+            // The only way to undo a transaction is to fail it.
+            WriteMode::DryRun => Err(Ended::Undone(counts)),
+        }
+    });
+    match ended {
+        Ok(counts) | Err(Ended::Undone(counts)) => Ok(counts),
+        Err(Ended::Failed(error)) => Err(error),
+        Err(Ended::Database(error)) => Err(error.into()),
+    }
+}
+
+fn upsert_catchment_in_txn(
+    connection: &mut SqliteConnection,
+    catchment: &NewCatchment,
+    counts: &mut UpsertCounts,
+) -> Result<(), Ended> {
+    let NewCatchment { urn, outline } = catchment;
+    let stored = schools::table
+        .filter(schools::urn.eq(urn))
+        .select((schools::id, schools::catchment_geometry))
+        .first::<(SchoolId, Option<Catchment>)>(connection)
+        .optional()?;
+    let (id, stored) = stored.ok_or(Error::UnknownUrn { urn: *urn })?;
+    match (&stored, outline) {
+        (stored, outline) if stored == outline => {
+            counts.unchanged += 1;
+            return Ok(());
+        }
+        (None, _) => counts.inserted += 1,
+        (Some(_), _) => counts.updated += 1,
+    }
+    diesel::update(schools::table.find(id)).set(schools::catchment_geometry.eq(outline)).execute(connection)?;
+    if let Some(outline) = outline {
+        // The trigger has put the WKT there.
+        let entry = schools_catchment::table.filter(schools_catchment::id.eq(id));
+        diesel::update(entry).set(schools_catchment::outline.eq(to_wkb(outline))).execute(connection)?;
+    }
+    Ok(())
+}
