@@ -96,6 +96,26 @@ pub enum Error {
         /// The field at fault.
         field: &'static str,
     },
+    /// A time has parts of a second.
+    #[error("{field} must be in whole seconds")]
+    InvalidTime {
+        /// The field at fault.
+        field: &'static str,
+    },
+    /// A text is not a school year.
+    #[error("{given:?} is not a school year: write it like 2024/2025")]
+    InvalidAcademicYear {
+        /// What was given.
+        given: String,
+    },
+    /// An exact number is out of bounds, or has more decimal places than are kept.
+    #[error("{given:?} cannot be used: {reason}")]
+    InvalidNumber {
+        /// What was given.
+        given: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// A word is not one of those the field knows.
     #[error("{given:?} is not a {field}: use one of {expected}")]
     UnknownWord {
@@ -129,9 +149,15 @@ pub enum Error {
     /// `ck_ofsted_rating`: a rating is not from 1 (outstanding) to 4 (inadequate).
     #[error("ofsted_rating must be from 1 (outstanding) to 4 (inadequate), or unknown (ck_ofsted_rating)")]
     OfstedRating,
+    /// Two rows of a school are of the same thing, such as one intake in one year.
+    #[error("the same thing is there already: constraint {constraint}")]
+    DuplicateRow {
+        /// The constraint's name; it tells the table.
+        constraint: String,
+    },
     /// `ck_positive_radius`: a catchment radius is not above zero.
     #[error("catchment_radius_km must be above zero, or unknown (ck_positive_radius)")]
-    CatchmentRadius,
+    Radius,
     /// `ck_coordinates`: coordinates out of range, only one of the two, or the point (0, 0).
     #[error("lat and lng must both be known or both unknown, in range, and not 0, 0 (ck_coordinates)")]
     Coordinates,
@@ -146,6 +172,14 @@ pub enum Error {
     MissingValue {
         /// The column.
         column: String,
+    },
+    /// Somebody changed the school after it was read. Nothing was written.
+    #[error("the school was changed in between: version {given} was edited, and {stored} is stored; read it again")]
+    Stale {
+        /// The version that the edit was made from.
+        given: i32,
+        /// The version that is stored.
+        stored: i32,
     },
     /// No school has this URN, and something was to be stored with it.
     #[error("no school has URN {urn}: import the school before what belongs to it")]
@@ -299,7 +333,7 @@ impl Error {
             "ck_age_from" => Self::AgeFrom,
             "ck_age_range" => Self::AgeRange,
             "ck_ofsted_rating" => Self::OfstedRating,
-            "ck_positive_radius" => Self::CatchmentRadius,
+            "ck_positive_radius" => Self::Radius,
             "ck_coordinates" => Self::Coordinates,
             "ck_catchment_geometry" => {
                 Self::InvalidGeometry { reason: "the database refuses it (ck_catchment_geometry)".to_owned() }

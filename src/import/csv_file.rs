@@ -21,15 +21,15 @@ pub(super) struct CsvFile<R: Read> {
     watch: Arc<Watch>,
 }
 
+/// How a file's bytes are text, where no byte order mark says that it is UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+pub(super) enum Encoding {
     Windows1252,
-    /// UTF-8 that says so, by a byte order mark.
     Utf8,
 }
 
 impl<R: Read> CsvFile<R> {
-    pub(super) fn open(source: R) -> Result<Self, ImportError> {
+    pub(super) fn open(source: R, expected: Encoding) -> Result<Self, ImportError> {
         let mut source = BufReader::with_capacity(64 << 10, source);
         let mut first = Vec::with_capacity(3);
         source.by_ref().take(3).read_to_end(&mut first)?;
@@ -39,7 +39,7 @@ impl<R: Read> CsvFile<R> {
             [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => {
                 return Err(ImportError::WrongEncoding { line: 1, found: "UTF-16" });
             }
-            _ => (Encoding::Windows1252, first),
+            _ => (expected, first),
         };
         let watch = Arc::new(Watch::default());
         let guard = Guard { source: io::Cursor::new(first).chain(source), watch: Arc::clone(&watch) };
@@ -78,7 +78,7 @@ impl<R: Read> CsvFile<R> {
                 Err(ImportError::WrongEncoding { line: begins, found: "UTF-16 or binary data" })
             }
             Ok(true) => Ok(Some((begins, record))),
-            Ok(false) if self.watch.is_empty() || self.watch.ends_with_line_break() => Ok(None),
+            Ok(false) if self.watch.is_empty() || self.watch.ends_whole() => Ok(None),
             Ok(false) => Err(ImportError::Truncated { line: begins }),
             Err(error) => Err(self.broken_row(begins, error)),
         }
@@ -96,7 +96,7 @@ impl<R: Read> CsvFile<R> {
                 let line = pos.map_or(begins, |pos| self.line(&pos));
                 // A last row that is too short, or that no line break ends, was cut off.
                 let last = matches!(self.reader.read_byte_record(&mut ByteRecord::new()), Ok(false));
-                if last && (len < expected_len || !self.watch.ends_with_line_break()) {
+                if last && (len < expected_len || !self.watch.ends_whole()) {
                     ImportError::Truncated { line }
                 } else {
                     ImportError::FieldCount { line, found: len, expected: expected_len }
@@ -117,7 +117,9 @@ impl<R: Read> CsvFile<R> {
     pub(super) fn decode<'f>(&self, line: u64, field: &'f [u8]) -> Result<Cow<'f, str>, ImportError> {
         match (self.encoding, std::str::from_utf8(field)) {
             (Encoding::Utf8, Ok(text)) => Ok(Cow::Borrowed(text)),
-            (Encoding::Utf8, Err(_)) => Err(ImportError::WrongEncoding { line, found: "a mixture of encodings" }),
+            (Encoding::Utf8, Err(_)) => {
+                Err(ImportError::WrongEncoding { line, found: "an encoding that is not UTF-8" })
+            }
             (Encoding::Windows1252, Ok(text)) if text.is_ascii() => Ok(Cow::Borrowed(text)),
             (Encoding::Windows1252, Ok(_)) => Err(ImportError::WrongEncoding { line, found: "UTF-8" }),
             (Encoding::Windows1252, Err(_)) => Ok(WINDOWS_1252.decode_without_bom_handling(field).0),
@@ -137,6 +139,8 @@ struct Watch {
     row_begins_at: AtomicU64,
     /// The last byte.
     last: AtomicU8,
+    /// How many quotation marks there were.
+    quotes: AtomicU64,
     /// Whether there was a NUL.
     nul: AtomicBool,
     /// Whether the first line ends in `\r\n`.
@@ -153,8 +157,14 @@ impl Watch {
         self.bytes.load(Ordering::Relaxed) == 0
     }
 
-    fn ends_with_line_break(&self) -> bool {
-        self.last.load(Ordering::Relaxed) == b'\n'
+    /// Whether the last row ends where a row does: at a line break, or, as some are published, at the closing mark of a
+    /// quoted field, which is when the file has an even number of quotation marks.
+    fn ends_whole(&self) -> bool {
+        match self.last.load(Ordering::Relaxed) {
+            b'\n' => true,
+            b'"' => self.quotes.load(Ordering::Relaxed).is_multiple_of(2),
+            _ => false,
+        }
     }
 
     fn breaks_with_carriage_return(&self) -> bool {
@@ -174,6 +184,8 @@ impl Watch {
             self.carriage_return.store(before == b'\r', Ordering::Relaxed);
             self.first_line_ended.store(true, Ordering::Relaxed);
         }
+        let quotes = bytes.iter().filter(|byte| **byte == b'"').count() as u64;
+        self.quotes.fetch_add(quotes, Ordering::Relaxed);
         if bytes.contains(&0) {
             self.nul.store(true, Ordering::Relaxed);
         }

@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use crate::error::Error;
 use crate::geo::{GridReference, LatLng};
+use crate::ids::Urn;
 use crate::models::{Gender, Phase, Status};
 use crate::request::NO_FAITH;
 use crate::text::fold;
@@ -141,6 +142,16 @@ pub(super) fn count(column: &str, text: Option<&str>) -> Result<Option<i32>, Str
         Ok(count) if count >= 0 => Ok(Some(count)),
         _ => Err(format!("{column} {:?} is not a count", text.chars().take(20).collect::<String>())),
     }
+}
+
+/// The text of a field, or nothing where it is blank.
+pub(super) fn text_of(row: &[Option<String>], at: usize) -> Option<&str> {
+    row.get(at)?.as_deref()
+}
+
+pub(super) fn urn_of(text: Option<&str>) -> Result<Urn, String> {
+    let urn = text.and_then(|urn| urn.parse().ok()).and_then(|urn| Urn::new(urn).ok());
+    urn.ok_or_else(|| "the URN is not a number of up to seven digits".to_owned())
 }
 
 #[cfg(test)]

@@ -3,10 +3,13 @@
 //! An import reads a stream, writes in one transaction, and tells of every row it could not use. Where the file itself
 //! cannot be trusted (empty, cut off, of another encoding, with a school twice) it stops, and the database is as it was.
 
+mod admissions;
 mod catchments;
 mod csv_file;
 mod facts;
+mod links;
 mod register;
+mod rows;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +17,8 @@ use crate::ids::Urn;
 use crate::request::WriteMode;
 
 /// An import of a published file, kept unless told otherwise. Which kind of file it reads is the method that runs it:
-/// [`register`](Self::register) or [`catchments`](Self::catchments).
+/// [`register`](Self::register), [`links`](Self::links), [`admissions`](Self::admissions) or
+/// [`catchments`](Self::catchments).
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -111,8 +115,8 @@ pub enum ImportError {
         /// The last line.
         line: u64,
     },
-    /// The file is not in windows-1252, as the register publishes it, nor in UTF-8 with a byte order mark.
-    #[error("line {line} is in {found}, not in windows-1252: import the file as it was published")]
+    /// The file is in another encoding than it should be.
+    #[error("line {line} is in {found}: import the file as it was published")]
     WrongEncoding {
         /// Where it shows.
         line: u64,
@@ -154,6 +158,14 @@ pub enum ImportError {
     DuplicateUrn {
         /// The school.
         urn: Urn,
+        /// The first line.
+        first_line: u64,
+        /// The second line.
+        line: u64,
+    },
+    /// Two rows are of the same thing, such as one school, year and intake.
+    #[error("lines {first_line} and {line} are of the same thing: it cannot be told which is right")]
+    DuplicateRow {
         /// The first line.
         first_line: u64,
         /// The second line.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use csv::ByteRecord;
 
-use super::csv_file::CsvFile;
+use super::csv_file::{CsvFile, Encoding};
 use super::{Import, ImportCounts, ImportError, Reject, facts};
 use crate::error::{Error, Result};
 use crate::ids::Urn;
@@ -61,7 +61,7 @@ impl<R: Read> Rows<R> {
         on_reject: Box<dyn FnMut(Reject) + Send>,
         rejected: Arc<AtomicU64>,
     ) -> Result<Self> {
-        let file = CsvFile::open(source)?;
+        let file = CsvFile::open(source, Encoding::Windows1252)?;
         let columns = Columns::bind(&file)?;
         Ok(Self { file, columns, lines: HashMap::new(), rows: 0, ended: false, rejected, on_progress, on_reject })
     }
@@ -239,8 +239,7 @@ struct Texts {
 
 impl Texts {
     fn school(self) -> Result<NewSchool, String> {
-        let urn = self.urn.as_deref().and_then(|urn| urn.parse().ok()).and_then(|urn| Urn::new(urn).ok());
-        let urn = urn.ok_or("the URN is not a number of up to seven digits")?;
+        let urn = facts::urn_of(self.urn.as_deref())?;
         let place = facts::grid_reference(self.easting.as_deref(), self.northing.as_deref())?;
         let (age_range_from, age_range_to) = facts::ages(self.age_from.as_deref(), self.age_to.as_deref())?;
         let school = NewSchool {

@@ -52,3 +52,35 @@ pub struct UpsertCounts {
     /// Schools that were stored as given already.
     pub unchanged: u64,
 }
+
+/// What merging two schools did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergeCounts {
+    /// Reviews that belong to the other school now.
+    pub reviews: u64,
+    /// Links that were not there before.
+    pub links: u64,
+}
+
+/// What deleting a school took along, and what it left behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteCounts {
+    /// Clubs that were deleted.
+    pub clubs: i64,
+    /// Terms that were deleted.
+    pub term_dates: i64,
+    /// Results that were deleted.
+    pub performance: i64,
+    /// Facts of a private school that were deleted.
+    pub private_details: i64,
+    /// Fees that were deleted.
+    pub fees: i64,
+    /// Years of admissions that were deleted.
+    pub admissions: i64,
+    /// The school's own links, which were deleted.
+    pub links: i64,
+    /// Reviews, which stay and belong to no school any more.
+    pub reviews_kept: i64,
+    /// Links of other schools to it, which stay and name it by its URN alone.
+    pub links_kept: i64,
+}

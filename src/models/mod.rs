@@ -2,12 +2,31 @@
 //!
 //! One module serves both backends. A value that is not known is `None`, never zero and never an empty text.
 
+mod admissions;
 mod catchment;
+mod checks;
+mod club;
 mod counts;
+mod details;
+mod link;
+mod patch;
+mod performance;
+mod private;
+mod review;
 mod school;
+mod term;
 mod words;
 
+pub use admissions::{Admissions, NewAdmissions};
 pub use catchment::{CatchmentHit, Evidence, NewCatchment, SchoolCatchment};
-pub use counts::{CouncilCount, Facets, UpsertCounts};
+pub use club::{SchoolClub, Weekday, Weekdays};
+pub use counts::{CouncilCount, DeleteCounts, Facets, MergeCounts, UpsertCounts};
+pub use details::{Collections, NewCollections, SchoolDetails};
+pub use link::{NewLink, SchoolLink};
+pub use patch::SchoolPatch;
+pub use performance::Performance;
+pub use private::{PrivateDetails, PrivateFee};
+pub use review::Review;
 pub use school::{NewSchool, School, SchoolHit, SchoolSummary};
-pub use words::{Gender, Phase, Status};
+pub use term::{TermDates, common_holiday_weeks, in_session};
+pub use words::{ClubKind, Gender, LinkKind, Phase, Status, Term};

@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use diesel::Queryable;
 use serde::{Deserialize, Serialize};
 
+use super::checks::{check_date, check_folded, check_text};
 use super::words::{Gender, Phase, Status};
 use crate::error::{Error, Result};
 use crate::geo::{LatLng, Latitude, Longitude};
@@ -68,6 +69,8 @@ pub struct School {
     pub pupils: Option<i32>,
     /// The day on which the register last changed its record.
     pub source_date: Option<NaiveDate>,
+    /// How often the row was written. An edit names the version that it was made from.
+    pub version: i32,
 }
 
 impl School {
@@ -278,7 +281,7 @@ impl NewSchool {
         check_date("source_date", *source_date)?;
         // SQLite takes a NaN for NULL, which would be "unknown".
         if catchment_radius_km.is_some_and(|km| !(km > 0.0 && km <= 20_037.6)) {
-            return Err(Error::CatchmentRadius);
+            return Err(Error::Radius);
         }
         match location {
             Some(place) if place.looks_swapped() => {
@@ -369,50 +372,5 @@ impl From<School> for NewSchool {
             pupils: school.pupils,
             source_date: school.source_date,
         }
-    }
-}
-
-/// A text is not blank, holds no NUL (Postgres cannot store one, SQLite would), and fits its column.
-fn check_text(field: &'static str, text: Option<&String>, max: usize) -> Result<()> {
-    let Some(text) = text else { return Ok(()) };
-    if text.trim().is_empty() {
-        return Err(Error::InvalidText { field, reason: "is blank: leave it out where it is not known" });
-    }
-    if text.contains('\0') {
-        return Err(Error::InvalidText { field, reason: "holds a NUL character" });
-    }
-    // A character has at least one byte, so a short text need not be counted.
-    if text.len() > max {
-        let length = text.chars().count();
-        if length > max {
-            return Err(Error::TooLong { field, length, max });
-        }
-    }
-    Ok(())
-}
-
-/// A name's folded form fits its column and, on Postgres, an entry of its indexes (2,704 bytes with the council). Only a
-/// name of ligatures can fail: one character folds to at most 18.
-fn check_folded(name: &str) -> Result<()> {
-    const MAX_BYTES: usize = 2_000;
-    // The check constraint counts 1,000 characters.
-    const MAX: usize = 1_000;
-    if name.len() <= 50 {
-        return Ok(());
-    }
-    let folded = crate::text::fold(name);
-    let length = folded.chars().count();
-    if length > MAX || folded.len() > MAX_BYTES {
-        return Err(Error::TooLong { field: "name (folded)", length, max: MAX });
-    }
-    Ok(())
-}
-
-/// A date is one that both databases write the same way: from year 1 to 9999.
-fn check_date(field: &'static str, date: Option<NaiveDate>) -> Result<()> {
-    use chrono::Datelike;
-    match date {
-        Some(date) if !(1..=9999).contains(&date.year()) => Err(Error::InvalidDate { field }),
-        _ => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// An enum of words, stored as text. The database repeats the list in a CHECK (`ck_status`, `ck_phase`, `ck_gender`).
+/// An enum of words, stored as text. The database repeats the list in a CHECK (`ck_status`, ...).
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $field:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -121,6 +121,42 @@ words! {
         Boys = "boys",
         /// Girls alone.
         Girls = "girls",
+    }
+}
+
+words! {
+    /// When a club is held.
+    ClubKind, "club" {
+        /// Before school.
+        Breakfast = "breakfast",
+        /// After school.
+        AfterSchool = "after_school",
+    }
+}
+
+words! {
+    /// A part of a school year.
+    Term, "term" {
+        /// September to December.
+        Autumn = "autumn",
+        /// January to Easter.
+        Spring = "spring",
+        /// Easter to July.
+        Summer = "summer",
+    }
+}
+
+words! {
+    /// How one school is linked to another.
+    LinkKind, "link" {
+        /// The other school came before this one.
+        Predecessor = "predecessor",
+        /// The other school came after this one.
+        Successor = "successor",
+        /// They became one school. Which of the two goes on is told by which is open.
+        Merged = "merged",
+        /// They belong together in another way, such as by a sixth form.
+        Other = "other",
     }
 }
 

@@ -17,6 +17,11 @@ pub(crate) fn typed(
             let (table, column) = (information.table_name()?, information.column_name()?);
             Some(Error::MissingValue { column: format!("{table}.{column}") })
         }
+        DatabaseErrorKind::UniqueViolation => match information.constraint_name() {
+            // Told apart by who knows which URN it was.
+            None | Some("uq_schools_urn") => None,
+            Some(constraint) => Some(Error::DuplicateRow { constraint: constraint.to_owned() }),
+        },
         DatabaseErrorKind::ForeignKeyViolation => Some(Error::UnknownSchool),
         DatabaseErrorKind::ClosedConnection => Some(Error::ConnectionLost),
         DatabaseErrorKind::ReadOnlyTransaction => Some(Error::ReadOnly),

@@ -253,13 +253,15 @@ fn catalogue(connection: &mut MigrationConnection) -> Result<Vec<Entry>> {
          SELECT 'index', i.relname, replace(pg_get_indexdef(i.oid), current_schema() || '.', '')
          FROM ours JOIN pg_index ON indrelid = ours.oid JOIN pg_class i ON i.oid = indexrelid
          UNION ALL
+         SELECT 'view', relname, pg_get_viewdef(oid, true) FROM ours WHERE relkind = 'v'
+         UNION ALL
          SELECT 'function', proname, pg_get_function_arguments(p.oid) || ' ' || provolatile::text || proparallel::text
              || coalesce(pg_get_function_sqlbody(p.oid), prosrc)
          FROM pg_proc p
          WHERE pronamespace = current_schema()::regnamespace
              AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
          UNION ALL
-         SELECT 'trigger', tgname, pg_get_triggerdef(t.oid)
+         SELECT 'trigger', tgname, pg_get_triggerdef(t.oid, true)
          FROM ours JOIN pg_trigger t ON tgrelid = ours.oid AND NOT tgisinternal
          ORDER BY 1, 2",
     )

@@ -13,6 +13,7 @@ mod rows;
 pub mod schema;
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use diesel_async::AsyncPgConnection;
 
 use self::pool::Connections;
@@ -21,10 +22,12 @@ use crate::error::Result;
 use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
-    CatchmentHit, CouncilCount, Facets, NewCatchment, NewSchool, School, SchoolCatchment, SchoolHit, UpsertCounts,
+    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
+    NewCollections, NewLink, NewSchool, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch,
+    UpsertCounts,
 };
 use crate::repository::{SchoolRepository, finish};
-use crate::request::{Page, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{Page, ReachHit, SchoolSearch, SchoolStream, WriteMode};
 
 /// Schools in a Postgres database. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -88,6 +91,19 @@ impl SchoolRepository for PostgresRepository {
         queries::catchments_on_conn(&mut *self.connections.get().await?, ids).await
     }
 
+    async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>> {
+        let search = search.settle_reach()?;
+        queries::find_reach_on_conn(&mut *self.connections.get().await?, &search).await
+    }
+
+    async fn details(&self, ids: &[SchoolId], collections: Collections) -> Result<Vec<SchoolDetails>> {
+        queries::details_on_conn(&mut *self.connections.get().await?, ids, collections).await
+    }
+
+    async fn schools_of_today(&self, urn: Urn) -> Result<Vec<School>> {
+        queries::schools_of_today_on_conn(&mut *self.connections.get().await?, urn).await
+    }
+
     async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
         let search = search.settle()?;
         queries::facets_on_conn(&mut *self.connections.get().await?, &search).await
@@ -123,6 +139,45 @@ impl SchoolRepository for PostgresRepository {
     async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts> {
         let mut connection = self.connections.get().await?;
         finish(tokio::spawn(async move { queries::upsert_schools_on_conn(&mut connection, schools, mode).await })).await
+    }
+
+    async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School> {
+        let mut connection = self.connections.get().await?;
+        finish(tokio::spawn(async move { queries::update_school_on_conn(&mut connection, id, version, &patch).await }))
+            .await
+    }
+
+    async fn replace_collections(&self, id: SchoolId, new: NewCollections) -> Result<()> {
+        let mut connection = self.connections.get().await?;
+        finish(tokio::spawn(async move { queries::replace_collections_on_conn(&mut connection, id, &new).await })).await
+    }
+
+    async fn insert_reviews(&self, reviews: Vec<Review>) -> Result<()> {
+        let mut connection = self.connections.get().await?;
+        finish(tokio::spawn(async move { queries::insert_reviews_on_conn(&mut connection, &reviews).await })).await
+    }
+
+    async fn upsert_admissions(&self, admissions: Vec<NewAdmissions>, mode: WriteMode) -> Result<UpsertCounts> {
+        let mut connection = self.connections.get().await?;
+        finish(tokio::spawn(
+            async move { queries::upsert_admissions_on_conn(&mut connection, &admissions, mode).await },
+        ))
+        .await
+    }
+
+    async fn upsert_links(&self, links: Vec<NewLink>, mode: WriteMode) -> Result<UpsertCounts> {
+        let mut connection = self.connections.get().await?;
+        finish(tokio::spawn(async move { queries::upsert_links_on_conn(&mut connection, &links, mode).await })).await
+    }
+
+    async fn merge_schools(&self, from: Urn, into: Urn, on: NaiveDate) -> Result<MergeCounts> {
+        let mut connection = self.connections.get().await?;
+        finish(tokio::spawn(async move { queries::merge_schools_on_conn(&mut connection, from, into, on).await })).await
+    }
+
+    async fn delete_school(&self, id: SchoolId) -> Result<DeleteCounts> {
+        let mut connection = self.connections.get().await?;
+        finish(tokio::spawn(async move { queries::delete_school_on_conn(&mut connection, id).await })).await
     }
 
     async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts> {

@@ -2,7 +2,15 @@
 
 use diesel::pg::Pg;
 
-use super::schema::schools;
-use crate::models::{School, SchoolSummary};
+use super::schema::{
+    admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
+    school_reviews, school_term_dates, schools,
+};
+use crate::models::{
+    Admissions, Performance, PrivateDetails, PrivateFee, Review, School, SchoolClub, SchoolLink, SchoolSummary,
+    TermDates,
+};
+use crate::twin;
 
-crate::twin::school_rows!(Pg, schools);
+twin::school_rows!(Pg, schools);
+twin::child_rows!(Pg);

@@ -4,6 +4,137 @@ diesel::table! {
     use diesel::sql_types::*;
     use postgis_diesel::sql_types::*;
 
+    admissions_history (id) {
+        id -> Int8,
+        school_id -> Int8,
+        academic_year -> Int2,
+        intake -> Nullable<Text>,
+        places_offered -> Nullable<Int4>,
+        applications_received -> Nullable<Int4>,
+        last_distance_offered_km -> Nullable<Float8>,
+        waiting_list_offers -> Nullable<Int4>,
+        appeals_heard -> Nullable<Int4>,
+        appeals_upheld -> Nullable<Int4>,
+        had_vacancies -> Nullable<Bool>,
+        notes -> Nullable<Text>,
+        source -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
+    private_school_details (id) {
+        id -> Int8,
+        school_id -> Int8,
+        fees_notes -> Nullable<Text>,
+        day_starts_at -> Nullable<Time>,
+        day_ends_at -> Nullable<Time>,
+        transport -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
+    private_school_fees (id) {
+        id -> Int8,
+        school_id -> Int8,
+        academic_year -> Int2,
+        age_from -> Int2,
+        age_to -> Int2,
+        per_term -> Nullable<Numeric>,
+        per_year -> Nullable<Numeric>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
+    school_clubs (id) {
+        id -> Int8,
+        school_id -> Int8,
+        kind -> Text,
+        name -> Nullable<Text>,
+        days -> Nullable<Int2>,
+        starts_at -> Nullable<Time>,
+        ends_at -> Nullable<Time>,
+        cost -> Nullable<Numeric>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
+    school_links (id) {
+        id -> Int8,
+        school_id -> Nullable<Int8>,
+        urn -> Int4,
+        linked_school_id -> Nullable<Int8>,
+        linked_urn -> Int4,
+        linked_name -> Nullable<Text>,
+        kind -> Text,
+        reason -> Nullable<Text>,
+        linked_on -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
+    school_performance (id) {
+        id -> Int8,
+        school_id -> Int8,
+        metric -> Text,
+        year -> Int2,
+        value -> Nullable<Numeric>,
+        is_suppressed -> Bool,
+        national_average -> Nullable<Numeric>,
+        source -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
+    school_reviews (id) {
+        id -> Int8,
+        school_id -> Nullable<Int8>,
+        urn -> Int4,
+        school_name -> Text,
+        source -> Text,
+        rating -> Nullable<Int2>,
+        snippet -> Nullable<Text>,
+        reviewed_on -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
+    school_term_dates (id) {
+        id -> Int8,
+        school_id -> Int8,
+        academic_year -> Int2,
+        term -> Text,
+        starts_on -> Date,
+        ends_on -> Date,
+        half_term_starts_on -> Nullable<Date>,
+        half_term_ends_on -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
     schools (id) {
         id -> Int8,
         urn -> Int4,
@@ -36,5 +167,26 @@ diesel::table! {
         phase -> Nullable<Text>,
         location -> Nullable<Geography>,
         catchment_circle -> Nullable<Geometry>,
+        version -> Int4,
     }
 }
+
+diesel::joinable!(admissions_history -> schools (school_id));
+diesel::joinable!(private_school_details -> schools (school_id));
+diesel::joinable!(private_school_fees -> schools (school_id));
+diesel::joinable!(school_clubs -> schools (school_id));
+diesel::joinable!(school_performance -> schools (school_id));
+diesel::joinable!(school_reviews -> schools (school_id));
+diesel::joinable!(school_term_dates -> schools (school_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    admissions_history,
+    private_school_details,
+    private_school_fees,
+    school_clubs,
+    school_links,
+    school_performance,
+    school_reviews,
+    school_term_dates,
+    schools,
+);

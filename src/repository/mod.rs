@@ -3,15 +3,18 @@
 mod factory;
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 
 use crate::config::Backend;
 use crate::error::Result;
 use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
-    CatchmentHit, CouncilCount, Facets, NewCatchment, NewSchool, School, SchoolCatchment, SchoolHit, UpsertCounts,
+    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
+    NewCollections, NewLink, NewSchool, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch,
+    UpsertCounts,
 };
-use crate::request::{Page, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{Page, ReachHit, SchoolSearch, SchoolStream, WriteMode};
 
 pub use factory::{connect, create};
 
@@ -54,6 +57,18 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// Those of the database.
     async fn catchments(&self, ids: &[SchoolId]) -> Result<Vec<SchoolCatchment>>;
 
+    /// The schools that would have offered a child from the search's point a place by distance in past years, of those that
+    /// the search finds, in its order: one page of them, each with its years. What counts is the search's
+    /// [`ReachFilter`](crate::request::ReachFilter); without one, any intake of the latest year that is known.
+    ///
+    /// An estimate: a school of which no last distance is known is never in the answer, and other criteria than distance
+    /// come first.
+    ///
+    /// # Errors
+    /// As [`find_schools`](Self::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without
+    /// a point.
+    async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>>;
+
     /// How many of the schools that a search finds have each value. The search's order and page do not matter.
     ///
     /// # Errors
@@ -92,6 +107,28 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// Those of the database.
     async fn schools_by_urn(&self, urns: &[Urn]) -> Result<Vec<School>>;
 
+    /// These schools, in the order of the ids, with what is asked for of what belongs to them. One query for the schools
+    /// and one for each collection, however many schools, up to 10,000; all of one moment.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn details(&self, ids: &[SchoolId], collections: Collections) -> Result<Vec<SchoolDetails>>;
+
+    /// A school with everything that belongs to it, or nothing.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn school_details(&self, id: SchoolId) -> Result<Option<SchoolDetails>> {
+        Ok(self.details(&[id], Collections::ALL).await?.pop())
+    }
+
+    /// The schools of today that a URN leads to: the school itself where it is open, else those that came after it, and
+    /// after them, by their links. Where none of them is open, the last ones that are known.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn schools_of_today(&self, urn: Urn) -> Result<Vec<School>>;
+
     /// Inserts schools, all or none, however many, and gives their ids in the order given.
     ///
     /// # Errors
@@ -106,6 +143,56 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// The stream's first error; [`DuplicateUrn`](crate::Error::DuplicateUrn) where it gives one URN twice; the errors
     /// of [`NewSchool::validate`]; one of the constraints' errors.
     async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts>;
+
+    /// Changes a school, and gives it as it is then. `version` is the [`School::version`] that the change was made from:
+    /// where somebody else was quicker, nothing is written.
+    ///
+    /// # Errors
+    /// [`Stale`](crate::Error::Stale), [`UnknownSchool`](crate::Error::UnknownSchool); the errors of
+    /// [`NewSchool::validate`]; one of the constraints' errors.
+    async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School>;
+
+    /// Replaces the collections of a school that are given; the others stay. All or nothing.
+    ///
+    /// # Errors
+    /// [`UnknownSchool`](crate::Error::UnknownSchool); [`DuplicateRow`](crate::Error::DuplicateRow) where two rows are of
+    /// the same thing; one of the constraints' errors.
+    async fn replace_collections(&self, id: SchoolId, new: NewCollections) -> Result<()>;
+
+    /// Adds reviews, all or none. Each belongs to the school with its URN, if there is one.
+    ///
+    /// # Errors
+    /// One of the constraints' errors.
+    async fn insert_reviews(&self, reviews: Vec<Review>) -> Result<()>;
+
+    /// Stores years of admissions by URN, year and intake, all or none. What a given year does not know stays as it is
+    /// stored.
+    ///
+    /// # Errors
+    /// [`UnknownUrn`](crate::Error::UnknownUrn), [`DuplicateRow`](crate::Error::DuplicateRow) where one is given twice;
+    /// one of the constraints' errors.
+    async fn upsert_admissions(&self, admissions: Vec<NewAdmissions>, mode: WriteMode) -> Result<UpsertCounts>;
+
+    /// Stores links between schools by both URNs and kind, all or none. Neither school need be in this database. What a
+    /// given link does not know stays as it is stored.
+    ///
+    /// # Errors
+    /// [`DuplicateRow`](crate::Error::DuplicateRow) where one is given twice; one of the constraints' errors.
+    async fn upsert_links(&self, links: Vec<NewLink>, mode: WriteMode) -> Result<UpsertCounts>;
+
+    /// Closes a school on a day in favour of another: its reviews belong to that one from now on, and links say so on both
+    /// sides. All or nothing.
+    ///
+    /// # Errors
+    /// [`UnknownUrn`](crate::Error::UnknownUrn) where one of the two is not there.
+    async fn merge_schools(&self, from: Urn, into: Urn, on: NaiveDate) -> Result<MergeCounts>;
+
+    /// Deletes a school with all that belongs to it but its reviews, and tells how much that was. A school that has closed
+    /// is better kept, or merged into the one that came after it.
+    ///
+    /// # Errors
+    /// [`UnknownSchool`](crate::Error::UnknownSchool).
+    async fn delete_school(&self, id: SchoolId) -> Result<DeleteCounts>;
 
     /// Stores outlines of catchments by URN, all or none, in place of those that are stored.
     ///

@@ -1,10 +1,13 @@
 //! Which schools a search lets through.
 
+use chrono::NaiveTime;
 use serde::{Deserialize, Serialize};
 
+use super::admissions::ReachFilter;
 use crate::error::{Error, Result};
-use crate::models::{Gender, Phase, Status};
+use crate::models::{ClubKind, Gender, Phase, Status, Weekday};
 use crate::text;
+use crate::units::{AcademicYear, Money};
 
 /// Conditions on schools; a school must meet them all. The default lets every open school through.
 ///
@@ -16,6 +19,8 @@ pub struct SchoolFilter {
     pub councils: Vec<String>,
     /// In one of these phases. None: in any, or in an unknown one.
     pub phases: Vec<Phase>,
+    /// What happens to schools that the register gives no phase, when there are `phases`.
+    pub no_phase: NoPhase,
     /// With one of these statuses. None: open now, which includes those that are proposed to close.
     pub statuses: Vec<Status>,
     /// By Ofsted rating.
@@ -29,8 +34,57 @@ pub struct SchoolFilter {
     pub gender: Option<Gender>,
     /// By religious character.
     pub faith: Option<Faith>,
+    /// With a club for each of these; two of different kinds for both.
+    pub clubs: Vec<ClubFilter>,
+    /// With a fee in this range.
+    pub fees: Option<FeeFilter>,
+    /// Whose offers of past years reached the search's point.
+    pub reach: Option<ReachFilter>,
     /// With this text anywhere in the name, both [folded](crate::text::fold).
     pub name: Option<String>,
+}
+
+/// What a condition on the phase does with schools that the register gives none: it says "not applicable" of more than a
+/// fifth of all, most of them special and independent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoPhase {
+    /// They are left out.
+    #[default]
+    Exclude,
+    /// Their ages count: who teaches 3-year-olds passes as a nursery, 7-year-olds primary, 13-year-olds secondary,
+    /// 17-year-olds 16 plus, and 7 and 13 all-through. For middle schools there is no such age.
+    ByAges,
+}
+
+/// A condition on a club.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClubFilter {
+    /// When it is held.
+    pub kind: ClubKind,
+    /// Held on this day, and known to be.
+    pub on: Option<Weekday>,
+    /// Until this time or later, and known to be.
+    pub until: Option<NaiveTime>,
+}
+
+impl From<ClubKind> for ClubFilter {
+    fn from(kind: ClubKind) -> Self {
+        Self { kind, on: None, until: None }
+    }
+}
+
+/// A condition on the fee a year for a child of some age: one and the same row must fit the age and the range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeeFilter {
+    /// In this school year.
+    pub academic_year: AcademicYear,
+    /// The child's age, in years.
+    pub age: i16,
+    /// At least so much a year.
+    pub at_least: Option<Money>,
+    /// At most so much a year.
+    pub at_most: Option<Money>,
 }
 
 /// A condition on the Ofsted rating, which says what happens to schools without one.
@@ -75,6 +129,12 @@ pub enum Faith {
 }
 
 impl SchoolFilter {
+    /// The phases that count by the ages of a school without one: nursery, primary, secondary, 16 plus, all-through.
+    pub(crate) fn phases_by_ages(&self) -> [bool; 5] {
+        [Phase::Nursery, Phase::Primary, Phase::Secondary, Phase::SixteenPlus, Phase::AllThrough]
+            .map(|phase| self.phases.contains(&phase))
+    }
+
     /// The folded text to look for in names, or nothing.
     ///
     /// # Errors

@@ -1,21 +1,28 @@
 //! What callers ask, as plain data. Defaults, limits and cursors are settled here, before any SQL.
 
+mod admissions;
 mod cursor;
 mod filter;
+mod lineage;
 mod reach;
 mod rows;
 mod search;
 mod write;
 
+pub use admissions::{ReachFilter, ReachHit, ReachYear};
 pub use cursor::Cursor;
 pub(crate) use cursor::Position;
-pub use filter::{Faith, Ownership, RatingFilter, SchoolFilter, Unrated};
+pub use filter::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, RatingFilter, SchoolFilter, Unrated};
+pub(crate) use lineage::Walk;
 pub(crate) use reach::Reach;
-pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, facets_of};
+pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, facets_of, give};
 pub(crate) use search::Settled;
 pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};
-pub(crate) use write::{Batches, Ended, refuse_twice};
+pub(crate) use write::{Batches, Ended, refuse_repeated, refuse_twice};
 pub use write::{SchoolStream, WriteMode};
 
 /// How the register writes that a school has no religious character; an unknown one is NULL.
 pub(crate) const NO_FAITH: &str = "None";
+
+/// How many ids one query asks about.
+pub(crate) const MAX_IDS: usize = 10_000;

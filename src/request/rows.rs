@@ -2,7 +2,8 @@
 
 use super::cursor::Position;
 use super::search::{Page, Settled, Sort};
-use crate::models::{CatchmentHit, Evidence, Facets, Gender, Phase, SchoolHit, SchoolSummary, Status};
+use crate::ids::SchoolId;
+use crate::models::{CatchmentHit, Evidence, Facets, Gender, Phase, SchoolDetails, SchoolHit, SchoolSummary, Status};
 use crate::units::Kilometres;
 
 /// A school, its distance in kilometres and its folded name.
@@ -39,6 +40,24 @@ impl Settled {
 
 fn hit((school, km, _): HitRow) -> SchoolHit {
     SchoolHit { school, distance_km: km.and_then(|km| Kilometres::new(km).ok()) }
+}
+
+/// Gives each school its rows of one collection, none included. Schools are in the order of their ids.
+pub(crate) fn give<T>(
+    details: &mut [SchoolDetails],
+    rows: Vec<(SchoolId, T)>,
+    part: fn(&mut SchoolDetails) -> &mut Option<Vec<T>>,
+) {
+    for school in &mut *details {
+        *part(school) = Some(Vec::new());
+    }
+    for (id, row) in rows {
+        if let Ok(at) = details.binary_search_by_key(&id, |details| details.school.id)
+            && let Some(rows) = part(&mut details[at])
+        {
+            rows.push(row);
+        }
+    }
 }
 
 /// How many schools share these facts.

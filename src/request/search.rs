@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::admissions::ReachFilter;
 use super::cursor::{Cursor, Position};
-use super::filter::{Faith, Ownership, RatingFilter, SchoolFilter, Unrated};
+use super::filter::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, RatingFilter, SchoolFilter, Unrated};
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
 use crate::models::{Gender, Phase, Status};
@@ -14,6 +15,9 @@ pub const MAX_LIMIT: u32 = 1_000;
 
 /// The most values that one filter may list: each is bound to the query.
 const MAX_LIST: usize = 1_000;
+
+/// The most clubs that one filter may ask for: each is a condition of its own.
+const MAX_CLUBS: usize = 10;
 
 /// How many schools a page holds unless told otherwise.
 const DEFAULT_LIMIT: u32 = 20;
@@ -148,6 +152,34 @@ impl SchoolSearch {
         self
     }
 
+    /// Schools to which the register gives no phase pass a condition on it by their ages; see [`NoPhase`].
+    #[must_use]
+    pub fn phase_by_ages(mut self) -> Self {
+        self.filter.no_phase = NoPhase::ByAges;
+        self
+    }
+
+    /// Only schools with such a club. Two calls: with both.
+    #[must_use]
+    pub fn club(mut self, club: impl Into<ClubFilter>) -> Self {
+        self.filter.clubs.push(club.into());
+        self
+    }
+
+    /// Only schools with a fee in a range.
+    #[must_use]
+    pub fn fees(mut self, fees: FeeFilter) -> Self {
+        self.filter.fees = Some(fees);
+        self
+    }
+
+    /// Only schools that would have offered a child from the search's point a place by distance.
+    #[must_use]
+    pub fn reached(mut self, reach: ReachFilter) -> Self {
+        self.filter.reach = Some(reach);
+        self
+    }
+
     /// Only schools with this text in their name.
     #[must_use]
     pub fn name(mut self, text: impl Into<String>) -> Self {
@@ -198,7 +230,21 @@ impl SchoolSearch {
         {
             return Err(Error::OfstedRating);
         }
-        let SchoolFilter { councils, phases, statuses, faith, .. } = &self.filter;
+        let SchoolFilter { councils, phases, statuses, faith, clubs, reach, .. } = &self.filter;
+        if let Some(ReachFilter { intake, years }) = reach {
+            if near.is_none() {
+                return Err(Error::InvalidSearch { reason: "whether offers reached a home needs its point" });
+            }
+            if *years == 0 {
+                return Err(Error::InvalidSearch { reason: "offers of no year reach nowhere: ask for one at least" });
+            }
+            if intake.as_ref().is_some_and(|intake| intake.contains('\0')) {
+                return Err(Error::InvalidText { field: "intake", reason: "holds a NUL character" });
+            }
+        }
+        if clubs.len() > MAX_CLUBS {
+            return Err(Error::InvalidSearch { reason: "a filter may ask for at most 10 clubs" });
+        }
         // SQLite would look for a NUL, and Postgres cannot be asked.
         if councils.iter().any(|council| council.contains('\0')) {
             return Err(Error::InvalidText { field: "council", reason: "holds a NUL character" });
@@ -224,6 +270,17 @@ impl SchoolSearch {
     }
 }
 
+impl SchoolSearch {
+    /// As [`settle`](Self::settle), for schools whose offers reached the search's point: by its own condition, or by the
+    /// latest year of any intake.
+    pub(crate) fn settle_reach(&self) -> Result<Settled> {
+        let mut search = self.clone();
+        search.filter.reach.get_or_insert_default();
+        // A cursor is of the search that it is given with.
+        search.settle()
+    }
+}
+
 /// Where distances are measured from, and how far a school may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Near {
@@ -242,6 +299,16 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
+    /// The same search, in a circle that no offers reached beyond; nothing was offered by distance where that is `None`.
+    pub(crate) fn bounded_by(&self, widest_km: Option<f64>) -> Self {
+        let widest = widest_km.and_then(|km| Kilometres::new(km).ok()).unwrap_or(Kilometres::ZERO);
+        let near = self.near.map(|Near { point, radius }| {
+            let radius = radius.filter(|radius| radius.get() < widest.get()).unwrap_or(widest);
+            Near { point, radius: Some(radius) }
+        });
+        Self { near, ..self.clone() }
+    }
+
     /// How many rows to fetch: one more than the page holds, which tells whether there is a next page.
     pub(crate) fn fetch(&self) -> i64 {
         i64::from(self.search.limit) + 1

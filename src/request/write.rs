@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use crate::error::{Error, Result};
 use crate::ids::Urn;
-use crate::models::{NewSchool, UpsertCounts};
+use crate::models::{LinkKind, NewAdmissions, NewLink, NewSchool, UpsertCounts};
+use crate::units::AcademicYear;
 
 /// Schools to be written, one at a time, so that a whole register need not fit in memory. An error ends the write and
 /// undoes it.
@@ -27,6 +28,33 @@ pub(crate) enum Ended {
     Database(diesel::result::Error),
     /// It was undone, as it was asked to be.
     Undone(UpsertCounts),
+}
+
+impl Ended {
+    /// Keeps a transaction that did what the counts say, or undoes it: the only way to undo one is to fail it.
+    pub(crate) fn commit(counts: UpsertCounts, mode: WriteMode) -> Result<UpsertCounts, Self> {
+        match mode {
+            WriteMode::Commit => Ok(counts),
+            WriteMode::DryRun => Err(Self::Undone(counts)),
+        }
+    }
+
+    /// What a transaction did, kept or undone as it was asked to be.
+    pub(crate) fn counts(ended: Result<UpsertCounts, Self>) -> Result<UpsertCounts> {
+        match ended {
+            Ok(counts) | Err(Self::Undone(counts)) => Ok(counts),
+            Err(ended) => Err(ended.error()),
+        }
+    }
+
+    /// The error of a transaction that failed.
+    pub(crate) fn error(self) -> Error {
+        match self {
+            Self::Failed(error) => error,
+            Self::Database(error) => error.into(),
+            Self::Undone(_) => Error::Database(diesel::result::Error::RollbackTransaction),
+        }
+    }
 }
 
 impl From<Error> for Ended {
@@ -85,4 +113,43 @@ impl Iterator for Batches {
 /// Refuses a URN that was seen before.
 pub(crate) fn refuse_twice(seen: &mut HashSet<Urn>, urn: Urn) -> Result<()> {
     if seen.insert(urn) { Ok(()) } else { Err(Error::DuplicateUrn { urn }) }
+}
+
+/// Rows of which each is of its own thing.
+pub(crate) trait Distinct {
+    /// What the row is of.
+    type Key<'a>: Eq + std::hash::Hash
+    where
+        Self: 'a;
+    /// The constraint that keeps two of the same out of the database.
+    const CONSTRAINT: &'static str;
+
+    fn key(&self) -> Self::Key<'_>;
+}
+
+impl Distinct for NewAdmissions {
+    type Key<'a> = (Urn, AcademicYear, Option<&'a str>);
+    const CONSTRAINT: &'static str = "uq_admissions_school_year";
+
+    fn key(&self) -> Self::Key<'_> {
+        (self.urn, self.admissions.academic_year, self.admissions.intake.as_deref())
+    }
+}
+
+impl Distinct for NewLink {
+    type Key<'a> = (Urn, Urn, LinkKind);
+    const CONSTRAINT: &'static str = "uq_school_links";
+
+    fn key(&self) -> Self::Key<'_> {
+        (self.urn, self.linked_urn, self.kind)
+    }
+}
+
+/// Refuses rows of which two are of the same thing.
+pub(crate) fn refuse_repeated<T: Distinct>(rows: &[T]) -> Result<()> {
+    let mut seen = HashSet::with_capacity(rows.len());
+    match rows.iter().all(|row| seen.insert(row.key())) {
+        true => Ok(()),
+        false => Err(Error::DuplicateRow { constraint: T::CONSTRAINT.to_owned() }),
+    }
 }

@@ -18,9 +18,22 @@ pub(crate) fn typed(
         DatabaseErrorKind::NotNullViolation => {
             after("NOT NULL constraint failed:").map(|column| Error::MissingValue { column: column.to_owned() })
         }
+        DatabaseErrorKind::UniqueViolation => after("UNIQUE constraint failed:")
+            .and_then(unique_constraint)
+            .map(|constraint| Error::DuplicateRow { constraint }),
         DatabaseErrorKind::ForeignKeyViolation => Some(Error::UnknownSchool),
         _ => from_message(message),
     }
+}
+
+/// The name of a violated UNIQUE: SQLite gives the name of an index, or else the columns. Each table that belongs to
+/// schools has one such constraint, named after it. That of URNs is told apart by who knows which URN it was.
+fn unique_constraint(violated: &str) -> Option<String> {
+    if let Some(index) = violated.strip_prefix("index '") {
+        return index.strip_suffix('\'').map(str::to_owned);
+    }
+    let (table, _) = violated.split_once('.')?;
+    (table != "schools").then(|| format!("uq_{table}"))
 }
 
 /// The error codes that Diesel does not pass on, told by the text that SQLite has for each (`sqlite3ErrStr`).

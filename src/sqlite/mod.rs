@@ -15,6 +15,7 @@ pub mod schema;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::NaiveDate;
 use diesel::SqliteConnection;
 
 use self::pool::Connections;
@@ -23,10 +24,12 @@ use crate::error::Result;
 use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
-    CatchmentHit, CouncilCount, Facets, NewCatchment, NewSchool, School, SchoolCatchment, SchoolHit, UpsertCounts,
+    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
+    NewCollections, NewLink, NewSchool, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch,
+    UpsertCounts,
 };
 use crate::repository::{SchoolRepository, blocking};
-use crate::request::{Page, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{Page, ReachHit, SchoolSearch, SchoolStream, WriteMode};
 
 /// Schools in an SQLite database. Clones share its connections.
 ///
@@ -117,6 +120,20 @@ impl SchoolRepository for SqliteRepository {
         self.run(move |connection| queries::catchments_on_conn(connection, &ids)).await
     }
 
+    async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>> {
+        let search = search.settle_reach()?;
+        self.run(move |connection| queries::find_reach_on_conn(connection, &search)).await
+    }
+
+    async fn details(&self, ids: &[SchoolId], collections: Collections) -> Result<Vec<SchoolDetails>> {
+        let ids = ids.to_vec();
+        self.run(move |connection| queries::details_on_conn(connection, &ids, collections)).await
+    }
+
+    async fn schools_of_today(&self, urn: Urn) -> Result<Vec<School>> {
+        self.run(move |connection| queries::schools_of_today_on_conn(connection, urn)).await
+    }
+
     async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
         let search = search.settle()?;
         self.run(move |connection| queries::facets_on_conn(connection, &search)).await
@@ -150,6 +167,34 @@ impl SchoolRepository for SqliteRepository {
 
     async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts> {
         self.run(move |connection| queries::upsert_schools_on_conn(connection, schools, mode)).await
+    }
+
+    async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School> {
+        self.run(move |connection| queries::update_school_on_conn(connection, id, version, &patch)).await
+    }
+
+    async fn replace_collections(&self, id: SchoolId, new: NewCollections) -> Result<()> {
+        self.run(move |connection| queries::replace_collections_on_conn(connection, id, &new)).await
+    }
+
+    async fn insert_reviews(&self, reviews: Vec<Review>) -> Result<()> {
+        self.run(move |connection| queries::insert_reviews_on_conn(connection, &reviews)).await
+    }
+
+    async fn upsert_admissions(&self, admissions: Vec<NewAdmissions>, mode: WriteMode) -> Result<UpsertCounts> {
+        self.run(move |connection| queries::upsert_admissions_on_conn(connection, &admissions, mode)).await
+    }
+
+    async fn upsert_links(&self, links: Vec<NewLink>, mode: WriteMode) -> Result<UpsertCounts> {
+        self.run(move |connection| queries::upsert_links_on_conn(connection, &links, mode)).await
+    }
+
+    async fn merge_schools(&self, from: Urn, into: Urn, on: NaiveDate) -> Result<MergeCounts> {
+        self.run(move |connection| queries::merge_schools_on_conn(connection, from, into, on)).await
+    }
+
+    async fn delete_school(&self, id: SchoolId) -> Result<DeleteCounts> {
+        self.run(move |connection| queries::delete_school_on_conn(connection, id)).await
     }
 
     async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts> {

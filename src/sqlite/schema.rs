@@ -1,6 +1,113 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    admissions_history (id) {
+        id -> BigInt,
+        school_id -> BigInt,
+        academic_year -> SmallInt,
+        intake -> Nullable<Text>,
+        places_offered -> Nullable<Integer>,
+        applications_received -> Nullable<Integer>,
+        last_distance_offered_km -> Nullable<Double>,
+        waiting_list_offers -> Nullable<Integer>,
+        appeals_heard -> Nullable<Integer>,
+        appeals_upheld -> Nullable<Integer>,
+        had_vacancies -> Nullable<Bool>,
+        notes -> Nullable<Text>,
+        source -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    private_school_details (id) {
+        id -> BigInt,
+        school_id -> BigInt,
+        fees_notes -> Nullable<Text>,
+        day_starts_at -> Nullable<Time>,
+        day_ends_at -> Nullable<Time>,
+        transport -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    private_school_fees (id) {
+        id -> BigInt,
+        school_id -> BigInt,
+        academic_year -> SmallInt,
+        age_from -> SmallInt,
+        age_to -> SmallInt,
+        per_term -> Nullable<BigInt>,
+        per_year -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    school_clubs (id) {
+        id -> BigInt,
+        school_id -> BigInt,
+        kind -> Text,
+        name -> Nullable<Text>,
+        days -> Nullable<SmallInt>,
+        starts_at -> Nullable<Time>,
+        ends_at -> Nullable<Time>,
+        cost -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    school_links (id) {
+        id -> BigInt,
+        school_id -> Nullable<BigInt>,
+        urn -> Integer,
+        linked_school_id -> Nullable<BigInt>,
+        linked_urn -> Integer,
+        linked_name -> Nullable<Text>,
+        kind -> Text,
+        reason -> Nullable<Text>,
+        linked_on -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    school_performance (id) {
+        id -> BigInt,
+        school_id -> BigInt,
+        metric -> Text,
+        year -> SmallInt,
+        value -> Nullable<BigInt>,
+        is_suppressed -> Bool,
+        national_average -> Nullable<BigInt>,
+        source -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    school_reviews (id) {
+        id -> BigInt,
+        school_id -> Nullable<BigInt>,
+        urn -> Integer,
+        school_name -> Text,
+        source -> Text,
+        rating -> Nullable<SmallInt>,
+        snippet -> Nullable<Text>,
+        reviewed_on -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    school_term_dates (id) {
+        id -> BigInt,
+        school_id -> BigInt,
+        academic_year -> SmallInt,
+        term -> Text,
+        starts_on -> Date,
+        ends_on -> Date,
+        half_term_starts_on -> Nullable<Date>,
+        half_term_ends_on -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
     schools (id) {
         id -> BigInt,
         urn -> Integer,
@@ -31,5 +138,26 @@ diesel::table! {
         pupils -> Nullable<Integer>,
         source_date -> Nullable<Date>,
         phase -> Nullable<Text>,
+        version -> Integer,
     }
 }
+
+diesel::joinable!(admissions_history -> schools (school_id));
+diesel::joinable!(private_school_details -> schools (school_id));
+diesel::joinable!(private_school_fees -> schools (school_id));
+diesel::joinable!(school_clubs -> schools (school_id));
+diesel::joinable!(school_performance -> schools (school_id));
+diesel::joinable!(school_reviews -> schools (school_id));
+diesel::joinable!(school_term_dates -> schools (school_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    admissions_history,
+    private_school_details,
+    private_school_fees,
+    school_clubs,
+    school_links,
+    school_performance,
+    school_reviews,
+    school_term_dates,
+    schools,
+);

@@ -194,7 +194,7 @@ async fn values_of_the_wrong_type_are_refused_in_every_column() {
             ("ck_age_from", Error::AgeFrom),
             ("ck_age_range", Error::AgeRange),
             ("ck_ofsted_rating", Error::OfstedRating),
-            ("ck_positive_radius", Error::CatchmentRadius),
+            ("ck_positive_radius", Error::Radius),
             ("ck_coordinates", Error::Coordinates),
             (
                 "ck_catchment_geometry",

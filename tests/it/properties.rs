@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use school_finder_db::ids::SchoolId;
 use school_finder_db::models::{Gender, NewSchool, Phase, Status};
-use school_finder_db::request::{Faith, Ownership, Unrated};
+use school_finder_db::request::{Faith, NoPhase, Ownership, Unrated};
 use school_finder_db::{Kilometres, SchoolSearch, Sort};
 
 use crate::support::world::{Finders, World};
@@ -17,6 +17,7 @@ prop_compose! {
         sort in prop::sample::select(vec![Sort::Distance, Sort::Distance, Sort::Name, Sort::Rating]),
         limit in 1u32..8,
         phases in prop::collection::vec(prop::sample::select(Phase::ALL), 0..3),
+        by_ages in any::<bool>(),
         council in prop::option::weighted(0.2, prop::sample::select(vec!["North", "South", "East"])),
         statuses in prop::option::weighted(0.2, prop::collection::vec(prop::sample::select(Status::ALL), 1..3)),
         rating in prop::option::weighted(0.3, (1i16..=4, any::<bool>())),
@@ -34,7 +35,8 @@ prop_compose! {
         };
         search.within = radius.filter(|_| place.is_some()).map(|km| Kilometres::new(km).expect("a distance"));
         search.sort = if place.is_none() && sort == Sort::Distance { Sort::Name } else { sort };
-        search.filter.phases = if phases.len() == 1 { phases } else { Vec::new() };
+        search.filter.phases = if phases.len() <= 2 { phases } else { Vec::new() };
+        search.filter.no_phase = if by_ages { NoPhase::ByAges } else { NoPhase::Exclude };
         search.filter.councils = council.map(str::to_owned).into_iter().collect();
         search.filter.statuses = statuses.unwrap_or_default();
         search.filter.ownership = private.map(|private| if private { Ownership::Private } else { Ownership::State });

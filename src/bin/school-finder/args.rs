@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use chrono::NaiveTime;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use school_finder_db::ids::Urn;
-use school_finder_db::models::{Gender, Phase, Status};
-use school_finder_db::request::{Cursor, Faith, Ownership, Unrated};
+use school_finder_db::models::{ClubKind, Gender, Phase, Status, Weekday};
+use school_finder_db::request::{ClubFilter, Cursor, Faith, Ownership, ReachFilter, Unrated};
 use school_finder_db::{Kilometres, LatLng, SchoolSearch, Sort};
 
 use crate::Failure;
@@ -51,6 +52,17 @@ pub enum Command {
         after_help = "Example: the schools that serve a home\n  school-finder catchment --lat 55.9533 --lng -3.1883"
     )]
     Catchment {
+        #[command(flatten)]
+        find: FindArgs,
+        /// How to print them [default: table on a terminal, json otherwise]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+    /// Finds the schools that would have offered a child from a point a place by distance in past years: an estimate.
+    #[command(
+        after_help = "Example: in each of the two latest years that are known\n  school-finder reach --lat 52.0406 --lng -0.7594 --intake 'Year R' --years 2"
+    )]
+    Reach {
         #[command(flatten)]
         find: FindArgs,
         /// How to print them [default: table on a terminal, json otherwise]
@@ -119,6 +131,20 @@ pub enum ImportCommand {
         #[command(flatten)]
         import: ImportArgs,
     },
+    /// Imports the register's links between schools (`links_edubasealldata`): predecessors, successors, mergers.
+    #[command(after_help = "Example:\n  school-finder import links links_edubasealldata.csv")]
+    Links {
+        #[command(flatten)]
+        import: ImportArgs,
+    },
+    /// Imports admissions of past years (CSV in UTF-8), for schools that are there already.
+    #[command(
+        after_help = "Its columns: urn, academic_year, intake_year, places_offered, applications_received,\nlast_distance_offered_km, had_vacancies, ... A blank is unknown.\n\nExample:\n  school-finder import admissions admissions_history.csv"
+    )]
+    Admissions {
+        #[command(flatten)]
+        import: ImportArgs,
+    },
     /// Imports outlines of catchments (GeoJSON in WGS84), for schools that are there already.
     #[command(
         after_help = "Example: polygons whose property `school_urn` says whose they are\n  school-finder import catchments catchments.geojson --key school_urn"
@@ -181,6 +207,27 @@ enum SortArg {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum DayArg {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+}
+
+impl From<DayArg> for Weekday {
+    fn from(day: DayArg) -> Self {
+        match day {
+            DayArg::Monday => Self::Monday,
+            DayArg::Tuesday => Self::Tuesday,
+            DayArg::Wednesday => Self::Wednesday,
+            DayArg::Thursday => Self::Thursday,
+            DayArg::Friday => Self::Friday,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum UnratedArg {
     Include,
     Exclude,
@@ -235,6 +282,27 @@ pub struct FindArgs {
     /// Only schools of a faith: any, none, or one as `facets` spells it.
     #[arg(long)]
     faith: Option<String>,
+    /// Only schools with such a club: breakfast, after_school. Repeat it for both.
+    #[arg(long, value_name = "KIND")]
+    has_club: Vec<ClubKind>,
+    /// The clubs are held on this day.
+    #[arg(long, value_enum, value_name = "DAY", requires = "has_club")]
+    club_on: Option<DayArg>,
+    /// The clubs last until this time or later, such as 17:30.
+    #[arg(long, value_name = "TIME", requires = "has_club", value_parser = time)]
+    club_until: Option<NaiveTime>,
+    /// Only schools that would have offered a place by distance in the latest year that is known, or in the latest --years.
+    #[arg(long, requires = "lat")]
+    reached: bool,
+    /// In each of so many of the latest years [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=50))]
+    years: Option<u8>,
+    /// For this intake, such as 'Year R' [default: any]
+    #[arg(long, value_name = "NAME")]
+    intake: Option<String>,
+    /// Schools to which the register gives no phase pass --phase by the ages they teach.
+    #[arg(long, requires = "phase")]
+    phase_by_ages: bool,
     /// Only schools with this text in their name. Case, accents and punctuation do not matter.
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
@@ -259,6 +327,17 @@ impl FindArgs {
         search.filter.age = self.age;
         search.filter.gender = self.gender;
         search.filter.name.clone_from(&self.name);
+        if self.phase_by_ages {
+            search = search.phase_by_ages();
+        }
+        search.filter.clubs = self
+            .has_club
+            .iter()
+            .map(|kind| ClubFilter { kind: *kind, on: self.club_on.map(Weekday::from), until: self.club_until })
+            .collect();
+        if self.reached || self.years.is_some() || self.intake.is_some() {
+            search = search.reached(ReachFilter { intake: self.intake.clone(), years: self.years.unwrap_or(1) });
+        }
         search.filter.ownership = match (self.state, self.private) {
             (true, _) => Some(Ownership::State),
             (_, true) => Some(Ownership::Private),
@@ -282,6 +361,10 @@ impl FindArgs {
             Some(SortArg::Rating) => search.sort(Sort::Rating),
         })
     }
+}
+
+fn time(text: &str) -> Result<NaiveTime, String> {
+    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| "a time is written like 17:30".to_owned())
 }
 
 fn urn(text: &str) -> Result<Urn, String> {

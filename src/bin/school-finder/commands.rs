@@ -77,10 +77,13 @@ fn tell(done: &str, names: &[String], nothing: &str) -> Result<(), Failure> {
 pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outcome, Failure> {
     // What one of them is called, in the list of those that are rejected.
     let unit = match command {
-        ImportCommand::Register { .. } => "line",
+        ImportCommand::Register { .. } | ImportCommand::Links { .. } | ImportCommand::Admissions { .. } => "line",
         ImportCommand::Catchments { .. } => "feature",
     };
-    let (ImportCommand::Register { import } | ImportCommand::Catchments { import, .. }) = &command;
+    let (ImportCommand::Register { import }
+    | ImportCommand::Links { import }
+    | ImportCommand::Admissions { import }
+    | ImportCommand::Catchments { import, .. }) = &command;
     let ImportArgs { file: path, dry_run, rejects } = import;
     let dry_run = *dry_run;
     // The files come first: a mistyped name should not leave a new database behind.
@@ -95,7 +98,9 @@ pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outco
     let target = match command {
         ImportCommand::Register { .. } => database::for_import(named, dry_run).await?,
         // What belongs to schools is of no use without them.
-        ImportCommand::Catchments { .. } => database::for_additions(named).await?,
+        ImportCommand::Links { .. } | ImportCommand::Admissions { .. } | ImportCommand::Catchments { .. } => {
+            database::for_additions(named).await?
+        }
     };
     let finder = target.finder;
     let bar = progress_bar(bytes);
@@ -117,6 +122,8 @@ pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outco
     });
     let counts = match &command {
         ImportCommand::Register { .. } => import.register(finder.as_ref(), file).await,
+        ImportCommand::Links { .. } => import.links(finder.as_ref(), file).await,
+        ImportCommand::Admissions { .. } => import.admissions(finder.as_ref(), file).await,
         ImportCommand::Catchments { key, .. } => import.catchments(finder.as_ref(), file, key).await,
     };
     bar.finish_and_clear();
@@ -217,15 +224,27 @@ pub async fn catchment(named: Option<&str>, find: FindArgs, format: Option<Forma
     Ok(Outcome::Done)
 }
 
+pub async fn reach(named: Option<&str>, find: FindArgs, format: Option<Format>) -> Result<Outcome, Failure> {
+    let search = find.search()?;
+    let finder = database::open(named).await?;
+    let search = with_known_councils(finder.as_ref(), search).await?;
+    let page = finder.find_reach(&search).await?;
+    output::reach(&page, &search, format.unwrap_or_else(output::default_format))?;
+    Ok(Outcome::Done)
+}
+
 pub async fn show(named: Option<&str>, urn: Urn, format: Option<Format>) -> Result<Outcome, Failure> {
     let finder = database::open(named).await?;
-    match finder.school_by_urn(urn).await? {
-        None => Ok(Outcome::Found(format!("school-finder: no school in this database has URN {urn}"))),
-        Some(school) => {
-            output::school(&school, format.unwrap_or_else(output::default_format))?;
-            Ok(Outcome::Done)
-        }
+    let Some(school) = finder.school_by_urn(urn).await? else {
+        let today = finder.schools_of_today(urn).await?;
+        let leads = today.iter().map(|school| format!("{} ({})", school.urn, school.name)).collect::<Vec<_>>();
+        let leads = if leads.is_empty() { String::new() } else { format!("; its links lead to {}", leads.join(", ")) };
+        return Ok(Outcome::Found(format!("school-finder: no school in this database has URN {urn}{leads}")));
+    };
+    if let Some(details) = finder.school_details(school.id).await? {
+        output::school(&details, format.unwrap_or_else(output::default_format))?;
     }
+    Ok(Outcome::Done)
 }
 
 pub async fn councils(named: Option<&str>, format: Option<CountFormat>) -> Result<Outcome, Failure> {

@@ -37,6 +37,7 @@ async fn run(database: Option<&str>, command: Command) -> Result<Outcome, Failur
         Command::Import { command } => commands::import(database, command).await,
         Command::Find { find, format } => commands::find(database, find, format).await,
         Command::Catchment { find, format } => commands::catchment(database, find, format).await,
+        Command::Reach { find, format } => commands::reach(database, find, format).await,
         Command::Show { urn, format } => commands::show(database, urn, format).await,
         Command::Councils { format } => commands::councils(database, format).await,
         Command::Facets { find, format } => commands::facets(database, find, format).await,

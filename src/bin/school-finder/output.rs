@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use geojson::{Feature, FeatureCollection, Geometry};
-use school_finder_db::models::{CatchmentHit, CouncilCount, Facets, School, SchoolHit};
-use school_finder_db::request::Cursor;
+use school_finder_db::models::{CatchmentHit, CouncilCount, Facets, SchoolDetails, SchoolHit};
+use school_finder_db::request::{Cursor, ReachHit, ReachYear};
 use school_finder_db::{Page, SchoolSearch};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -35,6 +35,10 @@ const LIST_COLUMNS: [&str; 17] = [
     "distance_km",
 ];
 
+/// The columns of a year of admissions in CSV: the keys of its JSON.
+const YEAR_COLUMNS: [&str; 6] =
+    ["academic_year", "intake", "last_distance_km", "margin_km", "change_km", "applications_a_place"];
+
 /// What stands for an unknown value in a table.
 const UNKNOWN: &str = "-";
 
@@ -54,6 +58,53 @@ pub fn hits(page: &Page<SchoolHit>, search: &SchoolSearch, format: Format) -> Re
 /// A page of schools with what says that they serve the place.
 pub fn catchments(page: &Page<CatchmentHit>, search: &SchoolSearch, format: Format) -> Result<(), Failure> {
     print_page(page, search, format, &["evidence"], |catchment| (&catchment.hit, [catchment.evidence.to_string()]))
+}
+
+/// A page of schools whose offers of past years reached the place.
+pub fn reach(page: &Page<ReachHit>, search: &SchoolSearch, format: Format) -> Result<(), Failure> {
+    if matches!(format, Format::Csv) {
+        return print_csv(&[&LIST_COLUMNS[..], &YEAR_COLUMNS].concat(), &school_years(&page.items)?);
+    }
+    let columns = ["intake", "years: last km offered (margin)"];
+    print_page(page, search, format, &columns, |reach| (&reach.hit, years(&reach.years)))?;
+    if matches!(format, Format::Table) && !page.items.is_empty() {
+        eprintln!("an estimate from past years: next year's distance will be another");
+    }
+    Ok(())
+}
+
+/// Every school's every year, a row each.
+fn school_years(hits: &[ReachHit]) -> Result<Vec<Map<String, Value>>, Failure> {
+    let mut rows = Vec::new();
+    for hit in hits {
+        let school = object(&hit.hit)?;
+        for year in &hit.years {
+            let mut row = school.clone();
+            row.extend(object(year)?);
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+/// The intakes of a school and, in the same order, their years: `Year R` and `2024/25 1.49 (+0.31)`.
+fn years(years: &[ReachYear]) -> [String; 2] {
+    let mut intakes: Vec<String> = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
+    for year in years {
+        let intake = text(year.intake.clone());
+        let told = format!("{} {:.2} ({:+.2})", year.academic_year, year.last_distance_km, year.margin_km);
+        if intakes.last() == Some(&intake) {
+            if let Some(line) = lines.last_mut() {
+                line.push_str(", ");
+                line.push_str(&told);
+            }
+        } else {
+            intakes.push(intake);
+            lines.push(told);
+        }
+    }
+    [intakes.join("\n"), lines.join("\n")]
 }
 
 /// A page of schools of some kind. `more` names what it has beyond a hit, and `parts` gives them.
@@ -105,7 +156,7 @@ fn print_hits<T, const N: usize>(
 }
 
 /// One school.
-pub fn school(school: &School, format: Format) -> Result<(), Failure> {
+pub fn school(school: &SchoolDetails, format: Format) -> Result<(), Failure> {
     let schools = std::slice::from_ref(school);
     match format {
         Format::Table => {

@@ -14,13 +14,10 @@ use super::find::{Distance, distance};
 use crate::error::{Error, Result};
 use crate::geo::Catchment;
 use crate::ids::SchoolId;
-use crate::models::{CatchmentHit, Gender, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
-use crate::postgres::functions::{postgis_point, st_covers};
-use crate::postgres::schema::schools;
-use crate::request::{
-    CatchmentRow, Ended, Faith, NO_FAITH, Ownership, Page, Position, RatingFilter, SchoolFilter, Settled, Sort,
-    Unrated, WriteMode, refuse_twice,
-};
+use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
+use crate::postgres::functions::{admissions_reach, postgis_point, st_covers};
+use crate::postgres::schema::{private_school_fees, school_clubs, schools};
+use crate::request::{CatchmentRow, Ended, Page, Position, Settled, Sort, WriteMode, refuse_twice};
 use crate::twin;
 
 type Selection = (AsSelect<SchoolSummary, Pg>, Distance, schools::name_folded, IsNotNull<schools::catchment_geometry>);

@@ -1,5 +1,8 @@
 //! The main query: the schools that a search finds.
 
+use std::borrow::Cow;
+
+use diesel::dsl::max;
 use diesel::dsl::{AsSelect, IntoBoxed, Select};
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -8,12 +11,10 @@ use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::error::Result;
-use crate::models::{Gender, SchoolHit, SchoolSummary};
-use crate::postgres::functions::{haversine, postgis_point, st_dwithin_metres};
-use crate::postgres::schema::schools;
-use crate::request::{
-    Faith, HitRow, NO_FAITH, Ownership, Page, Position, RatingFilter, Reach, SchoolFilter, Settled, Sort, Unrated,
-};
+use crate::models::{SchoolHit, SchoolSummary};
+use crate::postgres::functions::{admissions_reach, haversine, postgis_point, st_dwithin_metres};
+use crate::postgres::schema::{admissions_history, private_school_fees, school_clubs, schools};
+use crate::request::{HitRow, Page, Position, Reach, Settled, Sort};
 use crate::twin;
 use crate::units::Kilometres;
 
@@ -41,6 +42,7 @@ pub(in crate::postgres) async fn find_schools_on_conn(
     connection: &mut AsyncPgConnection,
     settled: &Settled,
 ) -> Result<Page<SchoolHit>> {
+    let settled = &bounded_in_txn(connection, settled).await?;
     let mut reach = settled.first_reach();
     loop {
         let rows: Vec<HitRow> = find_query(settled, reach).load(connection).await?;
@@ -49,6 +51,18 @@ pub(in crate::postgres) async fn find_schools_on_conn(
             None => return Ok(settled.page_of_hits(rows)),
         }
     }
+}
+
+/// A search by reach looks no farther than any offers ever reached.
+pub(super) async fn bounded_in_txn<'a>(
+    connection: &mut AsyncPgConnection,
+    settled: &'a Settled,
+) -> Result<Cow<'a, Settled>> {
+    if settled.search.filter.reach.is_none() {
+        return Ok(Cow::Borrowed(settled));
+    }
+    let widest = admissions_history::table.select(max(admissions_history::last_distance_offered_km));
+    Ok(Cow::Owned(settled.bounded_by(widest.get_result(connection).await?)))
 }
 
 /// The schools within reach that meet the search's conditions and come after its cursor, in its order: one row more

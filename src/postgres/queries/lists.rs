@@ -7,12 +7,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::find::{candidates_within, distance, within_reach};
 use crate::error::Result;
 use crate::ids::{SchoolId, Urn};
-use crate::models::{CouncilCount, Facets, Gender, School};
-use crate::postgres::functions::{postgis_point, st_dwithin_metres};
-use crate::postgres::schema::schools;
-use crate::request::{
-    FacetRow, Faith, NO_FAITH, Ownership, RatingFilter, Reach, SchoolFilter, Settled, Unrated, facets_of,
-};
+use crate::models::{CouncilCount, Facets, School};
+use crate::postgres::functions::{admissions_reach, postgis_point, st_dwithin_metres};
+use crate::postgres::schema::{private_school_fees, school_clubs, schools};
+use crate::request::{FacetRow, Reach, Settled, facets_of};
 use crate::twin::{self, OpenNow};
 
 /// The schools with these ids, in the order of the ids.

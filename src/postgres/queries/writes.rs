@@ -13,7 +13,7 @@ use super::lists::schools_by_urn_on_conn;
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
-use crate::models::{NewSchool, UpsertCounts};
+use crate::models::{NewSchool, School, SchoolPatch, UpsertCounts};
 use crate::postgres::schema::schools;
 use crate::request::{Batches, Ended, SchoolStream, WriteMode, refuse_twice};
 use crate::twin::school_values;
@@ -126,12 +126,42 @@ async fn upsert_batch_in_txn(
         if school == stored {
             counts.unchanged += 1;
         } else {
-            let update = diesel::update(schools::table.find(id)).set(school_values!(schools, &school));
-            update.execute(connection).await?;
+            update_in_txn(connection, id, &school).await?;
             counts.updated += 1;
         }
     }
     counts.inserted += insert_in_txn(connection, &new).await?.len() as u64;
+    Ok(())
+}
+
+/// Changes a school that is still at the version that was read, and gives it as it is then.
+pub(in crate::postgres) async fn update_school_on_conn(
+    connection: &mut AsyncPgConnection,
+    id: SchoolId,
+    version: i32,
+    patch: &SchoolPatch,
+) -> Result<School> {
+    let ended = connection
+        .transaction::<_, Ended, _>(async |connection| {
+            let query = schools::table.find(id).select(School::as_select());
+            let stored: School =
+                query.for_no_key_update().first(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
+            if stored.version != version {
+                return Err(Error::Stale { given: version, stored: stored.version }.into());
+            }
+            let school = patch.apply(stored.into());
+            school.validate()?;
+            update_in_txn(connection, id, &school).await?;
+            Ok(query.first(connection).await?)
+        })
+        .await;
+    ended.map_err(Ended::error)
+}
+
+/// Writes a school over the one that is stored, as its next version.
+async fn update_in_txn(connection: &mut AsyncPgConnection, id: SchoolId, school: &NewSchool) -> QueryResult<()> {
+    let values = (school_values!(schools, school), schools::version.eq(schools::version + 1));
+    diesel::update(schools::table.find(id)).set(values).execute(connection).await?;
     Ok(())
 }
 

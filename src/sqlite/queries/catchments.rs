@@ -12,13 +12,10 @@ use super::find::{Distance, distance};
 use crate::error::{Error, Result};
 use crate::geo::{Catchment, to_wkb};
 use crate::ids::SchoolId;
-use crate::models::{CatchmentHit, Gender, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
-use crate::request::{
-    CatchmentRow, Ended, Faith, NO_FAITH, Ownership, Page, Position, RatingFilter, SchoolFilter, Settled, Sort,
-    Unrated, WriteMode, refuse_twice,
-};
-use crate::sqlite::functions::{catchment_covers, schools_catchment};
-use crate::sqlite::schema::schools;
+use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
+use crate::request::{CatchmentRow, Ended, Page, Position, Settled, Sort, WriteMode, refuse_twice};
+use crate::sqlite::functions::{admissions_reach, catchment_covers, schools_catchment};
+use crate::sqlite::schema::{private_school_fees, school_clubs, schools};
 use crate::twin;
 
 type Selection =

@@ -1,5 +1,8 @@
 //! The main query: the schools that a search finds.
 
+use std::borrow::Cow;
+
+use diesel::dsl::max;
 use diesel::dsl::{AsSelect, IntoBoxed, Select};
 use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
@@ -8,12 +11,10 @@ use diesel::sqlite::Sqlite;
 
 use crate::error::Result;
 use crate::geo::BoundingBox;
-use crate::models::{Gender, SchoolHit, SchoolSummary};
-use crate::request::{
-    Faith, HitRow, NO_FAITH, Ownership, Page, Position, RatingFilter, Reach, SchoolFilter, Settled, Sort, Unrated,
-};
-use crate::sqlite::functions::{haversine, schools_location};
-use crate::sqlite::schema::schools;
+use crate::models::{SchoolHit, SchoolSummary};
+use crate::request::{HitRow, Page, Position, Reach, Settled, Sort};
+use crate::sqlite::functions::{admissions_reach, haversine, schools_location};
+use crate::sqlite::schema::{admissions_history, private_school_fees, school_clubs, schools};
 use crate::twin;
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
@@ -45,6 +46,7 @@ pub(in crate::sqlite) fn find_schools_on_conn(
     connection: &mut SqliteConnection,
     settled: &Settled,
 ) -> Result<Page<SchoolHit>> {
+    let settled = &bounded_in_txn(connection, settled)?;
     let mut reach = settled.first_reach();
     loop {
         let rows: Vec<HitRow> = find_query(settled, reach).load(connection)?;
@@ -53,6 +55,15 @@ pub(in crate::sqlite) fn find_schools_on_conn(
             None => return Ok(settled.page_of_hits(rows)),
         }
     }
+}
+
+/// A search by reach looks no farther than any offers ever reached.
+pub(super) fn bounded_in_txn<'a>(connection: &mut SqliteConnection, settled: &'a Settled) -> Result<Cow<'a, Settled>> {
+    if settled.search.filter.reach.is_none() {
+        return Ok(Cow::Borrowed(settled));
+    }
+    let widest = admissions_history::table.select(max(admissions_history::last_distance_offered_km));
+    Ok(Cow::Owned(settled.bounded_by(widest.get_result(connection)?)))
 }
 
 /// The schools within reach that meet the search's conditions and come after its cursor, in its order: one row more

@@ -7,12 +7,11 @@ use super::find::{distance, within_reach};
 use crate::error::Result;
 use crate::geo::BoundingBox;
 use crate::ids::{SchoolId, Urn};
-use crate::models::{CouncilCount, Facets, Gender, School};
-use crate::request::{
-    FacetRow, Faith, NO_FAITH, Ownership, RatingFilter, Reach, SchoolFilter, Settled, Unrated, facets_of,
-};
+use crate::models::{CouncilCount, Facets, School};
+use crate::request::{FacetRow, Reach, Settled, facets_of};
+use crate::sqlite::functions::admissions_reach;
 use crate::sqlite::functions::schools_location;
-use crate::sqlite::schema::schools;
+use crate::sqlite::schema::{private_school_fees, school_clubs, schools};
 use crate::twin::{self, OpenNow};
 
 /// How many ids one query takes: well below SQLite's limit of 32,766 bound values.

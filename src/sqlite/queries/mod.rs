@@ -1,14 +1,22 @@
 //! The queries. Functions that end in `_query` build one, so that its text and plan can be tested; those that end in
 //! `_on_conn` run it.
 
+mod admissions;
 mod catchments;
+mod children;
 mod explain;
 mod find;
+mod lineage;
 mod lists;
 mod writes;
 
+pub(super) use admissions::{find_reach_on_conn, upsert_admissions_on_conn};
 pub(super) use catchments::{catchments_on_conn, find_catchments_on_conn, upsert_catchments_on_conn};
+pub(super) use children::{details_on_conn, insert_reviews_on_conn, replace_collections_on_conn};
 pub(super) use explain::{explain_catchments_on_conn, explain_find_on_conn};
 pub(super) use find::find_schools_on_conn;
+pub(super) use lineage::{
+    delete_school_on_conn, merge_schools_on_conn, schools_of_today_on_conn, upsert_links_on_conn,
+};
 pub(super) use lists::{councils_on_conn, facets_on_conn, schools_by_urn_on_conn, schools_on_conn};
-pub(super) use writes::{insert_schools_on_conn, upsert_schools_on_conn};
+pub(super) use writes::{insert_schools_on_conn, update_school_on_conn, upsert_schools_on_conn};

@@ -9,7 +9,7 @@ use super::lists::schools_by_urn_on_conn;
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
-use crate::models::{NewSchool, UpsertCounts};
+use crate::models::{NewSchool, School, SchoolPatch, UpsertCounts};
 use crate::request::{Batches, Ended, SchoolStream, WriteMode, refuse_twice};
 use crate::sqlite::schema::schools;
 use crate::twin::school_values;
@@ -89,12 +89,39 @@ fn upsert_batch_in_txn(
         if school == stored {
             counts.unchanged += 1;
         } else {
-            let update = diesel::update(schools::table.find(id)).set(school_values!(schools, &school));
-            update.execute(connection)?;
+            update_in_txn(connection, id, &school)?;
             counts.updated += 1;
         }
     }
     counts.inserted += insert_in_txn(connection, &new)?.len() as u64;
+    Ok(())
+}
+
+/// Changes a school that is still at the version that was read, and gives it as it is then.
+pub(in crate::sqlite) fn update_school_on_conn(
+    connection: &mut SqliteConnection,
+    id: SchoolId,
+    version: i32,
+    patch: &SchoolPatch,
+) -> Result<School> {
+    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
+        let query = schools::table.find(id).select(School::as_select());
+        let stored: School = query.first(connection).optional()?.ok_or(Error::UnknownSchool)?;
+        if stored.version != version {
+            return Err(Error::Stale { given: version, stored: stored.version }.into());
+        }
+        let school = patch.apply(stored.into());
+        school.validate()?;
+        update_in_txn(connection, id, &school)?;
+        Ok(query.first(connection)?)
+    });
+    ended.map_err(Ended::error)
+}
+
+/// Writes a school over the one that is stored, as its next version.
+fn update_in_txn(connection: &mut SqliteConnection, id: SchoolId, school: &NewSchool) -> QueryResult<()> {
+    let values = (school_values!(schools, school), schools::version.eq(schools::version + 1));
+    diesel::update(schools::table.find(id)).set(values).execute(connection)?;
     Ok(())
 }
 

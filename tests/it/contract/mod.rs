@@ -3,7 +3,9 @@
 #[cfg(feature = "register")]
 mod catchment_files;
 mod catchments;
+mod collections;
 mod finding;
+mod reach;
 mod writing;
 
 /// Runs each of these test bodies on every backend of this build.

@@ -92,7 +92,7 @@ async fn checks_are_named(database: &TestDatabase) {
         assert!(matches!(insert_error(database, rated(rating)).await, Error::OfstedRating), "{rating}");
     }
     for km in [0.0, -0.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
-        assert!(matches!(insert_error(database, radius(km)).await, Error::CatchmentRadius), "{km}");
+        assert!(matches!(insert_error(database, radius(km)).await, Error::Radius), "{km}");
     }
     let at_zero = NewSchool { location: Some(at(0.0, 0.0)), ..school(1) };
     assert!(matches!(insert_error(database, at_zero).await, Error::Coordinates));

@@ -97,3 +97,58 @@ pub fn any_schools(count: usize) -> impl Strategy<Value = Vec<NewSchool>> {
         schools
     })
 }
+
+/// How many statements that read or write a table some work makes.
+pub async fn count_statements(
+    database: &school_finder_db::testing::TestDatabase,
+    work: impl AsyncFnOnce(&dyn school_finder_db::SchoolRepository),
+) -> usize {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[cfg(feature = "sqlite")]
+    use diesel::connection::Connection as _;
+    use diesel::connection::InstrumentationEvent;
+    use school_finder_db::config::{Backend, PoolMode};
+
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = {
+        let count = Arc::clone(&count);
+        move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::StartQuery { query, .. } = event
+                && query.to_string().contains(" FROM ")
+            {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    };
+    // One connection for all, which counts.
+    let mut config = database.config().clone().with_mode(PoolMode::Single);
+    config.pool.max_size = 1;
+    match config.backend() {
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => {
+            let repository = school_finder_db::sqlite::SqliteRepository::connect(&config).await.expect("a database");
+            let set = move |connection: &mut diesel::SqliteConnection| {
+                connection.set_instrumentation(counter);
+                Ok(())
+            };
+            repository.with_connection(set).await.expect("a counter");
+            work(&repository).await;
+        }
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => {
+            use diesel_async::AsyncConnection as _;
+            let repository =
+                school_finder_db::postgres::PostgresRepository::connect(&config).await.expect("a database");
+            let set = async |connection: &mut diesel_async::AsyncPgConnection| {
+                connection.set_instrumentation(counter);
+                Ok(())
+            };
+            repository.with_connection(set).await.expect("a counter");
+            work(&repository).await;
+        }
+        other => panic!("{other:?} has no counter"),
+    }
+    count.load(Ordering::SeqCst)
+}

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use school_finder_db::ids::SchoolId;
-use school_finder_db::models::{Gender, NewSchool, Status};
-use school_finder_db::request::{Faith, Ownership, RatingFilter, SchoolFilter, Unrated};
+use school_finder_db::models::{Gender, NewSchool, Phase, Status};
+use school_finder_db::request::{Faith, NoPhase, Ownership, RatingFilter, SchoolFilter, Unrated};
 use school_finder_db::text::fold;
 use school_finder_db::{SchoolSearch, Sort};
 
@@ -41,7 +41,22 @@ fn unknown_last<T: PartialOrd>(a: Option<T>, b: Option<T>) -> Ordering {
 }
 
 fn passes(school: &NewSchool, filter: &SchoolFilter) -> bool {
-    let SchoolFilter { councils, phases, statuses, rating, ownership, age, gender, faith, name } = filter;
+    // What hangs on other tables has tests of its own (contract/collections.rs, contract/reach.rs).
+    let SchoolFilter {
+        councils,
+        phases,
+        no_phase,
+        statuses,
+        rating,
+        ownership,
+        age,
+        gender,
+        faith,
+        clubs: _,
+        fees: _,
+        reach: _,
+        name,
+    } = filter;
     let status = if statuses.is_empty() {
         matches!(school.status, Status::Open | Status::ProposedToClose)
     } else {
@@ -60,7 +75,18 @@ fn passes(school: &NewSchool, filter: &SchoolFilter) -> bool {
     status
         && rated
         && (councils.is_empty() || school.council.as_ref().is_some_and(|council| councils.contains(council)))
-        && (phases.is_empty() || school.phase.is_some_and(|phase| phases.contains(&phase)))
+        && (phases.is_empty()
+            || school.phase.is_some_and(|phase| phases.contains(&phase))
+            || (*no_phase == NoPhase::ByAges
+                && matches!(school.phase, None | Some(Phase::NotApplicable))
+                && phases.iter().any(|phase| match phase {
+                    Phase::Nursery => teaches(3),
+                    Phase::Primary => teaches(7),
+                    Phase::Secondary => teaches(13),
+                    Phase::SixteenPlus => teaches(17),
+                    Phase::AllThrough => teaches(7) && teaches(13),
+                    Phase::MiddlePrimary | Phase::MiddleSecondary | Phase::NotApplicable => false,
+                })))
         && ownership.is_none_or(|ownership| school.is_private == Some(ownership == Ownership::Private))
         && age.is_none_or(teaches)
         && gender.is_none_or(|child| school.gender.is_some_and(|gender| gender == Gender::Mixed || gender == child))

@@ -1,4 +1,4 @@
-//! Named types for quantities with a unit.
+//! Distances.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 pub struct Kilometres(f64);
 
 impl Kilometres {
+    /// No distance at all.
+    pub(crate) const ZERO: Self = Self(0.0);
+
     /// A distance of `km` kilometres.
     ///
     /// # Errors

@@ -2,11 +2,17 @@
 //! a function generic over the backend does not compile for boxed queries; what differs stays in the open, in the
 //! backend's modules.
 
+mod children;
+
+pub(crate) use children::{
+    admissions, child_rows, child_selectable, child_values, clubs, delete_counts, fees, link_columns, link_values,
+    links, performance, private_details, reviews, term_dates,
+};
 use diesel::backend::Backend;
 use diesel::expression::ValidGrouping;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, SmallInt};
 
 /// The condition "open now", which includes schools that are proposed to close.
 ///
@@ -30,6 +36,8 @@ impl<DB: Backend> QueryFragment<DB> for OpenNow {
         Ok(())
     }
 }
+
+diesel::infix_operator!(BitAnd, " & ", SmallInt);
 
 /// Narrows `$query` to rows whose column is one of a list's values; an empty list narrows nothing. A list of one is an
 /// equation: SQLite prepares a query with a list in it anew each time, and walks an index in order only for an equation.
@@ -92,6 +100,7 @@ macro_rules! school_rows {
                 capacity: capacity,
                 pupils: pupils,
                 source_date: source_date,
+                version: version,
             }
         );
 
@@ -185,14 +194,51 @@ macro_rules! school_values {
 /// destructured without `..`, so that a new one does not compile until every backend answers it.
 macro_rules! filter_schools {
     ($query:ident, $table:ident, $settled:expr) => {
-        let SchoolFilter { councils, phases, statuses, rating, ownership, age, gender, faith, name: _ } =
-            &$settled.search.filter;
+        use diesel::dsl::exists;
+        use diesel::sql_types::SmallInt;
+        use $crate::models::{Gender, Phase, Weekday};
+        use $crate::request::{
+            ClubFilter, Faith, FeeFilter, NO_FAITH, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter,
+            Unrated,
+        };
+        use $crate::units::Money;
+        let SchoolFilter {
+            councils,
+            phases,
+            no_phase,
+            statuses,
+            rating,
+            ownership,
+            age,
+            gender,
+            faith,
+            clubs,
+            fees,
+            reach,
+            name: _,
+        } = &$settled.search.filter;
         if statuses.is_empty() {
             $query = $query.filter($crate::twin::OpenNow);
         }
         $crate::twin::filter_one_of!($query, $table::status, statuses);
         $crate::twin::filter_one_of!($query, $table::council, councils);
-        $crate::twin::filter_one_of!($query, $table::phase, phases);
+        match no_phase {
+            NoPhase::Exclude => $crate::twin::filter_one_of!($query, $table::phase, phases),
+            NoPhase::ByAges if phases.is_empty() => {}
+            NoPhase::ByAges => {
+                let teaches = |age: i16| $table::age_range_from.le(age).and($table::age_range_to.ge(age));
+                let counts = |asked: bool| asked.into_sql::<diesel::sql_types::Bool>().nullable();
+                let [nursery, primary, secondary, sixteen_plus, all_through] = $settled.search.filter.phases_by_ages();
+                let by_ages = counts(nursery)
+                    .and(teaches(3))
+                    .or(counts(primary).and(teaches(7)))
+                    .or(counts(secondary).and(teaches(13)))
+                    .or(counts(sixteen_plus).and(teaches(17)))
+                    .or(counts(all_through).and(teaches(7)).and(teaches(13)));
+                let has_none = $table::phase.is_null().nullable().or($table::phase.eq(Phase::NotApplicable));
+                $query = $query.filter($table::phase.eq_any(phases).or(has_none.and(by_ages)));
+            }
+        }
         match rating {
             Some(RatingFilter { at_most, unrated: Unrated::Exclude }) => {
                 $query = $query.filter($table::ofsted_rating.le(at_most));
@@ -223,6 +269,39 @@ macro_rules! filter_schools {
             Some(Faith::None) => $query = $query.filter($table::faith.eq(NO_FAITH)),
             Some(Faith::Is(name)) => $query = $query.filter($table::faith.eq(name)),
             None => {}
+        }
+        for ClubFilter { kind, on, until } in clubs {
+            let of_kind =
+                school_clubs::table.filter(school_clubs::school_id.eq($table::id)).filter(school_clubs::kind.eq(kind));
+            let on_day =
+                |day: Weekday| $crate::twin::BitAnd::new(school_clubs::days, day.bit().into_sql::<SmallInt>()).ne(0);
+            match (on, until) {
+                (None, None) => $query = $query.filter(exists(of_kind)),
+                (Some(day), None) => $query = $query.filter(exists(of_kind.filter(on_day(*day)))),
+                (None, Some(time)) => $query = $query.filter(exists(of_kind.filter(school_clubs::ends_at.ge(time)))),
+                (Some(day), Some(time)) => {
+                    $query = $query.filter(exists(of_kind.filter(on_day(*day)).filter(school_clubs::ends_at.ge(time))));
+                }
+            }
+        }
+        if let Some(FeeFilter { academic_year, age, at_least, at_most }) = fees {
+            let fit = private_school_fees::table
+                .filter(private_school_fees::school_id.eq($table::id))
+                .filter(private_school_fees::academic_year.eq(academic_year))
+                .filter(private_school_fees::age_from.le(age))
+                .filter(private_school_fees::age_to.ge(age));
+            let (low, high) = (at_least.clone().unwrap_or(Money::LEAST), at_most.clone().unwrap_or(Money::MOST));
+            $query = $query.filter(exists(fit.filter(private_school_fees::per_year.between(low, high))));
+        }
+        if let Some(ReachFilter { intake, years }) = reach {
+            let reached = admissions_reach::table
+                .filter(admissions_reach::school_id.eq($table::id))
+                .filter(admissions_reach::recency.eq(i64::from(*years)))
+                .filter(admissions_reach::least_km.nullable().ge(distance($settled)));
+            match intake {
+                None => $query = $query.filter(exists(reached)),
+                Some(intake) => $query = $query.filter(exists(reached.filter(admissions_reach::intake.eq(intake)))),
+            }
         }
         if let Some(folded) = &$settled.name {
             let pattern = $crate::text::like_anywhere(folded);

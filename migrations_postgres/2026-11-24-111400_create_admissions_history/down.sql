@@ -1,0 +1,2 @@
+DROP VIEW admissions_reach;
+DROP TABLE admissions_history;

@@ -1,0 +1,2 @@
+DROP TABLE private_school_fees;
+DROP TABLE private_school_details;

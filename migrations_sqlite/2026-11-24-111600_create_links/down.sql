@@ -1,0 +1,2 @@
+DROP TRIGGER tr_school_links_new_school;
+DROP TABLE school_links;

@@ -1,0 +1,91 @@
+//! Links between establishments: the register's `links_edubasealldata` CSV.
+
+use std::io::Read;
+
+use super::csv_file::{CsvFile, Encoding};
+use super::facts::{date, text_of, urn_of};
+use super::rows::{Rows, Unusable, read_rows};
+use super::{Import, ImportCounts, ImportError};
+use crate::error::Result;
+use crate::models::{LinkKind, NewLink};
+use crate::repository::SchoolRepository;
+use crate::text::fold;
+
+impl Import {
+    /// Imports the register's links between establishments: predecessors, successors and others.
+    ///
+    /// Neither school of a link need be in the database, since most closed long ago, and the way to today's school leads
+    /// over them. A row that cannot be used is told of and passed over. All is one transaction.
+    ///
+    /// # Errors
+    /// [`Error::Import`](crate::Error::Import) where the file cannot be trusted; those of the database. Either way
+    /// nothing was written.
+    pub async fn links(
+        self,
+        repository: &dyn SchoolRepository,
+        source: impl Read + Send + 'static,
+    ) -> Result<ImportCounts> {
+        let (mode, mut rows): (_, Rows<NewLink>) =
+            read_rows(self, source, Encoding::Windows1252, Columns::bind, Columns::read).await?;
+        rows.refuse_repeated(|link| (link.urn, link.linked_urn, link.kind))?;
+        let counts = repository.upsert_links(rows.take(), mode).await?;
+        Ok(rows.counts(counts))
+    }
+}
+
+/// Where each fact stands in this file.
+struct Columns {
+    urn: usize,
+    linked_urn: usize,
+    linked_name: usize,
+    kind: usize,
+    linked_on: usize,
+}
+
+impl Columns {
+    fn bind<R: Read>(file: &CsvFile<R>) -> Result<Self, ImportError> {
+        Ok(Self {
+            urn: file.column("URN")?,
+            linked_urn: file.column("LinkURN")?,
+            linked_name: file.column("LinkName")?,
+            kind: file.column("LinkType")?,
+            linked_on: file.column("LinkEstablishedDate")?,
+        })
+    }
+
+    fn read(&self, row: &[Option<String>]) -> Result<NewLink, Unusable> {
+        let urn = text_of(row, self.urn).unwrap_or_default().to_owned();
+        self.link(row).map_err(|reason| Unusable { urn, reason })
+    }
+
+    fn link(&self, row: &[Option<String>]) -> Result<NewLink, String> {
+        let text = |at: usize| text_of(row, at);
+        let urn = urn_of(text(self.urn))?;
+        let reason = text(self.kind).ok_or("the kind of link is blank")?;
+        let link = NewLink {
+            urn,
+            linked_urn: urn_of(text(self.linked_urn))?,
+            kind: kind(reason),
+            linked_name: text(self.linked_name).map(str::to_owned),
+            reason: Some(reason.to_owned()),
+            linked_on: date("LinkEstablishedDate", text(self.linked_on))?,
+        };
+        if link.linked_urn == urn {
+            return Err("it links a school to itself".to_owned());
+        }
+        link.validate().map_err(|error| error.to_string())?;
+        Ok(link)
+    }
+}
+
+/// What a link says of the other school. The register has many words for it. Amalgamations are said of both schools alike,
+/// also of the one that goes on.
+fn kind(reason: &str) -> LinkKind {
+    let folded = fold(reason);
+    match folded.split(' ').next() {
+        Some("predecessor") => LinkKind::Predecessor,
+        Some("successor") => LinkKind::Successor,
+        Some("merged" | "result") => LinkKind::Merged,
+        _ => LinkKind::Other,
+    }
+}

@@ -1,0 +1,58 @@
+//! What is checked in Rust before any SQL: what no database checks, or not all of them alike.
+
+use chrono::{NaiveDate, NaiveTime, Timelike};
+
+use crate::error::{Error, Result};
+
+/// A text is not blank, holds no NUL (Postgres cannot store one, SQLite would), and fits its column.
+pub(super) fn check_text(field: &'static str, text: Option<&String>, max: usize) -> Result<()> {
+    let Some(text) = text else { return Ok(()) };
+    if text.trim().is_empty() {
+        return Err(Error::InvalidText { field, reason: "is blank: leave it out where it is not known" });
+    }
+    if text.contains('\0') {
+        return Err(Error::InvalidText { field, reason: "holds a NUL character" });
+    }
+    // A character has at least one byte, so a short text need not be counted.
+    if text.len() > max {
+        let length = text.chars().count();
+        if length > max {
+            return Err(Error::TooLong { field, length, max });
+        }
+    }
+    Ok(())
+}
+
+/// A name's folded form fits its column and, on Postgres, an entry of its indexes (2,704 bytes with the council). Only a
+/// name of ligatures can fail: one character folds to at most 18.
+pub(super) fn check_folded(name: &str) -> Result<()> {
+    const MAX_BYTES: usize = 2_000;
+    // The check constraint counts 1,000 characters.
+    const MAX: usize = 1_000;
+    if name.len() <= 50 {
+        return Ok(());
+    }
+    let folded = crate::text::fold(name);
+    let length = folded.chars().count();
+    if length > MAX || folded.len() > MAX_BYTES {
+        return Err(Error::TooLong { field: "name (folded)", length, max: MAX });
+    }
+    Ok(())
+}
+
+/// A date is one that both databases write the same way: from year 1 to 9999.
+pub(super) fn check_date(field: &'static str, date: Option<NaiveDate>) -> Result<()> {
+    use chrono::Datelike;
+    match date {
+        Some(date) if !(1..=9999).contains(&date.year()) => Err(Error::InvalidDate { field }),
+        _ => Ok(()),
+    }
+}
+
+/// A time is one that both databases write the same way: in whole seconds.
+pub(super) fn check_time(field: &'static str, time: Option<NaiveTime>) -> Result<()> {
+    match time {
+        Some(time) if time.nanosecond() != 0 => Err(Error::InvalidTime { field }),
+        _ => Ok(()),
+    }
+}

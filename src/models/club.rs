@@ -1,0 +1,152 @@
+//! Breakfast and after-school clubs.
+
+use std::fmt;
+
+use chrono::NaiveTime;
+use diesel::Queryable;
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::SmallInt;
+use serde::{Deserialize, Serialize};
+
+use super::checks::{check_text, check_time};
+use super::words::ClubKind;
+use crate::error::Result;
+use crate::units::Money;
+
+/// A club that a school holds before or after lessons.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
+pub struct SchoolClub {
+    /// When it is held.
+    pub kind: ClubKind,
+    /// Its name, if it has one. At most 200 characters.
+    pub name: Option<String>,
+    /// The days it is held on.
+    pub days: Option<Weekdays>,
+    /// When it begins, in whole seconds.
+    pub starts_at: Option<NaiveTime>,
+    /// When it ends, after it begins.
+    pub ends_at: Option<NaiveTime>,
+    /// What a day of it costs.
+    pub cost: Option<Money>,
+}
+
+impl SchoolClub {
+    pub(crate) fn validate(&self) -> Result<()> {
+        let Self { kind: _, name, days: _, starts_at, ends_at, cost: _ } = self;
+        check_text("club name", name.as_ref(), 200)?;
+        check_time("club starts_at", *starts_at)?;
+        check_time("club ends_at", *ends_at)
+    }
+}
+
+/// A school day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the days of the week")]
+pub enum Weekday {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+}
+
+impl Weekday {
+    /// Every school day, in order.
+    pub const ALL: [Self; 5] = [Self::Monday, Self::Tuesday, Self::Wednesday, Self::Thursday, Self::Friday];
+
+    /// Its bit in [`Weekdays`].
+    pub(crate) const fn bit(self) -> i16 {
+        match self {
+            Self::Monday => 1,
+            Self::Tuesday => 2,
+            Self::Wednesday => 4,
+            Self::Thursday => 8,
+            Self::Friday => 16,
+        }
+    }
+}
+
+impl fmt::Display for Weekday {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Monday => "monday",
+            Self::Tuesday => "tuesday",
+            Self::Wednesday => "wednesday",
+            Self::Thursday => "thursday",
+            Self::Friday => "friday",
+        })
+    }
+}
+
+/// One or more school days. In JSON a list of them; in the database the sum of 1 for Monday, 2, 4, 8 and 16 for Friday.
+///
+/// ```
+/// use school_finder_db::models::{Weekday, Weekdays};
+///
+/// let days = Weekdays::new([Weekday::Monday, Weekday::Friday]).expect("a day at least");
+/// assert!(days.includes(Weekday::Friday) && !days.includes(Weekday::Tuesday));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, AsExpression, FromSqlRow)]
+#[diesel(sql_type = SmallInt)]
+#[serde(try_from = "Vec<Weekday>", into = "Vec<Weekday>")]
+pub struct Weekdays(i16);
+
+impl Weekdays {
+    /// Monday to Friday.
+    pub const EVERY: Self = Self(31);
+
+    /// These days, or nothing where there is none: that it is not known is `None`, and that there is no club is no club.
+    pub fn new(days: impl IntoIterator<Item = Weekday>) -> Option<Self> {
+        let days = days.into_iter().fold(0, |days, day| days | day.bit());
+        (days > 0).then_some(Self(days))
+    }
+
+    /// Whether it is held on this day.
+    pub const fn includes(self, day: Weekday) -> bool {
+        self.0 & day.bit() != 0
+    }
+
+    /// The days, in order.
+    pub fn days(self) -> impl Iterator<Item = Weekday> {
+        Weekday::ALL.into_iter().filter(move |day| self.includes(*day))
+    }
+}
+
+impl TryFrom<Vec<Weekday>> for Weekdays {
+    type Error = &'static str;
+
+    fn try_from(days: Vec<Weekday>) -> Result<Self, Self::Error> {
+        Self::new(days).ok_or("no day is given: leave the days out where they are not known")
+    }
+}
+
+impl From<Weekdays> for Vec<Weekday> {
+    fn from(days: Weekdays) -> Self {
+        days.days().collect()
+    }
+}
+
+impl<DB: Backend> FromSql<SmallInt, DB> for Weekdays
+where
+    i16: FromSql<SmallInt, DB>,
+{
+    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        match i16::from_sql(value)? {
+            days @ 1..=31 => Ok(Self(days)),
+            _ => Err("a set of school days lies between 1 and 31".into()),
+        }
+    }
+}
+
+impl<DB: Backend> ToSql<SmallInt, DB> for Weekdays
+where
+    i16: ToSql<SmallInt, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.0.to_sql(out)
+    }
+}

@@ -1,0 +1,121 @@
+//! A school with what belongs to it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Admissions, Performance, PrivateDetails, PrivateFee, Review, School, SchoolClub, SchoolLink, TermDates};
+use crate::error::Result;
+
+/// Which of the things that belong to schools are asked for. Each is one query, however many schools are asked about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a set")]
+pub struct Collections {
+    /// Clubs.
+    pub clubs: bool,
+    /// Term dates.
+    pub term_dates: bool,
+    /// Published results.
+    pub performance: bool,
+    /// Facts of private schools.
+    pub private_details: bool,
+    /// Fees of private schools.
+    pub fees: bool,
+    /// Admissions of past years.
+    pub admissions: bool,
+    /// Reviews.
+    pub reviews: bool,
+    /// Links to other schools.
+    pub links: bool,
+}
+
+impl Collections {
+    /// All of them.
+    pub const ALL: Self = Self {
+        clubs: true,
+        term_dates: true,
+        performance: true,
+        private_details: true,
+        fees: true,
+        admissions: true,
+        reviews: true,
+        links: true,
+    };
+}
+
+/// A school with what was asked for of what belongs to it. A collection that was not asked for is `None`; one that was
+/// and has nothing in it is empty.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SchoolDetails {
+    /// The school's own row.
+    #[serde(flatten)]
+    pub school: School,
+    /// Its clubs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clubs: Option<Vec<SchoolClub>>,
+    /// Its terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term_dates: Option<Vec<TermDates>>,
+    /// Its results, by metric, the newest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performance: Option<Vec<Performance>>,
+    /// What only a private school has: one or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_details: Option<Vec<PrivateDetails>>,
+    /// What it charges, the newest year first, then by age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fees: Option<Vec<PrivateFee>>,
+    /// Who was offered a place, the newest year first, then by intake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admissions: Option<Vec<Admissions>>,
+    /// What others wrote of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviews: Option<Vec<Review>>,
+    /// Its links to other schools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<Vec<SchoolLink>>,
+}
+
+impl SchoolDetails {
+    /// A school of which nothing else was asked for.
+    pub(crate) const fn of(school: School) -> Self {
+        Self {
+            school,
+            clubs: None,
+            term_dates: None,
+            performance: None,
+            private_details: None,
+            fees: None,
+            admissions: None,
+            reviews: None,
+            links: None,
+        }
+    }
+}
+
+/// What is to belong to a school. A collection that is given replaces the stored one, also by nothing; one that is `None`
+/// leaves it as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewCollections {
+    /// Its clubs.
+    pub clubs: Option<Vec<SchoolClub>>,
+    /// Its terms.
+    pub term_dates: Option<Vec<TermDates>>,
+    /// Its results.
+    pub performance: Option<Vec<Performance>>,
+    /// What only a private school has: one at most.
+    pub private_details: Option<Vec<PrivateDetails>>,
+    /// What it charges.
+    pub fees: Option<Vec<PrivateFee>>,
+    /// Who was offered a place.
+    pub admissions: Option<Vec<Admissions>>,
+}
+
+impl NewCollections {
+    pub(crate) fn validate(&self) -> Result<()> {
+        let Self { clubs, term_dates, performance, private_details, fees: _, admissions } = self;
+        clubs.iter().flatten().try_for_each(SchoolClub::validate)?;
+        term_dates.iter().flatten().try_for_each(TermDates::validate)?;
+        performance.iter().flatten().try_for_each(Performance::validate)?;
+        private_details.iter().flatten().try_for_each(PrivateDetails::validate)?;
+        admissions.iter().flatten().try_for_each(Admissions::validate)
+    }
+}

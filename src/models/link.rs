@@ -1,0 +1,82 @@
+//! Which school came before which.
+
+use chrono::NaiveDate;
+use diesel::Queryable;
+use serde::{Deserialize, Serialize};
+
+use super::checks::{check_date, check_text};
+use super::words::LinkKind;
+use crate::error::Result;
+use crate::ids::{SchoolId, Urn};
+
+/// A link from one school to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+pub struct SchoolLink {
+    /// The school that the link is of.
+    pub urn: Urn,
+    /// The other school.
+    pub linked_urn: Urn,
+    /// The other school's row, where it is in this database.
+    pub linked_school_id: Option<SchoolId>,
+    /// The other school's name.
+    pub linked_name: Option<String>,
+    /// What the other school is to this one.
+    pub kind: LinkKind,
+    /// The register's own words for it, such as `Successor - amalgamated`.
+    pub reason: Option<String>,
+    /// Since when.
+    pub linked_on: Option<NaiveDate>,
+}
+
+/// A link to be written.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct NewLink {
+    /// The school that the link is of. It need not be in this database: most schools that are linked to closed long ago.
+    pub urn: Urn,
+    /// The other school, likewise.
+    pub linked_urn: Urn,
+    /// What the other school is to this one.
+    pub kind: LinkKind,
+    /// The other school's name. At most 200 characters.
+    pub linked_name: Option<String>,
+    /// The register's own words. At most 200 characters.
+    pub reason: Option<String>,
+    /// Since when.
+    pub linked_on: Option<NaiveDate>,
+}
+
+impl NewLink {
+    /// The links that say that one school was merged into another, from both sides.
+    pub(crate) fn merger((from, from_name): (Urn, &str), (into, into_name): (Urn, &str), on: NaiveDate) -> [Self; 2] {
+        let link = |urn, linked_urn, linked_name: &str, kind, reason: &str| Self {
+            urn,
+            linked_urn,
+            kind,
+            linked_name: Some(linked_name.to_owned()),
+            reason: Some(reason.to_owned()),
+            linked_on: Some(on),
+        };
+        [
+            link(from, into, into_name, LinkKind::Successor, "Successor - merged"),
+            link(into, from, from_name, LinkKind::Predecessor, "Predecessor - merged"),
+        ]
+    }
+
+    /// What is known now, laid over what is stored.
+    #[must_use]
+    pub(crate) fn over(self, stored: &Self) -> Self {
+        Self {
+            linked_name: self.linked_name.or_else(|| stored.linked_name.clone()),
+            reason: self.reason.or_else(|| stored.reason.clone()),
+            linked_on: self.linked_on.or(stored.linked_on),
+            ..self
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let Self { urn: _, linked_urn: _, kind: _, linked_name, reason, linked_on } = self;
+        check_text("linked_name", linked_name.as_ref(), 200)?;
+        check_text("reason", reason.as_ref(), 200)?;
+        check_date("linked_on", *linked_on)
+    }
+}

@@ -1,0 +1,156 @@
+//! Edits of a school.
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use super::school::NewSchool;
+use super::words::{Gender, Phase, Status};
+use crate::geo::LatLng;
+
+/// What is to change of a school. A field that is `None` stays as it is; `Some(None)` makes a value unknown. In JSON, a
+/// field that is left out stays, and `null` makes it unknown.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "left alone, made unknown, or given")]
+pub struct SchoolPatch {
+    /// See [`School::name`](super::School::name).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// See [`School::status`](super::School::status).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// See [`School::council`](super::School::council).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub council: Option<Option<String>>,
+    /// See [`School::phase`](super::School::phase).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Option<Phase>>,
+    /// See [`School::school_type`](super::School::school_type).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none", rename = "type")]
+    pub school_type: Option<Option<String>>,
+    /// See [`School::gender`](super::School::gender).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub gender: Option<Option<Gender>>,
+    /// See [`School::faith`](super::School::faith).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub faith: Option<Option<String>>,
+    /// See [`School::address`](super::School::address).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub address: Option<Option<String>>,
+    /// See [`School::postcode`](super::School::postcode).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub postcode: Option<Option<String>>,
+    /// See [`School::website_url`](super::School::website_url).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub website_url: Option<Option<String>>,
+    /// See [`School::is_private`](super::School::is_private).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub is_private: Option<Option<bool>>,
+    /// See [`School::age_range_from`](super::School::age_range_from).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub age_range_from: Option<Option<i16>>,
+    /// See [`School::age_range_to`](super::School::age_range_to).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub age_range_to: Option<Option<i16>>,
+    /// See [`School::ofsted_rating`](super::School::ofsted_rating).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub ofsted_rating: Option<Option<i16>>,
+    /// Where the school stands.
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub location: Option<Option<LatLng>>,
+    /// See [`School::easting`](super::School::easting).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub easting: Option<Option<i32>>,
+    /// See [`School::northing`](super::School::northing).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub northing: Option<Option<i32>>,
+    /// See [`School::catchment_radius_km`](super::School::catchment_radius_km).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub catchment_radius_km: Option<Option<f64>>,
+    /// See [`School::opened_on`](super::School::opened_on).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub opened_on: Option<Option<NaiveDate>>,
+    /// See [`School::closed_on`](super::School::closed_on).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub closed_on: Option<Option<NaiveDate>>,
+    /// See [`School::capacity`](super::School::capacity).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Option<i32>>,
+    /// See [`School::pupils`](super::School::pupils).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub pupils: Option<Option<i32>>,
+    /// See [`School::source_date`](super::School::source_date).
+    #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub source_date: Option<Option<NaiveDate>>,
+}
+
+/// A value that is there is given, also where it is `null`.
+#[expect(clippy::option_option, reason = "as the fields")]
+fn given<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl SchoolPatch {
+    /// The school as it is to be.
+    pub(crate) fn apply(&self, school: NewSchool) -> NewSchool {
+        fn or<T: Clone>(new: &Option<T>, old: T) -> T {
+            new.clone().unwrap_or(old)
+        }
+        // Destructured without `..`: a new field does not compile until it can be changed.
+        let Self {
+            name,
+            status,
+            council,
+            phase,
+            school_type,
+            gender,
+            faith,
+            address,
+            postcode,
+            website_url,
+            is_private,
+            age_range_from,
+            age_range_to,
+            ofsted_rating,
+            location,
+            easting,
+            northing,
+            catchment_radius_km,
+            opened_on,
+            closed_on,
+            capacity,
+            pupils,
+            source_date,
+        } = self;
+        NewSchool {
+            urn: school.urn,
+            name: or(name, school.name),
+            status: or(status, school.status),
+            council: or(council, school.council),
+            phase: or(phase, school.phase),
+            school_type: or(school_type, school.school_type),
+            gender: or(gender, school.gender),
+            faith: or(faith, school.faith),
+            address: or(address, school.address),
+            postcode: or(postcode, school.postcode),
+            website_url: or(website_url, school.website_url),
+            is_private: or(is_private, school.is_private),
+            age_range_from: or(age_range_from, school.age_range_from),
+            age_range_to: or(age_range_to, school.age_range_to),
+            ofsted_rating: or(ofsted_rating, school.ofsted_rating),
+            location: or(location, school.location),
+            easting: or(easting, school.easting),
+            northing: or(northing, school.northing),
+            catchment_radius_km: or(catchment_radius_km, school.catchment_radius_km),
+            opened_on: or(opened_on, school.opened_on),
+            closed_on: or(closed_on, school.closed_on),
+            capacity: or(capacity, school.capacity),
+            pupils: or(pupils, school.pupils),
+            source_date: or(source_date, school.source_date),
+        }
+    }
+}

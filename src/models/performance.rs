@@ -1,0 +1,33 @@
+//! Published results.
+
+use diesel::Queryable;
+use serde::{Deserialize, Serialize};
+
+use super::checks::check_text;
+use crate::error::Result;
+use crate::units::Score;
+
+/// One published result of a school.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+pub struct Performance {
+    /// What was measured, such as `progress_8`. At most 100 characters.
+    pub metric: String,
+    /// The calendar year in which it was published.
+    pub year: i16,
+    /// The result, exact; nothing where it is not known or was suppressed.
+    pub value: Option<Score>,
+    /// Whether the publisher suppressed it, since it would tell of single children. That is not zero.
+    pub is_suppressed: bool,
+    /// The national average of the same measure.
+    pub national_average: Option<Score>,
+    /// Who published it. At most 500 characters.
+    pub source: Option<String>,
+}
+
+impl Performance {
+    pub(crate) fn validate(&self) -> Result<()> {
+        let Self { metric, year: _, value: _, is_suppressed: _, national_average: _, source } = self;
+        check_text("metric", Some(metric), 100)?;
+        check_text("performance source", source.as_ref(), 500)
+    }
+}

@@ -1,0 +1,163 @@
+//! Which school came before which: links, the school of today, mergers, deletions.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::NaiveDate;
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+
+use super::lists::schools_by_urn_on_conn;
+use crate::error::{Error, Result};
+use crate::ids::{SchoolId, Urn};
+use crate::models::{DeleteCounts, LinkKind, MergeCounts, NewLink, School, Status, UpsertCounts};
+use crate::postgres::schema::{
+    admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
+    school_reviews, school_term_dates, schools,
+};
+use crate::request::{Ended, MAX_IDS, Walk, WriteMode, refuse_repeated};
+use crate::twin;
+
+/// How many links are compared with what is stored, and inserted, at once.
+const ROWS_A_BATCH: usize = 1_000;
+
+/// Stores links by both URNs and kind. What a given link does not know stays as it is stored.
+pub(in crate::postgres) async fn upsert_links_on_conn(
+    connection: &mut AsyncPgConnection,
+    new: &[NewLink],
+    mode: WriteMode,
+) -> Result<UpsertCounts> {
+    new.iter().try_for_each(NewLink::validate)?;
+    refuse_repeated(new)?;
+    let ended = connection
+        .transaction::<_, Ended, _>(async |connection| {
+            let mut counts = UpsertCounts::default();
+            for batch in new.chunks(ROWS_A_BATCH) {
+                upsert_links_in_txn(connection, batch, &mut counts).await?;
+            }
+            Ended::commit(counts, mode)
+        })
+        .await;
+    Ended::counts(ended)
+}
+
+async fn upsert_links_in_txn(
+    connection: &mut AsyncPgConnection,
+    batch: &[NewLink],
+    counts: &mut UpsertCounts,
+) -> Result<(), Ended> {
+    let urns: Vec<Urn> = batch.iter().map(|link| link.urn).collect();
+    let stored: Vec<NewLink> = school_links::table
+        .filter(school_links::urn.eq_any(urns))
+        .select(twin::link_columns!(school_links))
+        .load(connection)
+        .await?;
+    let stored: HashMap<_, _> = stored.into_iter().map(|link| ((link.urn, link.linked_urn, link.kind), link)).collect();
+    let mut inserts = Vec::new();
+    for link in batch {
+        let Some(stored) = stored.get(&(link.urn, link.linked_urn, link.kind)) else {
+            inserts.push(twin::link_values!(school_links, link));
+            continue;
+        };
+        let link = &link.clone().over(stored);
+        if link == stored {
+            counts.unchanged += 1;
+            continue;
+        }
+        let row = school_links::table
+            .filter(school_links::urn.eq(link.urn))
+            .filter(school_links::linked_urn.eq(link.linked_urn))
+            .filter(school_links::kind.eq(link.kind));
+        diesel::update(row).set(twin::link_values!(school_links, link)).execute(connection).await?;
+        counts.updated += 1;
+    }
+    counts.inserted += inserts.len() as u64;
+    if !inserts.is_empty() {
+        diesel::insert_into(school_links::table).values(inserts).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// The schools of today that a URN leads to.
+pub(in crate::postgres) async fn schools_of_today_on_conn(
+    connection: &mut AsyncPgConnection,
+    urn: Urn,
+) -> Result<Vec<School>> {
+    let mut walk = Walk::from(urn);
+    while let Some(step) = walk.step() {
+        let schools = schools_by_urn_on_conn(connection, &step).await?;
+        let beyond = walk.arrive(&step, schools);
+        let (mut after, mut before) = (Vec::new(), Vec::new());
+        for urns in beyond.chunks(MAX_IDS) {
+            let query = school_links::table
+                .filter(school_links::urn.eq_any(urns))
+                .filter(school_links::kind.eq_any([LinkKind::Successor, LinkKind::Merged]))
+                .select((school_links::urn, school_links::linked_urn));
+            after.extend(query.load::<(Urn, Urn)>(connection).await?);
+            // The same said from the other side.
+            let query = school_links::table
+                .filter(school_links::linked_urn.eq_any(urns))
+                .filter(school_links::kind.eq_any([LinkKind::Predecessor, LinkKind::Merged]))
+                .select((school_links::linked_urn, school_links::urn));
+            before.extend(query.load::<(Urn, Urn)>(connection).await?);
+        }
+        walk.go_on(&beyond, after.into_iter().chain(before).collect::<BTreeSet<_>>());
+    }
+    Ok(walk.ended())
+}
+
+/// Closes a school in favour of another: its reviews go there, links say so on both sides.
+pub(in crate::postgres) async fn merge_schools_on_conn(
+    connection: &mut AsyncPgConnection,
+    from: Urn,
+    into: Urn,
+    on: NaiveDate,
+) -> Result<MergeCounts> {
+    if from == into {
+        return Err(Error::InvalidSearch { reason: "a school cannot be merged into itself" });
+    }
+    let ended = connection
+        .transaction::<_, Ended, _>(async |connection| {
+            let (old, new) =
+                (school_to_merge_in_txn(connection, from).await?, school_to_merge_in_txn(connection, into).await?);
+            let reviews = diesel::update(school_reviews::table.filter(school_reviews::school_id.eq(old.0)))
+                .set(school_reviews::school_id.eq(new.0))
+                .execute(connection)
+                .await?;
+            let links = NewLink::merger((from, &old.1), (into, &new.1), on);
+            let mut counts = UpsertCounts::default();
+            upsert_links_in_txn(connection, &links, &mut counts).await?;
+            diesel::update(schools::table.find(old.0))
+                .set((
+                    schools::status.eq(Status::Closed),
+                    schools::closed_on.eq(on),
+                    schools::version.eq(schools::version + 1),
+                ))
+                .execute(connection)
+                .await?;
+            Ok(MergeCounts { reviews: reviews as u64, links: counts.inserted })
+        })
+        .await;
+    ended.map_err(Ended::error)
+}
+
+async fn school_to_merge_in_txn(connection: &mut AsyncPgConnection, urn: Urn) -> Result<(SchoolId, String), Ended> {
+    let query = schools::table.filter(schools::urn.eq(urn)).select((schools::id, schools::name));
+    Ok(query.first(connection).await.optional()?.ok_or(Error::UnknownUrn { urn })?)
+}
+
+/// Deletes a school, and tells what went with it and what was left without it.
+pub(in crate::postgres) async fn delete_school_on_conn(
+    connection: &mut AsyncPgConnection,
+    id: SchoolId,
+) -> Result<DeleteCounts> {
+    let ended = connection
+        .transaction::<_, Ended, _>(async |connection| {
+            let counts = twin::delete_counts!(id, |query| query.get_result::<i64>(connection).await?);
+            match diesel::delete(schools::table.find(id)).execute(connection).await? {
+                0 => Err(Error::UnknownSchool.into()),
+                _ => Ok(counts),
+            }
+        })
+        .await;
+    ended.map_err(Ended::error)
+}

@@ -1,0 +1,146 @@
+//! What belongs to schools: the fields of each collection, named once for reading and writing on every backend.
+//!
+//! Each macro hands its model, table and columns to another macro, after that one's own arguments.
+
+macro_rules! clubs {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { $($arguments)* SchoolClub, school_clubs { kind, name, days, starts_at, ends_at, cost } }
+    };
+}
+
+macro_rules! term_dates {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { $($arguments)* TermDates, school_term_dates {
+            academic_year, term, starts_on, ends_on, half_term_starts_on, half_term_ends_on
+        } }
+    };
+}
+
+macro_rules! performance {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { $($arguments)* Performance, school_performance {
+            metric, year, value, is_suppressed, national_average, source
+        } }
+    };
+}
+
+macro_rules! private_details {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { $($arguments)* PrivateDetails, private_school_details {
+            fees_notes, day_starts_at, day_ends_at, transport
+        } }
+    };
+}
+
+macro_rules! fees {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { $($arguments)* PrivateFee, private_school_fees {
+            academic_year, age_from, age_to, per_term, per_year
+        } }
+    };
+}
+
+macro_rules! admissions {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { $($arguments)* Admissions, admissions_history {
+            academic_year, intake, places_offered, applications_received, last_distance_offered_km, waiting_list_offers,
+            appeals_heard, appeals_upheld, had_vacancies, notes, source
+        } }
+    };
+}
+
+macro_rules! reviews {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { $($arguments)* Review, school_reviews {
+            urn, school_name, source, rating, snippet, reviewed_on
+        } }
+    };
+}
+
+macro_rules! links {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { $($arguments)* SchoolLink, school_links {
+            urn, linked_urn, linked_school_id, linked_name, kind, reason, linked_on
+        } }
+    };
+}
+
+/// The columns of a link that is written, in the order of its fields.
+macro_rules! link_columns {
+    ($table:ident) => {
+        ($table::urn, $table::linked_urn, $table::kind, $table::linked_name, $table::reason, $table::linked_on)
+    };
+}
+
+/// A link's values. The ids are the triggers' own.
+macro_rules! link_values {
+    ($table:ident, $link:expr) => {{
+        let NewLink { urn, linked_urn, kind, linked_name, reason, linked_on } = $link;
+        (
+            $table::urn.eq(urn),
+            $table::linked_urn.eq(linked_urn),
+            $table::kind.eq(kind),
+            $table::linked_name.eq(linked_name),
+            $table::reason.eq(reason),
+            $table::linked_on.eq(linked_on),
+        )
+    }};
+}
+
+/// How much hangs on a school. `$count` runs a query and gives its number.
+macro_rules! delete_counts {
+    ($id:expr, |$query:ident| $count:expr) => {{
+        macro_rules! of {
+            ($table:ident, $column:ident) => {{
+                let $query = $table::table.filter($table::$column.eq($id)).count();
+                $count
+            }};
+        }
+        DeleteCounts {
+            clubs: of!(school_clubs, school_id),
+            term_dates: of!(school_term_dates, school_id),
+            performance: of!(school_performance, school_id),
+            private_details: of!(private_school_details, school_id),
+            fees: of!(private_school_fees, school_id),
+            admissions: of!(admissions_history, school_id),
+            links: of!(school_links, school_id),
+            reviews_kept: of!(school_reviews, school_id),
+            links_kept: of!(school_links, linked_school_id),
+        }
+    }};
+}
+
+/// Lets a model be selected from its table. A field left out does not compile.
+macro_rules! child_selectable {
+    ($backend:ty, $model:ident, $table:ident { $($field:ident),+ }) => {
+        $crate::twin::selectable!($backend, $table, $model { $($field: $field),+ });
+    };
+}
+
+/// A row's values for an INSERT, with the school it belongs to. A field left out does not compile.
+macro_rules! child_values {
+    ($school_id:expr, $row:expr, $model:ident, $table:ident { $($field:ident),+ }) => {{
+        let $model { $($field),+ } = $row;
+        ($table::school_id.eq($school_id), $($table::$field.eq($field)),+)
+    }};
+}
+
+/// The models of everything that belongs to schools.
+macro_rules! child_rows {
+    ($backend:ty) => {
+        use $crate::twin::child_selectable;
+        $crate::twin::clubs!(child_selectable!($backend,));
+        $crate::twin::term_dates!(child_selectable!($backend,));
+        $crate::twin::performance!(child_selectable!($backend,));
+        $crate::twin::private_details!(child_selectable!($backend,));
+        $crate::twin::fees!(child_selectable!($backend,));
+        $crate::twin::admissions!(child_selectable!($backend,));
+        $crate::twin::reviews!(child_selectable!($backend,));
+        $crate::twin::links!(child_selectable!($backend,));
+    };
+}
+
+pub(crate) use {
+    admissions, child_rows, child_selectable, child_values, clubs, delete_counts, fees, link_columns, link_values,
+    links, performance, private_details, reviews, term_dates,
+};

@@ -1,0 +1,173 @@
+//! Exact decimal numbers: money and published results. They are never floats on the way.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bigdecimal::BigDecimal;
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::AsExpression;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Both are a decimal number of so many places within bounds: whole steps in SQLite, `NUMERIC` in Postgres.
+macro_rules! exact {
+    ($(#[$doc:meta])* $name:ident, places: $places:literal, steps: $low:literal..=$high:literal, what: $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow)]
+        #[cfg_attr(feature = "sqlite", diesel(sql_type = diesel::sql_types::BigInt))]
+        #[cfg_attr(feature = "postgres", diesel(sql_type = diesel::sql_types::Numeric))]
+        #[serde(try_from = "BigDecimal", into = "BigDecimal")]
+        pub struct $name(i64);
+
+        impl $name {
+            #[doc = concat!("The exact number.\n\n# Errors\n[`Error::InvalidNumber`] with more than ", $places, " decimal places, which would have to be rounded, or out of bounds.")]
+            pub fn new(number: &BigDecimal) -> Result<Self> {
+                let invalid = |reason| Error::InvalidNumber {
+                    given: number.to_scientific_notation().chars().take(40).collect(),
+                    reason,
+                };
+                // To write out 1e999999999 would take a billion digits.
+                if !(-20..=40).contains(&number.fractional_digit_count()) {
+                    return Err(invalid(concat!($what, " is out of bounds")));
+                }
+                let steps = number.with_scale($places);
+                if steps != *number {
+                    return Err(invalid(concat!($what, " has at most ", $places, " decimal places")));
+                }
+                let (steps, _) = steps.into_bigint_and_exponent();
+                match i64::try_from(steps) {
+                    Ok(steps) if ($low..=$high).contains(&steps) => Ok(Self(steps)),
+                    _ => Err(invalid(concat!($what, " is out of bounds"))),
+                }
+            }
+
+            /// The number.
+            pub fn to_decimal(&self) -> BigDecimal {
+                BigDecimal::new(self.0.into(), $places)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.to_decimal().to_plain_string())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                let invalid = || Error::InvalidNumber {
+                    given: text.chars().take(40).collect(),
+                    reason: "it is not a decimal number",
+                };
+                // An exponent could ask for a number of a billion digits.
+                if text.len() > 40 || !text.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-') {
+                    return Err(invalid());
+                }
+                Self::new(&text.parse().map_err(|_| invalid())?)
+            }
+        }
+
+        impl TryFrom<BigDecimal> for $name {
+            type Error = Error;
+
+            fn try_from(number: BigDecimal) -> Result<Self> {
+                Self::new(&number)
+            }
+        }
+
+        impl From<$name> for BigDecimal {
+            fn from(number: $name) -> Self {
+                number.to_decimal()
+            }
+        }
+
+        #[cfg(feature = "sqlite")]
+        const _: () = {
+            use diesel::deserialize::{self, FromSql};
+            use diesel::serialize::{self, Output, ToSql};
+            use diesel::sql_types::BigInt;
+            use diesel::sqlite::Sqlite;
+
+            impl FromSql<BigInt, Sqlite> for $name {
+                fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+                    Ok(Self(FromSql::<BigInt, Sqlite>::from_sql(value)?))
+                }
+            }
+
+            impl ToSql<BigInt, Sqlite> for $name {
+                fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+                    ToSql::<BigInt, Sqlite>::to_sql(&self.0, out)
+                }
+            }
+        };
+
+        #[cfg(feature = "postgres")]
+        const _: () = {
+            use diesel::deserialize::{self, FromSql};
+            use diesel::pg::Pg;
+            use diesel::serialize::{self, Output, ToSql};
+            use diesel::sql_types::Numeric;
+
+            impl FromSql<Numeric, Pg> for $name {
+                fn from_sql(value: <Pg as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+                    Ok(Self::new(&<BigDecimal as FromSql<Numeric, Pg>>::from_sql(value)?)?)
+                }
+            }
+
+            impl ToSql<Numeric, Pg> for $name {
+                fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+                    ToSql::<Numeric, Pg>::to_sql(&self.to_decimal(), &mut out.reborrow())
+                }
+            }
+        };
+    };
+}
+
+exact! {
+    /// An amount in pounds and pence, from 0.00 to 99,999,999.99, exact on every backend. In JSON, a text.
+    ///
+    /// ```
+    /// use school_finder_db::units::Money;
+    ///
+    /// let fee: Money = "4250.10".parse()?;
+    /// assert_eq!(fee.to_string(), "4250.10");
+    /// assert!("-0.01".parse::<Money>().is_err() && "0.001".parse::<Money>().is_err());
+    /// # Ok::<(), school_finder_db::Error>(())
+    /// ```
+    Money, places: 2, steps: 0..=9_999_999_999, what: "an amount of money"
+}
+
+impl Money {
+    /// Nothing at all.
+    pub(crate) const LEAST: Self = Self(0);
+
+    /// The most that there can be.
+    pub(crate) const MOST: Self = Self(9_999_999_999);
+}
+
+exact! {
+    /// A published result, exact to three decimal places, up to a billion either side of zero. In JSON, a text.
+    Score, places: 3, steps: -999_999_999_999..=999_999_999_999, what: "a result"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_exact_and_bounded() {
+        for text in ["0", "0.1", "0.10", "0.01", "99999999.99", "100", "4250.1"] {
+            let money: Money = text.parse().expect(text);
+            assert_eq!(money.to_decimal(), text.parse::<BigDecimal>().expect(text), "{text}");
+        }
+        assert_eq!("0.1".parse::<Money>().expect("money").to_string(), "0.10");
+        for text in ["-0.01", "100000000", "99999999.995", "0.001", "1e3", "", "ten", "NaN", "1,000", "--1"] {
+            assert!(matches!(text.parse::<Money>(), Err(Error::InvalidNumber { .. })), "{text}");
+        }
+        assert_eq!(serde_json::to_string(&"0.10".parse::<Money>().expect("money")).expect("JSON"), "\"0.10\"");
+        assert!("-0.235".parse::<Score>().expect("a result") < "0".parse().expect("a result"));
+    }
+}
