@@ -1,2 +1,4 @@
-DROP VIEW admissions_reach;
+DROP VIEW admissions_by_recency;
 DROP TABLE admissions_history;
+DROP TABLE admissions_reach;
+DROP FUNCTION admissions_reach_keep;

@@ -1,2 +1,3 @@
-DROP VIEW admissions_reach;
+DROP VIEW admissions_by_recency;
 DROP TABLE admissions_history;
+DROP TABLE admissions_reach;

@@ -49,20 +49,54 @@ CREATE TABLE admissions_history (
 
 -- A school admits at several ages, and of some years it is not known at which: one row each, unknown ones included.
 CREATE UNIQUE INDEX uq_admissions_school_year ON admissions_history (school_id, academic_year, coalesce(intake, ''));
--- The widest any school reached bounds how far a search has to look.
-CREATE INDEX ix_admissions_last_distance ON admissions_history (last_distance_offered_km);
 
 -- How far each school's offers reached, newest year first: with `recency` n, `least_km` is the least of the newest n
 -- years, so that a home within it would have been offered a place in every one of them. Years of which the distance is
 -- not known are passed over.
-CREATE VIEW admissions_reach AS
+CREATE VIEW admissions_by_recency AS
     SELECT
         school_id,
         intake,
         academic_year,
-        last_distance_offered_km,
         row_number() OVER newest AS recency,
         min(last_distance_offered_km) OVER newest AS least_km
     FROM admissions_history
     WHERE last_distance_offered_km IS NOT NULL
     WINDOW newest AS (PARTITION BY school_id, intake ORDER BY academic_year DESC ROWS UNBOUNDED PRECEDING);
+
+-- The same, kept by triggers: a query for a school's own rows does not get through the window to an index.
+CREATE TABLE admissions_reach (
+    id INTEGER NOT NULL PRIMARY KEY,
+    school_id BIGINT NOT NULL,
+    intake TEXT,
+    academic_year SMALLINT NOT NULL,
+    recency BIGINT NOT NULL,
+    least_km DOUBLE NOT NULL
+);
+
+CREATE INDEX ix_admissions_reach_school ON admissions_reach (school_id, recency, least_km, intake);
+-- The widest any school reached bounds how far a search has to look.
+CREATE INDEX ix_admissions_reach_least ON admissions_reach (least_km);
+
+CREATE TRIGGER tr_admissions_reach_insert AFTER INSERT ON admissions_history BEGIN
+    DELETE FROM admissions_reach WHERE school_id = NEW.school_id;
+    INSERT INTO admissions_reach (school_id, intake, academic_year, recency, least_km)
+        SELECT school_id, intake, academic_year, recency, least_km FROM admissions_by_recency
+        WHERE school_id = NEW.school_id;
+END;
+
+CREATE TRIGGER tr_admissions_reach_delete AFTER DELETE ON admissions_history BEGIN
+    DELETE FROM admissions_reach WHERE school_id = OLD.school_id;
+    INSERT INTO admissions_reach (school_id, intake, academic_year, recency, least_km)
+        SELECT school_id, intake, academic_year, recency, least_km FROM admissions_by_recency
+        WHERE school_id = OLD.school_id;
+END;
+
+CREATE TRIGGER tr_admissions_reach_update
+    AFTER UPDATE OF school_id, intake, academic_year, last_distance_offered_km ON admissions_history
+BEGIN
+    DELETE FROM admissions_reach WHERE school_id IN (OLD.school_id, NEW.school_id);
+    INSERT INTO admissions_reach (school_id, intake, academic_year, recency, least_km)
+        SELECT school_id, intake, academic_year, recency, least_km FROM admissions_by_recency
+        WHERE school_id IN (OLD.school_id, NEW.school_id);
+END;

@@ -20,8 +20,8 @@ pub struct CouncilCount {
 
 /// How many of the schools that a search finds have each value.
 ///
-/// Every map counts the same schools, so each sums to `total`. The key `"unknown"` counts those of which the fact is
-/// not known.
+/// Every map but `clubs` counts the same schools, so that each sums to `total`. The key `"unknown"` counts those of which
+/// the fact is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facets {
     /// How many schools the search finds.
@@ -40,6 +40,8 @@ pub struct Facets {
     pub faith: BTreeMap<String, i64>,
     /// `"state"` and `"private"`.
     pub ownership: BTreeMap<String, i64>,
+    /// Those with a breakfast club, and those with an after-school club; a school may have both or none.
+    pub clubs: BTreeMap<String, i64>,
 }
 
 /// What an upsert did.

@@ -83,3 +83,79 @@ pub fn common_holiday_weeks(ours: &[TermDates], theirs: &[TermDates], year: Acad
         (0..).map(|week| first + Days::new(u64::from(to_monday) + 7 * week)).take_while(|day| *day < next_year);
     Some(mondays.filter(|monday| is_free(ours, *monday) && is_free(theirs, *monday)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(year: i32, month: u32, day: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(year, month, day).expect("a day")
+    }
+
+    fn year(starts_in: i16) -> AcademicYear {
+        AcademicYear::starting(starts_in).expect("a year")
+    }
+
+    /// The terms of 2024/2025, of which the half-term holidays begin on these days of October, February and May.
+    fn terms(halves: [u32; 3]) -> Vec<TermDates> {
+        let term = |term, starts_on, ends_on, half: NaiveDate| TermDates {
+            academic_year: year(2024),
+            term,
+            starts_on,
+            ends_on,
+            half_term_starts_on: Some(half),
+            half_term_ends_on: Some(half + Days::new(4)),
+        };
+        vec![
+            term(Term::Autumn, day(2024, 9, 3), day(2024, 12, 20), day(2024, 10, halves[0])),
+            term(Term::Spring, day(2025, 1, 6), day(2025, 4, 4), day(2025, 2, halves[1])),
+            term(Term::Summer, day(2025, 4, 22), day(2025, 7, 22), day(2025, 5, halves[2])),
+        ]
+    }
+
+    #[test]
+    fn a_school_is_in_session_on_weekdays_of_its_terms() {
+        let terms = terms([28, 17, 26]);
+        for (date, expected) in [
+            (day(2024, 9, 2), Some(false)),
+            (day(2024, 9, 3), Some(true)),
+            (day(2024, 9, 7), Some(false)),
+            (day(2024, 10, 28), Some(false)),
+            (day(2024, 11, 1), Some(false)),
+            (day(2024, 11, 4), Some(true)),
+            (day(2024, 12, 20), Some(true)),
+            (day(2024, 12, 25), Some(false)),
+            (day(2025, 7, 22), Some(true)),
+            (day(2025, 8, 31), Some(false)),
+            (day(2025, 9, 1), None),
+            (day(2024, 8, 31), None),
+        ] {
+            assert_eq!(in_session(&terms, date), expected, "{date}");
+        }
+        assert_eq!(in_session(&[], day(2024, 9, 3)), None);
+    }
+
+    #[test]
+    fn families_can_go_away_in_weeks_that_are_free_in_both_schools() {
+        let ours = terms([28, 17, 26]);
+        let theirs = terms([21, 17, 26]);
+        let weeks = common_holiday_weeks(&ours, &theirs, year(2024)).expect("all is known");
+        let expected = [
+            day(2024, 12, 23),
+            day(2024, 12, 30),
+            day(2025, 2, 17),
+            day(2025, 4, 7),
+            day(2025, 4, 14),
+            day(2025, 5, 26),
+            day(2025, 7, 28),
+            day(2025, 8, 4),
+            day(2025, 8, 11),
+            day(2025, 8, 18),
+            day(2025, 8, 25),
+        ];
+        // The week of 31 March has lessons until Friday, and October's holidays are in different weeks.
+        assert_eq!(weeks, expected);
+        assert_eq!(common_holiday_weeks(&ours, &theirs[..2], year(2024)), None);
+        assert_eq!(common_holiday_weeks(&ours, &theirs, year(2025)), None);
+    }
+}

@@ -4,7 +4,6 @@ use diesel::sql_types::{Bool, Double, Integer, Nullable};
 use postgis_diesel::sql_types::{Geography, Geometry};
 use postgis_diesel::types::Point;
 
-use super::schema::schools;
 use crate::geo::LatLng;
 
 diesel::define_sql_function! {
@@ -71,23 +70,3 @@ pub const WGS84: Option<u32> = Some(4326);
 pub fn postgis_point(place: LatLng) -> Point {
     Point { x: place.lng().degrees(), y: place.lat().degrees(), srid: WGS84 }
 }
-
-diesel::table! {
-    /// How far the offers of each school's intakes reached, the newest year first: a view.
-    admissions_reach (school_id, intake, recency) {
-        /// The school.
-        school_id -> BigInt,
-        /// Which children.
-        intake -> Nullable<Text>,
-        /// The year in which the school year begins.
-        academic_year -> SmallInt,
-        /// How far away the last child lived who was offered a place by distance, in kilometres.
-        last_distance_offered_km -> Double,
-        /// 1 for the newest year that is known, 2 for the one before, ...
-        recency -> BigInt,
-        /// The least of this year's distance and those of all newer years, in kilometres.
-        least_km -> Double,
-    }
-}
-
-diesel::allow_tables_to_appear_in_same_query!(admissions_reach, schools);

@@ -25,6 +25,20 @@ diesel::table! {
     use diesel::sql_types::*;
     use postgis_diesel::sql_types::*;
 
+    admissions_reach (id) {
+        id -> Int8,
+        school_id -> Int8,
+        intake -> Nullable<Text>,
+        academic_year -> Int2,
+        recency -> Int8,
+        least_km -> Float8,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
     private_school_details (id) {
         id -> Int8,
         school_id -> Int8,
@@ -181,6 +195,7 @@ diesel::joinable!(school_term_dates -> schools (school_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     admissions_history,
+    admissions_reach,
     private_school_details,
     private_school_fees,
     school_clubs,

@@ -33,6 +33,13 @@ pub(crate) enum Position {
         /// The school.
         id: SchoolId,
     },
+    /// By margin, the widest first.
+    Margin {
+        /// The margin's kilometres, to the last bit.
+        km: f64,
+        /// The school.
+        id: SchoolId,
+    },
     /// By rating, then by name; the unrated come last.
     Rating {
         /// The rating.
@@ -48,6 +55,7 @@ impl Cursor {
     pub(crate) fn new(position: &Position, search: &SchoolSearch) -> Self {
         let place = match position {
             Position::Distance { km, id } => format!("d.{}.{id}", word(km.map(|km| format!("{:x}", km.to_bits())))),
+            Position::Margin { km, id } => format!("m.{:x}.{id}", km.to_bits()),
             Position::Name { name, id } => format!("n.{}.{id}", hex(name)),
             Position::Rating { rating, name, id } => format!("r.{}.{}.{id}", word(*rating), hex(name)),
         };
@@ -104,6 +112,10 @@ fn parse(place: &str) -> Option<Position> {
                 (km.is_finite() && km >= 0.0).then_some(km)
             })?;
             Position::Distance { km, id: id(parts.next()?)? }
+        }
+        "m" => {
+            let km = f64::from_bits(u64::from_str_radix(parts.next()?, 16).ok()?);
+            Position::Margin { km: km.is_finite().then_some(km)?, id: id(parts.next()?)? }
         }
         "n" => Position::Name { name: unhex(parts.next()?)?, id: id(parts.next()?)? },
         "r" => {
@@ -166,6 +178,7 @@ mod tests {
             let id = SchoolId::new(id);
             for position in [
                 Position::Distance { km, id },
+                Position::Margin { km: km.unwrap_or(-0.5), id },
                 Position::Name { name: name.clone(), id },
                 Position::Rating { rating, name, id },
             ] {

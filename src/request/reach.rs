@@ -32,7 +32,7 @@ impl Settled {
             (Sort::Distance, Some(Position::Distance { km: None, .. })) => return Reach::Whole,
             (Sort::Distance, Some(Position::Distance { km: Some(km), .. })) => km * 1.2 + FIRST_REACH_KM,
             (Sort::Distance, _) => FIRST_REACH_KM,
-            (Sort::Name | Sort::Rating, _) => return Reach::Whole,
+            (Sort::Name | Sort::Rating | Sort::Margin, _) => return Reach::Whole,
         };
         up_to(radius, begin)
     }

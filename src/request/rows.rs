@@ -6,7 +6,7 @@ use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, Evidence, Facets, Gender, Phase, SchoolDetails, SchoolHit, SchoolSummary, Status};
 use crate::units::Kilometres;
 
-/// A school, its distance in kilometres and its folded name.
+/// A school, its distance in kilometres (its margin in an order by margin) and its folded name.
 pub(crate) type HitRow = (SchoolSummary, Option<f64>, String);
 
 /// A school, its distance in kilometres, its folded name, and whether it has an outline.
@@ -15,7 +15,17 @@ pub(crate) type CatchmentRow = (SchoolSummary, Option<f64>, String, bool);
 impl Settled {
     /// What was fetched, as a page.
     pub(crate) fn page_of_hits(&self, rows: Vec<HitRow>) -> Page<SchoolHit> {
-        self.page(rows, |row| self.position(row), hit)
+        match (self.search.sort, self.near) {
+            (Sort::Margin, Some(near)) => self.page(
+                rows,
+                |row| self.position(row),
+                |(school, _, _)| SchoolHit {
+                    distance_km: school.location().map(|place| near.point.distance_to(place)),
+                    school,
+                },
+            ),
+            _ => self.page(rows, |row| self.position(row), hit),
+        }
     }
 
     /// What was fetched, as a page of catchments.
@@ -32,6 +42,8 @@ impl Settled {
     fn position(&self, (school, km, name): &HitRow) -> Position {
         match self.search.sort {
             Sort::Distance => Position::Distance { km: *km, id: school.id },
+            // The filter lets only schools through of which it is known.
+            Sort::Margin => Position::Margin { km: km.unwrap_or_default(), id: school.id },
             Sort::Name => Position::Name { name: name.clone(), id: school.id },
             Sort::Rating => Position::Rating { rating: school.ofsted_rating, name: name.clone(), id: school.id },
         }

@@ -7,7 +7,7 @@ use super::cursor::{Cursor, Position};
 use super::filter::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, RatingFilter, SchoolFilter, Unrated};
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
-use crate::models::{Gender, Phase, Status};
+use crate::models::{ClubKind, Gender, Phase, Status};
 use crate::units::Kilometres;
 
 /// The most schools that one page may hold.
@@ -61,6 +61,9 @@ pub enum Sort {
     Name,
     /// The best Ofsted rating first, then by folded name; unrated schools come last.
     Rating,
+    /// The widest margin first by which offers of past years reached the search's point: of the years that a
+    /// [`ReachFilter`] asks for the least, of the intakes that it lets through the best. Needs such a filter.
+    Margin,
 }
 
 /// Some rows, and where the next ones start.
@@ -225,6 +228,9 @@ impl SchoolSearch {
         if near.is_none() && self.sort == Sort::Distance {
             return Err(Error::InvalidSearch { reason: "an order by distance needs a point to be measured from" });
         }
+        if self.sort == Sort::Margin && self.filter.reach.is_none() {
+            return Err(Error::InvalidSearch { reason: "an order by margin needs to know which years: ask for reach" });
+        }
         if let Some(RatingFilter { at_most, unrated: _ }) = self.filter.rating
             && !(1..=4).contains(&at_most)
         {
@@ -307,6 +313,13 @@ impl Settled {
             Near { point, radius: Some(radius) }
         });
         Self { near, ..self.clone() }
+    }
+
+    /// The same search, for schools that have such a club as well.
+    pub(crate) fn with_club(&self, kind: ClubKind) -> Self {
+        let mut settled = self.clone();
+        settled.search.filter.clubs.push(kind.into());
+        settled
     }
 
     /// How many rows to fetch: one more than the page holds, which tells whether there is a next page.

@@ -149,23 +149,3 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(schools_location, schools_catchment);
 diesel::allow_tables_to_appear_in_same_query!(schools_location, schools);
 diesel::allow_tables_to_appear_in_same_query!(schools_catchment, schools);
-
-diesel::table! {
-    /// How far the offers of each school's intakes reached, the newest year first: a view.
-    admissions_reach (school_id, intake, recency) {
-        /// The school.
-        school_id -> BigInt,
-        /// Which children.
-        intake -> Nullable<Text>,
-        /// The year in which the school year begins.
-        academic_year -> SmallInt,
-        /// How far away the last child lived who was offered a place by distance, in kilometres.
-        last_distance_offered_km -> Double,
-        /// 1 for the newest year that is known, 2 for the one before, ...
-        recency -> BigInt,
-        /// The least of this year's distance and those of all newer years, in kilometres.
-        least_km -> Double,
-    }
-}
-
-diesel::allow_tables_to_appear_in_same_query!(admissions_reach, schools);

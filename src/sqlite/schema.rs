@@ -19,6 +19,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    admissions_reach (id) {
+        id -> BigInt,
+        school_id -> BigInt,
+        intake -> Nullable<Text>,
+        academic_year -> SmallInt,
+        recency -> BigInt,
+        least_km -> Double,
+    }
+}
+
+diesel::table! {
     private_school_details (id) {
         id -> BigInt,
         school_id -> BigInt,
@@ -152,6 +163,7 @@ diesel::joinable!(school_term_dates -> schools (school_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     admissions_history,
+    admissions_reach,
     private_school_details,
     private_school_fees,
     school_clubs,

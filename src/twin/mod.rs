@@ -12,7 +12,7 @@ use diesel::backend::Backend;
 use diesel::expression::ValidGrouping;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Bool, SmallInt};
+use diesel::sql_types::{Bool, Double, SmallInt};
 
 /// The condition "open now", which includes schools that are proposed to close.
 ///
@@ -38,6 +38,7 @@ impl<DB: Backend> QueryFragment<DB> for OpenNow {
 }
 
 diesel::infix_operator!(BitAnd, " & ", SmallInt);
+diesel::infix_operator!(Minus, " - ", Double);
 
 /// Narrows `$query` to rows whose column is one of a list's values; an empty list narrows nothing. A list of one is an
 /// equation: SQLite prepares a query with a list in it anew each time, and walks an index in order only for an equation.
@@ -312,18 +313,20 @@ macro_rules! filter_schools {
 
 /// Narrows a boxed `$query` to what comes after a place, in the order that the search sorts by. Unknown values come last.
 macro_rules! filter_after {
-    ($query:ident, $table:ident, $distance:expr, $position:expr) => {
+    ($query:ident, $table:ident, $settled:expr, $position:expr) => {
+        let away = || distance($settled);
         match $position {
+            Position::Margin { km, id } => {
+                let margin = || $crate::twin::margin!($table, $settled);
+                $query = $query.filter(margin().lt(km).or(margin().eq(km).and($table::id.gt(id).nullable())));
+            }
             Position::Distance { km: Some(km), id } => {
                 $query = $query.filter(
-                    $distance
-                        .gt(km)
-                        .or($distance.eq(km).and($table::id.gt(id).nullable()))
-                        .or($distance.is_null().nullable()),
+                    away().gt(km).or(away().eq(km).and($table::id.gt(id).nullable())).or(away().is_null().nullable()),
                 );
             }
             Position::Distance { km: None, id } => {
-                $query = $query.filter($distance.is_null()).filter($table::id.gt(id));
+                $query = $query.filter(away().is_null()).filter($table::id.gt(id));
             }
             Position::Name { name, id } => {
                 // The first condition says nothing new, but an index can begin at it.
@@ -352,10 +355,13 @@ macro_rules! filter_after {
 /// Puts a boxed `$query` into the search's order. Every order ends in the id and has unknown values last; within a circle
 /// (`$in_circle`) every distance is known.
 macro_rules! order_schools {
-    ($query:ident, $table:ident, $distance:expr, $in_circle:expr, $sort:expr) => {
-        match $sort {
-            Sort::Distance if $in_circle => $query.order_by(($distance.asc(), $table::id.asc())),
-            Sort::Distance => $query.order_by(($distance.is_null().asc(), $distance.asc(), $table::id.asc())),
+    ($query:ident, $table:ident, $settled:expr, $in_circle:expr) => {
+        match $settled.search.sort {
+            Sort::Margin => $query.order_by(($crate::twin::margin!($table, $settled).desc(), $table::id.asc())),
+            Sort::Distance if $in_circle => $query.order_by((distance($settled).asc(), $table::id.asc())),
+            Sort::Distance => {
+                $query.order_by((distance($settled).is_null().asc(), distance($settled).asc(), $table::id.asc()))
+            }
             Sort::Name => $query.order_by(($table::name_folded.asc(), $table::id.asc())),
             Sort::Rating => $query.order_by((
                 $table::ofsted_rating.is_null().asc(),
@@ -365,6 +371,23 @@ macro_rules! order_schools {
             )),
         }
     };
+}
+
+/// By how many kilometres the offers of past years reached beyond the distance to the search's point: of the years that
+/// are asked for the least, of the intakes that are let through the best.
+macro_rules! margin {
+    ($table:ident, $settled:expr) => {{
+        let reach = $settled.search.filter.reach.as_ref();
+        let intake = reach.and_then(|reach| reach.intake.clone());
+        let is_any = intake.is_none().into_sql::<diesel::sql_types::Bool>().nullable();
+        let least = admissions_reach::table
+            .filter(admissions_reach::school_id.eq($table::id))
+            .filter(admissions_reach::recency.eq(reach.map_or(1, |reach| i64::from(reach.years))))
+            .filter(is_any.or(admissions_reach::intake.eq(intake.unwrap_or_default())))
+            .select(diesel::dsl::max(admissions_reach::least_km))
+            .single_value();
+        $crate::twin::Minus::new(least, distance($settled))
+    }};
 }
 
 /// What every facet is counted by.
@@ -383,5 +406,6 @@ macro_rules! facet_columns {
 }
 
 pub(crate) use {
-    facet_columns, filter_after, filter_one_of, filter_schools, order_schools, school_rows, school_values, selectable,
+    facet_columns, filter_after, filter_one_of, filter_schools, margin, order_schools, school_rows, school_values,
+    selectable,
 };

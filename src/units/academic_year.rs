@@ -66,9 +66,12 @@ impl FromStr for AcademicYear {
         // What was given may be anything, and long.
         let invalid = || Error::InvalidAcademicYear { given: text.chars().take(40).collect() };
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-        let between = text.trim().trim_matches(|c: char| c.is_ascii_digit()).trim();
-        if !matches!(between, "" | "/" | "-" | "–" | "—" | "_" | "to") || (between.is_empty() && digits.len() != 6)
-        {
+        let between = text.trim().trim_matches(|c: char| c.is_ascii_digit());
+        let is_joined = match between.trim() {
+            "/" | "-" | "–" | "—" | "_" | "to" => true,
+            _ => between.is_empty() && digits.len() == 6,
+        };
+        if !is_joined {
             return Err(invalid());
         }
         let (first, second) = digits.split_at_checked(4).ok_or_else(invalid)?;

@@ -1,7 +1,7 @@
 //! The plan of each query names the index that serves it, and scans no table.
 
-use school_finder_db::models::Phase;
-use school_finder_db::request::Unrated;
+use school_finder_db::models::{ClubKind, Phase};
+use school_finder_db::request::{ReachFilter, Unrated};
 use school_finder_db::{Kilometres, SchoolSearch, Sort, sample};
 
 /// A search, the index that serves it, and its name in the snapshots.
@@ -19,6 +19,13 @@ pub fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
         ("by_rating", SchoolSearch::all().sort(Sort::Rating), "ix_schools_open_rating"),
         ("one_council", SchoolSearch::all().council("Brackenford"), "ix_schools_open_council_name"),
         ("one_phase", SchoolSearch::all().phase(Phase::Nursery), "ix_schools_open_phase_name"),
+        ("with_club", within(near(), 5.0).club(ClubKind::Breakfast), "ix_school_clubs_school"),
+        (
+            "reached",
+            near().reached(ReachFilter { intake: Some("Year R".to_owned()), years: 2 }),
+            "ix_admissions_reach_school",
+        ),
+        ("by_margin", near().reached(ReachFilter::default()).sort(Sort::Margin), "ix_admissions_reach_school"),
         ("by_text", SchoolSearch::all().name("mary"), "ix_schools_open_name"),
     ]
 }

@@ -9,8 +9,9 @@ use school_finder_db::config::Backend;
 use school_finder_db::geo::{Catchment, GridReference};
 use school_finder_db::import::{Import, ImportError};
 use school_finder_db::models::{CatchmentHit, Phase};
+use school_finder_db::request::{ReachFilter, ReachHit};
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Config, Error, Kilometres, LatLng, SchoolRepository, SchoolSearch, connect};
+use school_finder_db::{Config, Error, Kilometres, LatLng, Page, SchoolRepository, SchoolSearch, connect};
 
 fn data(file: &str) -> PathBuf {
     let folder = std::env::var_os("SCHOOL_FINDER_DATA").expect("SCHOOL_FINDER_DATA names the folder of the real data");
@@ -202,7 +203,6 @@ async fn the_register_cut_off_anywhere_is_refused() {
 #[cfg(feature = "postgres")]
 #[tokio::test]
 async fn both_backends_give_the_same_answers() {
-    use school_finder_db::Page;
     use school_finder_db::models::SchoolHit;
     use school_finder_db::request::Unrated;
 
@@ -334,4 +334,122 @@ async fn catchments_hold_the_places_that_their_outlines_hold() {
         }
     }
     assert!(served > 500, "{served} places are served");
+}
+
+/// For three homes, the schools, years, last distances and margins (km) that a calculation by hand from the two files
+/// gives: grid references by the textbook formulas and a seven-parameter shift, which is right to some 5 m.
+#[tokio::test]
+async fn reach_is_what_a_hand_calculation_gives() {
+    type Year = (i32, Option<&'static str>, &'static str, f64, f64);
+    let (r, seven) = (Some("Year R"), Some("Year 7"));
+    let by_hand: [((f64, f64), Vec<Year>); 3] = [
+        (
+            (52.0406, -0.7594),
+            vec![
+                (136_468, None, "2025/2026", 4.348, 1.625),
+                (137_061, None, "2025/2026", 4.754, 1.882),
+                (110_330, None, "2025/2026", 3.887, 0.822),
+                (147_380, r, "2024/2025", 3.138, 0.028),
+                (147_860, seven, "2022/2023", 5.782, 1.327),
+                (152_058, r, "2025/2026", 8.28, 3.748),
+            ],
+        ),
+        (
+            (52.0020, -0.7330),
+            vec![
+                (145_736, None, "2025/2026", 2.335, 1.05),
+                (145_736, seven, "2022/2023", 1.588, 0.303),
+                (138_933, None, "2025/2026", 3.146, 1.765),
+                (148_229, None, "2025/2026", 2.548, 0.947),
+                (152_058, r, "2025/2026", 8.28, 2.203),
+            ],
+        ),
+        (
+            (52.0560, -0.8120),
+            vec![
+                (110_532, None, "2025/2026", 2.166, 1.322),
+                (110_330, None, "2025/2026", 3.887, 1.909),
+                (147_380, r, "2024/2025", 3.138, 1.092),
+                (137_061, None, "2025/2026", 4.754, 2.686),
+                (147_860, None, "2025/2026", 3.203, 0.579),
+                (147_860, seven, "2022/2023", 5.782, 3.158),
+                (136_468, None, "2025/2026", 4.348, 0.598),
+                (152_058, r, "2025/2026", 8.28, 0.304),
+            ],
+        ),
+    ];
+    for backend in [
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite,
+        #[cfg(feature = "postgres")]
+        Backend::Postgres,
+    ] {
+        let database = TestDatabase::new(backend).await.expect("a database");
+        let finder = database.repository();
+        let file = File::open(register()).expect("the register");
+        Import::new().register(finder, file).await.expect("an import");
+        for (inserted, unchanged) in [(210, 0), (0, 210)] {
+            let file = File::open(data("milton_keynes/admissions_history.csv")).expect("the admissions");
+            let counts = Import::new().admissions(finder, file).await.expect("an import");
+            assert_eq!((counts.inserted, counts.unchanged, counts.rejected), (inserted, unchanged, 0));
+        }
+        for ((lat, lng), expected) in &by_hand {
+            let home = LatLng::from_lat_lng(*lat, *lng).expect("a place");
+            let page = finder.find_reach(&SchoolSearch::near(home)).await.expect("an answer");
+            // Of which no earlier year is known than the one by hand, in any of these.
+            let mut found =
+                page.items.iter().flat_map(|hit| hit.years.iter().map(|year| (hit.hit.school.urn.get(), year)));
+            for (urn, intake, year, last, margin) in expected {
+                let (found_urn, found) = found.next().expect("as many years");
+                assert_eq!((found_urn, found.intake.as_deref()), (*urn, *intake), "{home:?}");
+                assert_eq!((found.academic_year.to_string().as_str(), found.last_distance_km), (*year, *last));
+                assert!((found.margin_km - margin).abs() < 0.008, "{urn}: {} and {margin} km", found.margin_km);
+            }
+            assert_eq!(found.next(), None, "{home:?}");
+            assert!(page.items.iter().all(|hit| hit.estimate) && page.next.is_none());
+        }
+        // Three schools have two known years of an intake. This home is 0.92 km from one that reached 2.018 and 1.234
+        // km, and 1.15 km from one that reached 0.983 and 1.627 km.
+        let home = LatLng::from_lat_lng(52.024, -0.785).expect("a place");
+        let years = |years| SchoolSearch::near(home).reached(ReachFilter { intake: r.map(str::to_owned), years });
+        let urns = |page: &Page<ReachHit>| page.items.iter().map(|hit| hit.hit.school.urn.get()).collect::<Vec<_>>();
+        let both = finder.find_reach(&years(2)).await.expect("an answer");
+        assert_eq!(urns(&both), [131_348]);
+        let found = &both.items[0];
+        assert_eq!((found.years_of_evidence, found.years.len()), (2, 2));
+        for (year, margin) in found.years.iter().zip([1.098, 0.314]) {
+            assert!((year.margin_km - margin).abs() < 0.008, "{} and {margin} km", year.margin_km);
+        }
+        assert!((found.years[0].change_km.expect("a trend") - (2.018 - 1.234)).abs() < 1e-9);
+        assert!(!urns(&finder.find_reach(&years(1)).await.expect("an answer")).contains(&110_394));
+    }
+}
+
+/// The register's links: every one is stored, and old numbers lead to schools that are open.
+#[tokio::test]
+async fn old_numbers_lead_to_the_schools_of_today() {
+    for backend in [
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite,
+        #[cfg(feature = "postgres")]
+        Backend::Postgres,
+    ] {
+        let database = TestDatabase::new(backend).await.expect("a database");
+        let finder = database.repository();
+        for (inserted, unchanged) in [(33_801, 0), (0, 33_801)] {
+            let file = File::open(data("gias/links_edubasealldata_20250422.csv")).expect("the links");
+            let counts = Import::new().links(finder, file).await.expect("an import");
+            assert_eq!((counts.inserted, counts.unchanged, counts.rejected), (inserted, unchanged, 0));
+        }
+        // The schools come after their links.
+        let file = File::open(register()).expect("the register");
+        Import::new().register(finder, file).await.expect("an import");
+        let known = "SELECT count(*) FROM school_links WHERE school_id IS NOT NULL OR linked_school_id IS NOT NULL";
+        assert_eq!(database.number(known).await.expect("a count"), 26_771, "as many as a look at both files finds");
+        for (old, new) in [(100_012, vec![100_021]), (100_021, vec![100_021]), (1, vec![])] {
+            let old = school_finder_db::ids::Urn::new(old).expect("a URN");
+            let today = finder.schools_of_today(old).await.expect("an answer");
+            assert_eq!(today.iter().map(|school| school.urn.get()).collect::<Vec<_>>(), new);
+        }
+    }
 }

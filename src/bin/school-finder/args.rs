@@ -204,6 +204,7 @@ enum SortArg {
     Distance,
     Name,
     Rating,
+    Margin,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -306,7 +307,7 @@ pub struct FindArgs {
     /// Only schools with this text in their name. Case, accents and punctuation do not matter.
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
-    /// In which order [default: distance with a point, name otherwise]
+    /// In which order; margin needs --reached [default: distance with a point, name otherwise]
     #[arg(long, value_enum)]
     sort: Option<SortArg>,
 }
@@ -359,6 +360,7 @@ impl FindArgs {
             Some(SortArg::Distance) => search.sort(Sort::Distance),
             Some(SortArg::Name) => search.sort(Sort::Name),
             Some(SortArg::Rating) => search.sort(Sort::Rating),
+            Some(SortArg::Margin) => search.sort(Sort::Margin),
         })
     }
 }

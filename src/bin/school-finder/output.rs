@@ -163,7 +163,7 @@ pub fn school(school: &SchoolDetails, format: Format) -> Result<(), Failure> {
             let mut table = table(&["", ""]);
             table.set_header(Vec::<String>::new());
             for (key, value) in object(school)? {
-                table.add_row([key.replace('_', " "), plain(&value, UNKNOWN)]);
+                table.add_row([key.replace('_', " "), told(&value)]);
             }
             print_table(&table)
         }
@@ -195,14 +195,15 @@ pub fn councils(councils: &[CouncilCount], format: CountFormat) -> Result<(), Fa
 
 /// Counts of schools by what they are.
 pub fn facets(facets: &Facets, format: CountFormat) -> Result<(), Failure> {
-    let Facets { total, council, phase, status, rating, gender, faith, ownership } = facets;
-    let groups: [(&str, &BTreeMap<String, i64>); 7] = [
+    let Facets { total, council, phase, status, rating, gender, faith, ownership, clubs } = facets;
+    let groups: [(&str, &BTreeMap<String, i64>); 8] = [
         ("phase", phase),
         ("ownership", ownership),
         ("rating", rating),
         ("gender", gender),
         ("faith", faith),
         ("status", status),
+        ("clubs", clubs),
         ("council", council),
     ];
     let rows = groups.iter().flat_map(|(facet, counts)| counts.iter().map(move |(value, count)| (facet, value, count)));
@@ -315,6 +316,19 @@ fn print_csv(columns: &[&str], rows: &[Map<String, Value>]) -> Result<(), Failur
         writer.write_record(fields).map_err(failed)?;
     }
     Ok(writer.flush()?)
+}
+
+/// A value as a person reads it: of a list, a line for each row with what is known of it.
+fn told(value: &Value) -> String {
+    let Value::Array(rows) = value else { return plain(value, UNKNOWN) };
+    let line = |row: &Value| match row {
+        Value::Object(facts) => {
+            let known = facts.iter().filter(|(_, fact)| !fact.is_null());
+            known.map(|(key, fact)| format!("{} {}", key.replace('_', " "), told(fact))).collect::<Vec<_>>().join(", ")
+        }
+        other => told(other),
+    };
+    if rows.is_empty() { UNKNOWN.to_owned() } else { rows.iter().map(line).collect::<Vec<_>>().join("\n") }
 }
 
 /// A value without quotation marks, and `unknown` for one that is not known.

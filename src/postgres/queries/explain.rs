@@ -7,17 +7,23 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::catchments::catchments_query;
-use super::find::find_query;
+use super::find::{bounded_in_txn, find_query, margin_query};
 use crate::error::Result;
 use crate::explain::Explanation;
-use crate::request::Settled;
+use crate::request::{Settled, Sort};
 
 /// The query that a search begins with, and its plan.
 pub(in crate::postgres) async fn explain_find_on_conn(
     connection: &mut AsyncPgConnection,
     settled: &Settled,
 ) -> Result<Explanation> {
-    explain_on_conn(connection, find_query(settled, settled.first_reach())).await
+    let settled = &bounded_in_txn(connection, settled).await?;
+    match settled.search.sort {
+        Sort::Margin => explain_on_conn(connection, margin_query(settled)).await,
+        Sort::Distance | Sort::Name | Sort::Rating => {
+            explain_on_conn(connection, find_query(settled, settled.first_reach())).await
+        }
+    }
 }
 
 /// The query for the catchments that hold a search's point, and its plan.

@@ -12,8 +12,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::error::Result;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::postgres::functions::{admissions_reach, haversine, postgis_point, st_dwithin_metres};
-use crate::postgres::schema::{admissions_history, private_school_fees, school_clubs, schools};
+use crate::postgres::functions::{haversine, postgis_point, st_dwithin_metres};
+use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::request::{HitRow, Page, Position, Reach, Settled, Sort};
 use crate::twin;
 use crate::units::Kilometres;
@@ -43,6 +43,9 @@ pub(in crate::postgres) async fn find_schools_on_conn(
     settled: &Settled,
 ) -> Result<Page<SchoolHit>> {
     let settled = &bounded_in_txn(connection, settled).await?;
+    if settled.search.sort == Sort::Margin {
+        return Ok(settled.page_of_hits(margin_query(settled).load(connection).await?));
+    }
     let mut reach = settled.first_reach();
     loop {
         let rows: Vec<HitRow> = find_query(settled, reach).load(connection).await?;
@@ -61,7 +64,7 @@ pub(super) async fn bounded_in_txn<'a>(
     if settled.search.filter.reach.is_none() {
         return Ok(Cow::Borrowed(settled));
     }
-    let widest = admissions_history::table.select(max(admissions_history::last_distance_offered_km));
+    let widest = admissions_reach::table.select(max(admissions_reach::least_km));
     Ok(Cow::Owned(settled.bounded_by(widest.get_result(connection).await?)))
 }
 
@@ -76,11 +79,27 @@ pub(super) fn find_query<'a>(
     within_reach!(query, settled, reach);
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {
-        twin::filter_after!(query, schools, distance(settled), after);
+        twin::filter_after!(query, schools, settled, after);
     }
     let in_circle = settled.circle(reach).is_some();
     let query = query.limit(settled.fetch());
-    twin::order_schools!(query, schools, distance(settled), in_circle, settled.search.sort)
+    twin::order_schools!(query, schools, settled, in_circle)
+}
+
+/// As [`find_query`], in the order of the margins, which stand in the place of the distances: those are no secret where
+/// both ends are known.
+pub(super) fn margin_query<'a>(
+    settled: &'a Settled,
+) -> impl LoadQuery<'a, AsyncPgConnection, HitRow> + QueryFragment<Pg> + QueryId + Send + 'a {
+    let margin = twin::margin!(schools, settled);
+    let mut query = schools::table.select((SchoolSummary::as_select(), margin, schools::name_folded)).into_boxed();
+    within_reach!(query, settled, Reach::Whole);
+    twin::filter_schools!(query, schools, settled);
+    if let Some(after) = &settled.after {
+        twin::filter_after!(query, schools, settled, after);
+    }
+    let query = query.limit(settled.fetch());
+    twin::order_schools!(query, schools, settled, true)
 }
 
 pub(super) fn distance(settled: &Settled) -> Distance {

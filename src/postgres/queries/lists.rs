@@ -4,12 +4,12 @@ use diesel::dsl::{case_when, count, count_star};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::find::{candidates_within, distance, within_reach};
+use super::find::{bounded_in_txn, candidates_within, distance, within_reach};
 use crate::error::Result;
 use crate::ids::{SchoolId, Urn};
-use crate::models::{CouncilCount, Facets, School};
-use crate::postgres::functions::{admissions_reach, postgis_point, st_dwithin_metres};
-use crate::postgres::schema::{private_school_fees, school_clubs, schools};
+use crate::models::{ClubKind, CouncilCount, Facets, School};
+use crate::postgres::functions::{postgis_point, st_dwithin_metres};
+use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::request::{FacetRow, Reach, Settled, facets_of};
 use crate::twin::{self, OpenNow};
 
@@ -48,11 +48,21 @@ pub(in crate::postgres) async fn councils_on_conn(connection: &mut AsyncPgConnec
     Ok(query.load(connection).await?)
 }
 
-/// How many of the schools that a search finds have each value. One statement, so that all counts are of one moment.
+/// How many of the schools that a search finds have each value, all of one moment.
 pub(in crate::postgres) async fn facets_on_conn(
     connection: &mut AsyncPgConnection,
     settled: &Settled,
 ) -> Result<Facets> {
+    connection
+        .build_transaction()
+        .read_only()
+        .repeatable_read()
+        .run(async |connection| facets_in_txn(connection, settled).await)
+        .await
+}
+
+async fn facets_in_txn(connection: &mut AsyncPgConnection, settled: &Settled) -> Result<Facets> {
+    let settled = &bounded_in_txn(connection, settled).await?;
     let counted = twin::facet_columns!(schools);
     let (council, phase, status, rating, gender, faith, is_private) = counted;
     let mut query = schools::table
@@ -61,5 +71,18 @@ pub(in crate::postgres) async fn facets_on_conn(
         .into_boxed();
     within_reach!(query, settled, Reach::Whole);
     twin::filter_schools!(query, schools, settled);
-    Ok(facets_of(query.load::<FacetRow>(connection).await?))
+    let mut facets = facets_of(query.load::<FacetRow>(connection).await?);
+    for kind in ClubKind::ALL {
+        let schools = count_in_txn(connection, &settled.with_club(*kind)).await?;
+        facets.clubs.insert(kind.to_string(), schools);
+    }
+    Ok(facets)
+}
+
+/// How many schools a search finds.
+async fn count_in_txn(connection: &mut AsyncPgConnection, settled: &Settled) -> QueryResult<i64> {
+    let mut query = schools::table.select(count_star()).into_boxed();
+    within_reach!(query, settled, Reach::Whole);
+    twin::filter_schools!(query, schools, settled);
+    query.get_result(connection).await
 }

@@ -14,8 +14,8 @@ use crate::geo::{Catchment, to_wkb};
 use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
 use crate::request::{CatchmentRow, Ended, Page, Position, Settled, Sort, WriteMode, refuse_twice};
-use crate::sqlite::functions::{admissions_reach, catchment_covers, schools_catchment};
-use crate::sqlite::schema::{private_school_fees, school_clubs, schools};
+use crate::sqlite::functions::{catchment_covers, schools_catchment};
+use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::twin;
 
 type Selection =
@@ -58,11 +58,11 @@ pub(super) fn catchments_query<'a>(
     }
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {
-        twin::filter_after!(query, schools, distance(settled), after);
+        twin::filter_after!(query, schools, settled, after);
     }
     let in_circle = settled.near.is_some_and(|near| near.radius.is_some());
     let query = query.limit(settled.fetch());
-    twin::order_schools!(query, schools, distance(settled), in_circle, settled.search.sort)
+    twin::order_schools!(query, schools, settled, in_circle)
 }
 
 /// The outlines of these schools' catchments, in the order of the ids.

@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::geo::BoundingBox;
 use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::{HitRow, Page, Position, Reach, Settled, Sort};
-use crate::sqlite::functions::{admissions_reach, haversine, schools_location};
-use crate::sqlite::schema::{admissions_history, private_school_fees, school_clubs, schools};
+use crate::sqlite::functions::{haversine, schools_location};
+use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::twin;
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
@@ -47,6 +47,9 @@ pub(in crate::sqlite) fn find_schools_on_conn(
     settled: &Settled,
 ) -> Result<Page<SchoolHit>> {
     let settled = &bounded_in_txn(connection, settled)?;
+    if settled.search.sort == Sort::Margin {
+        return Ok(settled.page_of_hits(margin_query(settled).load(connection)?));
+    }
     let mut reach = settled.first_reach();
     loop {
         let rows: Vec<HitRow> = find_query(settled, reach).load(connection)?;
@@ -62,7 +65,7 @@ pub(super) fn bounded_in_txn<'a>(connection: &mut SqliteConnection, settled: &'a
     if settled.search.filter.reach.is_none() {
         return Ok(Cow::Borrowed(settled));
     }
-    let widest = admissions_history::table.select(max(admissions_history::last_distance_offered_km));
+    let widest = admissions_reach::table.select(max(admissions_reach::least_km));
     Ok(Cow::Owned(settled.bounded_by(widest.get_result(connection)?)))
 }
 
@@ -78,11 +81,27 @@ pub(super) fn find_query<'a>(
     within_reach!(query, settled, reach);
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {
-        twin::filter_after!(query, schools, distance(settled), after);
+        twin::filter_after!(query, schools, settled, after);
     }
     let in_circle = settled.circle(reach).is_some();
     let query = query.limit(settled.fetch());
-    twin::order_schools!(query, schools, distance(settled), in_circle, settled.search.sort)
+    twin::order_schools!(query, schools, settled, in_circle)
+}
+
+/// As [`find_query`], in the order of the margins, which stand in the place of the distances: those are no secret where
+/// both ends are known.
+pub(super) fn margin_query<'a>(
+    settled: &'a Settled,
+) -> impl LoadQuery<'a, SqliteConnection, HitRow> + QueryFragment<Sqlite> + QueryId + 'a {
+    let margin = twin::margin!(schools, settled);
+    let mut query = schools::table.select((SchoolSummary::as_select(), margin, schools::name_folded)).into_boxed();
+    within_reach!(query, settled, Reach::Whole);
+    twin::filter_schools!(query, schools, settled);
+    if let Some(after) = &settled.after {
+        twin::filter_after!(query, schools, settled, after);
+    }
+    let query = query.limit(settled.fetch());
+    twin::order_schools!(query, schools, settled, true)
 }
 
 pub(super) fn distance(settled: &Settled) -> Distance {

@@ -3,15 +3,14 @@
 use diesel::dsl::{case_when, count, count_star};
 use diesel::prelude::*;
 
-use super::find::{distance, within_reach};
+use super::find::{bounded_in_txn, distance, within_reach};
 use crate::error::Result;
 use crate::geo::BoundingBox;
 use crate::ids::{SchoolId, Urn};
-use crate::models::{CouncilCount, Facets, School};
+use crate::models::{ClubKind, CouncilCount, Facets, School};
 use crate::request::{FacetRow, Reach, Settled, facets_of};
-use crate::sqlite::functions::admissions_reach;
 use crate::sqlite::functions::schools_location;
-use crate::sqlite::schema::{private_school_fees, school_clubs, schools};
+use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::twin::{self, OpenNow};
 
 /// How many ids one query takes: well below SQLite's limit of 32,766 bound values.
@@ -58,8 +57,13 @@ pub(in crate::sqlite) fn councils_on_conn(connection: &mut SqliteConnection) -> 
     Ok(query.load(connection)?)
 }
 
-/// How many of the schools that a search finds have each value. One statement, so that all counts are of one moment.
+/// How many of the schools that a search finds have each value, all of one moment.
 pub(in crate::sqlite) fn facets_on_conn(connection: &mut SqliteConnection, settled: &Settled) -> Result<Facets> {
+    connection.transaction(|connection| facets_in_txn(connection, settled))
+}
+
+fn facets_in_txn(connection: &mut SqliteConnection, settled: &Settled) -> Result<Facets> {
+    let settled = &bounded_in_txn(connection, settled)?;
     let counted = twin::facet_columns!(schools);
     let (council, phase, status, rating, gender, faith, is_private) = counted;
     let mut query = schools::table
@@ -68,7 +72,20 @@ pub(in crate::sqlite) fn facets_on_conn(connection: &mut SqliteConnection, settl
         .into_boxed();
     within_reach!(query, settled, Reach::Whole);
     twin::filter_schools!(query, schools, settled);
-    Ok(facets_of(query.load::<FacetRow>(connection)?))
+    let mut facets = facets_of(query.load::<FacetRow>(connection)?);
+    for kind in ClubKind::ALL {
+        let schools = count_in_txn(connection, &settled.with_club(*kind))?;
+        facets.clubs.insert(kind.to_string(), schools);
+    }
+    Ok(facets)
+}
+
+/// How many schools a search finds.
+fn count_in_txn(connection: &mut SqliteConnection, settled: &Settled) -> QueryResult<i64> {
+    let mut query = schools::table.select(count_star()).into_boxed();
+    within_reach!(query, settled, Reach::Whole);
+    twin::filter_schools!(query, schools, settled);
+    query.get_result(connection)
 }
 
 fn sorted<T: Ord + Copy>(values: &[T]) -> Vec<T> {

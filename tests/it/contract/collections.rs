@@ -336,10 +336,13 @@ async fn clubs_are_filtered_by_kind_day_and_time(database: &TestDatabase) {
         let page = database.repository().find_schools(&search).await.expect("an answer");
         let facets = database.repository().facets(&search).await.expect("counts");
         assert_eq!(facets.total, i64::try_from(page.items.len()).expect("few"));
+        assert!(facets.clubs.values().all(|schools| *schools <= facets.total) && facets.clubs.len() == 2);
         page.items.iter().map(|hit| hit.school.urn.get()).collect::<Vec<_>>()
     };
     let (breakfast, after) = (ClubFilter::from(ClubKind::Breakfast), ClubFilter::from(ClubKind::AfterSchool));
     assert_eq!(found(vec![breakfast.clone()]).await, [1, 3]);
+    let facets = database.repository().facets(&SchoolSearch::all()).await.expect("counts");
+    assert_eq!((facets.total, facets.clubs["breakfast"], facets.clubs["after_school"]), (4, 2, 2));
     assert_eq!(found(vec![after.clone()]).await, [1, 2]);
     assert_eq!(found(vec![breakfast, after.clone()]).await, [1], "both");
     let on = |day| ClubFilter { on: Some(day), ..after.clone() };

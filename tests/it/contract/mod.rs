@@ -1,6 +1,8 @@
 //! What every backend must keep: each test is one body that is given a database, and runs on each backend.
 
 #[cfg(feature = "register")]
+mod admission_files;
+#[cfg(feature = "register")]
 mod catchment_files;
 mod catchments;
 mod collections;

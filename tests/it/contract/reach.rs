@@ -6,7 +6,7 @@ use school_finder_db::models::{
 };
 use school_finder_db::request::{ReachFilter, WriteMode};
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Error, SchoolSearch};
+use school_finder_db::{Error, SchoolSearch, Sort};
 
 use super::collections::year;
 use super::on_every_backend;
@@ -18,6 +18,8 @@ on_every_backend! {
     intakes_are_told_apart,
     unknown_distances_are_no_evidence,
     reach_is_a_filter_of_any_search,
+    the_widest_margin_comes_first,
+    what_any_program_writes_counts_at_once,
     admissions_are_laid_over_what_is_stored,
     old_urns_lead_to_the_school_of_today,
     links_in_a_circle_end,
@@ -145,6 +147,56 @@ async fn reach_is_a_filter_of_any_search(database: &TestDatabase) {
     let nowhere = SchoolSearch::all().reached(ReachFilter::default());
     assert!(matches!(database.repository().find_schools(&nowhere).await, Err(Error::InvalidSearch { .. })));
     assert!(matches!(database.repository().find_reach(&SchoolSearch::all()).await, Err(Error::InvalidSearch { .. })));
+}
+
+async fn the_widest_margin_comes_first(database: &TestDatabase) {
+    three_schools(database).await;
+    let rows = vec![
+        offered(1, 2024, Some("Year R"), Some(1.5)),
+        offered(1, 2024, Some("Year 3"), Some(2.0)),
+        offered(2, 2024, Some("Year R"), Some(9.0)),
+        offered(2, 2023, Some("Year R"), Some(2.5)),
+        offered(3, 2024, Some("Year R"), Some(8.0)),
+    ];
+    store(database, rows).await;
+    let by_margin = |intake: Option<&str>, years| {
+        near().reached(ReachFilter { intake: intake.map(str::to_owned), years }).sort(Sort::Margin)
+    };
+    let urns = async |search: SchoolSearch| {
+        let page = database.repository().find_schools(&search).await.expect("an answer");
+        for hit in &page.items {
+            let place = hit.school.location().expect("a place");
+            assert_eq!(hit.distance_km, Some(at(52.0, -0.7).distance_to(place)), "the distance, and not the margin");
+        }
+        (page.items.iter().map(|hit| hit.school.urn.get()).collect::<Vec<_>>(), page.next)
+    };
+    assert_eq!(urns(by_margin(None, 1)).await.0, [2, 3, 1], "by 6.8, 4.7 and, with its better intake, 0.9 km");
+    assert_eq!(urns(by_margin(Some("Year R"), 2)).await.0, [2], "in the worse of two years");
+    let (mut search, mut all) = (by_margin(None, 1).limit(1), Vec::new());
+    while let (mut page, Some(next)) = urns(search.clone()).await {
+        all.append(&mut page);
+        search = search.after(next);
+    }
+    assert_eq!((all.as_slice(), urns(search).await.0.as_slice()), (&[2, 3][..], &[1][..]));
+    let page = database.repository().find_reach(&by_margin(None, 1)).await.expect("an answer");
+    assert_eq!(page.items.iter().map(|hit| hit.hit.school.urn.get()).collect::<Vec<_>>(), [2, 3, 1]);
+    let unclear = database.repository().find_schools(&near().sort(Sort::Margin)).await;
+    assert!(matches!(unclear, Err(Error::InvalidSearch { .. })));
+}
+
+async fn what_any_program_writes_counts_at_once(database: &TestDatabase) {
+    three_schools(database).await;
+    store(database, vec![offered(1, 2024, None, Some(0.5)), offered(1, 2023, None, Some(3.0))]).await;
+    let execute = async |statement: &str| database.execute(statement).await.expect(statement);
+    assert!(reached(database, None, 1).await.is_empty());
+    execute("UPDATE admissions_history SET last_distance_offered_km = 2.0 WHERE academic_year = 2024").await;
+    assert_eq!((reached(database, None, 1).await, reached(database, None, 2).await), (vec![1], vec![1]));
+    execute("UPDATE admissions_history SET school_id = school_id + 1 WHERE academic_year = 2023").await;
+    assert_eq!((reached(database, None, 1).await, reached(database, None, 2).await), (vec![1, 2], vec![]));
+    execute("DELETE FROM admissions_history WHERE academic_year = 2024").await;
+    assert_eq!(reached(database, None, 1).await, [2]);
+    execute("DELETE FROM schools").await;
+    assert_eq!(database.number("SELECT count(*) FROM admissions_reach").await.expect("a count"), 0);
 }
 
 async fn admissions_are_laid_over_what_is_stored(database: &TestDatabase) {

@@ -23,6 +23,7 @@ pub fn find(schools: &[(SchoolId, NewSchool)], search: &SchoolSearch) -> Vec<(Sc
         let by_name = || fold(&a.name).cmp(&fold(&b.name));
         let order = match search.sort {
             Sort::Distance => unknown_last(*a_km, *b_km),
+            Sort::Margin => unreachable!("no property makes one"),
             Sort::Name => by_name(),
             Sort::Rating => unknown_last(a.ofsted_rating, b.ofsted_rating).then_with(by_name),
         };
