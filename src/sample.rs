@@ -3,11 +3,18 @@
 //! Brackenford is not on any map: its names are invented, its postcodes are of an area that does not exist, and its URNs
 //! lie far above the register's. It lies where Milton Keynes does, so that a search of one also finds the other.
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime};
 
+use crate::error::Result;
 use crate::geo::{LatLng, Latitude, Longitude};
 use crate::ids::Urn;
-use crate::models::{Gender, NewCatchment, NewSchool, Phase, Status};
+use crate::models::{
+    Admissions, ClubKind, Gender, NewAdmissions, NewCatchment, NewCollections, NewSchool, Phase, PrivateFee,
+    SchoolClub, Status, Weekdays,
+};
+use crate::repository::SchoolRepository;
+use crate::request::WriteMode;
+use crate::units::AcademicYear;
 
 /// A home in the middle of the town.
 ///
@@ -108,6 +115,88 @@ pub fn schools() -> Vec<NewSchool> {
         school.postcode = Some(format!("ZZ{} {}QX", 1 + number % 7, number % 9));
     }
     schools
+}
+
+/// Puts the town into an empty database: schools, catchments, admissions, clubs and fees.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// use school_finder_db::{Config, SchoolSearch, connect, sample};
+///
+/// let finder = connect(&Config::in_memory()).await?;
+/// sample::fill(finder.as_ref()).await?;
+/// // Which schools would have offered a child from this home a place last year?
+/// let page = finder.find_reach(&SchoolSearch::near(sample::home())).await?;
+/// assert_eq!(page.items.len(), 3);
+/// # Ok::<(), school_finder_db::Error>(())
+/// # }).expect("an answer");
+/// ```
+///
+/// # Errors
+/// [`DuplicateUrn`](crate::Error::DuplicateUrn) where the town is there already; those of the database.
+pub async fn fill(repository: &dyn SchoolRepository) -> Result<()> {
+    let ids = repository.insert_schools(schools()).await?;
+    repository.upsert_catchments(catchments(), WriteMode::Commit).await?;
+    repository.upsert_admissions(admissions(), WriteMode::Commit).await?;
+    let club = |kind, ends_at| SchoolClub {
+        kind,
+        name: None,
+        days: Some(Weekdays::EVERY),
+        starts_at: None,
+        ends_at,
+        cost: "6.50".parse().ok(),
+    };
+    let evening = NaiveTime::from_hms_opt(18, 0, 0);
+    let both = vec![club(ClubKind::Breakfast, None), club(ClubKind::AfterSchool, evening)];
+    let fees = |per_term: &str, per_year: &str| {
+        Some(vec![PrivateFee {
+            academic_year: academic_year(2026),
+            age_from: 4,
+            age_to: 13,
+            per_term: per_term.parse().ok(),
+            per_year: per_year.parse().ok(),
+        }])
+    };
+    // By their places in the list of schools.
+    for (at, new) in [
+        (0, NewCollections { clubs: Some(both.clone()), ..NewCollections::default() }),
+        (3, NewCollections { clubs: Some(both), ..NewCollections::default() }),
+        (5, NewCollections { clubs: Some(vec![club(ClubKind::Breakfast, None)]), ..NewCollections::default() }),
+        (19, NewCollections { fees: fees("4250.00", "12750.00"), ..NewCollections::default() }),
+        (21, NewCollections { fees: fees("3980.00", "11940.00"), ..NewCollections::default() }),
+    ] {
+        repository.replace_collections(ids[at], new).await?;
+    }
+    Ok(())
+}
+
+/// Past years' admissions of some of the town's schools.
+pub fn admissions() -> Vec<NewAdmissions> {
+    let rows = [
+        (9_990_001, "Year R", 2025, 60, 142, 0.92),
+        (9_990_001, "Year R", 2024, 60, 131, 1.08),
+        (9_990_004, "Year R", 2025, 45, 98, 0.81),
+        (9_990_004, "Year R", 2024, 45, 77, 1.34),
+        (9_990_006, "Year R", 2025, 30, 41, 2.10),
+        (9_990_012, "Year 7", 2025, 210, 388, 1.75),
+        (9_990_012, "Year 7", 2024, 210, 301, 2.63),
+    ];
+    let year = |(number, intake, starts_in, places, applications, km): (i64, &str, i16, i32, i32, f64)| NewAdmissions {
+        urn: urn(number),
+        admissions: Admissions {
+            places_offered: Some(places),
+            applications_received: Some(applications),
+            last_distance_offered_km: Some(km),
+            had_vacancies: Some(false),
+            ..Admissions::new(academic_year(starts_in), Some(intake.to_owned()))
+        },
+    };
+    rows.into_iter().map(year).collect()
+}
+
+fn academic_year(starts_in: i16) -> AcademicYear {
+    AcademicYear::starting(starts_in).unwrap_or_else(|_| unreachable!("a constant of this century"))
 }
 
 /// The catchments of some of the town's schools; another has a radius of its own.

@@ -11,7 +11,6 @@ use crate::geo::LatLng;
 /// field that is left out stays, and `null` makes it unknown.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(clippy::option_option, reason = "left alone, made unknown, or given")]
 pub struct SchoolPatch {
     /// See [`School::name`](super::School::name).
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use school_finder_db::config::{PoolMode, Target};
-use school_finder_db::request::WriteMode;
 use school_finder_db::{Config, SchoolRepository, connect, create, sample};
 
 use crate::Failure;
@@ -40,8 +39,7 @@ pub async fn open(named: Option<&str>) -> Result<Arc<dyn SchoolRepository>, Fail
          For the real ones: school-finder import register edubasealldata.csv"
     );
     let finder = connect(&Config::in_memory()).await?;
-    finder.insert_schools(sample::schools()).await?;
-    finder.upsert_catchments(sample::catchments(), WriteMode::Commit).await?;
+    sample::fill(finder.as_ref()).await?;
     Ok(finder)
 }
 

@@ -321,6 +321,9 @@ fn print_csv(columns: &[&str], rows: &[Map<String, Value>]) -> Result<(), Failur
 /// A value as a person reads it: of a list, a line for each row with what is known of it.
 fn told(value: &Value) -> String {
     let Value::Array(rows) = value else { return plain(value, UNKNOWN) };
+    if rows.iter().all(|row| !row.is_object()) && !rows.is_empty() {
+        return rows.iter().map(told).collect::<Vec<_>>().join(" ");
+    }
     let line = |row: &Value| match row {
         Value::Object(facts) => {
             let known = facts.iter().filter(|(_, fact)| !fact.is_null());
