@@ -187,6 +187,12 @@ pub enum Error {
         /// The URN.
         urn: Urn,
     },
+    /// A school cannot be merged into one that is not open.
+    #[error("the school with URN {urn} is not open: merge into the school that goes on")]
+    MergeIntoClosed {
+        /// The school that was to go on.
+        urn: Urn,
+    },
     /// A row points at a school that does not exist.
     #[error("there is no such school: insert the school before what belongs to it")]
     UnknownSchool,

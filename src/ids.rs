@@ -70,6 +70,9 @@ where
 pub struct Urn(i32);
 
 impl Urn {
+    /// The lowest there can be.
+    pub(crate) const LEAST: Self = Self(1);
+
     /// The URN with this number.
     ///
     /// # Errors

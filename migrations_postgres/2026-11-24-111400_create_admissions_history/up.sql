@@ -57,12 +57,14 @@ CREATE TABLE admissions_reach (
     least_km DOUBLE PRECISION NOT NULL
 );
 
-CREATE INDEX ix_admissions_reach_school ON admissions_reach (school_id, recency, least_km, intake);
+CREATE INDEX ix_admissions_reach_school ON admissions_reach (school_id, intake, recency, least_km);
 -- The widest any school reached bounds how far a search has to look.
 CREATE INDEX ix_admissions_reach_least ON admissions_reach (least_km);
 
 CREATE FUNCTION admissions_reach_keep() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- One at a time for each school: another's rows that are not committed yet would be neither seen nor replaced.
+    PERFORM 1 FROM schools WHERE id IN (SELECT school_id FROM changed) ORDER BY id FOR NO KEY UPDATE;
     DELETE FROM admissions_reach WHERE school_id IN (SELECT school_id FROM changed);
     INSERT INTO admissions_reach (school_id, intake, academic_year, recency, least_km)
         SELECT newest.* FROM (SELECT DISTINCT school_id FROM changed) AS school, LATERAL (

@@ -1,1 +1,3 @@
+DROP TRIGGER tr_school_reviews_new_school ON schools;
+DROP FUNCTION school_reviews_find_new_schools;
 DROP TABLE school_reviews;

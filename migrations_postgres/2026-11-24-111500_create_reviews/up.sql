@@ -20,3 +20,14 @@ CREATE TABLE school_reviews (
 
 CREATE INDEX ix_school_reviews_school ON school_reviews (school_id);
 CREATE INDEX ix_school_reviews_urn ON school_reviews (urn);
+
+-- A review that came before its school finds it.
+CREATE FUNCTION school_reviews_find_new_schools() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE school_reviews SET school_id = new_schools.id
+        FROM new_schools WHERE school_reviews.urn = new_schools.urn AND school_id IS NULL;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER tr_school_reviews_new_school AFTER INSERT ON schools REFERENCING NEW TABLE AS new_schools
+    FOR EACH STATEMENT EXECUTE FUNCTION school_reviews_find_new_schools();

@@ -29,8 +29,8 @@ CREATE VIEW schools_catchment_circle AS
     );
 
 -- The triggers read an outline themselves, with nothing but what is built into SQLite: without its name and brackets, a
--- WKT text with commas for blanks is a JSON list of lng, lat, lng, lat, ... An outline that does not read as numbers in
--- pairs is refused with its row.
+-- WKT text with commas for blanks is a JSON list of lng, lat, lng, lat, ... One that does not read as pairs of numbers is
+-- refused with its row, under the name of the column's own CHECK.
 CREATE VIEW schools_catchment_box AS
     SELECT
         schools.id,
@@ -54,6 +54,15 @@ INSERT INTO schools_catchment (id, min_lat, max_lat, min_lng, max_lng, outline)
 CREATE TRIGGER tr_schools_catchment_insert AFTER INSERT ON schools
     WHEN NEW.catchment_geometry IS NOT NULL OR NEW.catchment_radius_km IS NOT NULL
 BEGIN
+    SELECT RAISE(ABORT, 'CHECK constraint failed: ck_catchment_geometry')
+        WHERE (
+            SELECT count(*) % 2 = 1 OR count(*) FILTER (WHERE type NOT IN ('integer', 'real')) > 0
+            FROM json_each(
+                '[' || replace(replace(replace(replace(
+                    substr(NEW.catchment_geometry, 13), '(', ''), ')', ''), ', ', ','), ' ', ','
+                ) || ']'
+            )
+        );
     INSERT INTO schools_catchment (id, min_lat, max_lat, min_lng, max_lng, outline)
         SELECT id, min_lat, max_lat, min_lng, max_lng, outline FROM schools_catchment_box WHERE id = NEW.id;
 END;
@@ -66,6 +75,15 @@ CREATE TRIGGER tr_schools_catchment_update AFTER UPDATE OF id, catchment_geometr
             AND (OLD.catchment_radius_km, OLD.lat, OLD.lng) IS NOT (NEW.catchment_radius_km, NEW.lat, NEW.lng)
         )
 BEGIN
+    SELECT RAISE(ABORT, 'CHECK constraint failed: ck_catchment_geometry')
+        WHERE (
+            SELECT count(*) % 2 = 1 OR count(*) FILTER (WHERE type NOT IN ('integer', 'real')) > 0
+            FROM json_each(
+                '[' || replace(replace(replace(replace(
+                    substr(NEW.catchment_geometry, 13), '(', ''), ')', ''), ', ', ','), ' ', ','
+                ) || ']'
+            )
+        );
     DELETE FROM schools_catchment WHERE id = OLD.id;
     INSERT INTO schools_catchment (id, min_lat, max_lat, min_lng, max_lng, outline)
         SELECT id, min_lat, max_lat, min_lng, max_lng, outline FROM schools_catchment_box WHERE id = NEW.id;

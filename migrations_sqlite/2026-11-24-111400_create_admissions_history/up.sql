@@ -74,22 +74,22 @@ CREATE TABLE admissions_reach (
     least_km DOUBLE NOT NULL
 );
 
-CREATE INDEX ix_admissions_reach_school ON admissions_reach (school_id, recency, least_km, intake);
+CREATE INDEX ix_admissions_reach_school ON admissions_reach (school_id, intake, recency, least_km);
 -- The widest any school reached bounds how far a search has to look.
 CREATE INDEX ix_admissions_reach_least ON admissions_reach (least_km);
 
 CREATE TRIGGER tr_admissions_reach_insert AFTER INSERT ON admissions_history BEGIN
-    DELETE FROM admissions_reach WHERE school_id = NEW.school_id;
+    DELETE FROM admissions_reach WHERE school_id = NEW.school_id AND intake IS NEW.intake;
     INSERT INTO admissions_reach (school_id, intake, academic_year, recency, least_km)
         SELECT school_id, intake, academic_year, recency, least_km FROM admissions_by_recency
-        WHERE school_id = NEW.school_id;
+        WHERE school_id = NEW.school_id AND intake IS NEW.intake;
 END;
 
 CREATE TRIGGER tr_admissions_reach_delete AFTER DELETE ON admissions_history BEGIN
-    DELETE FROM admissions_reach WHERE school_id = OLD.school_id;
+    DELETE FROM admissions_reach WHERE school_id = OLD.school_id AND intake IS OLD.intake;
     INSERT INTO admissions_reach (school_id, intake, academic_year, recency, least_km)
         SELECT school_id, intake, academic_year, recency, least_km FROM admissions_by_recency
-        WHERE school_id = OLD.school_id;
+        WHERE school_id = OLD.school_id AND intake IS OLD.intake;
 END;
 
 CREATE TRIGGER tr_admissions_reach_update

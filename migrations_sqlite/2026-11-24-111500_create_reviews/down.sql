@@ -1,1 +1,2 @@
+DROP TRIGGER tr_school_reviews_new_school;
 DROP TABLE school_reviews;

@@ -22,3 +22,8 @@ CREATE TABLE school_reviews (
 
 CREATE INDEX ix_school_reviews_school ON school_reviews (school_id);
 CREATE INDEX ix_school_reviews_urn ON school_reviews (urn);
+
+-- A review that came before its school finds it.
+CREATE TRIGGER tr_school_reviews_new_school AFTER INSERT ON schools BEGIN
+    UPDATE school_reviews SET school_id = NEW.id WHERE urn = NEW.urn AND school_id IS NULL;
+END;

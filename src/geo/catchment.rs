@@ -30,6 +30,9 @@ const MAX_WKT_BYTES: usize = 64 * MAX_VERTICES;
 /// one has about three an edge.
 const MAX_EDGE_PAIRS: usize = 5_000_000;
 
+/// How many corners are looked at to see that all holes lie inside.
+const MAX_HOLE_STEPS: usize = 50_000_000;
+
 /// Vertices closer than this, in degrees (a tenth of a micrometre), are one: PostGIS passes over so short an edge.
 const SHORTEST_EDGE: f64 = 1e-12;
 
@@ -77,11 +80,12 @@ impl Catchment {
     pub(crate) fn from_rings(polygons: Rings) -> Result<Self> {
         let outline = Self::from_stored(polygons)?;
         outline.refuse_crossing_edges()?;
+        outline.refuse_stray_holes()?;
         Ok(outline)
     }
 
-    /// As [`from_rings`](Self::from_rings), but for the edges that cross, which takes the longest: what is stored was
-    /// checked on its way in.
+    /// As [`from_rings`](Self::from_rings), but for what takes the longest, edges that cross and holes outside: what is
+    /// stored was checked on its way in.
     fn from_stored(polygons: Rings) -> Result<Self> {
         if polygons.is_empty() {
             return Err(invalid("it is empty"));
@@ -96,7 +100,7 @@ impl Catchment {
         &self.0
     }
 
-    /// Whether the place lies inside the outline or on its boundary: what both databases answer, to the last bit.
+    /// Whether the place lies inside the outline or on its boundary: what both databases answer.
     pub fn covers(&self, place: LatLng) -> bool {
         let point = Coord { x: place.lng().degrees(), y: place.lat().degrees() };
         self.0.iter().any(|polygon| {
@@ -118,6 +122,22 @@ impl Catchment {
 
     fn rings(&self) -> impl Iterator<Item = &LineString<f64>> {
         self.0.iter().flat_map(|polygon| std::iter::once(polygon.exterior()).chain(polygon.interiors()))
+    }
+
+    fn refuse_stray_holes(&self) -> Result<()> {
+        let steps = self.0.iter().map(|polygon| polygon.interiors().len() * polygon.exterior().0.len()).sum();
+        at_most("corners times holes", steps, MAX_HOLE_STEPS)?;
+        for polygon in &self.0 {
+            // No edge crosses another, so one corner tells for all.
+            let is_stray = |hole: &LineString<f64>| {
+                let exterior = polygon.exterior().coords().copied();
+                hole.0.first().is_some_and(|corner| side_of_ring(exterior, *corner) == Side::Outside)
+            };
+            if polygon.interiors().iter().any(is_stray) {
+                return Err(invalid("a hole lies outside its polygon"));
+            }
+        }
+        Ok(())
     }
 
     fn refuse_crossing_edges(&self) -> Result<()> {
@@ -175,13 +195,7 @@ fn polygon(rings: Vec<Vec<Coord<f64>>>) -> Result<Polygon<f64>> {
     if east - west > 180.0 {
         return Err(invalid("a polygon is more than half round the earth: cut it at the antimeridian"));
     }
-    let holes = rings.map(|hole| {
-        let hole = ring(hole, Turn::Clockwise)?;
-        let is_outside =
-            hole.first().is_some_and(|corner| side_of_ring(exterior.iter().copied(), *corner) == Side::Outside);
-        if is_outside { Err(invalid("a hole lies outside its polygon")) } else { Ok(LineString(hole)) }
-    });
-    let holes = holes.collect::<Result<_>>()?;
+    let holes = rings.map(|hole| ring(hole, Turn::Clockwise).map(LineString)).collect::<Result<_>>()?;
     Ok(Polygon::new(LineString(exterior), holes))
 }
 

@@ -7,17 +7,13 @@ use std::io::{self, BufReader, Read};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use super::{Import, ImportCounts, ImportError, Reject};
+use super::{Import, ImportCounts, ImportError, MAX_FILE_BYTES, Reject};
 use crate::error::{Error, Result};
 use crate::geo::{Catchment, MAX_VERTICES};
 use crate::ids::Urn;
 use crate::models::NewCatchment;
 use crate::repository::{SchoolRepository, blocking};
-
-/// The largest file that is read, in bytes. Its outlines are held in memory until they are written.
-const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// The longest outline that is looked at, in bytes of JSON: more than the largest that is taken needs.
 const MAX_OUTLINE_BYTES: usize = 64 * MAX_VERTICES;
@@ -73,10 +69,10 @@ struct Features {
     on_reject: Box<dyn FnMut(Reject) + Send>,
 }
 
-/// A feature, its outline not looked at yet.
+/// A feature, its parts not looked at yet.
 #[derive(Deserialize)]
 struct Feature {
-    properties: Option<Map<String, Value>>,
+    properties: Option<Box<RawValue>>,
     geometry: Option<Box<RawValue>>,
 }
 
@@ -113,20 +109,19 @@ impl Features {
 
     fn take(&mut self, feature: &Feature) {
         self.read += 1;
-        let text = feature.properties.as_ref().and_then(|properties| properties.get(&self.key)).map(|urn| match urn {
-            Value::String(text) => text.trim().to_owned(),
-            other => other.to_string(),
-        });
-        match self.catchment(feature, text.as_deref()) {
+        let properties = feature.properties.as_ref().map_or("null", |properties| properties.get());
+        let mut json = serde_json::Deserializer::from_str(properties);
+        // What is no object has no properties.
+        let Facts { urn, names } = Named { key: &self.key }.deserialize(&mut json).unwrap_or_default();
+        match self.catchment(feature, urn.as_deref(), &names) {
             Ok(catchment) => self.found.push((self.read, catchment)),
-            Err(reason) => self.reject(self.read, text.unwrap_or_default(), reason),
+            Err(reason) => self.reject(self.read, urn.unwrap_or_default(), reason),
         }
     }
 
     /// The catchment of a feature. An error is the reason to reject it.
-    fn catchment(&self, feature: &Feature, urn: Option<&str>) -> Result<NewCatchment, String> {
+    fn catchment(&self, feature: &Feature, urn: Option<&str>, names: &[String]) -> Result<NewCatchment, String> {
         let Some(urn) = urn else {
-            let names: Vec<&str> = feature.properties.iter().flat_map(Map::keys).take(20).map(String::as_str).collect();
             return Err(format!("it has no property {:?} for the URN, only: {}", self.key, names.join(", ")));
         };
         let urn = urn.parse().ok().and_then(|urn| Urn::new(urn).ok());
@@ -148,6 +143,51 @@ impl Features {
     fn reject(&mut self, number: u64, urn: String, reason: String) {
         self.rejected += 1;
         (self.on_reject)(Reject { number, urn, reason });
+    }
+}
+
+/// What is kept of a feature's properties: the one that is asked for, and the first names, to tell what there is.
+#[derive(Default)]
+struct Facts {
+    urn: Option<String>,
+    names: Vec<String>,
+}
+
+/// Reads properties and keeps little of them: they may be anything, and long.
+struct Named<'k> {
+    key: &'k str,
+}
+
+impl<'de> DeserializeSeed<'de> for Named<'_> {
+    type Value = Facts;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Facts, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Named<'_> {
+    type Value = Facts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Facts, A::Error> {
+        const SHOWN: usize = 40;
+        let mut facts = Facts::default();
+        while let Some(name) = map.next_key::<String>()? {
+            if name == self.key {
+                let value = map.next_value::<&RawValue>()?.get().trim_matches('"').trim();
+                facts.urn = Some(value.chars().take(SHOWN).collect());
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+            if facts.names.len() < 20 {
+                facts.names.push(name.chars().take(SHOWN).collect());
+            }
+        }
+        Ok(facts)
     }
 }
 
@@ -182,7 +222,7 @@ impl<'de> Visitor<'de> for Collection<'_> {
                     has_features = true;
                 }
                 // From before RFC 7946, which allows WGS84 alone.
-                "crs" => refuse_other_systems(&map.next_value::<Value>()?).map_err(A::Error::custom)?,
+                "crs" => refuse_other_systems(map.next_value::<Box<RawValue>>()?.get()).map_err(A::Error::custom)?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -192,12 +232,13 @@ impl<'de> Visitor<'de> for Collection<'_> {
     }
 }
 
-fn refuse_other_systems(crs: &Value) -> Result<(), String> {
-    let name = crs.pointer("/properties/name").and_then(Value::as_str).unwrap_or_default();
-    if crs.is_null() || name.ends_with("CRS84") || name.ends_with("4326") {
+fn refuse_other_systems(crs: &str) -> Result<(), String> {
+    // A name like "urn:ogc:def:crs:OGC:1.3:CRS84" or "EPSG:4326"; what is longer is another.
+    let is_wgs84 = crs == "null" || (crs.len() < 1_000 && (crs.contains("CRS84\"") || crs.contains(":4326\"")));
+    if is_wgs84 {
         return Ok(());
     }
-    Err(format!("its crs is {:?}: convert it to WGS84 (EPSG:4326)", name.chars().take(60).collect::<String>()))
+    Err(format!("its crs is {:?}: convert it to WGS84 (EPSG:4326)", crs.chars().take(100).collect::<String>()))
 }
 
 /// The list of features.

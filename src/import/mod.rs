@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::ids::Urn;
 use crate::request::WriteMode;
 
+/// The largest file that is read whole, in bytes: its rows are held in memory until they are written.
+const MAX_FILE_BYTES: u64 = 512 << 20;
+
 /// An import of a published file, kept unless told otherwise. Which kind of file it reads is the method that runs it:
 /// [`register`](Self::register), [`links`](Self::links), [`admissions`](Self::admissions) or
 /// [`catchments`](Self::catchments).

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::io::Read;
 
 use super::csv_file::{CsvFile, Encoding};
-use super::{Import, ImportCounts, ImportError, Reject};
+use super::{Import, ImportCounts, ImportError, MAX_FILE_BYTES, Reject};
 use crate::error::{Error, Result};
 use crate::ids::Urn;
 use crate::models::UpsertCounts;
@@ -41,6 +41,9 @@ where
         let mut count = 0;
         while let Some((line, record)) = file.next_row()? {
             count += 1;
+            if file.bytes_read() > MAX_FILE_BYTES {
+                return Err(ImportError::TooLarge { max: MAX_FILE_BYTES }.into());
+            }
             on_progress(count, file.bytes_read());
             let mut fields = Vec::with_capacity(record.len());
             for field in &record {
@@ -110,6 +113,7 @@ impl<T> Rows<T> {
 
     fn reject(&mut self, number: u64, urn: String, reason: String) {
         self.rejected += 1;
+        let urn = urn.chars().take(40).collect();
         (self.on_reject)(Reject { number, urn, reason });
     }
 }

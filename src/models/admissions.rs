@@ -63,14 +63,21 @@ impl Admissions {
     /// What is known now, laid over what is stored: nothing known becomes unknown.
     #[must_use]
     pub(crate) fn over(self, stored: &Self) -> Self {
+        // Half of what is known now beside half of what was stored may not fit: then the new half stands alone.
+        let (appeals_heard, appeals_upheld) = match (self.appeals_heard, self.appeals_upheld) {
+            (None, None) => (stored.appeals_heard, stored.appeals_upheld),
+            (Some(heard), None) => (Some(heard), stored.appeals_upheld.filter(|upheld| *upheld <= heard)),
+            (None, Some(upheld)) => (stored.appeals_heard.filter(|heard| *heard >= upheld), Some(upheld)),
+            both => both,
+        };
         Self {
             academic_year: self.academic_year,
             places_offered: self.places_offered.or(stored.places_offered),
             applications_received: self.applications_received.or(stored.applications_received),
             last_distance_offered_km: self.last_distance_offered_km.or(stored.last_distance_offered_km),
             waiting_list_offers: self.waiting_list_offers.or(stored.waiting_list_offers),
-            appeals_heard: self.appeals_heard.or(stored.appeals_heard),
-            appeals_upheld: self.appeals_upheld.or(stored.appeals_upheld),
+            appeals_heard,
+            appeals_upheld,
             had_vacancies: self.had_vacancies.or(stored.had_vacancies),
             intake: self.intake,
             notes: self.notes.or_else(|| stored.notes.clone()),

@@ -41,7 +41,7 @@ pub(super) fn check_folded(name: &str) -> Result<()> {
 }
 
 /// A date is one that both databases write the same way: from year 1 to 9999.
-pub(super) fn check_date(field: &'static str, date: Option<NaiveDate>) -> Result<()> {
+pub(crate) fn check_date(field: &'static str, date: Option<NaiveDate>) -> Result<()> {
     use chrono::Datelike;
     match date {
         Some(date) if !(1..=9999).contains(&date.year()) => Err(Error::InvalidDate { field }),

@@ -19,6 +19,7 @@ mod words;
 
 pub use admissions::{Admissions, NewAdmissions};
 pub use catchment::{CatchmentHit, Evidence, NewCatchment, SchoolCatchment};
+pub(crate) use checks::check_date;
 pub use club::{SchoolClub, Weekday, Weekdays};
 pub use counts::{CouncilCount, DeleteCounts, Facets, MergeCounts, UpsertCounts};
 pub use details::{Collections, NewCollections, SchoolDetails};

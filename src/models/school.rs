@@ -74,6 +74,11 @@ pub struct School {
 }
 
 impl School {
+    /// Whether it takes pupils now, which one that is proposed to close does.
+    pub fn is_open(&self) -> bool {
+        self.status.is_open()
+    }
+
     /// Where the school stands.
     pub fn location(&self) -> Option<LatLng> {
         Some(LatLng::new(self.lat?, self.lng?))

@@ -46,14 +46,19 @@ impl TermDates {
 }
 
 /// Whether a school with these terms is in session on a day: a weekday within a term and outside its half-term holiday.
-/// Nothing where no term is known of the school year around that day, so that it cannot be told. Bank holidays and
-/// training days are not known.
+/// Nothing where it cannot be told: in no known term or half-term holiday, and not all three terms of the school year
+/// around that day are known. Bank holidays and training days are not known.
 pub fn in_session(terms: &[TermDates], day: NaiveDate) -> Option<bool> {
-    let year = school_year(day)?;
-    let mut known = terms.iter().filter(|term| term.academic_year == year).peekable();
-    known.peek()?;
-    let is_weekday = day.weekday().num_days_from_monday() < 5;
-    Some(is_weekday && known.any(|term| term.holds(day)))
+    if terms.iter().any(|term| term.holds(day)) {
+        return Some(day.weekday().num_days_from_monday() < 5);
+    }
+    let is_half_term = terms.iter().any(|term| term.starts_on <= day && day <= term.ends_on);
+    (is_half_term || is_whole(terms, school_year(day)?)).then_some(false)
+}
+
+/// Whether all three terms of a school year are known.
+fn is_whole(terms: &[TermDates], year: AcademicYear) -> bool {
+    Term::ALL.iter().all(|term| terms.iter().any(|known| known.academic_year == year && known.term == *term))
 }
 
 /// The school year that a day lies in: it turns on the first of September.
@@ -65,10 +70,7 @@ fn school_year(day: NaiveDate) -> Option<AcademicYear> {
 /// The Mondays of the weeks of a school year in which neither of two schools is in session from Monday to Friday: those
 /// in which a family can go away. Nothing where all three terms of that year are not known of both.
 pub fn common_holiday_weeks(ours: &[TermDates], theirs: &[TermDates], year: AcademicYear) -> Option<Vec<NaiveDate>> {
-    let is_whole = |terms: &[TermDates]| {
-        Term::ALL.iter().all(|term| terms.iter().any(|known| known.academic_year == year && known.term == *term))
-    };
-    if !is_whole(ours) || !is_whole(theirs) {
+    if !is_whole(ours, year) || !is_whole(theirs, year) {
         return None;
     }
     let first = NaiveDate::from_ymd_opt(i32::from(year.starts_in()), 9, 1)?;
@@ -79,8 +81,9 @@ pub fn common_holiday_weeks(ours: &[TermDates], theirs: &[TermDates], year: Acad
         let in_year = terms.iter().filter(|term| term.academic_year == year).collect::<Vec<_>>();
         (0..5).all(|day| !in_year.iter().any(|term| term.holds(monday + Days::new(day))))
     };
-    let mondays =
-        (0..).map(|week| first + Days::new(u64::from(to_monday) + 7 * week)).take_while(|day| *day < next_year);
+    let mondays = (0..)
+        .map(|week| first + Days::new(u64::from(to_monday) + 7 * week))
+        .take_while(|day| *day + Days::new(4) < next_year);
     Some(mondays.filter(|monday| is_free(ours, *monday) && is_free(theirs, *monday)).collect())
 }
 
@@ -133,6 +136,11 @@ mod tests {
             assert_eq!(in_session(&terms, date), expected, "{date}");
         }
         assert_eq!(in_session(&[], day(2024, 9, 3)), None);
+        // With one term known, outside it is not "no"; and a term may begin in August, as in Scotland.
+        assert_eq!(in_session(&terms[..1], day(2025, 3, 4)), None);
+        assert_eq!(in_session(&terms[..1], day(2024, 10, 29)), Some(false));
+        let early = [TermDates { starts_on: day(2024, 8, 14), ..terms[0].clone() }];
+        assert_eq!(in_session(&early, day(2024, 8, 20)), Some(true));
     }
 
     #[test]
@@ -155,6 +163,13 @@ mod tests {
         ];
         // The week of 31 March has lessons until Friday, and October's holidays are in different weeks.
         assert_eq!(weeks, expected);
+        // A week that ends in the next school year is not told of: its terms are others.
+        let later = |terms: &[TermDates]| {
+            let later = |term: &TermDates| TermDates { academic_year: year(2025), ..term.clone() };
+            terms.iter().map(later).collect::<Vec<_>>()
+        };
+        let weeks = common_holiday_weeks(&later(&ours), &later(&theirs), year(2025)).expect("all is known");
+        assert_eq!(weeks.last(), Some(&day(2026, 8, 24)));
         assert_eq!(common_holiday_weeks(&ours, &theirs[..2], year(2024)), None);
         assert_eq!(common_holiday_weeks(&ours, &theirs, year(2025)), None);
     }

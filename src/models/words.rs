@@ -90,6 +90,13 @@ words! {
     }
 }
 
+impl Status {
+    /// Whether such a school takes pupils now, which one that is proposed to close does.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::ProposedToClose)
+    }
+}
+
 words! {
     /// The phase of education, as the register gives it.
     Phase, "phase" {

@@ -184,7 +184,8 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// sides. All or nothing.
     ///
     /// # Errors
-    /// [`UnknownUrn`](crate::Error::UnknownUrn) where one of the two is not there.
+    /// [`UnknownUrn`](crate::Error::UnknownUrn) where one of the two is not there,
+    /// [`MergeIntoClosed`](crate::Error::MergeIntoClosed) where the second is not open.
     async fn merge_schools(&self, from: Urn, into: Urn, on: NaiveDate) -> Result<MergeCounts>;
 
     /// Deletes a school with all that belongs to it but its reviews, and tells how much that was. A school that has closed

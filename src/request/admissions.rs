@@ -15,7 +15,8 @@ use crate::units::{AcademicYear, Kilometres};
 pub struct ReachFilter {
     /// Only for this intake, such as `Year R`, as the source spells it. Nothing: for any one.
     pub intake: Option<String>,
-    /// In how many of the newest years: 1 is the latest year. A school with fewer known years does not pass.
+    /// In how many of the newest years that are known of an intake, however long ago they are: 1 is its latest one. An
+    /// intake with fewer known years does not pass.
     pub years: u8,
 }
 

@@ -13,7 +13,7 @@ pub use admissions::{ReachFilter, ReachHit, ReachYear};
 pub use cursor::Cursor;
 pub(crate) use cursor::Position;
 pub use filter::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, RatingFilter, SchoolFilter, Unrated};
-pub(crate) use lineage::Walk;
+pub(crate) use lineage::{Step, Walk};
 pub(crate) use reach::Reach;
 pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, facets_of, give};
 pub(crate) use search::Settled;

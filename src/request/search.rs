@@ -269,9 +269,10 @@ impl SchoolSearch {
 impl SchoolSearch {
     /// As [`settle`](Self::settle), for the catchments that hold the search's point.
     pub(crate) fn settle_catchments(&self) -> Result<Settled> {
-        match self.near {
-            Some(_) => self.settle(),
-            None => Err(Error::InvalidSearch { reason: "a catchment is asked about a point: begin with `near`" }),
+        match (self.near, self.sort) {
+            (Some(_), Sort::Margin) => Err(Error::InvalidSearch { reason: "catchments have no order by margin" }),
+            (Some(_), Sort::Distance | Sort::Name | Sort::Rating) => self.settle(),
+            (None, _) => Err(Error::InvalidSearch { reason: "a catchment is asked about a point: begin with `near`" }),
         }
     }
 }

@@ -22,7 +22,8 @@ pub(crate) fn typed(
             .and_then(unique_constraint)
             .map(|constraint| Error::DuplicateRow { constraint }),
         DatabaseErrorKind::ForeignKeyViolation => Some(Error::UnknownSchool),
-        _ => from_message(message),
+        // A trigger that says what a CHECK would.
+        _ => after("CHECK constraint failed:").map(Error::of_check).or_else(|| from_message(message)),
     }
 }
 

@@ -207,6 +207,10 @@ mod written_by_others {
         let refused = write(&database, "POLYGON((0 0,1 0,1 1,0 0))").await;
         assert!(matches!(refused, Err(Error::InvalidGeometry { .. })), "{refused:?}");
         assert!(write(&database, "MULTIPOLYGON(((here, there)))").await.is_err());
+        for numbers in ["1 2,3 null,4 5,1 2", "1 2,3 4,5,1 2", "1 2,true 4,5 6,1 2"] {
+            let refused = write(&database, &format!("MULTIPOLYGON((({numbers})))")).await;
+            assert!(matches!(refused, Err(Error::InvalidGeometry { .. })), "{numbers}: {refused:?}");
+        }
         // What SQLite cannot see is told by the query, and not passed over.
         write(&database, "MULTIPOLYGON(((-1 52,0 52,0 53)))").await.expect("numbers in pairs");
         let found = database.repository().find_catchments(&SchoolSearch::near(at(52.1, -0.1))).await;

@@ -29,6 +29,7 @@ const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
     ("constraint: ck_*_starts_at", "a TIME of Postgres holds nothing else"),
     ("function: haversine", "Rust registers it on SQLite's connections"),
     ("function: school_links_find_*", "the code of triggers, which SQLite holds in the trigger"),
+    ("function: school_reviews_find_new_schools", "the code of a trigger, which SQLite holds in the trigger"),
     ("function: admissions_reach_keep", "the code of triggers, which SQLite holds in the trigger"),
     ("trigger: tr_admissions_reach_update_old", "a statement's trigger of Postgres sees the old rows or the new ones"),
     ("function: catchment_circle_box", "SQLite has a view in its place"),

@@ -190,8 +190,11 @@ impl Rejects {
         }
     }
 
-    /// To standard error, which may be closed: an import in the middle is not stopped by that.
+    /// To standard error, which may be closed: an import in the middle is not stopped by that. What a file says is not
+    /// let loose on the terminal.
     fn tell(line: std::fmt::Arguments<'_>) {
+        let line: String =
+            line.to_string().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::children::{admissions_in_txn, ids_of_in_txn};
 use super::find::find_schools_on_conn;
@@ -27,6 +27,8 @@ pub(in crate::postgres) async fn upsert_admissions_on_conn(
     refuse_repeated(new)?;
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
+            // One import at a time, so that what is read as missing is still missing when it is inserted.
+            connection.batch_execute("LOCK TABLE admissions_history IN SHARE ROW EXCLUSIVE MODE").await?;
             let mut counts = UpsertCounts::default();
             for batch in new.chunks(ROWS_A_BATCH) {
                 upsert_admissions_in_txn(connection, batch, &mut counts).await?;
@@ -75,11 +77,16 @@ async fn upsert_admissions_in_txn(
     Ok(())
 }
 
-/// One page of the schools that would have offered a place by distance, each with its years.
+/// One page of the schools that would have offered a place by distance, each with its years, all of one moment.
 pub(in crate::postgres) async fn find_reach_on_conn(
     connection: &mut AsyncPgConnection,
     settled: &Settled,
 ) -> Result<Page<ReachHit>> {
+    let mut moment = connection.build_transaction().read_only().repeatable_read();
+    moment.run(async |connection| find_reach_in_txn(connection, settled).await).await
+}
+
+async fn find_reach_in_txn(connection: &mut AsyncPgConnection, settled: &Settled) -> Result<Page<ReachHit>> {
     let page = find_schools_on_conn(connection, settled).await?;
     let ids: Vec<SchoolId> = page.items.iter().map(|hit| hit.school.id).collect();
     let admissions = admissions_in_txn(connection, &ids).await?;

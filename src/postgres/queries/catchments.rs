@@ -7,7 +7,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::methods::LoadQuery;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use postgis_diesel::operators::intersects_2d;
 
 use super::find::{Distance, distance};
@@ -86,7 +86,12 @@ pub(in crate::postgres) async fn upsert_catchments_on_conn(
     }
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
+            // The lock comes before the rows', as an import takes it, so that the two do not wait for each other.
+            connection.batch_execute("LOCK TABLE schools IN ROW EXCLUSIVE MODE").await?;
             let mut counts = UpsertCounts::default();
+            // In one order for all, for the same reason.
+            let mut catchments: Vec<&NewCatchment> = catchments.iter().collect();
+            catchments.sort_by_key(|catchment| catchment.urn);
             for catchment in catchments {
                 upsert_catchment_in_txn(connection, catchment, &mut counts).await?;
             }

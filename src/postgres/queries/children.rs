@@ -41,7 +41,8 @@ pub(in crate::postgres) async fn details_on_conn(
     ids: &[SchoolId],
     collections: Collections,
 ) -> Result<Vec<SchoolDetails>> {
-    connection.transaction(async |connection| details_in_txn(connection, ids, collections).await).await
+    let mut moment = connection.build_transaction().read_only().repeatable_read();
+    moment.run(async |connection| details_in_txn(connection, ids, collections).await).await
 }
 
 async fn details_in_txn(
@@ -120,8 +121,9 @@ pub(in crate::postgres) async fn replace_collections_on_conn(
     new.validate()?;
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
-            let known = schools::table.find(id).select(schools::id).first::<SchoolId>(connection).await.optional()?;
-            known.ok_or(Error::UnknownSchool)?;
+            // Locked, so that two replacements at once do not add up.
+            let known = schools::table.find(id).select(schools::id).for_no_key_update();
+            known.first::<SchoolId>(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
             let NewCollections { clubs, term_dates, performance, private_details, fees, admissions } = new;
             twin::clubs!(replace!(connection, id, clubs,));
             twin::term_dates!(replace!(connection, id, term_dates,));

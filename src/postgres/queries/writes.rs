@@ -143,6 +143,8 @@ pub(in crate::postgres) async fn update_school_on_conn(
 ) -> Result<School> {
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
+            // The lock comes before the rows', as an import takes it, so that the two do not wait for each other.
+            connection.batch_execute("LOCK TABLE schools IN ROW EXCLUSIVE MODE").await?;
             let query = schools::table.find(id).select(School::as_select());
             let stored: School =
                 query.for_no_key_update().first(connection).await.optional()?.ok_or(Error::UnknownSchool)?;

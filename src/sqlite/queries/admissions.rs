@@ -72,11 +72,15 @@ fn upsert_admissions_in_txn(
     Ok(())
 }
 
-/// One page of the schools that would have offered a place by distance, each with its years.
+/// One page of the schools that would have offered a place by distance, each with its years, all of one moment.
 pub(in crate::sqlite) fn find_reach_on_conn(
     connection: &mut SqliteConnection,
     settled: &Settled,
 ) -> Result<Page<ReachHit>> {
+    connection.transaction(|connection| find_reach_in_txn(connection, settled))
+}
+
+fn find_reach_in_txn(connection: &mut SqliteConnection, settled: &Settled) -> Result<Page<ReachHit>> {
     let page = find_schools_on_conn(connection, settled)?;
     let ids: Vec<SchoolId> = page.items.iter().map(|hit| hit.school.id).collect();
     let admissions = admissions_in_txn(connection, &ids)?;

@@ -6,6 +6,7 @@ use diesel::dsl::{AsSelect, IntoBoxed, IsNotNull, Select};
 use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::query_dsl::methods::LoadQuery;
+use diesel::sql_types::Bool;
 use diesel::sqlite::Sqlite;
 
 use super::find::{Distance, distance};
@@ -130,6 +131,12 @@ fn upsert_catchment_in_txn(
     match (&stored, outline) {
         (stored, outline) if stored == outline => {
             counts.unchanged += 1;
+            // Another program, or a migration, may have left it as WKT.
+            if let Some(outline) = outline {
+                let is_wkt = diesel::dsl::sql::<Bool>("typeof(outline) = 'text'");
+                let entry = schools_catchment::table.filter(schools_catchment::id.eq(id)).filter(is_wkt);
+                diesel::update(entry).set(schools_catchment::outline.eq(to_wkb(outline))).execute(connection)?;
+            }
             return Ok(());
         }
         (None, _) => counts.inserted += 1,

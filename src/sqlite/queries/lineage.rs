@@ -1,6 +1,6 @@
 //! Which school came before which: links, the school of today, mergers, deletions.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use chrono::NaiveDate;
 use diesel::prelude::*;
@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use super::lists::schools_by_urn_on_conn;
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
-use crate::models::{DeleteCounts, LinkKind, MergeCounts, NewLink, School, Status, UpsertCounts};
-use crate::request::{Ended, MAX_IDS, Walk, WriteMode, refuse_repeated};
+use crate::models::{DeleteCounts, LinkKind, MergeCounts, NewLink, School, Status, UpsertCounts, check_date};
+use crate::request::{Ended, MAX_IDS, Step, Walk, WriteMode, refuse_repeated};
 use crate::sqlite::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,
@@ -73,27 +73,28 @@ fn upsert_links_in_txn(
     Ok(())
 }
 
-/// The schools of today that a URN leads to.
+/// The schools of today that a URN leads to, all of one moment.
 pub(in crate::sqlite) fn schools_of_today_on_conn(connection: &mut SqliteConnection, urn: Urn) -> Result<Vec<School>> {
+    connection.transaction(|connection| schools_of_today_in_txn(connection, urn))
+}
+
+fn schools_of_today_in_txn(connection: &mut SqliteConnection, urn: Urn) -> Result<Vec<School>> {
     let mut walk = Walk::from(urn);
     while let Some(step) = walk.step() {
         let schools = schools_by_urn_on_conn(connection, &step)?;
-        let beyond = walk.arrive(&step, schools);
-        let (mut after, mut before) = (Vec::new(), Vec::new());
-        for urns in beyond.chunks(MAX_IDS) {
+        for urns in walk.arrive(&step, schools).chunks(MAX_IDS) {
             let query = school_links::table
                 .filter(school_links::urn.eq_any(urns))
                 .filter(school_links::kind.eq_any([LinkKind::Successor, LinkKind::Merged]))
-                .select((school_links::urn, school_links::linked_urn));
-            after.extend(query.load::<(Urn, Urn)>(connection)?);
+                .select((school_links::urn, school_links::linked_urn, school_links::kind.eq(LinkKind::Merged)));
+            walk.go_on(query.load::<Step>(connection)?);
             // The same said from the other side.
             let query = school_links::table
                 .filter(school_links::linked_urn.eq_any(urns))
                 .filter(school_links::kind.eq_any([LinkKind::Predecessor, LinkKind::Merged]))
-                .select((school_links::linked_urn, school_links::urn));
-            before.extend(query.load::<(Urn, Urn)>(connection)?);
+                .select((school_links::linked_urn, school_links::urn, school_links::kind.eq(LinkKind::Merged)));
+            walk.go_on(query.load::<Step>(connection)?);
         }
-        walk.go_on(&beyond, after.into_iter().chain(before).collect::<BTreeSet<_>>());
     }
     Ok(walk.ended())
 }
@@ -108,15 +109,20 @@ pub(in crate::sqlite) fn merge_schools_on_conn(
     if from == into {
         return Err(Error::InvalidSearch { reason: "a school cannot be merged into itself" });
     }
+    check_date("on", Some(on))?;
     let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
-        let (old, new) = (school_to_merge_in_txn(connection, from)?, school_to_merge_in_txn(connection, into)?);
-        let reviews = diesel::update(school_reviews::table.filter(school_reviews::school_id.eq(old.0)))
-            .set(school_reviews::school_id.eq(new.0))
+        let [(old, old_name, _), (new, new_name, status)] = schools_to_merge_in_txn(connection, [from, into])?;
+        if !status.is_open() {
+            return Err(Error::MergeIntoClosed { urn: into }.into());
+        }
+        let reviews = diesel::update(school_reviews::table.filter(school_reviews::school_id.eq(old)))
+            .set(school_reviews::school_id.eq(new))
             .execute(connection)?;
-        let links = NewLink::merger((from, &old.1), (into, &new.1), on);
+        let links = NewLink::merger((from, &old_name), (into, &new_name), on);
         let mut counts = UpsertCounts::default();
         upsert_links_in_txn(connection, &links, &mut counts)?;
-        diesel::update(schools::table.find(old.0))
+        // A school that closed before keeps its day.
+        diesel::update(schools::table.find(old).filter(schools::status.ne(Status::Closed)))
             .set((
                 schools::status.eq(Status::Closed),
                 schools::closed_on.eq(on),
@@ -128,9 +134,18 @@ pub(in crate::sqlite) fn merge_schools_on_conn(
     ended.map_err(Ended::error)
 }
 
-fn school_to_merge_in_txn(connection: &mut SqliteConnection, urn: Urn) -> Result<(SchoolId, String), Ended> {
-    let query = schools::table.filter(schools::urn.eq(urn)).select((schools::id, schools::name));
-    Ok(query.first(connection).optional()?.ok_or(Error::UnknownUrn { urn })?)
+/// The ids, names and statuses of two schools, in the order given.
+fn schools_to_merge_in_txn(
+    connection: &mut SqliteConnection,
+    urns: [Urn; 2],
+) -> Result<[(SchoolId, String, Status); 2], Ended> {
+    let query = schools::table
+        .filter(schools::urn.eq_any(urns))
+        .order_by(schools::id)
+        .select((schools::urn, (schools::id, schools::name, schools::status)));
+    let schools: HashMap<Urn, (SchoolId, String, Status)> = query.load(connection)?.into_iter().collect();
+    let school = |urn: Urn| schools.get(&urn).cloned().ok_or(Error::UnknownUrn { urn });
+    Ok([school(urns[0])?, school(urns[1])?])
 }
 
 /// Deletes a school, and tells what went with it and what was left without it.

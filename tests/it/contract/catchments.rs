@@ -3,7 +3,7 @@
 use school_finder_db::geo::Catchment;
 use school_finder_db::ids::SchoolId;
 use school_finder_db::models::{Evidence, NewCatchment, NewSchool, Phase, Status, UpsertCounts};
-use school_finder_db::request::WriteMode;
+use school_finder_db::request::{ReachFilter, WriteMode};
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Error, Kilometres, SchoolSearch, Sort};
 
@@ -162,6 +162,9 @@ async fn filters_orders_and_pages_are_those_of_a_search(database: &TestDatabase)
     assert_eq!(urns(&near.clone().status(Status::Closed)).await.0, [4]);
     assert_eq!(urns(&near.clone().within(Kilometres::new(10.0).expect("a distance"))).await.0, [2, 5]);
     assert_eq!(urns(&near.clone().limit(0)).await, (vec![], None));
+    let by_margin = near.clone().reached(ReachFilter::default()).sort(Sort::Margin);
+    let refused = database.repository().find_catchments(&by_margin).await;
+    assert!(matches!(refused, Err(Error::InvalidSearch { .. })), "{refused:?}");
     let (mut search, mut all) = (near.limit(1), Vec::new());
     while let (mut page, Some(next)) = urns(&search).await {
         all.append(&mut page);

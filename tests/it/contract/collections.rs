@@ -305,6 +305,13 @@ async fn money_is_exact(database: &TestDatabase) {
     let stored: Vec<_> =
         details.fees.expect("fees").iter().map(|fee| fee.per_year.clone().expect("money").to_string()).collect();
     assert_eq!(stored, amounts);
+    let sorted = async |rank: usize| {
+        let question = "SELECT CAST(age_from AS BIGINT) FROM private_school_fees ORDER BY per_year LIMIT 1 OFFSET";
+        database.number(&format!("{question} {rank}")).await.expect("a fee")
+    };
+    for rank in 0..amounts.len() {
+        assert_eq!(sorted(rank).await, i64::try_from(rank).expect("few"), "in the order of the amounts");
+    }
     // As numbers, and not as texts, where "9.99" comes after "100.00".
     for (age, amount) in (0..).zip(amounts) {
         let fits = async |at_least: Option<Money>, at_most: Option<Money>| {
@@ -428,6 +435,7 @@ async fn a_deleted_school_takes_along_what_is_its_own(database: &TestDatabase) {
     assert!(matches!(repository.delete_school(ids[0]).await, Err(Error::UnknownSchool)));
     // A school that comes back finds what names it.
     repository.insert_schools(vec![school(1)]).await.expect("again");
+    assert_eq!(left("SELECT count(*) FROM school_reviews WHERE school_id IS NULL").await, 1);
     assert_eq!(left("SELECT count(*) FROM school_links WHERE linked_school_id IS NOT NULL").await, 2);
 }
 

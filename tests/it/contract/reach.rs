@@ -260,6 +260,18 @@ async fn old_urns_lead_to_the_school_of_today(database: &TestDatabase) {
     assert_eq!(today(database, 30).await, [20, 21]);
     assert_eq!(today(database, 40).await, [13], "none is open: the last that is known");
     assert!(today(database, 50).await.is_empty(), "another link is no lineage");
+    // Closed, and followed by one that is not here: it is the last that is known.
+    let closed = |number| NewSchool { status: Status::Closed, ..school(number) };
+    database.repository().insert_schools([60, 70, 71, 72].map(closed).to_vec()).await.expect("schools that fit");
+    let links = vec![
+        link(60, 61, LinkKind::Successor),
+        link(70, 71, LinkKind::Successor),
+        link(70, 72, LinkKind::Successor),
+        link(71, 72, LinkKind::Successor),
+    ];
+    database.repository().upsert_links(links, WriteMode::Commit).await.expect("links");
+    assert_eq!(today(database, 60).await, [60]);
+    assert_eq!(today(database, 70).await, [72], "the last of two ways");
     assert!(today(database, 99).await.is_empty());
 }
 
@@ -304,6 +316,12 @@ async fn a_merged_school_leads_on(database: &TestDatabase) {
     let error = repository.merge_schools(urn(1), urn(99), on).await.expect_err("no such school");
     assert!(matches!(error, Error::UnknownUrn { urn } if urn.get() == 99));
     assert!(repository.merge_schools(urn(1), urn(1), on).await.is_err());
+    let back = repository.merge_schools(urn(2), urn(1), on).await;
+    assert!(matches!(back, Err(Error::MergeIntoClosed { urn }) if urn.get() == 1), "no circle: {back:?}");
+    let later = on + chrono::Days::new(1);
+    repository.merge_schools(urn(1), urn(2), later).await.expect("once more");
+    let old = repository.school(ids[0]).await.expect("an answer").expect("it is kept");
+    assert_eq!((old.closed_on, old.version), (Some(on), 2), "a school that closed before keeps its day");
 }
 
 async fn edits_from_an_old_version_are_refused(database: &TestDatabase) {
