@@ -80,7 +80,14 @@ impl Features {
     fn read_all(mut self, source: impl Read) -> Result<Self, ImportError> {
         let bytes = std::cell::Cell::new(0);
         let counted = Counted { source: source.take(MAX_FILE_BYTES + 1), bytes: &bytes };
-        let mut json = serde_json::Deserializer::from_reader(BufReader::with_capacity(64 << 10, counted));
+        let mut source = BufReader::with_capacity(64 << 10, counted);
+        // A byte order mark, which some programs write, is no JSON.
+        let mut first = Vec::with_capacity(3);
+        source.by_ref().take(3).read_to_end(&mut first)?;
+        if first == [0xEF, 0xBB, 0xBF] {
+            first.clear();
+        }
+        let mut json = serde_json::Deserializer::from_reader(io::Cursor::new(first).chain(source));
         let outcome =
             Collection { features: &mut self, bytes: &bytes }.deserialize(&mut json).and_then(|()| json.end());
         if bytes.get() > MAX_FILE_BYTES {

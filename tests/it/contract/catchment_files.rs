@@ -44,8 +44,11 @@ async fn features_become_catchments(database: &TestDatabase) {
     let (counts, rejects) = import(database, file.clone(), "urn").await;
     assert_eq!(counts.expect("an import"), ImportCounts { inserted: 2, updated: 0, unchanged: 0, rejected: 0 });
     assert!(rejects.is_empty());
-    let (counts, _) = import(database, file, "urn").await;
+    let (counts, _) = import(database, file.clone(), "urn").await;
     assert_eq!(counts.expect("an import"), ImportCounts { inserted: 0, updated: 0, unchanged: 2, rejected: 0 });
+    let marked = format!("\u{feff}{file}");
+    let (counts, _) = import(database, marked, "urn").await;
+    assert_eq!(counts.expect("a byte order mark is no matter").unchanged, 2);
     let page = database.repository().find_catchments(&SchoolSearch::near(at(52.5, -0.5))).await.expect("an answer");
     let found: Vec<_> =
         page.items.iter().map(|catchment| (catchment.hit.school.urn.get(), catchment.evidence)).collect();
