@@ -1,7 +1,7 @@
 //! The outline of a catchment: one type for both backends, WKT to SQLite and EWKB to PostGIS.
 
-use std::fmt;
-use std::str::FromStr;
+mod text;
+mod values;
 
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
@@ -9,9 +9,6 @@ use geo::line_intersection::{LineIntersection, line_intersection};
 use geo_types::{Coord, Line, LineString, MultiPolygon, Polygon};
 use rstar::primitives::GeomWithData;
 use rstar::{RTree, RTreeObject};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use wkt::types::{Coord as WktCoord, Dimension};
-use wkt::{ToWkt, Wkt};
 
 use super::outline::{Side, polygon_covers, side_of_ring};
 use super::{LatLng, Latitude, Longitude};
@@ -22,9 +19,6 @@ pub const MAX_VERTICES: usize = 100_000;
 
 /// The most rings that an outline may have.
 pub const MAX_RINGS: usize = 10_000;
-
-/// The longest WKT that is read, in bytes: more than the longest outline needs.
-const MAX_WKT_BYTES: usize = 64 * MAX_VERTICES;
 
 /// How many pairs of edges with touching boxes are looked at before an outline is given up as too intricate. An honest
 /// one has about three an edge.
@@ -239,163 +233,6 @@ fn ring(corners: Vec<Coord<f64>>, turn: Turn) -> Result<Vec<Coord<f64>>> {
         kept.reverse();
     }
     Ok(kept)
-}
-
-// --- as text ---------------------------------------------------------------------------------------------------------
-
-/// WKT: `MULTIPOLYGON(((lng lat, ...)))`.
-impl fmt::Display for Catchment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write_wkt(&mut Writer(f)).map_err(|_| fmt::Error)
-    }
-}
-
-/// The writer of WKT wants bytes.
-struct Writer<'w, 'f>(&'w mut fmt::Formatter<'f>);
-
-impl std::io::Write for Writer<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let text = std::str::from_utf8(bytes).map_err(std::io::Error::other)?;
-        self.0.write_str(text).map_err(std::io::Error::other)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// From WKT, a `POLYGON` or a `MULTIPOLYGON`, longitude first.
-impl FromStr for Catchment {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::from_rings(wkt_rings(text)?)
-    }
-}
-
-fn wkt_rings(text: &str) -> Result<Rings> {
-    if text.len() > MAX_WKT_BYTES {
-        return Err(Error::GeometryTooLarge { what: "bytes of WKT", max: MAX_WKT_BYTES });
-    }
-    // Other kinds do not get to the parser, which follows nested collections as deep as they go.
-    let upper = text.trim_start().get(..12).unwrap_or_default().to_ascii_uppercase();
-    if !upper.starts_with("POLYGON") && !upper.starts_with("MULTIPOLYGON") {
-        return Err(invalid("it is not a POLYGON or MULTIPOLYGON in WKT, without an SRID"));
-    }
-    let polygons = match Wkt::<f64>::from_str(text) {
-        Ok(Wkt::Polygon(polygon)) => vec![polygon],
-        Ok(Wkt::MultiPolygon(polygons)) => polygons.into_inner().0,
-        Ok(_) => return Err(invalid("it is not a POLYGON or MULTIPOLYGON")),
-        Err(reason) => return Err(invalid(reason)),
-    };
-    let corner = |WktCoord { x, y, z: _, m: _ }| Coord { x, y };
-    let rings = polygons.into_iter().map(|polygon| {
-        let (rings, dimension) = polygon.into_inner();
-        match dimension {
-            Dimension::XY => {
-                Ok(rings.into_iter().map(|ring| ring.into_inner().0.into_iter().map(corner).collect()).collect())
-            }
-            Dimension::XYZ | Dimension::XYM | Dimension::XYZM => Err(invalid("it has Z or M values: leave them out")),
-        }
-    });
-    rings.collect()
-}
-
-/// A GeoJSON geometry, as web pages and services speak of one.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "type")]
-enum GeoJson {
-    Polygon { coordinates: Vec<Vec<Position>> },
-    MultiPolygon { coordinates: Vec<Vec<Vec<Position>>> },
-}
-
-/// Longitude, then latitude. A third number, which would be a height, is refused.
-type Position = [f64; 2];
-
-/// As a GeoJSON `MultiPolygon`.
-impl Serialize for Catchment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let ring = |ring: &LineString<f64>| ring.coords().map(|corner| [corner.x, corner.y]).collect();
-        let polygons = self.0.iter().map(|polygon| {
-            std::iter::once(polygon.exterior()).chain(polygon.interiors()).map(ring).collect::<Vec<Vec<Position>>>()
-        });
-        GeoJson::MultiPolygon { coordinates: polygons.collect() }.serialize(serializer)
-    }
-}
-
-/// From a GeoJSON `Polygon` or `MultiPolygon`.
-impl<'de> Deserialize<'de> for Catchment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let polygons = match GeoJson::deserialize(deserializer)? {
-            GeoJson::Polygon { coordinates } => vec![coordinates],
-            GeoJson::MultiPolygon { coordinates } => coordinates,
-        };
-        let ring = |ring: Vec<Position>| ring.into_iter().map(|[x, y]| Coord { x, y }).collect();
-        let rings = polygons.into_iter().map(|rings| rings.into_iter().map(ring).collect());
-        Self::from_rings(rings.collect()).map_err(serde::de::Error::custom)
-    }
-}
-
-// --- in databases ----------------------------------------------------------------------------------------------------
-
-#[cfg(feature = "sqlite")]
-mod sqlite {
-    use diesel::deserialize::{self, FromSql};
-    use diesel::serialize::{self, IsNull, Output, ToSql};
-    use diesel::sql_types::Text;
-    use diesel::sqlite::Sqlite;
-
-    use super::{Catchment, wkt_rings};
-
-    impl ToSql<Text, Sqlite> for Catchment {
-        fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-            out.set_value(self.to_string());
-            Ok(IsNull::No)
-        }
-    }
-
-    impl FromSql<Text, Sqlite> for Catchment {
-        fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-            let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
-            Ok(Self::from_stored(wkt_rings(&text)?)?)
-        }
-    }
-}
-
-#[cfg(feature = "postgres")]
-mod postgres {
-    use diesel::deserialize::{self, FromSql};
-    use diesel::pg::Pg;
-    use diesel::serialize::{self, Output, ToSql};
-    use geo_types::{Coord, LineString};
-    use postgis_diesel::sql_types::Geometry;
-    use postgis_diesel::types::{MultiPolygon, Point, Polygon};
-
-    use super::Catchment;
-    use crate::postgres::functions::WGS84;
-
-    impl ToSql<Geometry, Pg> for Catchment {
-        fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-            let point = |corner: &Coord<f64>| Point { x: corner.x, y: corner.y, srid: WGS84 };
-            let ring = |ring: &LineString<f64>| ring.coords().map(point).collect();
-            let polygons = self.0.iter().map(|polygon| Polygon {
-                rings: std::iter::once(polygon.exterior()).chain(polygon.interiors()).map(ring).collect(),
-                srid: WGS84,
-            });
-            let outline = MultiPolygon { polygons: polygons.collect(), srid: WGS84 };
-            ToSql::<Geometry, Pg>::to_sql(&outline, &mut out.reborrow())
-        }
-    }
-
-    impl FromSql<Geometry, Pg> for Catchment {
-        fn from_sql(value: <Pg as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-            let outline = <MultiPolygon<Point> as FromSql<Geometry, Pg>>::from_sql(value)?;
-            let ring = |ring: Vec<Point>| ring.into_iter().map(|point| Coord { x: point.x, y: point.y }).collect();
-            let rings = outline.polygons.into_iter().map(|polygon| polygon.rings.into_iter().map(ring).collect());
-            Ok(Self::from_stored(rings.collect())?)
-        }
-    }
 }
 
 #[cfg(test)]

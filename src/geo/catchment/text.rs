@@ -1,0 +1,109 @@
+//! Outlines as text: WKT, and GeoJSON by serde.
+
+use std::fmt;
+use std::str::FromStr;
+
+use geo_types::{Coord, LineString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use wkt::types::{Coord as WktCoord, Dimension};
+use wkt::{ToWkt, Wkt};
+
+use super::{Catchment, MAX_VERTICES, Rings, invalid};
+use crate::error::{Error, Result};
+
+/// The longest WKT that is read, in bytes: more than the longest outline needs.
+const MAX_WKT_BYTES: usize = 64 * MAX_VERTICES;
+
+/// WKT: `MULTIPOLYGON(((lng lat, ...)))`.
+impl fmt::Display for Catchment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write_wkt(&mut Writer(f)).map_err(|_| fmt::Error)
+    }
+}
+
+/// The writer of WKT wants bytes.
+struct Writer<'w, 'f>(&'w mut fmt::Formatter<'f>);
+
+impl std::io::Write for Writer<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(std::io::Error::other)?;
+        self.0.write_str(text).map_err(std::io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// From WKT, a `POLYGON` or a `MULTIPOLYGON`, longitude first.
+impl FromStr for Catchment {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::from_rings(wkt_rings(text)?)
+    }
+}
+
+pub(super) fn wkt_rings(text: &str) -> Result<Rings> {
+    if text.len() > MAX_WKT_BYTES {
+        return Err(Error::GeometryTooLarge { what: "bytes of WKT", max: MAX_WKT_BYTES });
+    }
+    // Other kinds do not get to the parser, which follows nested collections as deep as they go.
+    let upper = text.trim_start().get(..12).unwrap_or_default().to_ascii_uppercase();
+    if !upper.starts_with("POLYGON") && !upper.starts_with("MULTIPOLYGON") {
+        return Err(invalid("it is not a POLYGON or MULTIPOLYGON in WKT, without an SRID"));
+    }
+    let polygons = match Wkt::<f64>::from_str(text) {
+        Ok(Wkt::Polygon(polygon)) => vec![polygon],
+        Ok(Wkt::MultiPolygon(polygons)) => polygons.into_inner().0,
+        Ok(_) => return Err(invalid("it is not a POLYGON or MULTIPOLYGON")),
+        Err(reason) => return Err(invalid(reason)),
+    };
+    let corner = |WktCoord { x, y, z: _, m: _ }| Coord { x, y };
+    let rings = polygons.into_iter().map(|polygon| {
+        let (rings, dimension) = polygon.into_inner();
+        match dimension {
+            Dimension::XY => {
+                Ok(rings.into_iter().map(|ring| ring.into_inner().0.into_iter().map(corner).collect()).collect())
+            }
+            Dimension::XYZ | Dimension::XYM | Dimension::XYZM => Err(invalid("it has Z or M values: leave them out")),
+        }
+    });
+    rings.collect()
+}
+
+/// A GeoJSON geometry, as web pages and services speak of one.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type")]
+enum GeoJson {
+    Polygon { coordinates: Vec<Vec<Position>> },
+    MultiPolygon { coordinates: Vec<Vec<Vec<Position>>> },
+}
+
+/// Longitude, then latitude. A third number, which would be a height, is refused.
+type Position = [f64; 2];
+
+/// As a GeoJSON `MultiPolygon`.
+impl Serialize for Catchment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ring = |ring: &LineString<f64>| ring.coords().map(|corner| [corner.x, corner.y]).collect();
+        let polygons = self.0.iter().map(|polygon| {
+            std::iter::once(polygon.exterior()).chain(polygon.interiors()).map(ring).collect::<Vec<Vec<Position>>>()
+        });
+        GeoJson::MultiPolygon { coordinates: polygons.collect() }.serialize(serializer)
+    }
+}
+
+/// From a GeoJSON `Polygon` or `MultiPolygon`.
+impl<'de> Deserialize<'de> for Catchment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let polygons = match GeoJson::deserialize(deserializer)? {
+            GeoJson::Polygon { coordinates } => vec![coordinates],
+            GeoJson::MultiPolygon { coordinates } => coordinates,
+        };
+        let ring = |ring: Vec<Position>| ring.into_iter().map(|[x, y]| Coord { x, y }).collect();
+        let rings = polygons.into_iter().map(|rings| rings.into_iter().map(ring).collect());
+        Self::from_rings(rings.collect()).map_err(serde::de::Error::custom)
+    }
+}
