@@ -1,25 +1,49 @@
-//! The migrations are embedded by a macro, which does not see new files by itself. Their fingerprint names the template
-//! from which tests copy their Postgres databases.
+//! The migrations are embedded by a macro, which neither sees new files by itself nor lets their text be read: what it
+//! leaves out is written down here. Their fingerprint names the template from which tests copy their Postgres databases.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-fn main() {
-    println!("cargo::rerun-if-changed=migrations_sqlite");
-    println!("cargo::rerun-if-changed=migrations_postgres");
+fn main() -> std::io::Result<()> {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
+    for folder in ["migrations_sqlite", "migrations_postgres"] {
+        println!("cargo::rerun-if-changed={folder}");
+        std::fs::write(out.join(folder).with_extension("rs"), scripts(Path::new(folder))?)?;
+    }
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for file in files(Path::new("migrations_postgres")) {
-        // FNV-1a, as in src/request/cursor.rs.
-        for byte in std::fs::read(file).unwrap_or_default() {
+        // FNV-1a, as in src/text.rs.
+        for byte in std::fs::read(file)? {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
     println!("cargo::rustc-env=SCHOOL_FINDER_MIGRATIONS={hash:016x}");
+    Ok(())
+}
+
+/// The migrations of a folder as an expression: a list of name, text up and text down, by name.
+fn scripts(folder: &Path) -> std::io::Result<String> {
+    let root = std::env::current_dir()?.join(folder);
+    let mut list = String::from("&[\n");
+    for migration in entries(&root).into_iter().filter(|path| path.is_dir()) {
+        let name = migration.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (up, down) = (migration.join("up.sql"), migration.join("down.sql"));
+        // Writing to a String cannot fail.
+        let _ =
+            writeln!(list, "    Script {{ name: {name:?}, up: include_str!({up:?}), down: include_str!({down:?}) }},");
+    }
+    list.push_str("]\n");
+    Ok(list)
 }
 
 /// Every file below a folder, in order.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    entries(folder).into_iter().flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     paths.sort();
-    paths.into_iter().flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    paths
 }

@@ -155,8 +155,8 @@ pub enum Error {
         /// The constraint's name; it tells the table.
         constraint: String,
     },
-    /// `ck_positive_radius`: a catchment radius is not above zero.
-    #[error("catchment_radius_km must be above zero, or unknown (ck_positive_radius)")]
+    /// `ck_positive_radius`: a catchment radius is not above zero, or more than half way round the earth.
+    #[error("catchment_radius_km must be above zero and at most 20015.1, or unknown (ck_positive_radius)")]
     Radius,
     /// `ck_coordinates`: coordinates out of range, only one of the two, or the point (0, 0).
     #[error("lat and lng must both be known or both unknown, in range, and not 0, 0 (ck_coordinates)")]
@@ -259,8 +259,40 @@ pub enum Error {
         /// The newest migration that this build knows.
         known: String,
     },
-    /// A migration failed. Everything it did was undone.
-    #[error("migration {version} failed and was undone: {reason}")]
+    /// The database ran a migration that this build does not have, though it has later ones. Nothing was written.
+    #[error(
+        "this database has migration {found}, which is missing from this build though it has later ones: use the build \
+         that has it, or put its folder back"
+    )]
+    MigrationMissing {
+        /// The version of the migration.
+        found: String,
+    },
+    /// The database ran a migration whose text was another then. Nothing was written.
+    #[error(
+        "migration {migration} was edited after this database ran it: take the edit back and add another migration; in \
+         development, `school-finder migrate redo` runs the newest one again"
+    )]
+    MigrationEdited {
+        /// The migration's name.
+        migration: String,
+    },
+    /// Reverting a migration would lose data. Nothing was written.
+    #[error("reverting {migration} loses {loses}: add --accept-loss to do so all the same")]
+    LossyDown {
+        /// The migration's name.
+        migration: String,
+        /// What would be lost.
+        loses: String,
+    },
+    /// Another program changes the schema, and went on doing so for longer than this one was to wait.
+    #[error("another program has been changing this database's schema for {waited_s} s: try again when it is done")]
+    SchemaLocked {
+        /// How long the call waited, in seconds.
+        waited_s: u64,
+    },
+    /// A migration failed. Everything it did was undone, but for one that no transaction may hold.
+    #[error("migration {version} failed: {reason}")]
     MigrationFailed {
         /// The migration, or `"?"` where it is not known.
         version: String,
@@ -325,6 +357,11 @@ pub enum Error {
     /// Something else failed in the database.
     #[error("the database failed: {0}")]
     Database(#[source] diesel::result::Error),
+
+    /// A data frame could not be made or written.
+    #[cfg(feature = "polars")]
+    #[error("the data frame failed: {0}")]
+    Frame(#[from] polars::error::PolarsError),
 
     /// An import stopped. The database is as it was.
     #[cfg(feature = "register")]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A query's SQL and the plan that the database made for it. The query is planned, never run.
+/// A query's SQL and the plan that the database made for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The SQL text, with placeholders, and the values bound to them.
@@ -13,6 +13,17 @@ pub struct Explanation {
     pub indexes: Vec<String>,
     /// The tables that the plan reads from the first row to the last.
     pub scans: Vec<String>,
+    /// What running it took; nothing where it was planned alone.
+    pub execution: Option<Execution>,
+}
+
+/// What running a query took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Execution {
+    /// How many rows it gave.
+    pub rows: u64,
+    /// How long it took, in microseconds: on Postgres in the server, on SQLite with the reading of the rows.
+    pub microseconds: u64,
 }
 
 impl std::fmt::Display for Explanation {
@@ -23,6 +34,10 @@ impl std::fmt::Display for Explanation {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "\nindexes used: {}", list(&self.indexes))?;
-        write!(f, "tables scanned whole: {}", list(&self.scans))
+        write!(f, "tables scanned whole: {}", list(&self.scans))?;
+        match self.execution {
+            None => Ok(()),
+            Some(Execution { rows, microseconds }) => write!(f, "\nrun: {rows} row(s) in {microseconds} µs"),
+        }
     }
 }

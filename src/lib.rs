@@ -34,9 +34,15 @@ compile_error!(
      `postgres` (PostgreSQL with PostGIS), or both"
 );
 
+#[cfg(feature = "polars")]
+pub mod backfill;
+#[cfg(feature = "polars")]
+pub mod batch;
 pub mod config;
 pub mod error;
 pub mod explain;
+#[cfg(feature = "polars")]
+pub mod frame;
 pub mod geo;
 pub mod ids;
 #[cfg(feature = "register")]

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::geo::{LatLng, Latitude, Longitude};
 use crate::ids::Urn;
 use crate::models::{
-    Admissions, ClubKind, Gender, NewAdmissions, NewCatchment, NewCollections, NewSchool, Phase, PrivateFee,
+    Admissions, ClubKind, CostPer, Gender, NewAdmissions, NewCatchment, NewCollections, NewSchool, Phase, PrivateFee,
     SchoolClub, Status, Weekdays,
 };
 use crate::repository::SchoolRepository;
@@ -146,6 +146,7 @@ pub async fn fill(repository: &dyn SchoolRepository) -> Result<()> {
         starts_at: None,
         ends_at,
         cost: "6.50".parse().ok(),
+        cost_per: CostPer::Day,
     };
     let evening = NaiveTime::from_hms_opt(18, 0, 0);
     let both = vec![club(ClubKind::Breakfast, None), club(ClubKind::AfterSchool, evening)];

@@ -35,6 +35,13 @@ pub fn fold(name: &str) -> String {
     words.map(|word| if word == "saint" { "st" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
+/// A number for some bytes, the same in every build: FNV-1a, since the standard library's hash may change from one
+/// release to the next (Fowler, Noll, Vo; RFC 9923). It tells an accident, not an attack.
+pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, hash)
+}
+
 /// The character that makes the next one literal in a LIKE pattern. SQL's usual backslash is special in some
 /// Postgres strings; an exclamation mark is special nowhere.
 pub(crate) const LIKE_ESCAPE: char = '!';

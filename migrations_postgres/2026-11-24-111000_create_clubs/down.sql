@@ -1,1 +1,2 @@
+-- Loses every club.
 DROP TABLE school_clubs;

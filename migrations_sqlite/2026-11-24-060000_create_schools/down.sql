@@ -1,1 +1,2 @@
+-- Loses every school.
 DROP TABLE schools;

@@ -1,1 +1,2 @@
+-- Loses how often each school was changed.
 ALTER TABLE schools DROP COLUMN version;

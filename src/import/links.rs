@@ -61,13 +61,13 @@ impl Columns {
     fn link(&self, row: &[Option<String>]) -> Result<NewLink, String> {
         let text = |at: usize| text_of(row, at);
         let urn = urn_of(text(self.urn))?;
-        let reason = text(self.kind).ok_or("the kind of link is blank")?;
+        let link_type = text(self.kind).ok_or("the kind of link is blank")?;
         let link = NewLink {
             urn,
             linked_urn: urn_of(text(self.linked_urn))?,
-            kind: kind(reason),
+            kind: kind(link_type),
             linked_name: text(self.linked_name).map(str::to_owned),
-            reason: Some(reason.to_owned()),
+            link_type: Some(link_type.to_owned()),
             linked_on: date("LinkEstablishedDate", text(self.linked_on))?,
         };
         if link.linked_urn == urn {
@@ -80,8 +80,8 @@ impl Columns {
 
 /// What a link says of the other school. The register has many words for it. Amalgamations are said of both schools alike,
 /// also of the one that goes on.
-fn kind(reason: &str) -> LinkKind {
-    let folded = fold(reason);
+fn kind(link_type: &str) -> LinkKind {
+    let folded = fold(link_type);
     match folded.split(' ').next() {
         Some("predecessor") => LinkKind::Predecessor,
         Some("successor") => LinkKind::Successor,

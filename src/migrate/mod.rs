@@ -1,10 +1,26 @@
 //! The schema's versions: one face for every backend.
 //!
 //! The migrations are embedded in the program; the same files serve `diesel migration run` in development. Each call
-//! takes the database for itself, and changes all or nothing.
+//! takes the database for itself, while others wait. `docs/migrations.md` tells how to write one.
+
+mod differences;
+mod evolve;
+mod script;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::differences::{Entry, differences};
+#[cfg(feature = "sqlite")]
+pub(crate) use self::evolve::up as up_on_conn;
+pub(crate) use self::evolve::{Known, Patience, SchemaConnection, require_current};
+#[cfg(feature = "postgres")]
+pub(crate) use self::script::POSTGRES;
+#[cfg(feature = "sqlite")]
+pub(crate) use self::script::SQLITE;
+pub use self::script::Script;
 use crate::config::{Backend, Config};
 use crate::error::Result;
 
@@ -15,7 +31,7 @@ pub struct MigrationStatus {
     pub name: String,
     /// Whether it was run.
     pub applied: bool,
-    /// Whether this build knows it. One that it does not know comes from a newer build.
+    /// Whether this build knows it. One that it does not know comes from another build.
     pub known: bool,
 }
 
@@ -26,36 +42,148 @@ pub(crate) enum Direction {
     Down,
 }
 
-/// Runs every pending migration and gives their names, in order. Creates the database where there is none.
-///
-/// # Errors
-/// [`SchemaTooNew`](crate::Error::SchemaTooNew) where a newer build was here,
-/// [`MigrationFailed`](crate::Error::MigrationFailed) where one fails: all are undone. Those of opening the database.
-pub async fn up(config: &Config) -> Result<Vec<String>> {
-    match config.backend() {
+/// What to do where reverting a migration loses data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnLoss {
+    Refuse,
+    Accept,
+}
+
+/// The migrations of this build for a backend, by version.
+pub fn scripts(backend: Backend) -> &'static [Script] {
+    match backend {
         #[cfg(feature = "sqlite")]
-        Backend::Sqlite => on_sqlite(config, true, crate::sqlite::migrations::up_on_conn).await,
+        Backend::Sqlite => SQLITE,
         #[cfg(feature = "postgres")]
-        Backend::Postgres => on_postgres(config, crate::postgres::migrations::up_on_conn).await,
+        Backend::Postgres => POSTGRES,
     }
 }
 
-/// Reverts the newest `steps` migrations and gives their names, the newest first. What they had added is lost, with
-/// its data.
+/// Brings a database's schema forward and back.
 ///
-/// # Errors
-/// As [`up`].
-pub async fn down(config: &Config, steps: usize) -> Result<Vec<String>> {
-    match config.backend() {
-        #[cfg(feature = "sqlite")]
-        Backend::Sqlite => {
-            on_sqlite(config, false, move |connection| crate::sqlite::migrations::down_on_conn(connection, steps)).await
-        }
-        #[cfg(feature = "postgres")]
-        Backend::Postgres => {
-            on_postgres(config, move |connection| crate::postgres::migrations::down_on_conn(connection, steps)).await
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// use school_finder_db::{Config, Error, migrate::Migrator};
+///
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// let config = Config::sqlite_file(folder.path().join("schools.db"));
+/// let migrator = Migrator::new(&config).on_wait(|| eprintln!("somebody else is at it"));
+/// let ran = migrator.up().await?;
+/// // Every table goes: that needs a word.
+/// let refused = migrator.down(ran.len()).await;
+/// assert!(matches!(refused, Err(Error::LossyDown { .. })));
+/// assert_eq!(migrator.accept_loss().down(ran.len()).await?.len(), ran.len());
+/// # Ok::<(), Error>(())
+/// # }).expect("an answer");
+/// ```
+#[derive(Clone)]
+pub struct Migrator {
+    config: Config,
+    patience: Patience,
+    on_loss: OnLoss,
+}
+
+impl Migrator {
+    /// For the database of a configuration. It waits two minutes for other programs, and loses no data.
+    pub fn new(config: &Config) -> Self {
+        let patience = Patience { longest: Duration::from_secs(120), on_wait: None };
+        Self { config: config.clone(), patience, on_loss: OnLoss::Refuse }
+    }
+
+    /// Waits this long for another program that changes the schema.
+    pub fn patience(mut self, longest: Duration) -> Self {
+        self.patience.longest = longest;
+        self
+    }
+
+    /// Calls `tell` once, when it has to wait for another program.
+    pub fn on_wait(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
+        self.patience.on_wait = Some(Arc::new(tell));
+        self
+    }
+
+    /// Reverts migrations also where that loses data, as their `down.sql` says.
+    pub fn accept_loss(mut self) -> Self {
+        self.on_loss = OnLoss::Accept;
+        self
+    }
+
+    /// Runs every pending migration and gives their names, in order. Creates the database where there is none.
+    ///
+    /// All of them or none, but for one that no transaction may hold, such as an index that Postgres builds while others
+    /// write: what stood before it stays.
+    ///
+    /// # Errors
+    /// [`SchemaTooNew`](crate::Error::SchemaTooNew), [`MigrationMissing`](crate::Error::MigrationMissing) or
+    /// [`MigrationEdited`](crate::Error::MigrationEdited) where another build was here,
+    /// [`SchemaLocked`](crate::Error::SchemaLocked) where one still is,
+    /// [`MigrationFailed`](crate::Error::MigrationFailed) where one fails. Those of opening the database.
+    pub async fn up(&self) -> Result<Vec<String>> {
+        let patience = self.patience.clone();
+        match self.config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => self.on_sqlite(true, move |c| evolve::up(c, &patience)).await,
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => on_postgres(&self.config, move |c| evolve::up(c, &patience)).await,
         }
     }
+
+    /// Reverts the newest `steps` migrations and gives their names, the newest first.
+    ///
+    /// # Errors
+    /// As [`up`](Self::up), and [`LossyDown`](crate::Error::LossyDown) before anything is done where data would be lost.
+    pub async fn down(&self, steps: usize) -> Result<Vec<String>> {
+        let (patience, on_loss) = (self.patience.clone(), self.on_loss);
+        match self.config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => self.on_sqlite(false, move |c| evolve::down(c, &patience, steps, on_loss)).await,
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => on_postgres(&self.config, move |c| evolve::down(c, &patience, steps, on_loss)).await,
+        }
+    }
+
+    /// Reverts the newest migration, runs it again, and gives its name.
+    ///
+    /// # Errors
+    /// As [`down`](Self::down), and [`SchemaPending`](crate::Error::SchemaPending) where it is not the newest of this
+    /// build.
+    pub async fn redo(&self) -> Result<Vec<String>> {
+        let (patience, on_loss) = (self.patience.clone(), self.on_loss);
+        match self.config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => self.on_sqlite(false, move |c| evolve::redo(c, &patience, on_loss)).await,
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => on_postgres(&self.config, move |c| evolve::redo(c, &patience, on_loss)).await,
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Migrator {
+    async fn on_sqlite<T, W>(&self, create: bool, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut diesel::SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        let (config, patience) = (self.config.clone(), self.patience.clone());
+        let open = move || crate::sqlite::migrations::open_patiently(&config, create, &patience);
+        crate::repository::blocking(move || work(&mut open()?)).await
+    }
+}
+
+impl std::fmt::Debug for Migrator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Migrator").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Runs every pending migration: [`Migrator::up`], as it is.
+///
+/// # Errors
+/// As [`Migrator::up`].
+pub async fn up(config: &Config) -> Result<Vec<String>> {
+    Migrator::new(config).up().await
 }
 
 /// Every migration that this build knows or the database has.
@@ -65,74 +193,34 @@ pub async fn down(config: &Config, steps: usize) -> Result<Vec<String>> {
 pub async fn status(config: &Config) -> Result<Vec<MigrationStatus>> {
     match config.backend() {
         #[cfg(feature = "sqlite")]
-        Backend::Sqlite => on_sqlite(config, false, crate::sqlite::migrations::status_on_conn).await,
+        Backend::Sqlite => on_sqlite(config, evolve::status).await,
         #[cfg(feature = "postgres")]
-        Backend::Postgres => on_postgres(config, crate::postgres::migrations::status_on_conn).await,
+        Backend::Postgres => on_postgres(config, evolve::status).await,
     }
 }
 
-/// What differs between the live database and one that this build's migrations would make, a sentence each. Nothing:
-/// they are the same.
+/// What differs between the live database and one that this build's migrations would make, a sentence each: tables,
+/// columns, constraints, indexes, triggers, views, functions and the extension. Nothing: they are the same.
 ///
 /// # Errors
-/// [`SchemaMissing`](crate::Error::SchemaMissing), [`SchemaPending`](crate::Error::SchemaPending) or
-/// [`SchemaTooNew`](crate::Error::SchemaTooNew) where the versions differ already.
+/// Those of [`connect`](crate::connect) where the versions differ already.
 pub async fn check(config: &Config) -> Result<Vec<String>> {
     match config.backend() {
         #[cfg(feature = "sqlite")]
-        Backend::Sqlite => {
-            on_sqlite(config, false, |connection| {
-                crate::sqlite::migrations::require_current(connection)?;
-                crate::sqlite::migrations::check_on_conn(connection)
-            })
-            .await
-        }
+        Backend::Sqlite => on_sqlite(config, crate::sqlite::migrations::check_on_conn).await,
         #[cfg(feature = "postgres")]
-        Backend::Postgres => {
-            on_postgres(config, |connection| {
-                crate::postgres::migrations::require_current(connection)?;
-                crate::postgres::migrations::check_on_conn(connection)
-            })
-            .await
-        }
+        Backend::Postgres => on_postgres(config, crate::postgres::migrations::check_on_conn).await,
     }
-}
-
-/// What differs between two catalogues of kind, name and definition, a sentence each.
-pub(crate) fn differences(
-    expected: &[(String, String, Option<String>)],
-    found: &[(String, String, Option<String>)],
-) -> Vec<String> {
-    let mut differences = Vec::new();
-    for (kind, name, definition) in expected {
-        match found.iter().find(|(k, n, _)| (k, n) == (kind, name)) {
-            None => differences.push(format!("{kind} {name} is missing")),
-            Some((_, _, live)) if live != definition => {
-                differences.push(format!(
-                    "{kind} {name} differs: expected `{}`, found `{}`",
-                    definition.as_deref().unwrap_or_default(),
-                    live.as_deref().unwrap_or_default()
-                ));
-            }
-            Some(_) => {}
-        }
-    }
-    for (kind, name, _) in found {
-        if !expected.iter().any(|(k, n, _)| (k, n) == (kind, name)) {
-            differences.push(format!("{kind} {name} is not part of this build's schema"));
-        }
-    }
-    differences
 }
 
 #[cfg(feature = "sqlite")]
-async fn on_sqlite<T, W>(config: &Config, create: bool, work: W) -> Result<T>
+async fn on_sqlite<T, W>(config: &Config, work: W) -> Result<T>
 where
     T: Send + 'static,
     W: FnOnce(&mut diesel::SqliteConnection) -> Result<T> + Send + 'static,
 {
     let config = config.clone();
-    crate::repository::blocking(move || work(&mut crate::sqlite::migrations::open(&config, create)?)).await
+    crate::repository::blocking(move || work(&mut crate::sqlite::migrations::open(&config, false)?)).await
 }
 
 #[cfg(feature = "postgres")]

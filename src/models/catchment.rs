@@ -17,12 +17,19 @@ pub enum Evidence {
     Radius,
 }
 
-impl std::fmt::Display for Evidence {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+impl Evidence {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Polygon => "polygon",
             Self::Radius => "radius",
-        })
+        }
+    }
+}
+
+impl std::fmt::Display for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

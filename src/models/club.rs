@@ -12,7 +12,7 @@ use diesel::sql_types::SmallInt;
 use serde::{Deserialize, Serialize};
 
 use super::checks::{check_text, check_time};
-use super::words::ClubKind;
+use super::words::{ClubKind, CostPer};
 use crate::error::Result;
 use crate::units::Money;
 
@@ -29,13 +29,15 @@ pub struct SchoolClub {
     pub starts_at: Option<NaiveTime>,
     /// When it ends, after it begins.
     pub ends_at: Option<NaiveTime>,
-    /// What a day of it costs.
+    /// What it costs: for a day, a week or a term.
     pub cost: Option<Money>,
+    /// What the cost is for.
+    pub cost_per: CostPer,
 }
 
 impl SchoolClub {
     pub(crate) fn validate(&self) -> Result<()> {
-        let Self { kind: _, name, days: _, starts_at, ends_at, cost: _ } = self;
+        let Self { kind: _, name, days: _, starts_at, ends_at, cost: _, cost_per: _ } = self;
         check_text("club name", name.as_ref(), 200)?;
         check_time("club starts_at", *starts_at)?;
         check_time("club ends_at", *ends_at)

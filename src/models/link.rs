@@ -23,7 +23,7 @@ pub struct SchoolLink {
     /// What the other school is to this one.
     pub kind: LinkKind,
     /// The register's own words for it, such as `Successor - amalgamated`.
-    pub reason: Option<String>,
+    pub link_type: Option<String>,
     /// Since when.
     pub linked_on: Option<NaiveDate>,
 }
@@ -40,7 +40,7 @@ pub struct NewLink {
     /// The other school's name. At most 200 characters.
     pub linked_name: Option<String>,
     /// The register's own words. At most 200 characters.
-    pub reason: Option<String>,
+    pub link_type: Option<String>,
     /// Since when.
     pub linked_on: Option<NaiveDate>,
 }
@@ -48,12 +48,12 @@ pub struct NewLink {
 impl NewLink {
     /// The links that say that one school was merged into another, from both sides.
     pub(crate) fn merger((from, from_name): (Urn, &str), (into, into_name): (Urn, &str), on: NaiveDate) -> [Self; 2] {
-        let link = |urn, linked_urn, linked_name: &str, kind, reason: &str| Self {
+        let link = |urn, linked_urn, linked_name: &str, kind, link_type: &str| Self {
             urn,
             linked_urn,
             kind,
             linked_name: Some(linked_name.to_owned()),
-            reason: Some(reason.to_owned()),
+            link_type: Some(link_type.to_owned()),
             linked_on: Some(on),
         };
         [
@@ -67,16 +67,16 @@ impl NewLink {
     pub(crate) fn over(self, stored: &Self) -> Self {
         Self {
             linked_name: self.linked_name.or_else(|| stored.linked_name.clone()),
-            reason: self.reason.or_else(|| stored.reason.clone()),
+            link_type: self.link_type.or_else(|| stored.link_type.clone()),
             linked_on: self.linked_on.or(stored.linked_on),
             ..self
         }
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let Self { urn: _, linked_urn: _, kind: _, linked_name, reason, linked_on } = self;
+        let Self { urn: _, linked_urn: _, kind: _, linked_name, link_type, linked_on } = self;
         check_text("linked_name", linked_name.as_ref(), 200)?;
-        check_text("reason", reason.as_ref(), 200)?;
+        check_text("link_type", link_type.as_ref(), 200)?;
         check_date("linked_on", *linked_on)
     }
 }

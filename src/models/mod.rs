@@ -28,6 +28,6 @@ pub use patch::SchoolPatch;
 pub use performance::Performance;
 pub use private::{PrivateDetails, PrivateFee};
 pub use review::Review;
-pub use school::{NewSchool, School, SchoolHit, SchoolSummary};
+pub use school::{NewSchool, PhaseGap, School, SchoolHit, SchoolSummary};
 pub use term::{TermDates, common_holiday_weeks, in_session};
-pub use words::{ClubKind, Gender, LinkKind, Phase, Status, Term};
+pub use words::{ClubKind, CostPer, Gender, LinkKind, Phase, Status, Term};

@@ -143,6 +143,19 @@ pub struct SchoolHit {
     pub distance_km: Option<Kilometres>,
 }
 
+/// The ages of a school that lacks a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+pub struct PhaseGap {
+    /// The school.
+    pub id: SchoolId,
+    /// The youngest age it admits, in years.
+    pub age_range_from: Option<i16>,
+    /// The age by which its oldest pupils leave, in years.
+    pub age_range_to: Option<i16>,
+    /// The version that these are of.
+    pub version: i32,
+}
+
 /// A school to be written. What stays `None` is not known.
 ///
 /// ```

@@ -132,6 +132,18 @@ words! {
 }
 
 words! {
+    /// What a club's cost is for.
+    CostPer, "cost_per" {
+        /// A day.
+        Day = "day",
+        /// A week.
+        Week = "week",
+        /// A term.
+        Term = "term",
+    }
+}
+
+words! {
     /// When a club is held.
     ClubKind, "club" {
         /// Before school.

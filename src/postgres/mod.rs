@@ -3,6 +3,7 @@
 //! [`PostgresRepository`] answers the questions of [`SchoolRepository`]. A service that asks more writes Diesel queries
 //! of its own over [`schema`] and [`functions`], on a connection that [`PostgresRepository::with_connection`] lends.
 
+mod catalogue;
 pub(crate) mod errors;
 pub mod functions;
 pub(crate) mod migrations;
@@ -11,6 +12,8 @@ mod queries;
 mod rows;
 #[allow(missing_docs, clippy::wildcard_imports)]
 pub mod schema;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
@@ -23,11 +26,11 @@ use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
     CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
-    NewCollections, NewLink, NewSchool, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch,
-    UpsertCounts,
+    NewCollections, NewLink, NewSchool, Phase, PhaseGap, Review, School, SchoolCatchment, SchoolDetails, SchoolHit,
+    SchoolPatch, UpsertCounts,
 };
 use crate::repository::{SchoolRepository, finish};
-use crate::request::{Page, ReachHit, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, WriteMode};
 
 /// Schools in a Postgres database. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -186,6 +189,19 @@ impl SchoolRepository for PostgresRepository {
         finish(tokio::spawn(work)).await
     }
 
+    async fn count_phase_gaps(&self, gaps: PhaseGaps) -> Result<u64> {
+        queries::count_phase_gaps_on_conn(&mut *self.connections.get().await?, gaps).await
+    }
+
+    async fn phase_gaps(&self, gaps: PhaseGaps, after: Option<SchoolId>, limit: u32) -> Result<Vec<PhaseGap>> {
+        queries::phase_gaps_on_conn(&mut *self.connections.get().await?, gaps, after, limit).await
+    }
+
+    async fn fill_phases(&self, gaps: PhaseGaps, phases: Vec<(PhaseGap, Phase)>) -> Result<BTreeMap<Phase, u64>> {
+        let mut connection = self.connections.get().await?;
+        finish(tokio::spawn(async move { queries::fill_phases_on_conn(&mut connection, gaps, phases).await })).await
+    }
+
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle()?;
         queries::explain_find_on_conn(&mut *self.connections.get().await?, &search).await
@@ -194,5 +210,15 @@ impl SchoolRepository for PostgresRepository {
     async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle_catchments()?;
         queries::explain_catchments_on_conn(&mut *self.connections.get().await?, &search).await
+    }
+
+    async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.settle()?;
+        queries::analyze_find_on_conn(&mut *self.connections.get().await?, &search).await
+    }
+
+    async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.settle_catchments()?;
+        queries::analyze_catchments_on_conn(&mut *self.connections.get().await?, &search).await
     }
 }

@@ -39,6 +39,16 @@ diesel::table! {
     use diesel::sql_types::*;
     use postgis_diesel::sql_types::*;
 
+    migration_checksums (version) {
+        version -> Text,
+        checksum -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
     private_school_details (id) {
         id -> Int8,
         school_id -> Int8,
@@ -77,6 +87,7 @@ diesel::table! {
         starts_at -> Nullable<Time>,
         ends_at -> Nullable<Time>,
         cost -> Nullable<Numeric>,
+        cost_per -> Text,
     }
 }
 
@@ -92,8 +103,8 @@ diesel::table! {
         linked_urn -> Int4,
         linked_name -> Nullable<Text>,
         kind -> Text,
-        reason -> Nullable<Text>,
         linked_on -> Nullable<Date>,
+        link_type -> Nullable<Text>,
     }
 }
 
@@ -196,6 +207,7 @@ diesel::joinable!(school_term_dates -> schools (school_id));
 diesel::allow_tables_to_appear_in_same_query!(
     admissions_history,
     admissions_reach,
+    migration_checksums,
     private_school_details,
     private_school_fees,
     school_clubs,

@@ -2,6 +2,8 @@
 
 mod factory;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use chrono::NaiveDate;
 
@@ -11,10 +13,10 @@ use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
     CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
-    NewCollections, NewLink, NewSchool, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch,
-    UpsertCounts,
+    NewCollections, NewLink, NewSchool, Phase, PhaseGap, Review, School, SchoolCatchment, SchoolDetails, SchoolHit,
+    SchoolPatch, UpsertCounts,
 };
-use crate::request::{Page, ReachHit, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, WriteMode};
 
 pub use factory::{connect, create};
 
@@ -202,6 +204,25 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// where there is no such school; the errors of [`NewCatchment::validate`].
     async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts>;
 
+    /// How many schools lack a phase, whatever their status.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn count_phase_gaps(&self, gaps: PhaseGaps) -> Result<u64>;
+
+    /// The schools that lack a phase, in the order of their ids, from after the one that is given: at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn phase_gaps(&self, gaps: PhaseGaps, after: Option<SchoolId>, limit: u32) -> Result<Vec<PhaseGap>>;
+
+    /// Gives schools their phase, all or none, and tells how many got which: one that has a phase by now, or was changed
+    /// since it was read, stays as it is.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn fill_phases(&self, gaps: PhaseGaps, phases: Vec<(PhaseGap, Phase)>) -> Result<BTreeMap<Phase, u64>>;
+
     /// What [`find_schools`](Self::find_schools) does in the database for this search. Nothing is run.
     ///
     /// # Errors
@@ -213,6 +234,19 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// As [`find_catchments`](Self::find_catchments).
     async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation>;
+
+    /// As [`explain_find`](Self::explain_find), and **runs** the query to tell how many rows it gives and how long it takes.
+    ///
+    /// # Errors
+    /// As [`find_schools`](Self::find_schools).
+    async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation>;
+
+    /// As [`explain_catchments`](Self::explain_catchments), and **runs** the query to tell how many rows it gives and how
+    /// long it takes.
+    ///
+    /// # Errors
+    /// As [`find_catchments`](Self::find_catchments).
+    async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation>;
 }
 
 /// Runs blocking work off the runtime's own threads. A panic in it is passed on.

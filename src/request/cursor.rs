@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::SchoolSearch;
 use crate::error::{Error, Result};
 use crate::ids::SchoolId;
+use crate::text::fnv1a;
 
 /// Marks the end of a page. Opaque: hand it back with the search it came from.
 ///
@@ -154,12 +155,10 @@ fn unhex(text: &str) -> Option<String> {
     (!text.contains('\0')).then_some(text)
 }
 
-/// A number for the search that a cursor belongs to: everything but how many rows and after which one. FNV-1a, since
-/// the standard library's hash may change from one release to the next (Fowler, Noll, Vo; RFC 9923).
+/// A number for the search that a cursor belongs to: everything but how many rows and after which one.
 fn fingerprint(search: &SchoolSearch) -> u64 {
     let SchoolSearch { near, within, filter, sort, limit: _, after: _ } = search;
-    let text = format!("{near:?} {within:?} {filter:?} {sort:?}");
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv1a(format!("{near:?} {within:?} {filter:?} {sort:?}").into_bytes())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What callers ask, as plain data. Defaults, limits and cursors are settled here, before any SQL.
 
 mod admissions;
+mod backfill;
 mod cursor;
 mod filter;
 mod lineage;
@@ -10,10 +11,13 @@ mod search;
 mod write;
 
 pub use admissions::{ReachFilter, ReachHit, ReachYear};
+pub use backfill::PhaseGaps;
 pub use cursor::Cursor;
 pub(crate) use cursor::Position;
 pub use filter::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, RatingFilter, SchoolFilter, Unrated};
 pub(crate) use lineage::{Step, Walk};
+#[cfg(feature = "sqlite")]
+pub(crate) use reach::LAST_REACH_KM;
 pub(crate) use reach::Reach;
 pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, facets_of, give};
 pub(crate) use search::Settled;

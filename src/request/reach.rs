@@ -6,13 +6,10 @@ use super::search::{Near, Settled, Sort};
 use crate::geo::LatLng;
 use crate::units::Kilometres;
 
-/// How far the first look for the nearest schools reaches, in kilometres: about a town.
-const FIRST_REACH_KM: f64 = 2.0;
-
 /// Past this reach a look is at all that the search asks for: where so wide a circle does not fill the page, the filter
 /// is a rare one, and an index of its own or one scan is cheaper than ever wider circles. It also finds the schools that
 /// stand nowhere.
-const LAST_REACH_KM: f64 = 100.0;
+pub(crate) const LAST_REACH_KM: f64 = 400.0;
 
 /// How much of the map one query looks at.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,13 +22,13 @@ pub(crate) enum Reach {
 }
 
 impl Settled {
-    /// Where the search begins to look.
-    pub(crate) fn first_reach(&self) -> Reach {
+    /// Where the search begins to look: so many kilometres from its point, or from its cursor on.
+    pub(crate) fn first_reach(&self, first_km: f64) -> Reach {
         let Some(Near { radius, .. }) = self.near else { return Reach::Whole };
         let begin = match (self.search.sort, &self.after) {
             (Sort::Distance, Some(Position::Distance { km: None, .. })) => return Reach::Whole,
-            (Sort::Distance, Some(Position::Distance { km: Some(km), .. })) => km * 1.2 + FIRST_REACH_KM,
-            (Sort::Distance, _) => FIRST_REACH_KM,
+            (Sort::Distance, Some(Position::Distance { km: Some(km), .. })) => km * 1.2 + first_km,
+            (Sort::Distance, _) => first_km,
             (Sort::Name | Sort::Rating | Sort::Margin, _) => return Reach::Whole,
         };
         up_to(radius, begin)

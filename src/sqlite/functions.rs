@@ -3,12 +3,16 @@
 use diesel::SqliteConnection;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
+use diesel::expression::ValidGrouping;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{Binary, Bool, Double, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteType, SqliteValue};
 
 use super::schema::schools;
 use crate::geo::{self, Catchment, LatLng, Latitude, Longitude};
+use crate::ids::SchoolId;
 
 diesel::define_sql_function! {
     /// The great-circle distance in kilometres between two places in degrees: latitude, longitude, latitude,
@@ -109,6 +113,31 @@ impl ToSql<Bool, Sqlite> for Covers {
             }
             Err(reason) => Err(format!("{UNREADABLE_OUTLINE}: {reason}").into()),
         }
+    }
+}
+
+/// The condition that a school's id is one of a list, as one bound value: a query with a list in it is prepared anew each time.
+#[derive(Debug, Clone, QueryId, ValidGrouping)]
+pub(crate) struct IdIn(String);
+
+impl IdIn {
+    pub(crate) fn new(ids: impl Iterator<Item = SchoolId>) -> Self {
+        Self(format!("[{}]", ids.map(|id| id.to_string()).collect::<Vec<_>>().join(",")))
+    }
+}
+
+impl Expression for IdIn {
+    type SqlType = Bool;
+}
+
+impl AppearsOnTable<schools::table> for IdIn {}
+
+impl QueryFragment<Sqlite> for IdIn {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("schools.id IN (SELECT value FROM json_each(");
+        out.push_bind_param::<Text, _>(&self.0)?;
+        out.push_sql("))");
+        Ok(())
     }
 }
 

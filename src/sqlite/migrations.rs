@@ -1,35 +1,28 @@
-//! The embedded migrations, and what the database says of its own schema.
+//! The embedded migrations, run one program at a time.
+
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationConnection, MigrationSource};
+use diesel::migration::MigrationConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use super::catalogue::{catalogue, sqlite_master};
 use super::pool::{self, SetUp};
+use super::rebuild;
+use super::schema::migration_checksums;
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
-use crate::migrate::{Direction, MigrationStatus, differences};
+use crate::migrate::{Direction, Known, Patience, SQLITE, SchemaConnection, differences, require_current, up_on_conn};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_sqlite");
+static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_sqlite");
 
 diesel::table! {
     /// Diesel's record of the migrations that were run.
     __diesel_schema_migrations (version) {
         version -> Text,
-    }
-}
-
-diesel::table! {
-    /// SQLite's own catalogue.
-    sqlite_master (rowid) {
-        rowid -> BigInt,
-        #[sql_name = "type"]
-        type_ -> Text,
-        name -> Text,
-        tbl_name -> Text,
-        sql -> Nullable<Text>,
     }
 }
 
@@ -47,149 +40,150 @@ pub(crate) fn open(config: &Config, create: bool) -> Result<SqliteConnection> {
     }
 }
 
-/// Runs every pending migration and gives their names.
-pub(crate) fn up_on_conn(connection: &mut SqliteConnection) -> Result<Vec<String>> {
-    change_schema(connection, |connection| {
-        if !newer_than_known(connection)?.is_empty() {
-            return require_current(connection).map(|()| Vec::new());
+/// As [`open`], for a program that may wait: while another changes a file that is not in WAL mode, it cannot even be read.
+pub(crate) fn open_patiently(config: &Config, create: bool, patience: &Patience) -> Result<SqliteConnection> {
+    let mut config = config.clone();
+    // Waiting is done here and in `exclusively`, where it is told of.
+    config.pool.busy_timeout = config.pool.busy_timeout.min(Duration::from_millis(100));
+    let (begun, mut told) = (Instant::now(), false);
+    loop {
+        match open(&config, create) {
+            Err(Error::Busy) if begun.elapsed() < patience.longest => {}
+            Err(Error::Busy) => return Err(Error::SchemaLocked { waited_s: begun.elapsed().as_secs() }),
+            opened => return opened,
         }
-        connection.setup()?;
-        let applied = applied_versions(connection)?;
-        let mut names = Vec::new();
-        for migration in known()? {
-            if !applied.contains(&version_of(migration.as_ref())) {
-                run(connection, migration.as_ref(), Direction::Up)?;
-                names.push(migration.name().to_string());
-            }
+        if !std::mem::replace(&mut told, true) {
+            patience.tell();
         }
-        Ok(names)
-    })
-}
-
-/// Reverts the newest `steps` migrations, the newest first, and gives their names.
-pub(crate) fn down_on_conn(connection: &mut SqliteConnection, steps: usize) -> Result<Vec<String>> {
-    change_schema(connection, |connection| {
-        let applied = applied_versions(connection)?;
-        let mut names = Vec::new();
-        for version in applied.iter().rev().take(steps) {
-            let migration = known()?.into_iter().find(|migration| version_of(migration.as_ref()) == *version);
-            let Some(migration) = migration else {
-                return Err(too_new(version.clone())?);
-            };
-            run(connection, migration.as_ref(), Direction::Down)?;
-            names.push(migration.name().to_string());
-        }
-        Ok(names)
-    })
-}
-
-/// Every migration that this build knows, or the database has run, by version.
-pub(crate) fn status_on_conn(connection: &mut SqliteConnection) -> Result<Vec<MigrationStatus>> {
-    let applied = applied_versions(connection)?;
-    let mut all: Vec<MigrationStatus> = known()?
-        .iter()
-        .map(|migration| MigrationStatus {
-            name: migration.name().to_string(),
-            applied: applied.contains(&version_of(migration.as_ref())),
-            known: true,
-        })
-        .collect();
-    let unknown = newer_than_known(connection)?;
-    all.extend(unknown.into_iter().map(|name| MigrationStatus { name, applied: true, known: false }));
-    Ok(all)
-}
-
-/// Refuses a database whose schema is not exactly this build's. Writes nothing.
-pub(crate) fn require_current(connection: &mut SqliteConnection) -> Result<()> {
-    if let Some(found) = newer_than_known(connection)?.pop() {
-        return Err(too_new(found)?);
-    }
-    match status_on_conn(connection)?.iter().filter(|migration| !migration.applied).count() {
-        0 => Ok(()),
-        pending if pending == known()?.len() => Err(Error::SchemaMissing),
-        pending => Err(Error::SchemaPending { pending }),
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// What differs between the live database and a new one of this build, a sentence each.
 pub(crate) fn check_on_conn(connection: &mut SqliteConnection) -> Result<Vec<String>> {
-    let mut expected = SetUp { busy_timeout: std::time::Duration::ZERO }.connect(":memory:")?;
-    up_on_conn(&mut expected)?;
+    require_current(connection)?;
+    let mut expected = SetUp { busy_timeout: Duration::ZERO }.connect(":memory:")?;
+    up_on_conn(&mut expected, &Patience { longest: Duration::ZERO, on_wait: None })?;
     Ok(differences(&catalogue(&mut expected)?, &catalogue(connection)?))
 }
 
-/// Runs work that changes the schema: one program at a time, whole or not at all, and with foreign keys checked at the
-/// end in place of on the way. While they are on, rebuilding a table deletes every row that points to it, and the
-/// pragma does nothing inside a transaction, so it goes off before.
-fn change_schema<T>(
-    connection: &mut SqliteConnection,
-    work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
-) -> Result<T> {
-    connection.batch_execute("PRAGMA foreign_keys = OFF")?;
-    let result = connection.exclusive_transaction(|connection| {
-        let result = work(connection)?;
-        let broken = diesel::dsl::sql::<Nullable<Text>>("SELECT \"table\" FROM pragma_foreign_key_check LIMIT 1");
-        match broken.get_result::<Option<String>>(connection).optional()? {
-            None => Ok(result),
-            Some(table) => Err(Error::MigrationFailed {
-                version: "?".to_owned(),
-                reason: format!("a row of {} would point to a row that is gone", table.unwrap_or_default()),
+impl SchemaConnection for SqliteConnection {
+    type DB = Sqlite;
+
+    fn known() -> Result<Vec<Known<Sqlite>>> {
+        Known::all(&MIGRATIONS, SQLITE)
+    }
+
+    /// One transaction from the first look to the end, with foreign keys checked at that end in place of on the way. While
+    /// they are on, rebuilding a table deletes every row that points to it, and the pragma does nothing inside a
+    /// transaction, so it goes off before.
+    fn exclusively<T>(&mut self, patience: &Patience, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.batch_execute("PRAGMA foreign_keys = OFF")?;
+        let begun = Instant::now();
+        let (mut work, mut told) = (Some(work), false);
+        let result = loop {
+            let result = self.exclusive_transaction(|connection| {
+                let result = work.take().map_or(Err(Error::Busy), |work| work(connection))?;
+                refuse_broken_references(connection)?;
+                Ok(result)
+            });
+            match result {
+                // Still not begun: the lock was not to be had within the busy timeout.
+                Err(Error::Busy) if work.is_some() => {}
+                result => break result,
+            }
+            if begun.elapsed() >= patience.longest {
+                break Err(Error::SchemaLocked { waited_s: begun.elapsed().as_secs() });
+            }
+            if !std::mem::replace(&mut told, true) {
+                patience.tell();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        self.batch_execute("PRAGMA foreign_keys = ON")?;
+        result
+    }
+
+    /// Every change of SQLite's schema can be undone, so that all may share a transaction.
+    fn together<T>(&mut self, _in_transaction: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.transaction(work)
+    }
+
+    fn run(&mut self, known: &Known<Sqlite>, direction: Direction) -> Result<()> {
+        let Known { migration, script, version } = known;
+        let recorded = __diesel_schema_migrations::table.find(version);
+        let outcome = match (rebuild::body(script, direction), direction) {
+            // It turns foreign keys off by itself, for Diesel's own tool; here they are.
+            (Some(body), Direction::Up) => self.batch_execute(&body).and_then(|()| {
+                let row = __diesel_schema_migrations::version.eq(version);
+                diesel::insert_into(__diesel_schema_migrations::table).values(row).execute(self)
             }),
+            (Some(body), Direction::Down) => {
+                self.batch_execute(&body).and_then(|()| diesel::delete(recorded).execute(self))
+            }
+            (None, Direction::Up) => return self.run_migration(migration.as_ref()).map(drop).map_err(failed(version)),
+            (None, Direction::Down) => {
+                return self.revert_migration(migration.as_ref()).map(drop).map_err(failed(version));
+            }
+        };
+        outcome.map(drop).map_err(|error| failed(version)(error.into()))
+    }
+
+    /// Nothing here stays half done.
+    fn repair(&mut self, _known: &Known<Sqlite>) -> Result<()> {
+        Ok(())
+    }
+
+    fn make_version_table(&mut self) -> Result<()> {
+        self.setup()?;
+        Ok(())
+    }
+
+    /// Diesel's own call would create its table where there is none.
+    fn applied_versions(&mut self) -> Result<Vec<String>> {
+        if !has_table(self, "__diesel_schema_migrations")? {
+            return Ok(Vec::new());
         }
-    });
-    connection.batch_execute("PRAGMA foreign_keys = ON")?;
-    result
-}
+        let versions = __diesel_schema_migrations::table.select(__diesel_schema_migrations::version);
+        Ok(versions.order_by(__diesel_schema_migrations::version).load(self)?)
+    }
 
-fn run(connection: &mut SqliteConnection, migration: &dyn Migration<Sqlite>, direction: Direction) -> Result<()> {
-    let outcome = match direction {
-        Direction::Up => connection.run_migration(migration),
-        Direction::Down => connection.revert_migration(migration),
-    };
-    match outcome {
-        Ok(_) => Ok(()),
-        Err(error) => Err(super::errors::from_message(&error.to_string())
-            .unwrap_or_else(|| Error::MigrationFailed { version: version_of(migration), reason: error.to_string() })),
+    fn checksums(&mut self) -> Result<Option<Vec<(String, String)>>> {
+        if !has_table(self, "migration_checksums")? {
+            return Ok(None);
+        }
+        Ok(Some(migration_checksums::table.order_by(migration_checksums::version).load(self)?))
+    }
+
+    fn record_checksum(&mut self, version: &str, checksum: String) -> Result<()> {
+        let row = (migration_checksums::version.eq(version), migration_checksums::checksum.eq(checksum));
+        diesel::insert_into(migration_checksums::table).values(row).execute(self)?;
+        Ok(())
     }
 }
 
-fn known() -> Result<Vec<Box<dyn Migration<Sqlite>>>> {
-    let mut migrations = MigrationSource::<Sqlite>::migrations(&MIGRATIONS)
-        .map_err(|error| Error::MigrationFailed { version: "?".to_owned(), reason: error.to_string() })?;
-    migrations.sort_by_key(|migration| version_of(migration.as_ref()));
-    Ok(migrations)
-}
-
-fn version_of(migration: &dyn Migration<Sqlite>) -> String {
-    migration.name().version().to_string()
-}
-
-/// The versions that were run, in order. Diesel's own call would create its table where there is none.
-fn applied_versions(connection: &mut SqliteConnection) -> Result<Vec<String>> {
-    let recorded = sqlite_master::table.filter(sqlite_master::name.eq("__diesel_schema_migrations"));
-    if !diesel::select(diesel::dsl::exists(recorded)).get_result::<bool>(connection)? {
-        return Ok(Vec::new());
+/// What stopped a migration, by its constraint where it was one.
+fn failed(version: &str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Error {
+    let version = version.to_owned();
+    move |error| {
+        let reason = error.to_string();
+        super::errors::from_message(&reason).unwrap_or(Error::MigrationFailed { version, reason })
     }
-    let versions = __diesel_schema_migrations::table.select(__diesel_schema_migrations::version);
-    Ok(versions.order_by(__diesel_schema_migrations::version).load(connection)?)
 }
 
-fn newer_than_known(connection: &mut SqliteConnection) -> Result<Vec<String>> {
-    let known: Vec<String> = known()?.iter().map(|migration| version_of(migration.as_ref())).collect();
-    Ok(applied_versions(connection)?.into_iter().filter(|version| !known.contains(version)).collect())
+fn has_table(connection: &mut SqliteConnection, name: &str) -> Result<bool> {
+    let named = sqlite_master::table.filter(sqlite_master::name.eq(name));
+    Ok(diesel::select(diesel::dsl::exists(named)).get_result(connection)?)
 }
 
-fn too_new(found: String) -> Result<Error> {
-    let known = known()?.last().map(|migration| version_of(migration.as_ref())).unwrap_or_default();
-    Ok(Error::SchemaTooNew { found, known })
-}
-
-/// Everything in the database's catalogue by kind and name, but for what SQLite and Diesel keep for themselves.
-fn catalogue(connection: &mut SqliteConnection) -> Result<Vec<(String, String, Option<String>)>> {
-    Ok(sqlite_master::table
-        .filter(sqlite_master::name.not_like("sqlite!_%").escape('!'))
-        .filter(sqlite_master::name.ne("__diesel_schema_migrations"))
-        .select((sqlite_master::type_, sqlite_master::name, sqlite_master::sql))
-        .order_by((sqlite_master::type_, sqlite_master::name))
-        .load(connection)?)
+/// Refuses to end with a row that points to one that is gone.
+fn refuse_broken_references(connection: &mut SqliteConnection) -> Result<()> {
+    let broken = diesel::dsl::sql::<Nullable<Text>>("SELECT \"table\" FROM pragma_foreign_key_check LIMIT 1");
+    match broken.get_result::<Option<String>>(connection).optional()? {
+        None => Ok(()),
+        Some(table) => Err(Error::MigrationFailed {
+            version: "?".to_owned(),
+            reason: format!("a row of {} would point to a row that is gone", table.unwrap_or_default()),
+        }),
+    }
 }

@@ -3,15 +3,18 @@
 //! [`SqliteRepository`] answers the questions of [`SchoolRepository`]. A service that asks more writes Diesel queries
 //! of its own over [`schema`] and [`functions`], on a connection that [`SqliteRepository::with_connection`] lends.
 
+mod catalogue;
 pub(crate) mod errors;
 pub mod functions;
 pub(crate) mod migrations;
 mod pool;
 mod queries;
+mod rebuild;
 mod rows;
 #[allow(missing_docs)]
 pub mod schema;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,17 +22,18 @@ use chrono::NaiveDate;
 use diesel::SqliteConnection;
 
 use self::pool::Connections;
+pub use self::rebuild::TableRebuild;
 use crate::config::{Backend, Config};
 use crate::error::Result;
 use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
     CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
-    NewCollections, NewLink, NewSchool, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch,
-    UpsertCounts,
+    NewCollections, NewLink, NewSchool, Phase, PhaseGap, Review, School, SchoolCatchment, SchoolDetails, SchoolHit,
+    SchoolPatch, UpsertCounts,
 };
 use crate::repository::{SchoolRepository, blocking};
-use crate::request::{Page, ReachHit, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, WriteMode};
 
 /// Schools in an SQLite database. Clones share its connections.
 ///
@@ -82,8 +86,8 @@ impl SqliteRepository {
     {
         self.run(|connection| {
             let result = work(connection);
-            // Whoever turned them off for a while does not turn them off for the next call.
-            pool::enforce_foreign_keys(connection)?;
+            // Whoever changed these for a while, or began a transaction by hand, does not do so for the next call.
+            pool::restore(connection)?;
             result
         })
         .await
@@ -201,6 +205,18 @@ impl SchoolRepository for SqliteRepository {
         self.run(move |connection| queries::upsert_catchments_on_conn(connection, &catchments, mode)).await
     }
 
+    async fn count_phase_gaps(&self, gaps: PhaseGaps) -> Result<u64> {
+        self.run(move |connection| queries::count_phase_gaps_on_conn(connection, gaps)).await
+    }
+
+    async fn phase_gaps(&self, gaps: PhaseGaps, after: Option<SchoolId>, limit: u32) -> Result<Vec<PhaseGap>> {
+        self.run(move |connection| queries::phase_gaps_on_conn(connection, gaps, after, limit)).await
+    }
+
+    async fn fill_phases(&self, gaps: PhaseGaps, phases: Vec<(PhaseGap, Phase)>) -> Result<BTreeMap<Phase, u64>> {
+        self.run(move |connection| queries::fill_phases_on_conn(connection, gaps, phases)).await
+    }
+
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle()?;
         self.run(move |connection| queries::explain_find_on_conn(connection, &search)).await
@@ -209,5 +225,15 @@ impl SchoolRepository for SqliteRepository {
     async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle_catchments()?;
         self.run(move |connection| queries::explain_catchments_on_conn(connection, &search)).await
+    }
+
+    async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.settle()?;
+        self.run(move |connection| queries::analyze_find_on_conn(connection, &search)).await
+    }
+
+    async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.settle_catchments()?;
+        self.run(move |connection| queries::analyze_catchments_on_conn(connection, &search)).await
     }
 }

@@ -9,9 +9,10 @@ use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sql_types::{Integer, Text};
 
-use super::{errors, functions, migrations};
+use super::{errors, functions};
 use crate::config::{Config, PoolConfig, PoolMode, Target};
 use crate::error::{Error, Result};
+use crate::migrate::{Patience, require_current, up_on_conn};
 
 /// The oldest SQLite that is trusted. Older ones can lose committed transactions: the WAL-reset bug, mended in 3.51.3
 /// (sqlite.org/wal.html).
@@ -34,7 +35,7 @@ impl Connections {
             Target::SqliteFile(path) => path,
             Target::SqliteMemory => {
                 let mut connection = set_up.connect(":memory:")?;
-                migrations::up_on_conn(&mut connection)?;
+                up_on_conn(&mut connection, &Patience { longest: busy_timeout, on_wait: None })?;
                 return Ok(Self::Single(Box::new(Mutex::new(connection))));
             }
             #[cfg(feature = "postgres")]
@@ -42,7 +43,7 @@ impl Connections {
         };
         let url = existing_file(path)?;
         let mut first = set_up.connect(&url).map_err(|error| cannot_open(path, error))?;
-        migrations::require_current(&mut first)?;
+        require_current(&mut first)?;
         use_write_ahead_log(&mut first)?;
         match mode {
             PoolMode::Single => Ok(Self::Single(Box::new(Mutex::new(first)))),
@@ -125,9 +126,11 @@ impl SetUp {
     }
 }
 
-/// Foreign keys are a setting of each connection, and whether they are on depends on how SQLite was built.
-pub(super) fn enforce_foreign_keys(connection: &mut SqliteConnection) -> QueryResult<()> {
-    connection.batch_execute("PRAGMA foreign_keys = ON")
+/// Brings a connection back to what every call counts on. Diesel does not know of a transaction that was begun in plain SQL,
+/// and in one the pragma does nothing: it is rolled back first, where there is one.
+pub(super) fn restore(connection: &mut SqliteConnection) -> QueryResult<()> {
+    let _ = connection.batch_execute("ROLLBACK");
+    connection.batch_execute("PRAGMA foreign_keys = ON; PRAGMA legacy_alter_table = OFF")
 }
 
 impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for SetUp {

@@ -30,6 +30,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    migration_checksums (version) {
+        version -> Text,
+        checksum -> Text,
+    }
+}
+
+diesel::table! {
     private_school_details (id) {
         id -> BigInt,
         school_id -> BigInt,
@@ -62,6 +69,7 @@ diesel::table! {
         starts_at -> Nullable<Time>,
         ends_at -> Nullable<Time>,
         cost -> Nullable<BigInt>,
+        cost_per -> Text,
     }
 }
 
@@ -74,8 +82,8 @@ diesel::table! {
         linked_urn -> Integer,
         linked_name -> Nullable<Text>,
         kind -> Text,
-        reason -> Nullable<Text>,
         linked_on -> Nullable<Date>,
+        link_type -> Nullable<Text>,
     }
 }
 
@@ -142,7 +150,6 @@ diesel::table! {
         easting -> Nullable<Integer>,
         northing -> Nullable<Integer>,
         catchment_radius_km -> Nullable<Double>,
-        catchment_geometry -> Nullable<Text>,
         opened_on -> Nullable<Date>,
         closed_on -> Nullable<Date>,
         capacity -> Nullable<Integer>,
@@ -150,6 +157,7 @@ diesel::table! {
         source_date -> Nullable<Date>,
         phase -> Nullable<Text>,
         version -> Integer,
+        catchment_geometry -> Nullable<Text>,
     }
 }
 
@@ -164,6 +172,7 @@ diesel::joinable!(school_term_dates -> schools (school_id));
 diesel::allow_tables_to_appear_in_same_query!(
     admissions_history,
     admissions_reach,
+    migration_checksums,
     private_school_details,
     private_school_fees,
     school_clubs,

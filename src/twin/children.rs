@@ -4,7 +4,7 @@
 
 macro_rules! clubs {
     ($then:ident!($($arguments:tt)*)) => {
-        $then! { $($arguments)* SchoolClub, school_clubs { kind, name, days, starts_at, ends_at, cost } }
+        $then! { $($arguments)* SchoolClub, school_clubs { kind, name, days, starts_at, ends_at, cost, cost_per } }
     };
 }
 
@@ -60,7 +60,7 @@ macro_rules! reviews {
 macro_rules! links {
     ($then:ident!($($arguments:tt)*)) => {
         $then! { $($arguments)* SchoolLink, school_links {
-            urn, linked_urn, linked_school_id, linked_name, kind, reason, linked_on
+            urn, linked_urn, linked_school_id, linked_name, kind, link_type, linked_on
         } }
     };
 }
@@ -68,20 +68,20 @@ macro_rules! links {
 /// The columns of a link that is written, in the order of its fields.
 macro_rules! link_columns {
     ($table:ident) => {
-        ($table::urn, $table::linked_urn, $table::kind, $table::linked_name, $table::reason, $table::linked_on)
+        ($table::urn, $table::linked_urn, $table::kind, $table::linked_name, $table::link_type, $table::linked_on)
     };
 }
 
 /// A link's values. The ids are the triggers' own.
 macro_rules! link_values {
     ($table:ident, $link:expr) => {{
-        let NewLink { urn, linked_urn, kind, linked_name, reason, linked_on } = $link;
+        let NewLink { urn, linked_urn, kind, linked_name, link_type, linked_on } = $link;
         (
             $table::urn.eq(urn),
             $table::linked_urn.eq(linked_urn),
             $table::kind.eq(kind),
             $table::linked_name.eq(linked_name),
-            $table::reason.eq(reason),
+            $table::link_type.eq(link_type),
             $table::linked_on.eq(linked_on),
         )
     }};

@@ -52,6 +52,15 @@ macro_rules! filter_one_of {
     };
 }
 
+/// Whether a school lacks a phase.
+macro_rules! lacks_phase {
+    ($table:ident, $gaps:expr) => {{
+        let too = matches!($gaps, $crate::request::PhaseGaps::UnknownOrNotApplicable);
+        let too = too.into_sql::<diesel::sql_types::Bool>().nullable();
+        $table::phase.is_null().nullable().or(too.and($table::phase.eq(Phase::NotApplicable)))
+    }};
+}
+
 /// Lets a model be selected from a backend's table. Every field is named once with its column, in the model's order;
 /// one left out does not compile.
 macro_rules! selectable {
@@ -406,6 +415,6 @@ macro_rules! facet_columns {
 }
 
 pub(crate) use {
-    facet_columns, filter_after, filter_one_of, filter_schools, margin, order_schools, school_rows, school_values,
-    selectable,
+    facet_columns, filter_after, filter_one_of, filter_schools, lacks_phase, margin, order_schools, school_rows,
+    school_values, selectable,
 };

@@ -100,29 +100,6 @@ async fn any_path_is_only_a_path() {
     }
 }
 
-#[tokio::test]
-async fn a_newer_schema_is_left_alone() {
-    let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
-    execute(&database, "INSERT INTO __diesel_schema_migrations (version) VALUES ('99999999000000')").await;
-    let newer = connect(database.config()).await.expect_err("refused");
-    assert!(matches!(&newer, Error::SchemaTooNew { found, .. } if found == "99999999000000"), "{newer}");
-    assert!(matches!(migrate::up(database.config()).await, Err(Error::SchemaTooNew { .. })));
-    assert!(matches!(migrate::check(database.config()).await, Err(Error::SchemaTooNew { .. })));
-    let status = migrate::status(database.config()).await.expect("a status");
-    assert!(status.last().is_some_and(|migration| migration.applied && !migration.known));
-}
-
-#[tokio::test]
-async fn an_older_schema_is_not_migrated_in_silence() {
-    let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
-    migrate::down(database.config(), 1).await.expect("one step back");
-    let error = connect(database.config()).await.expect_err("refused");
-    assert!(matches!(error, Error::SchemaPending { pending: 1 }), "{error}");
-    assert!(error.to_string().contains("migrate up"));
-    migrate::down(database.config(), 100).await.expect("all the way back");
-    assert!(matches!(connect(database.config()).await, Err(Error::SchemaMissing)));
-}
-
 /// Runs SQL as another program would.
 async fn execute(database: &TestDatabase, sql: &'static str) {
     let result = try_execute(database, sql).await;

@@ -2,6 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop and say so")]
 
 mod catchments;
+#[cfg(feature = "cli")]
+mod contention;
 mod contract;
 #[cfg(feature = "sqlite")]
 mod files;
@@ -15,6 +17,8 @@ mod postgres;
 #[cfg(feature = "cli")]
 mod program;
 mod properties;
+#[cfg(feature = "sqlite")]
+mod rebuild;
 #[cfg(feature = "register")]
 mod register;
 #[cfg(feature = "sqlite")]

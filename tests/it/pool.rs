@@ -190,8 +190,8 @@ async fn a_locked_database_is_busy_and_then_is_not() {
     let mut config = database.config().clone();
     config.pool.busy_timeout = Duration::from_millis(50);
     let repository = open(&config).await;
-    let locker = open(&database.config().clone().with_mode(PoolMode::Single)).await;
-    locker.with_connection(|c| Ok(c.batch_execute("BEGIN EXCLUSIVE")?)).await.expect("locked");
+    let mut locker = crate::support::raw::Raw::open(&crate::support::raw::url_of(&database).await).await;
+    locker.execute("BEGIN EXCLUSIVE").await;
     let error = repository.insert_schools(sample::schools()).await.expect_err("locked");
     assert!(matches!(error, Error::Busy), "{error:?}");
     // In write-ahead mode a writer does not keep readers out.

@@ -226,7 +226,10 @@ fn migrations_are_run_listed_checked_and_reverted() {
     assert!(all > 4, "{}", text(&up.stderr));
     assert_eq!(run(data.path(), &["migrate", "check"]).status.code(), Some(0));
     let redo = run(data.path(), &["migrate", "redo"]);
-    assert_eq!(text(&redo.stdout).lines().count(), 2);
+    assert_eq!(text(&redo.stdout).lines().count(), 1, "{}", text(&redo.stderr));
+    let lossy = run(data.path(), &["migrate", "down", "--steps", "100"]);
+    assert_eq!(lossy.status.code(), Some(1));
+    assert!(text(&lossy.stderr).contains("loses what the costs of clubs are for: add --accept-loss"));
     let down = run(data.path(), &["migrate", "down", "--steps", "2"]);
     assert_eq!(text(&down.stdout).lines().count(), 2);
     let status = run(data.path(), &["migrate", "status"]);
@@ -295,4 +298,87 @@ async fn both_backends_print_the_same_bytes() {
         };
         assert_eq!(text(&of(&postgres)), text(&of(&sqlite)), "{arguments:?}");
     }
+}
+
+#[cfg(feature = "polars")]
+#[test]
+fn phases_are_filled_in_and_searches_are_written_as_parquet() {
+    let data = folder();
+    let register = data.path().join("register.csv");
+    let rows = "URN,LA (name),EstablishmentName,EstablishmentStatus (name),PhaseOfEducation (name),StatutoryLowAge,StatutoryHighAge,Easting,Northing\r\n\
+        110533,Milton Keynes,Junior,Open,,7,11,485280,238480\r\n\
+        110534,Milton Keynes,Special,Open,Not applicable,11,16,486280,238480\r\n\
+        110535,Milton Keynes,Unknown,Open,,,,485380,238480\r\n";
+    std::fs::write(&register, rows).expect("a file");
+    let file = register.to_str().expect("UTF-8");
+    assert_eq!(run(data.path(), &["import", "register", file]).status.code(), Some(0));
+    let dry = run(data.path(), &["backfill", "phase", "--dry-run"]);
+    assert_eq!(text(&dry.stdout), "primary 1\nfilled 1, left without a phase 1\n", "{}", text(&dry.stderr));
+    assert!(text(&dry.stderr).contains("nothing was written"));
+    assert_eq!(json(data.path(), &["find", "--name", "junior"])["schools"][0]["phase"], Value::Null);
+    let filled = run(data.path(), &["backfill", "phase"]);
+    assert_eq!(text(&filled.stdout), text(&dry.stdout));
+    assert_eq!(json(data.path(), &["find", "--name", "junior"])["schools"][0]["phase"], "primary");
+    let again = run(data.path(), &["backfill", "phase"]);
+    assert_eq!(text(&again.stdout), "filled 0, left without a phase 1\n");
+    assert!(
+        text(&again.stderr).contains("1 school(s) have \"not applicable\" of the register"),
+        "{}",
+        text(&again.stderr)
+    );
+    let others = run(data.path(), &["backfill", "phase", "--not-applicable"]);
+    assert_eq!(text(&others.stdout), "secondary 1\nfilled 1, left without a phase 1\n");
+
+    let parquet = data.path().join("schools.parquet");
+    let written = run(data.path(), &["find", "--phase", "primary", "--parquet", parquet.to_str().expect("UTF-8")]);
+    assert!(written.status.success() && written.stdout.is_empty(), "{}", text(&written.stderr));
+    assert_eq!(std::fs::read(&parquet).expect("a file").get(..4), Some(b"PAR1".as_slice()));
+    let nowhere = data.path().join("nowhere/schools.parquet");
+    let refused = run(data.path(), &["find", "--parquet", nowhere.to_str().expect("UTF-8")]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("cannot write"));
+}
+
+#[cfg(feature = "polars")]
+#[test]
+fn many_homes_are_answered_at_once_and_a_bad_file_costs_nothing() {
+    let data = folder();
+    let register = data.path().join("register.csv");
+    std::fs::write(&register, REGISTER).expect("a file");
+    assert_eq!(run(data.path(), &["import", "register", register.to_str().expect("UTF-8")]).status.code(), Some(0));
+    let (homes, answers) = (data.path().join("homes.csv"), data.path().join("answers.parquet"));
+    let (from, to) = (homes.to_str().expect("UTF-8"), answers.to_str().expect("UTF-8"));
+    std::fs::write(&homes, "\u{feff}name,LAT, lng\r\nHome,52.0406,-0.7594\r\n\"Far, away\",57.1,-2.1\r\n")
+        .expect("a file");
+    for (command, said) in [("nearest", "2 homes answered"), ("catchment", "2 homes answered")] {
+        let done = run(data.path(), &["batch", command, from, to]);
+        assert!(done.status.success() && done.stdout.is_empty(), "{}", text(&done.stderr));
+        assert!(text(&done.stderr).contains(said), "{}", text(&done.stderr));
+        assert_eq!(std::fs::read(&answers).expect("a file").get(..4), Some(b"PAR1".as_slice()));
+    }
+    // What cannot be read is told with its line, and what was there before stays.
+    let before = std::fs::read(&answers).expect("a file");
+    for (content, code, reason) in [
+        ("lat,lng\n52,0\nx,0\n", 2, "line 3: \"x\" is not a number of degrees"),
+        ("lat,lng\n52,0\n52,NaN\n", 2, "line 3: lng NaN is not on the earth"),
+        ("lat,lng\n52,0\n95,0\n", 2, "line 3: lat 95 is not on the earth"),
+        ("lat,lng\n52,0\n52\n", 2, "line: 3"),
+        ("lat,lon\n52,0\n", 2, "there is no column lng"),
+        ("", 2, "there is no column lat"),
+    ] {
+        std::fs::write(&homes, content).expect("a file");
+        let refused = run(data.path(), &["batch", "nearest", from, to]);
+        assert_eq!(refused.status.code(), Some(code), "{content:?}: {}", text(&refused.stderr));
+        assert!(text(&refused.stderr).contains(reason), "{content:?}: {}", text(&refused.stderr));
+        assert_eq!(std::fs::read(&answers).expect("a file"), before);
+    }
+    let files: Vec<_> =
+        std::fs::read_dir(data.path()).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    assert!(files.iter().all(|path| path.extension().is_none_or(|end| end != "part")), "{files:?}");
+    let nowhere = run(data.path(), &["batch", "nearest", "nowhere.csv", to]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    // A plan is run only by name.
+    let find = ["explain", "find", "--lat", "52", "--lng", "-0.7"];
+    assert!(!text(&run(data.path(), &find).stdout).contains("\nrun: "));
+    assert!(text(&run(data.path(), &[&find[..], &["--analyze"]].concat()).stdout).contains("\nrun: "));
 }

@@ -37,7 +37,8 @@ async fn the_rust_schema_is_what_the_migrations_make() {
             if !table.is_empty() {
                 expected.push_str("    }\n}\n\n");
             }
-            expected.push_str(&format!("diesel::table! {{\n    {in_table} (id) {{\n"));
+            let id = if in_table == "migration_checksums" { "version" } else { "id" };
+            expected.push_str(&format!("diesel::table! {{\n    {in_table} ({id}) {{\n"));
             table = in_table;
         }
         let rust = match (kind.as_str(), key) {

@@ -453,3 +453,36 @@ async fn old_numbers_lead_to_the_schools_of_today() {
         }
     }
 }
+
+/// What a backfill would say of the schools whose phase and ages the register gives, beside what the register says.
+#[cfg(feature = "polars")]
+#[tokio::test]
+async fn ages_tell_the_registers_phase() {
+    use polars::prelude::*;
+    use school_finder_db::backfill::{Backfill, phase_of_ages};
+    use school_finder_db::frame;
+    use school_finder_db::request::PhaseGaps;
+
+    let finder = imported().await;
+    let all = frame::of_search(finder.as_ref(), &SchoolSearch::all()).await.expect("a frame");
+    assert_eq!(all.height(), 26_509);
+    let by_ages = phase_of_ages(col("age_range_from").cast(DataType::Int32), col("age_range_to").cast(DataType::Int32));
+    let known = col("by_ages").is_not_null().and(col("phase").neq(lit("not_applicable")));
+    let others = col("phase").neq(col("by_ages"));
+    // Polars blocks its thread.
+    let compare = move || {
+        let known = all.lazy().with_column(by_ages.alias("by_ages")).filter(known);
+        let others = known.clone().filter(others);
+        (known.collect().expect("a frame").height(), others.collect().expect("a frame"))
+    };
+    let (known, others) = tokio::task::spawn_blocking(compare).await.expect("no panic");
+    println!("{others}");
+    assert_eq!((known, others.height()), (3_946, 12));
+
+    // No school of the register lacks a phase; special and independent schools have one by their ages, if they are known.
+    let counts = Backfill::new().phase(finder.as_ref()).await.expect("counts");
+    assert_eq!((counts.total(), counts.left), (0, 0));
+    let counts = Backfill::new().gaps(PhaseGaps::UnknownOrNotApplicable).phase(finder.as_ref()).await.expect("counts");
+    assert_eq!(counts.total() + counts.left, 5_732);
+    assert_eq!(counts.total(), 724);
+}

@@ -46,6 +46,9 @@ pub enum Command {
         /// How to print them [default: table on a terminal, json otherwise]
         #[arg(long, value_enum)]
         format: Option<Format>,
+        /// Write all of them, and not a page, to this Parquet file; nothing is printed.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "limit"])]
+        parquet: Option<PathBuf>,
     },
     /// Finds the schools whose catchment holds a point: its outline, or its radius where it has no outline.
     #[command(
@@ -96,7 +99,17 @@ pub enum Command {
         #[arg(long, value_enum)]
         format: Option<CountFormat>,
     },
-    /// Shows a query's SQL and its plan on this database, without running it.
+    /// Fills in what follows from what is known. Stopped in the middle, run it again.
+    Backfill {
+        #[command(subcommand)]
+        command: BackfillCommand,
+    },
+    /// Asks for many homes at once, in memory, and writes the answers as Parquet.
+    Batch {
+        #[command(subcommand)]
+        command: BatchCommand,
+    },
+    /// Shows a query's SQL and its plan on this database. Runs it only with --analyze.
     Explain {
         #[command(subcommand)]
         command: ExplainCommand,
@@ -107,14 +120,21 @@ pub enum Command {
 pub enum MigrateCommand {
     /// Runs every pending migration. Creates the database where there is none.
     Up,
-    /// Reverts the newest migrations. What they had added is lost, with its data.
+    /// Reverts the newest migrations.
     Down {
         /// How many.
         #[arg(long, default_value_t = 1)]
         steps: usize,
+        /// Revert them also where that loses data.
+        #[arg(long)]
+        accept_loss: bool,
     },
     /// Reverts the newest migration and runs it again.
-    Redo,
+    Redo {
+        /// Revert it also where that loses data.
+        #[arg(long)]
+        accept_loss: bool,
+    },
     /// Lists the migrations, and whether the database has each.
     Status,
     /// Compares the database with what this build expects. Exits with 1 and names each difference.
@@ -158,6 +178,55 @@ pub enum ImportCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub enum BackfillCommand {
+    /// Gives schools without a phase the one that follows from their ages.
+    #[command(
+        after_help = "Example: look first, then fill\n  school-finder backfill phase --dry-run\n  school-finder backfill phase"
+    )]
+    Phase {
+        /// Count, and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Those as well of which the register says "not applicable": most special and independent schools. The next
+        /// import of the register writes over them.
+        #[arg(long)]
+        not_applicable: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BatchCommand {
+    /// The nearest open schools of each home.
+    #[command(
+        after_help = "Example: homes.csv has the columns lat and lng\n  school-finder batch nearest homes.csv nearest.parquet --count 5"
+    )]
+    Nearest {
+        #[command(flatten)]
+        batch: BatchArgs,
+        /// How many schools for each home.
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        count: u16,
+    },
+    /// The open schools whose catchment holds each home.
+    #[command(after_help = "Example:\n  school-finder batch catchment homes.csv serving.parquet")]
+    Catchment {
+        #[command(flatten)]
+        batch: BatchArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct BatchArgs {
+    /// A CSV file with a header and the columns lat and lng, in degrees (WGS84).
+    pub homes: PathBuf,
+    /// The Parquet file to write: home (its row, from 0), rank, school_id, urn, distance_km, evidence.
+    pub parquet: PathBuf,
+    /// Only schools of this phase. Repeat it for more.
+    #[arg(long)]
+    pub phase: Vec<Phase>,
+}
+
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// The file, as published.
@@ -176,11 +245,17 @@ pub enum ExplainCommand {
     Find {
         #[command(flatten)]
         find: FindArgs,
+        /// Run it, and tell how many rows it gives and how long it takes.
+        #[arg(long)]
+        analyze: bool,
     },
     /// The query of `catchment`.
     Catchment {
         #[command(flatten)]
         find: FindArgs,
+        /// Run it, and tell how many rows it gives and how long it takes.
+        #[arg(long)]
+        analyze: bool,
     },
 }
 

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indicatif::{ProgressBar, ProgressStyle};
 use school_finder_db::ids::Urn;
 use school_finder_db::import::{Import, Reject};
+use school_finder_db::migrate::{self as schema, Migrator};
 use school_finder_db::request::WriteMode;
-use school_finder_db::{SchoolRepository, SchoolSearch, migrate as schema, text};
+use school_finder_db::{Config, SchoolRepository, SchoolSearch, text};
 
 use crate::Failure;
 use crate::args::{CountFormat, ExplainCommand, FindArgs, Format, ImportArgs, ImportCommand, MigrateCommand};
@@ -32,19 +33,16 @@ pub async fn migrate(named: Option<&str>, command: MigrateCommand) -> Result<Out
     match command {
         MigrateCommand::Up => {
             database::prepare(&choice)?;
-            let names = schema::up(config).await?;
+            let names = migrator(config).up().await?;
             tell("ran", &names, "nothing to do: the database is up to date")?;
         }
-        MigrateCommand::Down { steps } => {
-            let names = schema::down(config, steps).await?;
+        MigrateCommand::Down { steps, accept_loss } => {
+            let names = may_lose(migrator(config), accept_loss).down(steps).await?;
             tell("reverted", &names, "nothing to do: there was no migration to revert")?;
         }
-        MigrateCommand::Redo => {
-            let names = schema::down(config, 1).await?;
-            tell("reverted", &names, "nothing to do: there was no migration to revert")?;
-            if !names.is_empty() {
-                tell("ran", &schema::up(config).await?, "nothing to do")?;
-            }
+        MigrateCommand::Redo { accept_loss } => {
+            let names = may_lose(migrator(config), accept_loss).redo().await?;
+            tell("ran again", &names, "nothing to do: there was no migration to run again")?;
         }
         MigrateCommand::Status => {
             let lines = schema::status(config).await?.into_iter().map(|migration| {
@@ -65,6 +63,16 @@ pub async fn migrate(named: Option<&str>, command: MigrateCommand) -> Result<Out
         }
     }
     Ok(Outcome::Done)
+}
+
+fn migrator(config: &Config) -> Migrator {
+    Migrator::new(config).on_wait(|| {
+        let _ = writeln!(std::io::stderr(), "another program is changing this database's schema: waiting for it");
+    })
+}
+
+fn may_lose(migrator: Migrator, accept_loss: bool) -> Migrator {
+    if accept_loss { migrator.accept_loss() } else { migrator }
 }
 
 fn tell(done: &str, names: &[String], nothing: &str) -> Result<(), Failure> {
@@ -144,11 +152,11 @@ pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outco
 }
 
 /// A bar on a terminal, and nothing elsewhere.
-fn progress_bar(bytes: u64) -> ProgressBar {
+pub fn progress_bar(length: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(bytes);
+    let bar = ProgressBar::new(length);
     match ProgressStyle::with_template("{wide_bar} {percent:>3} % {msg}") {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
@@ -265,13 +273,15 @@ pub async fn facets(named: Option<&str>, find: FindArgs, format: Option<CountFor
 }
 
 pub async fn explain(named: Option<&str>, command: ExplainCommand) -> Result<Outcome, Failure> {
-    let (ExplainCommand::Find { find } | ExplainCommand::Catchment { find }) = &command;
+    let (ExplainCommand::Find { find, .. } | ExplainCommand::Catchment { find, .. }) = &command;
     let search = find.search()?;
     let finder = database::open(named).await?;
     let search = with_known_councils(finder.as_ref(), search).await?;
     let explanation = match command {
-        ExplainCommand::Find { .. } => finder.explain_find(&search).await?,
-        ExplainCommand::Catchment { .. } => finder.explain_catchments(&search).await?,
+        ExplainCommand::Find { analyze: false, .. } => finder.explain_find(&search).await?,
+        ExplainCommand::Find { analyze: true, .. } => finder.analyze_find(&search).await?,
+        ExplainCommand::Catchment { analyze: false, .. } => finder.explain_catchments(&search).await?,
+        ExplainCommand::Catchment { analyze: true, .. } => finder.analyze_catchments(&search).await?,
     };
     output::lines([explanation.to_string()])?;
     Ok(Outcome::Done)
@@ -279,7 +289,10 @@ pub async fn explain(named: Option<&str>, command: ExplainCommand) -> Result<Out
 
 /// Councils as the database spells them: people type `milton keynes`. One that is not found stays as typed, and is told
 /// of, since the answer will be empty.
-async fn with_known_councils(finder: &dyn SchoolRepository, mut search: SchoolSearch) -> Result<SchoolSearch, Failure> {
+pub async fn with_known_councils(
+    finder: &dyn SchoolRepository,
+    mut search: SchoolSearch,
+) -> Result<SchoolSearch, Failure> {
     if search.filter.councils.is_empty() {
         return Ok(search);
     }

@@ -3,6 +3,7 @@
 //! Data goes to standard output and nothing else does. Exit code 0: done; 1: failed; 2: asked wrongly.
 #![forbid(unsafe_code)]
 
+mod analysis;
 mod args;
 mod commands;
 mod database;
@@ -35,7 +36,10 @@ async fn run(database: Option<&str>, command: Command) -> Result<Outcome, Failur
     match command {
         Command::Migrate { command } => commands::migrate(database, command).await,
         Command::Import { command } => commands::import(database, command).await,
-        Command::Find { find, format } => commands::find(database, find, format).await,
+        Command::Find { find, format, parquet: None } => commands::find(database, find, format).await,
+        Command::Find { find, format: _, parquet: Some(file) } => analysis::parquet(database, find, file).await,
+        Command::Batch { command } => analysis::batch(database, command).await,
+        Command::Backfill { command } => analysis::backfill(database, command).await,
         Command::Catchment { find, format } => commands::catchment(database, find, format).await,
         Command::Reach { find, format } => commands::reach(database, find, format).await,
         Command::Show { urn, format } => commands::show(database, urn, format).await,

@@ -21,6 +21,9 @@ use crate::units::Kilometres;
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
 pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
 
+/// How far the first look for the nearest schools reaches, in kilometres. About a town: each look is a trip to the server.
+pub(super) const FIRST_REACH_KM: f64 = 2.0;
+
 type Selection = (AsSelect<SchoolSummary, Pg>, Distance, schools::name_folded);
 
 /// Narrows a boxed `$query` to the circle that is looked at. The GiST index gives candidates, and `haversine` decides. A
@@ -46,7 +49,7 @@ pub(in crate::postgres) async fn find_schools_on_conn(
     if settled.search.sort == Sort::Margin {
         return Ok(settled.page_of_hits(margin_query(settled).load(connection).await?));
     }
-    let mut reach = settled.first_reach();
+    let mut reach = settled.first_reach(FIRST_REACH_KM);
     loop {
         let rows: Vec<HitRow> = find_query(settled, reach).load(connection).await?;
         match settled.wider_reach(reach, rows.len()) {

@@ -1,6 +1,7 @@
 //! What a query does, by SQLite's own word.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -8,10 +9,10 @@ use diesel::sql_types::{Integer, Text};
 use diesel::sqlite::Sqlite;
 
 use super::catchments::catchments_query;
-use super::find::{bounded_in_txn, find_query, margin_query};
+use super::find::{FIRST_REACH_KM, bounded_in_txn, candidates_query, find_query, margin_query, near};
 use crate::error::Result;
-use crate::explain::Explanation;
-use crate::request::{Settled, Sort};
+use crate::explain::{Execution, Explanation};
+use crate::request::{CatchmentRow, HitRow, Settled, Sort};
 
 /// The query that a search begins with, and its plan.
 pub(in crate::sqlite) fn explain_find_on_conn(
@@ -19,11 +20,11 @@ pub(in crate::sqlite) fn explain_find_on_conn(
     settled: &Settled,
 ) -> Result<Explanation> {
     let settled = &bounded_in_txn(connection, settled)?;
+    let reach = settled.first_reach(FIRST_REACH_KM);
     match settled.search.sort {
         Sort::Margin => explain_on_conn(connection, margin_query(settled)),
-        Sort::Distance | Sort::Name | Sort::Rating => {
-            explain_on_conn(connection, find_query(settled, settled.first_reach()))
-        }
+        _ if near(settled, reach).is_some() => explain_on_conn(connection, candidates_query(settled, reach)),
+        Sort::Distance | Sort::Name | Sort::Rating => explain_on_conn(connection, find_query(settled, reach)),
     }
 }
 
@@ -33,6 +34,40 @@ pub(in crate::sqlite) fn explain_catchments_on_conn(
     settled: &Settled,
 ) -> Result<Explanation> {
     explain_on_conn(connection, catchments_query(settled))
+}
+
+/// As [`explain_find_on_conn`], and runs the query.
+pub(in crate::sqlite) fn analyze_find_on_conn(
+    connection: &mut SqliteConnection,
+    settled: &Settled,
+) -> Result<Explanation> {
+    let explanation = explain_find_on_conn(connection, settled)?;
+    let settled = &bounded_in_txn(connection, settled)?;
+    timed(explanation, || {
+        let reach = settled.first_reach(FIRST_REACH_KM);
+        Ok(match settled.search.sort {
+            Sort::Margin => margin_query(settled).load::<HitRow>(connection)?.len(),
+            _ if near(settled, reach).is_some() => candidates_query(settled, reach).load(connection)?.len(),
+            Sort::Distance | Sort::Name | Sort::Rating => find_query(settled, reach).load::<HitRow>(connection)?.len(),
+        })
+    })
+}
+
+/// As [`explain_catchments_on_conn`], and runs the query.
+pub(in crate::sqlite) fn analyze_catchments_on_conn(
+    connection: &mut SqliteConnection,
+    settled: &Settled,
+) -> Result<Explanation> {
+    let explanation = explain_catchments_on_conn(connection, settled)?;
+    timed(explanation, || Ok(catchments_query(settled).load::<CatchmentRow>(connection)?.len()))
+}
+
+/// SQLite has no plan with times, so that the whole is timed.
+fn timed(explanation: Explanation, run: impl FnOnce() -> Result<usize>) -> Result<Explanation> {
+    let begun = Instant::now();
+    let rows = run()? as u64;
+    let microseconds = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Ok(Explanation { execution: Some(Execution { rows, microseconds }), ..explanation })
 }
 
 fn explain_on_conn<Q>(connection: &mut SqliteConnection, query: Q) -> Result<Explanation>
@@ -52,7 +87,7 @@ where
     }
     indexes.sort();
     indexes.dedup();
-    Ok(Explanation { sql, plan, indexes, scans })
+    Ok(Explanation { sql, plan, indexes, scans, execution: None })
 }
 
 /// The index in a step such as `SEARCH schools USING INDEX ix_schools_open_name (name_folded>?)`, an R*Tree in one such

@@ -3,9 +3,8 @@
 use diesel::dsl::{case_when, count, count_star};
 use diesel::prelude::*;
 
-use super::find::{bounded_in_txn, distance, within_reach};
+use super::find::{bounded_in_txn, distance, in_box, within_reach};
 use crate::error::Result;
-use crate::geo::BoundingBox;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{ClubKind, CouncilCount, Facets, School};
 use crate::request::{FacetRow, Reach, Settled, facets_of};

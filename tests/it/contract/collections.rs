@@ -3,8 +3,8 @@
 use chrono::{NaiveDate, NaiveTime};
 use school_finder_db::ids::SchoolId;
 use school_finder_db::models::{
-    Admissions, ClubKind, Collections, DeleteCounts, LinkKind, NewCollections, NewLink, Performance, PrivateDetails,
-    PrivateFee, Review, SchoolClub, Term, TermDates, Weekday, Weekdays,
+    Admissions, ClubKind, Collections, CostPer, DeleteCounts, LinkKind, NewCollections, NewLink, Performance,
+    PrivateDetails, PrivateFee, Review, SchoolClub, Term, TermDates, Weekday, Weekdays,
 };
 use school_finder_db::request::{ClubFilter, FeeFilter, WriteMode};
 use school_finder_db::testing::TestDatabase;
@@ -42,7 +42,7 @@ fn time(hour: u32, minute: u32) -> NaiveTime {
 }
 
 fn club(kind: ClubKind) -> SchoolClub {
-    SchoolClub { kind, name: None, days: None, starts_at: None, ends_at: None, cost: None }
+    SchoolClub { kind, name: None, days: None, starts_at: None, ends_at: None, cost: None, cost_per: CostPer::Day }
 }
 
 fn fee(starts_in: i16, (age_from, age_to): (i16, i16), per_year: &str) -> PrivateFee {
@@ -60,6 +60,7 @@ fn full() -> NewCollections {
                 starts_at: Some(time(15, 15)),
                 ends_at: Some(time(17, 45)),
                 cost: Some(money("12.50")),
+                cost_per: CostPer::Week,
             },
             club(ClubKind::Breakfast),
         ]),
@@ -137,7 +138,7 @@ async fn everything_comes_back_as_it_was_stored(database: &TestDatabase) {
         linked_urn: urn(77),
         kind: LinkKind::Predecessor,
         linked_name: Some("Old School".to_owned()),
-        reason: Some("Predecessor - merged".to_owned()),
+        link_type: Some("Predecessor - merged".to_owned()),
         linked_on: Some(day(1, 2)),
     };
     repository.upsert_links(vec![link.clone()], WriteMode::Commit).await.expect("a link");
@@ -155,7 +156,7 @@ async fn everything_comes_back_as_it_was_stored(database: &TestDatabase) {
     assert_eq!(details.reviews, Some(vec![review]));
     let found = &details.links.as_ref().expect("links")[0];
     assert_eq!((found.linked_urn, found.linked_school_id, &found.linked_name), (urn(77), None, &link.linked_name));
-    assert_eq!((found.kind, &found.reason, found.linked_on), (link.kind, &link.reason, link.linked_on));
+    assert_eq!((found.kind, &found.link_type, found.linked_on), (link.kind, &link.link_type, link.linked_on));
     let json = serde_json::to_value(&details).expect("JSON");
     assert_eq!(json["clubs"][0]["days"], serde_json::json!(["monday", "thursday"]));
     assert_eq!(json["fees"][0]["per_term"], "4250.10");
@@ -398,7 +399,7 @@ async fn a_deleted_school_takes_along_what_is_its_own(database: &TestDatabase) {
         linked_urn: urn(to),
         kind,
         linked_name: None,
-        reason: None,
+        link_type: None,
         linked_on: None,
     };
     let links =

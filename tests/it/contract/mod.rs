@@ -2,10 +2,16 @@
 
 #[cfg(feature = "register")]
 mod admission_files;
+#[cfg(feature = "polars")]
+mod backfilling;
+#[cfg(feature = "polars")]
+mod batching;
 #[cfg(feature = "register")]
 mod catchment_files;
 mod catchments;
 mod collections;
+mod evolving;
+mod explaining;
 mod finding;
 mod reach;
 mod writing;
@@ -35,4 +41,4 @@ macro_rules! on_backend {
     };
 }
 
-use {on_backend, on_every_backend};
+pub(crate) use {on_backend, on_every_backend};

@@ -227,7 +227,7 @@ async fn admissions_are_laid_over_what_is_stored(database: &TestDatabase) {
 }
 
 fn link(from: i64, to: i64, kind: LinkKind) -> NewLink {
-    NewLink { urn: urn(from), linked_urn: urn(to), kind, linked_name: None, reason: None, linked_on: None }
+    NewLink { urn: urn(from), linked_urn: urn(to), kind, linked_name: None, link_type: None, linked_on: None }
 }
 
 async fn today(database: &TestDatabase, number: i64) -> Vec<i32> {

@@ -1,6 +1,8 @@
 //! What the tests share.
 
 pub mod oracle;
+pub mod raw;
+pub mod rows;
 pub mod world;
 
 use proptest::prelude::*;

@@ -1,0 +1,2 @@
+-- What was filled in does not hurt.
+SELECT 1;

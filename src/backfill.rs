@@ -1,0 +1,262 @@
+//! Filling in what follows from what is known.
+//!
+//! A backfill reads in batches, works out a batch at a time with [Polars](polars), and writes in short transactions. Stopped
+//! in the middle it has written whole chunks; run again it goes on with what is left; done, it finds nothing to do.
+
+use std::collections::BTreeMap;
+
+use polars::prelude::*;
+
+use crate::error::Result;
+use crate::models::{Phase, PhaseGap};
+use crate::repository::{SchoolRepository, blocking};
+use crate::request::{PhaseGaps, WriteMode};
+
+/// How many schools are read and worked out at a time.
+const ROWS_A_BATCH: u32 = 50_000;
+
+/// How many schools one transaction changes.
+const ROWS_A_CHUNK: usize = 5_000;
+
+/// A backfill, kept unless told otherwise.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// use school_finder_db::backfill::Backfill;
+/// use school_finder_db::ids::Urn;
+/// use school_finder_db::models::{NewSchool, Phase};
+/// use school_finder_db::{Config, connect};
+///
+/// let finder = connect(&Config::in_memory()).await?;
+/// let ages = NewSchool { age_range_from: Some(7), age_range_to: Some(11), ..NewSchool::new(Urn::new(1)?, "Junior") };
+/// finder.insert_schools(vec![ages, NewSchool::new(Urn::new(2)?, "Of unknown ages")]).await?;
+/// let counts = Backfill::new().phase(finder.as_ref()).await?;
+/// assert_eq!((counts.filled[&Phase::Primary], counts.left), (1, 1));
+/// # Ok::<(), school_finder_db::Error>(())
+/// # }).expect("a backfill");
+/// ```
+pub struct Backfill {
+    mode: WriteMode,
+    gaps: PhaseGaps,
+    on_progress: Box<dyn FnMut(u64, u64) + Send>,
+}
+
+impl Default for Backfill {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Backfill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backfill").field("mode", &self.mode).field("gaps", &self.gaps).finish_non_exhaustive()
+    }
+}
+
+/// What a backfill of phases did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PhaseCounts {
+    /// How many schools were given each phase.
+    pub filled: BTreeMap<Phase, u64>,
+    /// How many keep lacking one, since their ages are not known or tell nothing.
+    pub left: u64,
+}
+
+impl PhaseCounts {
+    /// How many schools were given a phase.
+    pub fn total(&self) -> u64 {
+        self.filled.values().sum()
+    }
+}
+
+impl Backfill {
+    /// A backfill that is kept.
+    pub fn new() -> Self {
+        Self { mode: WriteMode::Commit, gaps: PhaseGaps::Unknown, on_progress: Box::new(|_, _| {}) }
+    }
+
+    /// Whether it is kept. A dry run reads and works everything out, counts, and writes nothing.
+    #[must_use]
+    pub fn mode(self, mode: WriteMode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// Which schools lack a phase; those of which it is not known, unless told otherwise.
+    #[must_use]
+    pub fn gaps(self, gaps: PhaseGaps) -> Self {
+        Self { gaps, ..self }
+    }
+
+    /// Is told how many schools have been looked at, and of how many.
+    #[must_use]
+    pub fn on_progress(self, tell: impl FnMut(u64, u64) + Send + 'static) -> Self {
+        Self { on_progress: Box::new(tell), ..self }
+    }
+
+    /// Gives schools without a phase the one that follows from their ages ([`phase_of_ages`]).
+    ///
+    /// # Errors
+    /// Those of the database. What was written before stays: run it again.
+    pub async fn phase(mut self, finder: &dyn SchoolRepository) -> Result<PhaseCounts> {
+        let total = finder.count_phase_gaps(self.gaps).await?;
+        let (mut counts, mut looked_at, mut after) = (PhaseCounts::default(), 0, None);
+        loop {
+            let batch = finder.phase_gaps(self.gaps, after, ROWS_A_BATCH).await?;
+            let Some(last) = batch.last() else { return Ok(counts) };
+            after = Some(last.id);
+            let rows = batch.len() as u64;
+            // Polars blocks its thread, and panics where that thread is a runtime's only one.
+            let phases = blocking(move || phases_of(&batch)).await?;
+            counts.left += rows - phases.len() as u64;
+            for chunk in phases.chunks(ROWS_A_CHUNK) {
+                let filled = match self.mode {
+                    WriteMode::DryRun => chunk.iter().map(|(_, phase)| (*phase, 1)).collect::<Vec<_>>(),
+                    WriteMode::Commit => {
+                        finder.fill_phases(self.gaps, chunk.to_vec()).await?.into_iter().collect::<Vec<_>>()
+                    }
+                };
+                for (phase, count) in filled {
+                    *counts.filled.entry(phase).or_default() += count;
+                }
+            }
+            looked_at += rows;
+            // Somebody may add schools meanwhile.
+            (self.on_progress)(looked_at, total.max(looked_at));
+        }
+    }
+}
+
+/// The phases that follow from the ages of these schools; those of which nothing follows are left out.
+fn phases_of(gaps: &[PhaseGap]) -> Result<Vec<(PhaseGap, Phase)>> {
+    let ages = |age: fn(&PhaseGap) -> Option<i16>| gaps.iter().map(move |gap| age(gap).map(i32::from));
+    let frame = df!(
+        "row" => (0_u32..).take(gaps.len()).collect::<Vec<_>>(),
+        "age_range_from" => ages(|gap| gap.age_range_from).collect::<Vec<_>>(),
+        "age_range_to" => ages(|gap| gap.age_range_to).collect::<Vec<_>>(),
+    )?;
+    let phase = phase_of_ages(col("age_range_from"), col("age_range_to")).alias("phase");
+    let found = frame.lazy().select([col("row"), phase]).filter(col("phase").is_not_null()).collect()?;
+    let (rows, phases) = (found.column("row")?.u32()?, found.column("phase")?.str()?);
+    rows.iter()
+        .zip(phases.iter())
+        .filter_map(|(row, phase)| Some((gaps.get(usize::try_from(row?).ok()?)?, phase?)))
+        .map(|(gap, phase)| Ok((*gap, phase.parse()?)))
+        .collect()
+}
+
+/// The phase of a school, as its word, that admits children at the age `from` and teaches them until they are `to`; NULL
+/// where one of the two is not known, or there is no year between them.
+///
+/// A child is of primary age until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5). A school
+/// that teaches across 11 and beyond 11 is a middle school, which counts as whichever it has more years of, and as secondary
+/// where they are equal, as the register's 9 to 13 are; one that begins before 7 is a primary school that keeps its pupils
+/// longer; one that goes on to 16 is all-through where it begins by 7, and else a secondary school that begins early.
+pub fn phase_of_ages(from: Expr, to: Expr) -> Expr {
+    let word = |phase: Phase| lit(phase.as_str());
+    let primary_years = lit(11) - from.clone();
+    let secondary_years = to.clone() - lit(11);
+    when(from.clone().is_null().or(to.clone().is_null()).or(to.clone().lt_eq(from.clone())))
+        .then(lit(NULL).cast(DataType::String))
+        .when(from.clone().gt_eq(lit(16)))
+        .then(word(Phase::SixteenPlus))
+        .when(to.clone().lt_eq(lit(5)))
+        .then(word(Phase::Nursery))
+        .when(to.clone().lt_eq(lit(11)))
+        .then(word(Phase::Primary))
+        .when(from.clone().gt_eq(lit(11)))
+        .then(word(Phase::Secondary))
+        .when(to.gt_eq(lit(16)).and(from.clone().lt_eq(lit(7))))
+        .then(word(Phase::AllThrough))
+        .when(from.clone().lt(lit(7)))
+        .then(word(Phase::Primary))
+        .when(secondary_years.clone().gt_eq(lit(5)))
+        .then(word(Phase::Secondary))
+        .when(primary_years.gt(secondary_years))
+        .then(word(Phase::MiddlePrimary))
+        .otherwise(word(Phase::MiddleSecondary))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SchoolId;
+
+    fn phase(from: Option<i16>, to: Option<i16>) -> Option<Phase> {
+        let gap = PhaseGap { id: SchoolId::new(1), age_range_from: from, age_range_to: to, version: 1 };
+        phases_of(&[gap]).expect("a frame").pop().map(|(_, phase)| phase)
+    }
+
+    /// Ages of schools in the register, with the phase that it gives most of them.
+    #[test]
+    fn ages_tell_the_phase() {
+        for (from, to, expected) in [
+            (2, 4, Phase::Nursery),
+            (2, 5, Phase::Nursery),
+            (3, 5, Phase::Nursery),
+            (0, 5, Phase::Nursery),
+            // Infant, first and junior schools, and whole primary schools.
+            (4, 7, Phase::Primary),
+            (5, 8, Phase::Primary),
+            (3, 9, Phase::Primary),
+            (4, 10, Phase::Primary),
+            (7, 11, Phase::Primary),
+            (3, 11, Phase::Primary),
+            (4, 11, Phase::Primary),
+            (2, 11, Phase::Primary),
+            // Preparatory schools go on for some years.
+            (4, 13, Phase::Primary),
+            (2, 13, Phase::Primary),
+            // Middle schools.
+            (8, 12, Phase::MiddlePrimary),
+            (7, 12, Phase::MiddlePrimary),
+            (9, 13, Phase::MiddleSecondary),
+            (10, 13, Phase::MiddleSecondary),
+            (10, 14, Phase::MiddleSecondary),
+            (11, 14, Phase::Secondary),
+            (11, 16, Phase::Secondary),
+            (11, 18, Phase::Secondary),
+            (13, 18, Phase::Secondary),
+            // University technical colleges and studio schools.
+            (14, 19, Phase::Secondary),
+            (9, 18, Phase::Secondary),
+            (10, 18, Phase::Secondary),
+            (4, 16, Phase::AllThrough),
+            (4, 18, Phase::AllThrough),
+            (3, 19, Phase::AllThrough),
+            (2, 18, Phase::AllThrough),
+            (7, 18, Phase::AllThrough),
+            (16, 18, Phase::SixteenPlus),
+            (16, 19, Phase::SixteenPlus),
+            (16, 99, Phase::SixteenPlus),
+            (18, 99, Phase::SixteenPlus),
+        ] {
+            assert_eq!(phase(Some(from), Some(to)), Some(expected), "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn what_ages_do_not_tell_stays_unknown() {
+        for (from, to) in [(None, None), (Some(4), None), (None, Some(11)), (Some(0), Some(0)), (Some(16), Some(16))] {
+            assert_eq!(phase(from, to), None, "{from:?} to {to:?}");
+        }
+    }
+
+    #[test]
+    fn every_age_range_has_a_phase_or_none_and_all_words_are_known() {
+        let ages = (0..=19).flat_map(|from| (from..=99).map(move |to| (from, to)));
+        let gaps: Vec<_> = (1..)
+            .zip(ages)
+            .map(|(id, (from, to))| PhaseGap {
+                id: SchoolId::new(id),
+                age_range_from: Some(from),
+                age_range_to: Some(to),
+                version: 1,
+            })
+            .collect();
+        let without_a_year = gaps.iter().filter(|gap| gap.age_range_from == gap.age_range_to).count();
+        let phases = phases_of(&gaps).expect("a frame");
+        assert_eq!(phases.len(), gaps.len() - without_a_year);
+    }
+}

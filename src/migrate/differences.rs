@@ -1,0 +1,105 @@
+//! What differs between two schemas, in sentences.
+
+/// A thing in a schema: a table, a column, a constraint, an index, a trigger, ...
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// What kind of thing, such as `"column"`.
+    pub(crate) kind: String,
+    /// The table it belongs to, where it belongs to one.
+    pub(crate) table: Option<String>,
+    /// Its name.
+    pub(crate) name: String,
+    /// How it is defined, in the database's words; empty for a usual table, whose columns are entries of their own.
+    pub(crate) definition: String,
+}
+
+impl Entry {
+    /// How a sentence calls it.
+    fn called(&self) -> String {
+        let Self { kind, table, name, .. } = self;
+        match table {
+            Some(table) if kind == "column" => format!("column {table}.{name}"),
+            Some(table) => format!("{kind} {name} of table {table}"),
+            None => format!("{kind} {name}"),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        (&self.kind, &self.table, &self.name) == (&other.kind, &other.table, &other.name)
+    }
+
+    /// Whether it belongs to a table that is not among these: the table's own sentence says it all.
+    fn is_in_other_table_than(&self, entries: &[Self]) -> bool {
+        let Some(table) = &self.table else { return false };
+        !entries.iter().any(|entry| entry.kind == "table" && entry.name == *table)
+    }
+}
+
+/// What differs, a sentence each: first what is missing or not as expected, then what is there besides.
+pub(crate) fn differences(expected: &[Entry], found: &[Entry]) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for entry in expected {
+        let Entry { definition, .. } = entry;
+        let expected = if definition.is_empty() { String::new() } else { format!(": expected `{definition}`") };
+        match found.iter().find(|other| other.is(entry)) {
+            None if entry.is_in_other_table_than(found) => {}
+            None => sentences.push(format!("{} is missing{expected}", entry.called())),
+            Some(other) if other.definition == *definition => {}
+            // What is not usual about a table is told, and not that the usual was expected.
+            Some(other) if definition.is_empty() => {
+                sentences.push(format!("{} differs: it is `{}`", entry.called(), other.definition));
+            }
+            Some(other) => {
+                sentences.push(format!("{} differs{expected}, found `{}`", entry.called(), other.definition));
+            }
+        }
+    }
+    for entry in found {
+        if !expected.iter().any(|other| other.is(entry)) && !entry.is_in_other_table_than(expected) {
+            sentences.push(format!("{} is not part of this build's schema", entry.called()));
+        }
+    }
+    sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(kind: &str, table: Option<&str>, name: &str, definition: &str) -> Entry {
+        let [kind, name, definition] = [kind, name, definition].map(str::to_owned);
+        Entry { kind, table: table.map(str::to_owned), name, definition }
+    }
+
+    #[test]
+    fn a_sentence_for_each_difference_and_one_for_a_whole_table() {
+        let expected = [
+            entry("table", None, "clubs", ""),
+            entry("column", Some("clubs"), "cost", "BIGINT"),
+            entry("table", None, "fees", ""),
+            entry("table", None, "schools", ""),
+            entry("column", Some("schools"), "name", "TEXT NOT NULL"),
+            entry("constraint", Some("schools"), "ck_name", "CHECK (length(name) > 0)"),
+        ];
+        let found = [
+            entry("table", None, "schools", ""),
+            entry("column", Some("schools"), "name", "TEXT"),
+            entry("column", Some("schools"), "motto", "TEXT"),
+            entry("table", None, "visits", ""),
+            entry("column", Some("visits"), "day", "DATE"),
+            entry("table", None, "fees", "UNLOGGED"),
+        ];
+        assert_eq!(
+            differences(&expected, &found),
+            [
+                "table clubs is missing",
+                "table fees differs: it is `UNLOGGED`",
+                "column schools.name differs: expected `TEXT NOT NULL`, found `TEXT`",
+                "constraint ck_name of table schools is missing: expected `CHECK (length(name) > 0)`",
+                "column schools.motto is not part of this build's schema",
+                "table visits is not part of this build's schema",
+            ]
+        );
+        assert_eq!(differences(&expected, &expected), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,223 @@
+//! Changing what `ALTER TABLE` cannot: a column's type, its nullability, its place, a constraint.
+//!
+//! SQLite changes them by making the table anew and copying its rows (sqlite.org/lang_altertable.html, "Making Other
+//! Kinds Of Table Schema Changes"). Each step of that loses something in silence where it is left out: with foreign keys
+//! on, dropping the old table deletes every row that points to it; its indexes and triggers go with it; and its count of
+//! ids is forgotten. [`TableRebuild`] writes the script that keeps them all.
+
+use std::fmt::Write;
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use super::catalogue::sqlite_master;
+use crate::error::{Error, Result};
+use crate::migrate::{Direction, Script};
+
+/// What the script of a rebuild begins and ends with. Foreign keys are a setting that a transaction keeps as it is, so that
+/// Diesel's own tool must not put one round the whole: `run_in_transaction = false` in `metadata.toml`.
+const BEGIN: &str = "PRAGMA foreign_keys = OFF;\nBEGIN IMMEDIATE;\n";
+const END: &str = "COMMIT;\nPRAGMA foreign_keys = ON;\n";
+
+/// The script that makes a table anew, for an `up.sql` or a `down.sql`.
+///
+/// It is whole or not at all, keeps every row, id, index and trigger, refuses to end with a row that points nowhere, and can
+/// be run twice. R*Trees and other tables that triggers keep stay as they are, since the rows do;
+/// [`then`](Self::then) is for what does change.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// use diesel::connection::SimpleConnection;
+/// use school_finder_db::Config;
+/// use school_finder_db::sqlite::{SqliteRepository, TableRebuild};
+///
+/// let repository = SqliteRepository::connect(&Config::in_memory()).await?;
+/// repository
+///     .with_connection(|connection| {
+///         connection.batch_execute("CREATE TABLE visits (id INTEGER PRIMARY KEY, day TEXT)")?;
+///         let script = TableRebuild::new("CREATE TABLE visits (id INTEGER PRIMARY KEY, day TEXT NOT NULL)")
+///             .column("day", "coalesce(day, '2026-01-01')")
+///             .script(connection)?;
+///         Ok(connection.batch_execute(&script)?)
+///     })
+///     .await?;
+/// # Ok::<(), school_finder_db::Error>(())
+/// # }).expect("an answer");
+/// ```
+#[derive(Debug, Clone)]
+pub struct TableRebuild {
+    create: String,
+    columns: Vec<(String, String)>,
+    dropped: Vec<String>,
+    then: String,
+}
+
+impl TableRebuild {
+    /// For a table as it is to be: its whole `CREATE TABLE`.
+    pub fn new(create: &str) -> Self {
+        let create = create.trim().trim_end_matches(';').to_owned();
+        Self { create, columns: Vec::new(), dropped: Vec::new(), then: String::new() }
+    }
+
+    /// Fills a column of the new table with an expression over the old table's row. Columns of which nothing is said keep
+    /// their values.
+    pub fn column(mut self, name: &str, expression: &str) -> Self {
+        self.columns.push((name.to_owned(), expression.to_owned()));
+        self
+    }
+
+    /// Lets a column go that the new table does not have, with its values.
+    pub fn drop_column(mut self, name: &str) -> Self {
+        self.dropped.push(name.to_owned());
+        self
+    }
+
+    /// Runs statements at the end, inside the transaction.
+    pub fn then(mut self, statements: &str) -> Self {
+        self.then.push_str(statements.trim());
+        self.then.push('\n');
+        self
+    }
+
+    /// The script, for the table as it is in this database.
+    ///
+    /// # Errors
+    /// [`MigrationFailed`](crate::Error::MigrationFailed) where the text is no `CREATE TABLE name (...)`, there is no such
+    /// table, a column to fill is not in it, or one would go of which nothing was said.
+    pub fn script(&self, connection: &mut SqliteConnection) -> Result<String> {
+        let refused = |reason: &str| Error::MigrationFailed { version: "?".to_owned(), reason: reason.to_owned() };
+        let (head, definition) = self.create.split_once('(').ok_or_else(|| refused("this is no CREATE TABLE"))?;
+        let table = head.split_whitespace().last().unwrap_or_default().trim_matches('"').to_owned();
+        if !table.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return Err(refused("the name of a table that is rebuilt must be a plain word"));
+        }
+        let named =
+            diesel::dsl::sql::<Text>("SELECT name FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(")
+                .bind::<Text, _>(&table)
+                .sql(")");
+        // As it was written when it was made: the catalogue is looked through by that.
+        let table: String = named.get_result(connection).optional()?.unwrap_or(table);
+        let old = columns(connection, &table)?;
+        if old.is_empty() {
+            return Err(refused(&format!("there is no table {table} to rebuild")));
+        }
+        let rebuilt = format!("{table}_rebuilt");
+        let create = format!("CREATE TABLE {rebuilt} ({definition}");
+        // The new table's columns, by the only one who can read them.
+        let new = connection.transaction::<_, Undone, _>(|connection| {
+            diesel::sql_query(&create).execute(connection)?;
+            Err::<(), _>(Undone::Read(columns(connection, &rebuilt)?))
+        });
+        let new = match new {
+            Err(Undone::Read(new)) => new,
+            Err(Undone::Failed(error)) => return Err(error),
+            Ok(()) => Vec::new(),
+        };
+        if let Some((unknown, _)) = self.columns.iter().find(|(name, _)| !has(&new, name)) {
+            return Err(refused(&format!("the new table has no column {unknown} to fill")));
+        }
+        if let Some(lost) = old.iter().find(|name| !has(&new, name) && !has(&self.dropped, name)) {
+            return Err(refused(&format!(
+                "the new table has no column {lost}: say `drop_column` if its values may go"
+            )));
+        }
+        let mut script = String::from(BEGIN);
+        // Rows that other tables' triggers and views speak of are not looked for while there is no such table.
+        script.push_str("PRAGMA legacy_alter_table = ON;\n\n");
+        let _ = writeln!(script, "{create};\n");
+        let (names, values): (Vec<_>, Vec<_>) = new
+            .into_iter()
+            .filter_map(|name| match self.columns.iter().find(|(column, _)| column.eq_ignore_ascii_case(&name)) {
+                Some((_, expression)) => Some((quoted(&name), expression.clone())),
+                None if has(&old, &name) => Some((quoted(&name), quoted(&name))),
+                // New, and left to its default.
+                None => None,
+            })
+            .unzip();
+        let _ = writeln!(
+            script,
+            "INSERT INTO {rebuilt} (\n    {}\n)\nSELECT\n    {}\nFROM {table};\n",
+            names.join(",\n    "),
+            values.join(",\n    ")
+        );
+        if definition.to_ascii_uppercase().contains("AUTOINCREMENT") {
+            let _ = writeln!(
+                script,
+                "-- An id is never handed out twice, also where the newest rows were deleted.\n\
+                 DELETE FROM sqlite_sequence WHERE name = '{rebuilt}';\n\
+                 INSERT INTO sqlite_sequence (name, seq) SELECT '{rebuilt}', seq FROM sqlite_sequence WHERE name = '{table}';\n"
+            );
+        }
+        let _ = writeln!(script, "DROP TABLE {table};\nALTER TABLE {rebuilt} RENAME TO {table};\n");
+        for sql in belongings(connection, &table)? {
+            let _ = writeln!(script, "{sql};\n");
+        }
+        if !self.then.is_empty() {
+            let _ = writeln!(script, "{}", self.then);
+        }
+        script.push_str(
+            "-- Every row still points to a row.\n\
+             CREATE TEMP TABLE rebuild_check (broken INTEGER CONSTRAINT ck_rebuild_keeps_references CHECK (broken = 0));\n\
+             INSERT INTO rebuild_check SELECT count(*) FROM pragma_foreign_key_check;\n\
+             DROP TABLE rebuild_check;\n\n\
+             PRAGMA legacy_alter_table = OFF;\n",
+        );
+        script.push_str(END);
+        Ok(script)
+    }
+}
+
+/// What a rebuild's script does inside its transaction, for a program that has foreign keys off already and is in a
+/// transaction of its own. Nothing where the migration is no rebuild.
+pub(super) fn body(script: &Script, direction: Direction) -> Option<String> {
+    let text = match direction {
+        Direction::Up => script.up,
+        Direction::Down => script.down,
+    };
+    let text = text.replace("\r\n", "\n");
+    let (_, rest) = text.split_once(BEGIN)?;
+    rest.strip_suffix(END).map(str::to_owned)
+}
+
+/// Why the transaction that reads the new table's columns did not commit.
+enum Undone {
+    Failed(Error),
+    Read(Vec<String>),
+}
+
+impl From<diesel::result::Error> for Undone {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Error> for Undone {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Whether a name is among these; SQLite does not care for upper and lower case.
+fn has(names: &[String], name: &str) -> bool {
+    names.iter().any(|other| other.eq_ignore_ascii_case(name))
+}
+
+/// A name that may be any word.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The columns of a table, in order.
+fn columns(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>> {
+    let query = diesel::dsl::sql::<Text>("SELECT name FROM pragma_table_info(").bind::<Text, _>(table).sql(")");
+    Ok(query.load(connection)?)
+}
+
+/// What goes with a table when it is dropped: its indexes, then its triggers, as they were written.
+fn belongings(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>> {
+    let of_table = sqlite_master::table.filter(sqlite_master::tbl_name.eq(table));
+    let written = of_table.filter(sqlite_master::type_.eq_any(["index", "trigger"]));
+    let sql = written.order_by((sqlite_master::type_, sqlite_master::rowid)).select(sqlite_master::sql);
+    // The index of a UNIQUE constraint has no text, and comes with the table.
+    Ok(sql.load::<Option<String>>(connection)?.into_iter().flatten().collect())
+}

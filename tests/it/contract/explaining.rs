@@ -1,0 +1,35 @@
+//! Plans as values, and runs only by name.
+
+use school_finder_db::testing::TestDatabase;
+use school_finder_db::{Kilometres, SchoolSearch, Sort, sample};
+
+use super::on_every_backend;
+
+on_every_backend!(a_query_is_planned_and_run_only_by_name);
+
+async fn a_query_is_planned_and_run_only_by_name(database: &TestDatabase) {
+    let finder = database.repository();
+    sample::fill(finder).await.expect("the sample");
+    let near = SchoolSearch::near(sample::home()).within(Kilometres::new(2.0).expect("a distance")).limit(5);
+    for search in [near.clone(), near.clone().sort(Sort::Name), SchoolSearch::all().limit(5)] {
+        let planned = finder.explain_find(&search).await.expect("a plan");
+        assert_eq!(planned.execution, None);
+        assert!(!planned.plan.is_empty() && planned.sql.starts_with("SELECT"));
+        assert!(!planned.to_string().contains("run:"));
+        let analyzed = finder.analyze_find(&search).await.expect("a plan that was run");
+        assert_eq!(analyzed.sql, planned.sql);
+        assert_eq!(analyzed.indexes, planned.indexes);
+        let execution = analyzed.execution.expect("it was run");
+        // One more than the page, which tells whether there is a next one; where the nearest are chosen in Rust, all candidates.
+        assert!(execution.rows >= 6, "{analyzed}");
+        assert!(execution.microseconds > 0);
+        let told = format!("run: {} row(s) in {} µs", execution.rows, execution.microseconds);
+        assert!(analyzed.to_string().ends_with(&told));
+    }
+    let planned = finder.explain_catchments(&near).await.expect("a plan");
+    assert_eq!(planned.execution, None);
+    let analyzed = finder.analyze_catchments(&near).await.expect("a plan that was run");
+    let page = finder.find_catchments(&near).await.expect("a page");
+    assert!(page.next.is_none(), "all of them");
+    assert_eq!(analyzed.execution.map(|execution| execution.rows), Some(page.items.len() as u64));
+}
