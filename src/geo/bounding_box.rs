@@ -38,6 +38,17 @@ impl BoundingBox {
         let (west, east) = if reaches_round { (-180.0, 180.0) } else { (west, east) };
         Self { south, north, west, east }
     }
+
+    /// The strips of latitude that the box touches, as the databases' index `ix_schools_strip` numbers them: in hundredths
+    /// of a degree from the south pole on. The same operations as there, so that rounding cannot part a place from its strip.
+    pub(crate) fn strips(&self) -> std::ops::RangeInclusive<i32> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "from 0 to 18,000; the part that is cut off is the point of it"
+        )]
+        let strip = |lat: f64| ((lat + 90.0) * 100.0) as i32;
+        strip(self.south)..=strip(self.north)
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,16 @@
-//! What `print-schema` cannot give: SQL functions, of this crate and of PostGIS, with their units.
+//! What `print-schema` cannot give: SQL functions, of this crate and of PostGIS, with their units, and the condition that takes a
+//! list.
 
-use diesel::sql_types::{Bool, Double, Integer, Nullable};
+use diesel::expression::ValidGrouping;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Array, Bool, Double, Integer, Nullable};
 use postgis_diesel::sql_types::{Geography, Geometry};
 use postgis_diesel::types::Point;
 
-use crate::geo::LatLng;
+use super::schema::schools;
+use crate::geo::{BoundingBox, LatLng};
 
 diesel::define_sql_function! {
     /// The great-circle distance in kilometres between two places in degrees: latitude, longitude, latitude,
@@ -61,6 +67,38 @@ diesel::define_sql_function! {
     /// degrees. A GiST index serves it, better with `&&` beside it.
     #[sql_name = "ST_Covers"]
     fn st_covers(outline: Nullable<Geometry>, place: Geometry) -> Nullable<Bool>;
+}
+
+/// The condition that a school stands in the strips and between the meridians of a box, which `ix_schools_strip` answers.
+#[derive(Debug, Clone, QueryId, ValidGrouping)]
+pub(crate) struct InBox {
+    strips: Vec<i32>,
+    west: f64,
+    east: f64,
+}
+
+impl InBox {
+    pub(crate) fn new(bounds: &BoundingBox) -> Self {
+        Self { strips: bounds.strips().collect(), west: bounds.west, east: bounds.east }
+    }
+}
+
+impl Expression for InBox {
+    type SqlType = Bool;
+}
+
+impl AppearsOnTable<schools::table> for InBox {}
+
+impl QueryFragment<Pg> for InBox {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("floor((schools.lat + 90) * 100)::INTEGER = ANY(");
+        out.push_bind_param::<Array<Integer>, _>(&self.strips)?;
+        out.push_sql(") AND schools.lng BETWEEN ");
+        out.push_bind_param::<Double, _>(&self.west)?;
+        out.push_sql(" AND ");
+        out.push_bind_param::<Double, _>(&self.east)?;
+        Ok(())
+    }
 }
 
 /// The reference system of every coordinate: degrees of WGS84.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
-use deadpool::managed::{PoolError, TimeoutType};
+use deadpool::managed::{Hook, HookError, Metrics, PoolError, TimeoutType};
 use diesel::ConnectionError;
-use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError as ConnectError};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolError as ConnectError, RecyclingMethod,
+};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -17,6 +19,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{errors, migrations};
 use crate::config::{Config, PoolConfig, Server, Target, Tls};
 use crate::error::{Error, Result};
+
+/// How long after a call its connection is used again without asking.
+const TRUSTED: Duration = Duration::from_millis(500);
 
 /// How often idle connections are looked at, and how long one may be idle beyond those that are kept.
 const IDLE: Duration = Duration::from_secs(60);
@@ -36,6 +41,7 @@ impl Connections {
 
         let PoolConfig { max_size, keep, acquire_timeout, .. } = config.pool;
         let mut manager = ManagerConfig::default();
+        manager.recycling_method = RecyclingMethod::Fast;
         manager.custom_setup = Box::new(move |_| {
             let set_up = Arc::clone(&set_up);
             async move { set_up.connect().await.map_err(|error| ConnectionError::BadConnection(error.to_string())) }
@@ -44,6 +50,7 @@ impl Connections {
         let manager = AsyncDieselConnectionManager::new_with_config(String::new(), manager);
         let pool = Pool::builder(manager)
             .max_size(usize::try_from(max_size.max(1)).unwrap_or(usize::MAX))
+            .pre_recycle(Hook::async_fn(|connection, metrics| still_answers(connection, metrics).boxed()))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(acquire_timeout))
             .create_timeout(Some(acquire_timeout))
@@ -76,6 +83,21 @@ impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Pooled({:?})", self.pool.status())
     }
+}
+
+/// Asks a connection that has been idle for a while whether the server still answers. One that a call has just used does not
+/// pay for a trip more, and where the server has hung up that is known without asking.
+async fn still_answers(
+    connection: &mut AsyncPgConnection,
+    metrics: &Metrics,
+) -> std::result::Result<(), HookError<ConnectError>> {
+    if metrics.last_used() >= TRUSTED {
+        connection
+            .batch_execute("SELECT 1")
+            .await
+            .map_err(|error| HookError::Backend(ConnectError::QueryError(error)))?;
+    }
+    Ok(())
 }
 
 /// Closes connections beyond those that are kept once they have been idle for a while. Ends with the pool.

@@ -1,5 +1,6 @@
 //! Where a page ended, so that the next one starts there.
 
+use std::cmp::Ordering;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,40 @@ pub(crate) enum Position {
         /// The school.
         id: SchoolId,
     },
+}
+
+impl Position {
+    /// Which of two places in the same order comes first, as the databases order: text by its bytes, what is not known last.
+    pub(crate) fn in_order(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Distance { km, id }, Self::Distance { km: other_km, id: other_id }) => {
+                unknown_last(km.as_ref(), other_km.as_ref(), f64::total_cmp).then(id.cmp(other_id))
+            }
+            (Self::Margin { km, id }, Self::Margin { km: other_km, id: other_id }) => {
+                other_km.total_cmp(km).then(id.cmp(other_id))
+            }
+            (Self::Name { name, id }, Self::Name { name: other_name, id: other_id }) => {
+                name.cmp(other_name).then(id.cmp(other_id))
+            }
+            (
+                Self::Rating { rating, name, id },
+                Self::Rating { rating: other_rating, name: other_name, id: other_id },
+            ) => unknown_last(rating.as_ref(), other_rating.as_ref(), Ord::cmp)
+                .then_with(|| name.cmp(other_name))
+                .then(id.cmp(other_id)),
+            // A cursor is of the search that it is given with.
+            (Self::Distance { .. } | Self::Margin { .. } | Self::Name { .. } | Self::Rating { .. }, _) => {
+                Ordering::Equal
+            }
+        }
+    }
+}
+
+fn unknown_last<T>(a: Option<&T>, b: Option<&T>, in_order: impl Fn(&T, &T) -> Ordering) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) => in_order(a, b),
+        (a, b) => a.is_none().cmp(&b.is_none()),
+    }
 }
 
 impl Cursor {

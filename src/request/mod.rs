@@ -16,9 +16,7 @@ pub use cursor::Cursor;
 pub(crate) use cursor::Position;
 pub use filter::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, RatingFilter, SchoolFilter, Unrated};
 pub(crate) use lineage::{Step, Walk};
-#[cfg(feature = "sqlite")]
-pub(crate) use reach::LAST_REACH_KM;
-pub(crate) use reach::Reach;
+pub(crate) use reach::{Place, Reach};
 pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, facets_of, give};
 pub(crate) use search::Settled;
 pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};

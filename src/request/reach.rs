@@ -1,15 +1,21 @@
 //! How far a search looks. An order by distance looks close by first and then farther, so that its cost follows the page
 //! and not the country.
 
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
 use super::cursor::Position;
+use super::rows::HitRow;
 use super::search::{Near, Settled, Sort};
-use crate::geo::LatLng;
+use crate::geo::{self, BoundingBox, LatLng};
+use crate::ids::SchoolId;
+use crate::models::SchoolSummary;
 use crate::units::Kilometres;
 
 /// Past this reach a look is at all that the search asks for: where so wide a circle does not fill the page, the filter
 /// is a rare one, and an index of its own or one scan is cheaper than ever wider circles. It also finds the schools that
 /// stand nowhere.
-pub(crate) const LAST_REACH_KM: f64 = 400.0;
+const LAST_REACH_KM: f64 = 400.0;
 
 /// How much of the map one query looks at.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +62,91 @@ impl Settled {
             Reach::Whole => Some((point, radius?)),
             Reach::Partial(km) => Some((point, Kilometres::new(km).ok()?)),
         }
+    }
+}
+
+impl Settled {
+    /// A box round the circle that a look is at. Nothing where that is so wide that the box would leave out little.
+    pub(crate) fn bounds(&self, reach: Reach) -> Option<BoundingBox> {
+        let (point, km) = self.circle(reach).filter(|(_, km)| km.get() <= LAST_REACH_KM)?;
+        Some(BoundingBox::around(point, km))
+    }
+
+    /// What a look is at, where it is at a box in an order by distance: then the places in the box are fetched alone, and the
+    /// schools of the page after them. Nothing where the database has to do all of it.
+    pub(crate) fn look(&self, reach: Reach) -> Option<Look> {
+        if self.search.sort != Sort::Distance {
+            return None;
+        }
+        self.bounds(reach)?;
+        let (point, radius) = self.circle(reach)?;
+        let after = match self.after {
+            None => None,
+            Some(Position::Distance { km: Some(km), id }) => Some(Place { km, id }),
+            // What comes after it stands nowhere.
+            Some(_) => return None,
+        };
+        Some(Look { point, radius, after, wanted: usize::try_from(self.fetch()).unwrap_or(usize::MAX) })
+    }
+}
+
+/// A look at a circle, in an order by distance.
+#[derive(Debug)]
+pub(crate) struct Look {
+    point: LatLng,
+    radius: Kilometres,
+    after: Option<Place>,
+    wanted: usize,
+}
+
+/// A school and how far it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Place {
+    pub km: f64,
+    pub id: SchoolId,
+}
+
+impl Place {
+    /// By distance, then by id.
+    fn in_order(&self, other: &Self) -> Ordering {
+        self.km.total_cmp(&other.km).then(self.id.cmp(&other.id))
+    }
+}
+
+impl Look {
+    fn km_to(&self, lat: f64, lng: f64) -> f64 {
+        geo::haversine(self.point.lat().degrees(), self.point.lng().degrees(), lat, lng)
+    }
+
+    /// The nearest of these schools that are in the circle and come after the search's cursor, one more than a page holds.
+    /// Distances are worked out here and not in SQL, where each would be a call of a function for the radius, for the order
+    /// and for the answer.
+    pub(crate) fn nearest(&self, candidates: Vec<(SchoolId, f64, f64)>) -> Vec<Place> {
+        let places = candidates.into_iter().map(|(id, lat, lng)| Place { km: self.km_to(lat, lng), id });
+        let mut near: Vec<Place> = places
+            .filter(|place| place.km <= self.radius.get())
+            .filter(|place| self.after.is_none_or(|after| place.in_order(&after).is_gt()))
+            .collect();
+        if near.len() > self.wanted {
+            near.select_nth_unstable_by(self.wanted, Place::in_order);
+            near.truncate(self.wanted);
+        }
+        near.sort_unstable_by(Place::in_order);
+        near
+    }
+
+    /// The schools of these places, in the places' order. One that was moved since is left out.
+    pub(crate) fn rows(&self, places: &[Place], schools: Vec<SchoolSummary>) -> Vec<HitRow> {
+        let mut schools: HashMap<SchoolId, SchoolSummary> =
+            schools.into_iter().map(|school| (school.id, school)).collect();
+        let row = |place: &Place| {
+            let school = schools.remove(&place.id)?;
+            let stands = school.location()?;
+            let unmoved = self.km_to(stands.lat().degrees(), stands.lng().degrees()) == place.km;
+            // The folded name is for other orders.
+            unmoved.then(|| (school, Some(place.km), String::new()))
+        };
+        places.iter().filter_map(row).collect()
     }
 }
 

@@ -6,36 +6,49 @@ use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, Evidence, Facets, Gender, Phase, SchoolDetails, SchoolHit, SchoolSummary, Status};
 use crate::units::Kilometres;
 
-/// A school, its distance in kilometres (its margin in an order by margin) and its folded name.
+/// A school, what it is ordered by (its distance in an order by distance, its margin in one by margin, both in kilometres;
+/// nothing in the others) and its folded name.
 pub(crate) type HitRow = (SchoolSummary, Option<f64>, String);
 
-/// A school, its distance in kilometres, its folded name, and whether it has an outline.
-pub(crate) type CatchmentRow = (SchoolSummary, Option<f64>, String, bool);
+/// A school, its folded name, whether its catchment is an outline, and the radius in kilometres of one that is a circle.
+pub(crate) type CatchmentRow = (SchoolSummary, String, bool, Option<f64>);
 
 impl Settled {
     /// What was fetched, as a page.
     pub(crate) fn page_of_hits(&self, rows: Vec<HitRow>) -> Page<SchoolHit> {
-        match (self.search.sort, self.near) {
-            (Sort::Margin, Some(near)) => self.page(
-                rows,
-                |row| self.position(row),
-                |(school, _, _)| SchoolHit {
-                    distance_km: school.location().map(|place| near.point.distance_to(place)),
-                    school,
-                },
-            ),
-            _ => self.page(rows, |row| self.position(row), hit),
-        }
+        self.page(rows, |row| self.position(row), |row| self.hit(row))
     }
 
-    /// What was fetched, as a page of catchments.
+    /// Catchments whose outline holds the search's point, or whose circle may, as a page. They are few, so that what is left is
+    /// decided here: distances, the order, and what comes after a cursor.
     pub(crate) fn page_of_catchments(&self, rows: Vec<CatchmentRow>) -> Page<CatchmentHit> {
-        let rows = rows.into_iter().map(|(school, km, name, has_outline)| ((school, km, name), has_outline));
-        let catchment = |(row, has_outline)| CatchmentHit {
-            hit: hit(row),
-            evidence: if has_outline { Evidence::Polygon } else { Evidence::Radius },
+        let mut serving = Vec::with_capacity(rows.len());
+        for (school, name, has_outline, circle) in rows {
+            let km = self.km_to(&school).map(Kilometres::get);
+            let within = |radius: Option<f64>| km.zip(radius).is_some_and(|(km, radius)| km <= radius);
+            let asked = self.near.and_then(|near| near.radius).is_none_or(|radius| within(Some(radius.get())));
+            if asked && (has_outline || within(circle)) {
+                let row = (school, km, name);
+                let evidence = if has_outline { Evidence::Polygon } else { Evidence::Radius };
+                serving.push((self.position(&row), row, evidence));
+            }
+        }
+        serving.retain(|(position, ..)| self.after.as_ref().is_none_or(|after| position.in_order(after).is_gt()));
+        serving.sort_by(|(a, ..), (b, ..)| a.in_order(b));
+        let catchment = |(_, row, evidence)| CatchmentHit { hit: self.hit(row), evidence };
+        self.page(serving, |(position, ..)| position.clone(), catchment)
+    }
+
+    fn hit(&self, (school, km, _): HitRow) -> SchoolHit {
+        let distance_km = match self.search.sort {
+            Sort::Distance => km.and_then(|km| Kilometres::new(km).ok()),
+            Sort::Margin | Sort::Name | Sort::Rating => self.km_to(&school),
         };
-        self.page(rows.collect(), |(row, _)| self.position(row), catchment)
+        SchoolHit { school, distance_km }
+    }
+
+    fn km_to(&self, school: &SchoolSummary) -> Option<Kilometres> {
+        Some(self.near?.point.distance_to(school.location()?))
     }
 
     /// A row's place in the search's order.
@@ -48,10 +61,6 @@ impl Settled {
             Sort::Rating => Position::Rating { rating: school.ofsted_rating, name: name.clone(), id: school.id },
         }
     }
-}
-
-fn hit((school, km, _): HitRow) -> SchoolHit {
-    SchoolHit { school, distance_km: km.and_then(|km| Kilometres::new(km).ok()) }
 }
 
 /// Gives each school its rows of one collection, none included. Schools are in the order of their ids.

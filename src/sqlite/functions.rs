@@ -1,17 +1,17 @@
-//! What `print-schema` cannot give: the SQL function that this crate adds to SQLite, and the R*Trees.
+//! What `print-schema` cannot give: the SQL function that this crate adds to SQLite, the conditions that take a list, and the R*Tree.
 
 use diesel::SqliteConnection;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::expression::ValidGrouping;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::serialize::{self, IsNull, Output, ToSql};
-use diesel::sql_types::{Binary, Bool, Double, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Double, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteType, SqliteValue};
 
 use super::schema::schools;
-use crate::geo::{self, Catchment, LatLng, Latitude, Longitude};
+use crate::geo::{self, BoundingBox, Catchment, LatLng, Latitude, Longitude};
 use crate::ids::SchoolId;
 
 diesel::define_sql_function! {
@@ -35,12 +35,7 @@ diesel::define_sql_function! {
 /// Registers the functions of this crate on a connection, as deterministic.
 pub(crate) fn register(connection: &mut SqliteConnection) -> diesel::QueryResult<()> {
     catchment_covers_utils::register_impl(connection, |outline: Outline, lat: Latitude, lng: Longitude| {
-        let place = LatLng::new(lat, lng);
-        match outline {
-            Outline::Unknown => Covers(Ok(false)),
-            Outline::Wkb(wkb) => Covers(geo::wkb_covers(&wkb, place).ok_or_else(|| "it is no WKB".to_owned())),
-            Outline::Wkt(outline) => Covers(outline.map(|outline| outline.covers(place))),
-        }
+        Covers(outline.covers(LatLng::new(lat, lng)).map(Option::unwrap_or_default))
     })?;
     haversine_utils::register_impl(connection, |lat1: Argument, lng1: Argument, lat2: Argument, lng2: Argument| {
         let km = geo::haversine(lat1.0?, lng1.0?, lat2.0?, lng2.0?);
@@ -72,14 +67,27 @@ impl FromSql<Nullable<Double>, Sqlite> for Argument {
 /// What an error of [`catchment_covers`] begins with.
 pub(super) const UNREADABLE_OUTLINE: &str = "the stored outline of a catchment cannot be read";
 
-/// The first argument of [`catchment_covers`].
+/// An outline as the R*Tree has it: the first argument of [`catchment_covers`].
 #[derive(Debug, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Nullable<Binary>)]
-enum Outline {
+pub(crate) enum Outline {
     Unknown,
     Wkb(Vec<u8>),
     /// Or why it cannot be read: an error of the answer is shown whole, and one of an argument is not.
     Wkt(Result<Catchment, String>),
+}
+
+impl Outline {
+    /// Whether it holds a place, its boundary included; nothing where there is no outline.
+    pub(crate) fn covers(&self, place: LatLng) -> Result<Option<bool>, String> {
+        match self {
+            Self::Unknown => Ok(None),
+            Self::Wkb(wkb) => geo::wkb_covers(wkb, place).map(Some).ok_or("it is no WKB"),
+            Self::Wkt(Ok(outline)) => Ok(Some(outline.covers(place))),
+            Self::Wkt(Err(reason)) => Err(reason.as_str()),
+        }
+        .map_err(|reason| format!("{UNREADABLE_OUTLINE}: {reason}"))
+    }
 }
 
 impl FromSql<Nullable<Binary>, Sqlite> for Outline {
@@ -111,9 +119,81 @@ impl ToSql<Bool, Sqlite> for Covers {
                 out.set_value(i32::from(*covers));
                 Ok(IsNull::No)
             }
-            Err(reason) => Err(format!("{UNREADABLE_OUTLINE}: {reason}").into()),
+            Err(reason) => Err(reason.as_str().into()),
         }
     }
+}
+
+/// The condition that a school stands in the strips and between the meridians of a box, which `ix_schools_strip` answers.
+///
+/// The strips are one bound value, as with [`IdIn`]. Without `likelihood` a database that was never analysed prefers an index
+/// of a phase or a council.
+#[derive(Debug, Clone, QueryId, ValidGrouping)]
+pub(crate) struct InBox {
+    strips: String,
+    west: f64,
+    east: f64,
+}
+
+impl InBox {
+    pub(crate) fn new(bounds: &BoundingBox) -> Self {
+        Self { strips: json_list(bounds.strips()), west: bounds.west, east: bounds.east }
+    }
+}
+
+impl Expression for InBox {
+    type SqlType = Bool;
+}
+
+impl AppearsOnTable<schools::table> for InBox {}
+
+impl QueryFragment<Sqlite> for InBox {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("CAST((schools.lat + 90) * 100 AS INTEGER) IN (SELECT value FROM json_each(");
+        out.push_bind_param::<Text, _>(&self.strips)?;
+        out.push_sql(")) AND likelihood(schools.lng >= ");
+        out.push_bind_param::<Double, _>(&self.west)?;
+        out.push_sql(", 0.001) AND likelihood(schools.lng <= ");
+        out.push_bind_param::<Double, _>(&self.east)?;
+        out.push_sql(", 0.001)");
+        Ok(())
+    }
+}
+
+/// A query that gives so many rows at most.
+///
+/// SQLite plans a query anew whenever another value is bound to a plain `LIMIT ?`, even the same one, which takes as long as
+/// fifty rows. It does not look into a sum.
+#[derive(Debug, Clone, QueryId)]
+pub(crate) struct Limited<Q> {
+    query: Q,
+    rows: i64,
+}
+
+impl<Q> Limited<Q> {
+    pub(crate) fn new(query: Q, rows: i64) -> Self {
+        Self { query, rows }
+    }
+}
+
+impl<Q: Query> Query for Limited<Q> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Q> RunQueryDsl<SqliteConnection> for Limited<Q> {}
+
+impl<Q: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Limited<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.query.walk_ast(out.reborrow())?;
+        out.push_sql(" LIMIT (");
+        out.push_bind_param::<BigInt, _>(&self.rows)?;
+        out.push_sql(" + 0)");
+        Ok(())
+    }
+}
+
+fn json_list(numbers: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    format!("[{}]", numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(","))
 }
 
 /// The condition that a school's id is one of a list, as one bound value: a query with a list in it is prepared anew each time.
@@ -122,7 +202,7 @@ pub(crate) struct IdIn(String);
 
 impl IdIn {
     pub(crate) fn new(ids: impl Iterator<Item = SchoolId>) -> Self {
-        Self(format!("[{}]", ids.map(|id| id.to_string()).collect::<Vec<_>>().join(",")))
+        Self(json_list(ids))
     }
 }
 
@@ -138,22 +218,6 @@ impl QueryFragment<Sqlite> for IdIn {
         out.push_bind_param::<Text, _>(&self.0)?;
         out.push_sql("))");
         Ok(())
-    }
-}
-
-diesel::table! {
-    /// The R*Tree over where schools stand, kept by triggers. Each box is a point, rounded outward to 32 bits.
-    schools_location (id) {
-        /// The school.
-        id -> BigInt,
-        /// At most its latitude.
-        min_lat -> Double,
-        /// At least its latitude.
-        max_lat -> Double,
-        /// At most its longitude.
-        min_lng -> Double,
-        /// At least its longitude.
-        max_lng -> Double,
     }
 }
 
@@ -175,6 +239,4 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(schools_location, schools_catchment);
-diesel::allow_tables_to_appear_in_same_query!(schools_location, schools);
 diesel::allow_tables_to_appear_in_same_query!(schools_catchment, schools);

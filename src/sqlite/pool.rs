@@ -114,8 +114,12 @@ impl SetUp {
         // The timeout comes first, so that it holds for all that follows. It is a number, and a PRAGMA takes no binds.
         let busy_timeout = format!("PRAGMA busy_timeout = {}", self.busy_timeout.as_millis());
         connection.batch_execute(&busy_timeout)?;
-        connection
-            .batch_execute("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+        // SQLite's own 2 MB hold less than one index of a whole register, and every search would read pages again. The memory
+        // is taken as pages are read. Not `mmap_size`: a file that is cut off, or a disk that fails, would end the process.
+        connection.batch_execute(
+            "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
+             PRAGMA cache_size = -32768;",
+        )?;
         functions::register(connection)?;
         let pragma = diesel::dsl::sql::<Integer>("SELECT foreign_keys FROM pragma_foreign_keys");
         match pragma.get_result::<i32>(connection)? {

@@ -12,7 +12,7 @@ use diesel::backend::Backend;
 use diesel::expression::ValidGrouping;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Bool, Double, SmallInt};
+use diesel::sql_types::{Bool, Double, Nullable, SmallInt};
 
 /// The condition "open now", which includes schools that are proposed to close.
 ///
@@ -34,6 +34,43 @@ impl<DB: Backend> QueryFragment<DB> for OpenNow {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         out.push_sql("schools.status IN ('open', 'proposed_to_close')");
         Ok(())
+    }
+}
+
+/// A number, or NULL in its place where a query need not work it out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OrNull<E>(pub Option<E>);
+
+impl<E: Expression<SqlType = Nullable<Double>>> Expression for OrNull<E> {
+    type SqlType = Nullable<Double>;
+}
+
+impl<E: SelectableExpression<Tables>, Tables> SelectableExpression<Tables> for OrNull<E> where
+    Self: AppearsOnTable<Tables>
+{
+}
+
+impl<E: AppearsOnTable<Tables>, Tables> AppearsOnTable<Tables> for OrNull<E> where Self: Expression {}
+
+impl<E: ValidGrouping<GroupBy>, GroupBy> ValidGrouping<GroupBy> for OrNull<E> {
+    type IsAggregate = E::IsAggregate;
+}
+
+impl<E> QueryId for OrNull<E> {
+    type QueryId = ();
+    // Its text depends on its value.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<DB: Backend, E: QueryFragment<DB>> QueryFragment<DB> for OrNull<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        match &self.0 {
+            Some(number) => number.walk_ast(out),
+            None => {
+                out.push_sql("CAST(NULL AS DOUBLE PRECISION)");
+                Ok(())
+            }
+        }
     }
 }
 
@@ -320,6 +357,25 @@ macro_rules! filter_schools {
     };
 }
 
+/// Narrows a boxed `$query` to the box round the circle that is looked at. It gives candidates, and `haversine` decides.
+macro_rules! within_box {
+    ($query:ident, $settled:expr, $reach:expr) => {
+        if let Some(bounds) = $settled.bounds($reach) {
+            $query = $query.filter(InBox::new(&bounds));
+        }
+    };
+}
+
+/// Narrows a boxed `$query` to the circle that is looked at.
+macro_rules! within_reach {
+    ($query:ident, $settled:expr, $reach:expr) => {
+        $crate::twin::within_box!($query, $settled, $reach);
+        if let Some((_, km)) = $settled.circle($reach) {
+            $query = $query.filter(distance($settled).le(km.get()));
+        }
+    };
+}
+
 /// Narrows a boxed `$query` to what comes after a place, in the order that the search sorts by. Unknown values come last.
 macro_rules! filter_after {
     ($query:ident, $table:ident, $settled:expr, $position:expr) => {
@@ -416,5 +472,5 @@ macro_rules! facet_columns {
 
 pub(crate) use {
     facet_columns, filter_after, filter_one_of, filter_schools, lacks_phase, margin, order_schools, school_rows,
-    school_values, selectable,
+    school_values, selectable, within_box, within_reach,
 };

@@ -24,12 +24,12 @@ async fn every_kind_of_difference_is_named() {
         ALTER TABLE schools ADD COLUMN motto TEXT;
         CREATE TABLE visits (n INTEGER, CONSTRAINT ck_n CHECK (n > 0));
         CREATE INDEX ix_visits ON visits (n);
-        DROP TRIGGER tr_schools_location_insert;
-        DROP TRIGGER tr_schools_location_delete;
-        CREATE TRIGGER tr_schools_location_delete AFTER DELETE ON schools BEGIN SELECT 1; END;
+        DROP TRIGGER tr_schools_catchment_insert;
+        DROP TRIGGER tr_schools_catchment_delete;
+        CREATE TRIGGER tr_schools_catchment_delete AFTER DELETE ON schools BEGIN SELECT 1; END;
         DROP TRIGGER tr_migration_checksums_reverted;
         CREATE TRIGGER tr_school_clubs AFTER INSERT ON school_clubs BEGIN SELECT 1; END;
-        DROP TABLE schools_location;
+        DROP TABLE schools_catchment;
         DROP VIEW admissions_by_recency;
         CREATE VIEW admissions_by_recency AS SELECT 1 AS school_id;
         DROP TABLE school_term_dates;",
@@ -56,10 +56,10 @@ async fn every_kind_of_difference_is_named() {
         "constraint uq_school_performance of table school_performance differs: expected `UNIQUE (school_id, metric, year)`, found `UNIQUE (school_id, metric)`",
         "constraint ck_performance_suppressed of table school_performance is missing: expected `CHECK (NOT is_suppressed OR value IS NULL)`",
         "table school_term_dates is missing",
-        "virtual table schools_location is missing: expected `CREATE VIRTUAL TABLE schools_location USING rtree (id, min_lat, max_lat, min_lng, max_lng)`",
+        "virtual table schools_catchment is missing: expected `CREATE VIRTUAL TABLE schools_catchment USING rtree (id, min_lat, max_lat, min_lng, max_lng, +outline)`",
         "trigger tr_migration_checksums_reverted is missing: expected `CREATE TRIGGER tr_migration_checksums_reverted AFTER DELETE ON __diesel_schema_migrations BEGIN DELETE FROM migration_checksums WHERE version = OLD.version; END`",
-        "trigger tr_schools_location_delete of table schools differs",
-        "trigger tr_schools_location_insert of table schools is missing",
+        "trigger tr_schools_catchment_delete of table schools differs",
+        "trigger tr_schools_catchment_insert of table schools is missing",
         "view admissions_by_recency differs",
         "constraint ck_performance_hidden of table school_performance is not part of this build's schema",
         "column schools.motto is not part of this build's schema",

@@ -262,7 +262,6 @@ async fn every_plan_uses_its_index() {
     repository.insert_schools(schools).await.expect("schools that fit");
     execute(&repository, "ANALYZE schools").await.expect("analysed");
     for (name, search, index) in searches() {
-        let index = if index == "schools_location" { "ix_schools_open_location" } else { index };
         let explanation = repository.explain_find(&search).await.expect("a plan");
         // A rare word is looked for in every name there is, whichever way the planner reads them.
         if name != "by_text" {

@@ -10,17 +10,22 @@ use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use postgis_diesel::operators::intersects_2d;
 
-use super::find::{Distance, distance};
+use super::find::distance;
 use crate::error::{Error, Result};
 use crate::geo::Catchment;
 use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
 use crate::postgres::functions::{postgis_point, st_covers};
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
-use crate::request::{CatchmentRow, Ended, Page, Position, Settled, Sort, WriteMode, refuse_twice};
+use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
 use crate::twin;
 
-type Selection = (AsSelect<SchoolSummary, Pg>, Distance, schools::name_folded, IsNotNull<schools::catchment_geometry>);
+type Selection = (
+    AsSelect<SchoolSummary, Pg>,
+    schools::name_folded,
+    IsNotNull<schools::catchment_geometry>,
+    schools::catchment_radius_km,
+);
 
 /// One page of the schools whose catchment holds a search's point.
 pub(in crate::postgres) async fn find_catchments_on_conn(
@@ -31,33 +36,23 @@ pub(in crate::postgres) async fn find_catchments_on_conn(
     Ok(settled.page_of_catchments(rows))
 }
 
-/// The schools whose catchment holds the search's point, that meet its conditions and come after its cursor, in its
-/// order: one row more than the page holds. The GiST indexes give candidates by their boxes (`&&`); `ST_Covers` decides
-/// of an outline, and `haversine` of the circle of a school without one.
+/// The schools whose outline holds the search's point, or whose circle may, that meet its conditions, in no order. The GiST
+/// indexes give candidates by their boxes (`&&`); `ST_Covers` decides of an outline.
 pub(super) fn catchments_query<'a>(
     settled: &'a Settled,
 ) -> impl LoadQuery<'a, AsyncPgConnection, CatchmentRow> + QueryFragment<Pg> + QueryId + Send + 'a {
     let has_outline = schools::catchment_geometry.is_not_null();
-    let selection: Selection = (SchoolSummary::as_select(), distance(settled), schools::name_folded, has_outline);
+    let selection: Selection =
+        (SchoolSummary::as_select(), schools::name_folded, has_outline, schools::catchment_radius_km);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Pg> = schools::table.select(selection).into_boxed();
     if let Some(near) = settled.near {
         let point = postgis_point(near.point);
         let in_outline =
             intersects_2d(schools::catchment_geometry, point).and(st_covers(schools::catchment_geometry, point));
-        let in_circle =
-            intersects_2d(schools::catchment_circle, point).and(distance(settled).le(schools::catchment_radius_km));
-        query = query.filter(in_outline.or(in_circle));
-        if let Some(radius) = near.radius {
-            query = query.filter(distance(settled).le(radius.get()));
-        }
+        query = query.filter(in_outline.or(intersects_2d(schools::catchment_circle, point)));
     }
     twin::filter_schools!(query, schools, settled);
-    if let Some(after) = &settled.after {
-        twin::filter_after!(query, schools, settled, after);
-    }
-    let in_circle = settled.near.is_some_and(|near| near.radius.is_some());
-    let query = query.limit(settled.fetch());
-    twin::order_schools!(query, schools, settled, in_circle)
+    query
 }
 
 /// The outlines of these schools' catchments, in the order of the ids.

@@ -7,7 +7,7 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::catchments::catchments_query;
-use super::find::{FIRST_REACH_KM, bounded_in_txn, find_query, margin_query};
+use super::find::{FIRST_REACH_KM, bounded_in_txn, candidates_query, find_query, margin_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
 use crate::request::{Settled, Sort};
@@ -53,10 +53,12 @@ enum Plan {
 
 async fn plan_of_find(connection: &mut AsyncPgConnection, settled: &Settled, plan: Plan) -> Result<Explanation> {
     let settled = &bounded_in_txn(connection, settled).await?;
+    let reach = settled.first_reach(FIRST_REACH_KM);
     match settled.search.sort {
         Sort::Margin => explain_on_conn(connection, margin_query(settled), plan).await,
+        _ if settled.look(reach).is_some() => explain_on_conn(connection, candidates_query(settled, reach), plan).await,
         Sort::Distance | Sort::Name | Sort::Rating => {
-            explain_on_conn(connection, find_query(settled, settled.first_reach(FIRST_REACH_KM)), plan).await
+            explain_on_conn(connection, find_query(settled, reach), plan).await
         }
     }
 }

@@ -11,12 +11,12 @@ use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::error::Result;
+use crate::ids::SchoolId;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::postgres::functions::{haversine, postgis_point, st_dwithin_metres};
+use crate::postgres::functions::{InBox, haversine};
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
-use crate::request::{HitRow, Page, Position, Reach, Settled, Sort};
-use crate::twin;
-use crate::units::Kilometres;
+use crate::request::{HitRow, Page, Place, Position, Reach, Settled, Sort};
+use crate::twin::{self, OrNull};
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
 pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
@@ -24,21 +24,7 @@ pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, sch
 /// How far the first look for the nearest schools reaches, in kilometres. About a town: each look is a trip to the server.
 pub(super) const FIRST_REACH_KM: f64 = 2.0;
 
-type Selection = (AsSelect<SchoolSummary, Pg>, Distance, schools::name_folded);
-
-/// Narrows a boxed `$query` to the circle that is looked at. The GiST index gives candidates, and `haversine` decides. A
-/// circle that goes round the earth needs no candidates.
-macro_rules! within_reach {
-    ($query:ident, $settled:expr, $reach:expr) => {
-        if let Some((point, km)) = $settled.circle($reach) {
-            if let Some(metres) = candidates_within(km) {
-                $query = $query.filter(st_dwithin_metres(schools::location, postgis_point(point), metres, false));
-            }
-            $query = $query.filter(distance($settled).le(km.get()));
-        }
-    };
-}
-pub(super) use within_reach;
+type Selection = (AsSelect<SchoolSummary, Pg>, OrNull<Distance>, schools::name_folded);
 
 /// One page of the schools that a search finds.
 pub(in crate::postgres) async fn find_schools_on_conn(
@@ -49,14 +35,67 @@ pub(in crate::postgres) async fn find_schools_on_conn(
     if settled.search.sort == Sort::Margin {
         return Ok(settled.page_of_hits(margin_query(settled).load(connection).await?));
     }
-    let mut reach = settled.first_reach(FIRST_REACH_KM);
-    loop {
-        let rows: Vec<HitRow> = find_query(settled, reach).load(connection).await?;
-        match settled.wider_reach(reach, rows.len()) {
-            Some(wider) => reach = wider,
-            None => return Ok(settled.page_of_hits(rows)),
+    if settled.look(settled.first_reach(FIRST_REACH_KM)).is_none() {
+        return Ok(settled.page_of_hits(find_query(settled, Reach::Whole).load(connection).await?));
+    }
+    // To begin and to end a transaction are two more trips to the server. It is made only for one whose page was written to
+    // between its own trips.
+    match nearest_on_conn(connection, settled).await? {
+        Nearest { page, is_of_one_moment: true } => Ok(page),
+        Nearest { is_of_one_moment: false, .. } => {
+            let mut moment = connection.build_transaction().read_only().repeatable_read();
+            Ok(moment.run(async |connection| nearest_on_conn(connection, settled).await).await?.page)
         }
     }
+}
+
+/// A page in an order by distance, and whether every school of it was still there, and let through, when it was fetched.
+struct Nearest {
+    page: Page<SchoolHit>,
+    is_of_one_moment: bool,
+}
+
+async fn nearest_on_conn(connection: &mut AsyncPgConnection, settled: &Settled) -> Result<Nearest> {
+    let mut reach = settled.first_reach(FIRST_REACH_KM);
+    loop {
+        let Some(look) = settled.look(reach) else {
+            let rows = find_query(settled, reach).load(connection).await?;
+            return Ok(Nearest { page: settled.page_of_hits(rows), is_of_one_moment: true });
+        };
+        let places = look.nearest(candidates_query(settled, reach).load(connection).await?);
+        match settled.wider_reach(reach, places.len()) {
+            Some(wider) => reach = wider,
+            None => {
+                let schools = page_query(settled, &places).load(connection).await?;
+                let rows = look.rows(&places, schools);
+                let is_of_one_moment = rows.len() == places.len();
+                return Ok(Nearest { page: settled.page_of_hits(rows), is_of_one_moment });
+            }
+        }
+    }
+}
+
+/// Where the schools stand that a look may find: those in the box round its circle that meet the search's conditions.
+pub(super) fn candidates_query<'a>(
+    settled: &'a Settled,
+    reach: Reach,
+) -> impl LoadQuery<'a, AsyncPgConnection, (SchoolId, f64, f64)> + QueryFragment<Pg> + QueryId + Send + 'a {
+    let place = (schools::id, schools::lat.assume_not_null(), schools::lng.assume_not_null());
+    let mut query = schools::table.select(place).into_boxed();
+    twin::within_box!(query, settled, reach);
+    twin::filter_schools!(query, schools, settled);
+    query
+}
+
+/// The schools of these places that still meet the search's conditions, in no order.
+fn page_query<'a>(
+    settled: &'a Settled,
+    places: &[Place],
+) -> impl LoadQuery<'a, AsyncPgConnection, SchoolSummary> + Send + 'a {
+    let ids: Vec<SchoolId> = places.iter().map(|place| place.id).collect();
+    let mut query = schools::table.filter(schools::id.eq_any(ids)).select(SchoolSummary::as_select()).into_boxed();
+    twin::filter_schools!(query, schools, settled);
+    query
 }
 
 /// A search by reach looks no farther than any offers ever reached.
@@ -77,9 +116,11 @@ pub(super) fn find_query<'a>(
     settled: &'a Settled,
     reach: Reach,
 ) -> impl LoadQuery<'a, AsyncPgConnection, HitRow> + QueryFragment<Pg> + QueryId + Send + 'a {
-    let selection: Selection = (SchoolSummary::as_select(), distance(settled), schools::name_folded);
+    // Rust works out the distances that nothing is ordered by.
+    let ordered_by = OrNull((settled.search.sort == Sort::Distance).then(|| distance(settled)));
+    let selection: Selection = (SchoolSummary::as_select(), ordered_by, schools::name_folded);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Pg> = schools::table.select(selection).into_boxed();
-    within_reach!(query, settled, reach);
+    twin::within_reach!(query, settled, reach);
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {
         twin::filter_after!(query, schools, settled, after);
@@ -96,7 +137,7 @@ pub(super) fn margin_query<'a>(
 ) -> impl LoadQuery<'a, AsyncPgConnection, HitRow> + QueryFragment<Pg> + QueryId + Send + 'a {
     let margin = twin::margin!(schools, settled);
     let mut query = schools::table.select((SchoolSummary::as_select(), margin, schools::name_folded)).into_boxed();
-    within_reach!(query, settled, Reach::Whole);
+    twin::within_reach!(query, settled, Reach::Whole);
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {
         twin::filter_after!(query, schools, settled, after);
@@ -109,10 +150,4 @@ pub(super) fn distance(settled: &Settled) -> Distance {
     let point = settled.near.map(|near| near.point);
     let (lat, lng) = (point.map(|point| point.lat().degrees()), point.map(|point| point.lng().degrees()));
     haversine(lat, lng, schools::lat, schools::lng)
-}
-
-/// How many metres around the point hold every school within so many kilometres. PostGIS's sphere is 1.4 millionths
-/// larger than ours, so an unpadded circle would miss the boundary. Nothing where the circle holds the whole earth.
-pub(super) fn candidates_within(km: Kilometres) -> Option<f64> {
-    (km.get() < 20_000.0).then(|| km.get() * 1_000.0 * 1.000_01 + 1.0)
 }

@@ -9,61 +9,70 @@ use diesel::query_dsl::methods::LoadQuery;
 use diesel::sql_types::Bool;
 use diesel::sqlite::Sqlite;
 
-use super::find::{Distance, distance};
+use super::find::distance;
 use crate::error::{Error, Result};
 use crate::geo::{Catchment, to_wkb};
 use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
-use crate::request::{CatchmentRow, Ended, Page, Position, Settled, Sort, WriteMode, refuse_twice};
-use crate::sqlite::functions::{catchment_covers, schools_catchment};
+use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
+use crate::sqlite::functions::{IdIn, Outline, schools_catchment};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::twin;
 
-type Selection =
-    (AsSelect<SchoolSummary, Sqlite>, Distance, schools::name_folded, IsNotNull<schools::catchment_geometry>);
+type Selection = (
+    AsSelect<SchoolSummary, Sqlite>,
+    schools::name_folded,
+    IsNotNull<schools::catchment_geometry>,
+    schools::catchment_radius_km,
+);
 
-/// One page of the schools whose catchment holds a search's point.
+/// One page of the schools whose catchment holds a search's point. Which outlines hold it is told first, from the R*Tree alone;
+/// all is of one moment.
 pub(in crate::sqlite) fn find_catchments_on_conn(
     connection: &mut SqliteConnection,
     settled: &Settled,
 ) -> Result<Page<CatchmentHit>> {
-    let rows: Vec<CatchmentRow> = catchments_query(settled).load(connection)?;
-    Ok(settled.page_of_catchments(rows))
+    connection.transaction(|connection| {
+        let mut serving = Vec::new();
+        for (id, outline) in boxes_query(settled).load::<(SchoolId, Outline)>(connection)? {
+            let holds = settled.near.map_or(Ok(None), |near| outline.covers(near.point));
+            // Without an outline there is a circle, which is decided with the school's row.
+            if holds.map_err(|reason| Error::CorruptValue { reason })?.unwrap_or(true) {
+                serving.push(id);
+            }
+        }
+        let rows: Vec<CatchmentRow> =
+            if serving.is_empty() { Vec::new() } else { catchments_query(settled, &serving).load(connection)? };
+        Ok(settled.page_of_catchments(rows))
+    })
 }
 
-/// The schools whose catchment holds the search's point, that meet its conditions and come after its cursor, in its
-/// order: one row more than the page holds. The R*Tree gives candidates and their outlines, which decide; the circle of
-/// a school without an outline is decided by `haversine`.
+/// The catchments whose box holds the search's point: an outline, or nothing for the circle of a school without one.
+pub(super) fn boxes_query<'a>(
+    settled: &Settled,
+) -> impl LoadQuery<'a, SqliteConnection, (SchoolId, Outline)> + QueryFragment<Sqlite> + QueryId + 'a {
+    let (lat, lng) = settled.near.map(|near| (near.point.lat().degrees(), near.point.lng().degrees())).unzip();
+    schools_catchment::table
+        .filter(schools_catchment::min_lat.nullable().le(lat))
+        .filter(schools_catchment::max_lat.nullable().ge(lat))
+        .filter(schools_catchment::min_lng.nullable().le(lng))
+        .filter(schools_catchment::max_lng.nullable().ge(lng))
+        .select((schools_catchment::id, schools_catchment::outline))
+}
+
+/// Of these schools those that meet the search's conditions, in no order.
 pub(super) fn catchments_query<'a>(
     settled: &'a Settled,
+    serving: &[SchoolId],
 ) -> impl LoadQuery<'a, SqliteConnection, CatchmentRow> + QueryFragment<Sqlite> + QueryId + 'a {
     let has_outline = schools::catchment_geometry.is_not_null();
-    let selection: Selection = (SchoolSummary::as_select(), distance(settled), schools::name_folded, has_outline);
+    let selection: Selection =
+        (SchoolSummary::as_select(), schools::name_folded, has_outline, schools::catchment_radius_km);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Sqlite> =
         schools::table.select(selection).into_boxed();
-    if let Some(near) = settled.near {
-        let (lat, lng) = (near.point.lat().degrees(), near.point.lng().degrees());
-        let candidates = schools_catchment::table
-            .filter(schools_catchment::min_lat.le(lat))
-            .filter(schools_catchment::max_lat.ge(lat))
-            .filter(schools_catchment::min_lng.le(lng))
-            .filter(schools_catchment::max_lng.ge(lng))
-            .filter(schools_catchment::outline.is_null().or(catchment_covers(schools_catchment::outline, lat, lng)))
-            .select(schools_catchment::id);
-        query = query.filter(schools::id.eq_any(candidates)).filter(
-            schools::catchment_geometry.is_not_null().nullable().or(distance(settled).le(schools::catchment_radius_km)),
-        );
-        if let Some(radius) = near.radius {
-            query = query.filter(distance(settled).le(radius.get()));
-        }
-    }
+    query = query.filter(IdIn::new(serving.iter().copied()));
     twin::filter_schools!(query, schools, settled);
-    if let Some(after) = &settled.after {
-        twin::filter_after!(query, schools, settled, after);
-    }
-    let in_circle = settled.near.is_some_and(|near| near.radius.is_some());
-    let query = query.limit(settled.fetch());
-    twin::order_schools!(query, schools, settled, in_circle)
+    query
 }
 
 /// The outlines of these schools' catchments, in the order of the ids.

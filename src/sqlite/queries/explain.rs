@@ -8,11 +8,13 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Integer, Text};
 use diesel::sqlite::Sqlite;
 
-use super::catchments::catchments_query;
-use super::find::{FIRST_REACH_KM, bounded_in_txn, candidates_query, find_query, margin_query, near};
+use super::catchments::boxes_query;
+use super::find::{FIRST_REACH_KM, bounded_in_txn, candidates_query, find_query, margin_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
-use crate::request::{CatchmentRow, HitRow, Settled, Sort};
+use crate::ids::SchoolId;
+use crate::request::{HitRow, Settled, Sort};
+use crate::sqlite::functions::Outline;
 
 /// The query that a search begins with, and its plan.
 pub(in crate::sqlite) fn explain_find_on_conn(
@@ -23,17 +25,17 @@ pub(in crate::sqlite) fn explain_find_on_conn(
     let reach = settled.first_reach(FIRST_REACH_KM);
     match settled.search.sort {
         Sort::Margin => explain_on_conn(connection, margin_query(settled)),
-        _ if near(settled, reach).is_some() => explain_on_conn(connection, candidates_query(settled, reach)),
+        _ if settled.look(reach).is_some() => explain_on_conn(connection, candidates_query(settled, reach)),
         Sort::Distance | Sort::Name | Sort::Rating => explain_on_conn(connection, find_query(settled, reach)),
     }
 }
 
-/// The query for the catchments that hold a search's point, and its plan.
+/// The query that the search for catchments begins with, and its plan.
 pub(in crate::sqlite) fn explain_catchments_on_conn(
     connection: &mut SqliteConnection,
     settled: &Settled,
 ) -> Result<Explanation> {
-    explain_on_conn(connection, catchments_query(settled))
+    explain_on_conn(connection, boxes_query(settled))
 }
 
 /// As [`explain_find_on_conn`], and runs the query.
@@ -47,7 +49,7 @@ pub(in crate::sqlite) fn analyze_find_on_conn(
         let reach = settled.first_reach(FIRST_REACH_KM);
         Ok(match settled.search.sort {
             Sort::Margin => margin_query(settled).load::<HitRow>(connection)?.len(),
-            _ if near(settled, reach).is_some() => candidates_query(settled, reach).load(connection)?.len(),
+            _ if settled.look(reach).is_some() => candidates_query(settled, reach).load(connection)?.len(),
             Sort::Distance | Sort::Name | Sort::Rating => find_query(settled, reach).load::<HitRow>(connection)?.len(),
         })
     })
@@ -59,7 +61,7 @@ pub(in crate::sqlite) fn analyze_catchments_on_conn(
     settled: &Settled,
 ) -> Result<Explanation> {
     let explanation = explain_catchments_on_conn(connection, settled)?;
-    timed(explanation, || Ok(catchments_query(settled).load::<CatchmentRow>(connection)?.len()))
+    timed(explanation, || Ok(boxes_query(settled).load::<(SchoolId, Outline)>(connection)?.len()))
 }
 
 /// SQLite has no plan with times, so that the whole is timed.
@@ -91,10 +93,10 @@ where
 }
 
 /// The index in a step such as `SEARCH schools USING INDEX ix_schools_open_name (name_folded>?)`, an R*Tree in one such
-/// as `SCAN schools_location VIRTUAL TABLE INDEX 2:D1B0D3B2`.
+/// as `SCAN schools_catchment VIRTUAL TABLE INDEX 2:D1B0D3B2`. A list that was given as JSON is none.
 fn index_of(step: &str) -> Option<String> {
     if step.contains(" VIRTUAL TABLE INDEX ") {
-        return step.split_whitespace().nth(1).map(str::to_owned);
+        return step.split_whitespace().nth(1).filter(|table| *table != "json_each").map(str::to_owned);
     }
     if step.contains(" USING INTEGER PRIMARY KEY") {
         return Some("primary key".to_owned());

@@ -1,0 +1,294 @@
+//! The same questions without Diesel, pool or task: one connection, statements prepared once, columns read by number. Both use
+//! what was found to be best: candidates from the index alone, the distances in Rust, then the rows of the page.
+
+use rusqlite::types::FromSql;
+use school_finder_db::geo::{BoundingBox, Latitude, Longitude, haversine};
+use school_finder_db::ids::{SchoolId, Urn};
+use school_finder_db::models::{SchoolHit, SchoolSummary};
+use school_finder_db::{Kilometres, LatLng};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, NoTls, Statement};
+
+use super::{Ask, LIMIT, LISTED, Question, RADIUS_KM};
+
+const COLUMNS: &str = "id, urn, name, council, status, phase, type, gender, faith, postcode, is_private, age_range_from, \
+                       age_range_to, ofsted_rating, lat, lng";
+const OPEN: &str = "status IN ('open', 'proposed_to_close')";
+const FILTERED: &str = "phase = 'primary' AND (ofsted_rating <= 2 OR ofsted_rating IS NULL)";
+
+/// Circles that grow until the page is full or the radius is reached.
+struct Circles {
+    home: LatLng,
+    km: f64,
+    radius_km: f64,
+}
+
+impl Circles {
+    fn new(question: Question, home: LatLng, first_km: f64) -> Self {
+        let radius_km = if question == Question::Nearest { 400.0 } else { RADIUS_KM };
+        Self { home, km: first_km.min(radius_km), radius_km }
+    }
+
+    fn bounds(&self) -> (Vec<i32>, f64, f64) {
+        let bounds = BoundingBox::around(self.home, Kilometres::new(self.km).expect("a distance"));
+        #[expect(clippy::cast_possible_truncation, reason = "at most 18,000")]
+        let strip = |lat: f64| ((lat + 90.0) * 100.0) as i32;
+        ((strip(bounds.south)..=strip(bounds.north)).collect(), bounds.west, bounds.east)
+    }
+
+    /// The nearest of the candidates, or nothing where a wider circle is needed.
+    fn nearest(&mut self, candidates: impl Iterator<Item = (i64, f64, f64)>) -> Option<Vec<(f64, i64)>> {
+        let (lat, lng) = (self.home.lat().degrees(), self.home.lng().degrees());
+        let mut near: Vec<(f64, i64)> = candidates
+            .map(|(id, to_lat, to_lng)| (haversine(lat, lng, to_lat, to_lng), id))
+            .filter(|(km, _)| *km <= self.km)
+            .collect();
+        if near.len() < LIMIT && self.km < self.radius_km {
+            #[expect(clippy::cast_precision_loss, reason = "small")]
+            let growth = (1.2 * (LIMIT as f64 / near.len().max(1) as f64).sqrt()).clamp(1.5, 4.0);
+            self.km = (self.km * growth).min(self.radius_km);
+            return None;
+        }
+        near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        near.truncate(LIMIT);
+        Some(near)
+    }
+}
+
+fn in_order(home: LatLng, schools: impl Iterator<Item = SchoolSummary>) -> Vec<SchoolHit> {
+    let hit =
+        |school: SchoolSummary| SchoolHit { distance_km: school.location().map(|at| home.distance_to(at)), school };
+    let mut hits: Vec<SchoolHit> = schools.map(hit).collect();
+    let km = |hit: &SchoolHit| hit.distance_km.expect("a distance").get();
+    hits.sort_by(|a, b| km(a).total_cmp(&km(b)).then(a.school.id.cmp(&b.school.id)));
+    hits.truncate(LIMIT);
+    hits
+}
+
+/// An SQLite file.
+pub struct Sqlite(rusqlite::Connection);
+
+impl Sqlite {
+    pub fn open(path: &std::path::Path) -> Self {
+        let connection = rusqlite::Connection::open(path).expect("a database");
+        connection.execute_batch("PRAGMA cache_size = -32768").expect("a setting");
+        connection.set_prepared_statement_cache_capacity(64);
+        Self(connection)
+    }
+
+    pub fn answer(&self, question: Question, ask: &Ask) -> Vec<SchoolHit> {
+        let home = ask.place;
+        match question {
+            Question::Radius | Question::Nearest => self.nearest(question, home, OPEN),
+            Question::Filtered => self.nearest(question, home, &format!("{OPEN} AND {FILTERED}")),
+            Question::Catchment => {
+                let mut boxes = self.prepared(
+                    "SELECT id, outline FROM schools_catchment
+                     WHERE min_lat <= ?1 AND max_lat >= ?1 AND min_lng <= ?2 AND max_lng >= ?2",
+                );
+                let (lat, lng) = (home.lat().degrees(), home.lng().degrees());
+                let serving = boxes.query_map((lat, lng), |row| {
+                    let holds = wkb_holds(row.get_ref(1)?.as_blob().expect("an outline"), lng, lat);
+                    Ok(holds.then_some(row.get::<_, i64>(0)?))
+                });
+                let ids: Vec<i64> = serving.expect("a query").filter_map(|id| id.expect("a row")).collect();
+                in_order(home, self.schools(&ids).into_iter())
+            }
+            Question::Listing => {
+                let mut listing = self.prepared(&format!(
+                    "SELECT {COLUMNS} FROM schools WHERE council = ?1 AND {OPEN} ORDER BY name_folded, id LIMIT {LISTED}"
+                ));
+                let schools = listing.query_map([&ask.council], |row| Ok(sqlite_school(row))).expect("a query");
+                schools.map(|school| SchoolHit { school: school.expect("a row"), distance_km: None }).collect()
+            }
+        }
+    }
+
+    fn prepared(&self, sql: &str) -> rusqlite::CachedStatement<'_> {
+        self.0.prepare_cached(sql).expect("a statement")
+    }
+
+    fn nearest(&self, question: Question, home: LatLng, conditions: &str) -> Vec<SchoolHit> {
+        let mut candidates = self.prepared(&format!(
+            "SELECT id, lat, lng FROM schools WHERE CAST((lat + 90) * 100 AS INTEGER) IN (SELECT value FROM json_each(?1))
+             AND lng BETWEEN ?2 AND ?3 AND {conditions}"
+        ));
+        let mut circles = Circles::new(question, home, 1.0);
+        loop {
+            let (strips, west, east) = circles.bounds();
+            let rows =
+                candidates.query_map((json(&strips), west, east), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+            if let Some(near) = circles.nearest(rows.expect("a query").map(|row| row.expect("a row"))) {
+                let ids: Vec<i64> = near.iter().map(|(_, id)| *id).collect();
+                return in_order(home, self.schools(&ids).into_iter());
+            }
+        }
+    }
+
+    fn schools(&self, ids: &[i64]) -> Vec<SchoolSummary> {
+        let mut schools = self.prepared(&format!(
+            "SELECT {COLUMNS} FROM schools WHERE id IN (SELECT value FROM json_each(?1)) AND {OPEN}"
+        ));
+        let rows = schools.query_map([json(ids)], |row| Ok(sqlite_school(row))).expect("a query");
+        rows.map(|row| row.expect("a row")).collect()
+    }
+}
+
+fn json(numbers: &[impl std::fmt::Display]) -> String {
+    format!("[{}]", numbers.iter().map(|number| number.to_string()).collect::<Vec<_>>().join(","))
+}
+
+fn sqlite_school(row: &rusqlite::Row<'_>) -> SchoolSummary {
+    fn get<T: FromSql>(row: &rusqlite::Row<'_>, at: usize) -> T {
+        row.get(at).expect("a value")
+    }
+    let word = |at| row.get_ref(at).expect("a value").as_str_or_null().expect("a word");
+    SchoolSummary {
+        id: SchoolId::new(get(row, 0)),
+        urn: Urn::new(get(row, 1)).expect("a URN"),
+        name: get(row, 2),
+        council: get(row, 3),
+        status: word(4).expect("a status").parse().expect("a word"),
+        phase: word(5).map(|word| word.parse().expect("a word")),
+        school_type: get(row, 6),
+        gender: word(7).map(|word| word.parse().expect("a word")),
+        faith: get(row, 8),
+        postcode: get(row, 9),
+        is_private: get(row, 10),
+        age_range_from: get(row, 11),
+        age_range_to: get(row, 12),
+        ofsted_rating: get(row, 13),
+        lat: get::<Option<f64>>(row, 14).map(|lat| Latitude::new(lat).expect("a latitude")),
+        lng: get::<Option<f64>>(row, 15).map(|lng| Longitude::new(lng).expect("a longitude")),
+    }
+}
+
+/// Whether a multipolygon of one ring, as this bench makes them, holds a place: no more than that, and no corner or edge.
+fn wkb_holds(wkb: &[u8], x: f64, y: f64) -> bool {
+    // Byte order and kind of the whole, the number of polygons, the same of the first, and its numbers of rings and corners.
+    const HEADER: usize = 9 + 9 + 4;
+    let number = |at: usize| f64::from_le_bytes(wkb[at..at + 8].try_into().expect("8 bytes"));
+    let corners =
+        wkb[HEADER..].chunks_exact(16).enumerate().map(|(n, _)| (number(HEADER + n * 16), number(HEADER + n * 16 + 8)));
+    let mut inside = false;
+    let mut last: Option<(f64, f64)> = None;
+    for (to_x, to_y) in corners {
+        if let Some((from_x, from_y)) = last
+            && (from_y > y) != (to_y > y)
+            && x < (to_x - from_x) * (y - from_y) / (to_y - from_y) + from_x
+        {
+            inside = !inside;
+        }
+        last = Some((to_x, to_y));
+    }
+    inside
+}
+
+/// A connection as the crate sets one up.
+pub async fn postgres_client(settings: &tokio_postgres::Config) -> Client {
+    let mut settings = settings.clone();
+    settings.options("-c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0 -c jit=off");
+    let (client, connection) = settings.connect(NoTls).await.expect("a server");
+    tokio::spawn(connection);
+    client
+}
+
+/// A Postgres database, by tokio-postgres.
+pub struct Postgres {
+    client: Client,
+    candidates: Statement,
+    filtered: Statement,
+    schools: Statement,
+    filtered_schools: Statement,
+    catchments: Statement,
+    listing: Statement,
+}
+
+impl Postgres {
+    pub async fn connect(settings: &tokio_postgres::Config) -> Self {
+        let client = postgres_client(settings).await;
+        let candidates = format!(
+            "SELECT id, lat, lng FROM schools WHERE floor((lat + 90) * 100)::INTEGER = ANY($1) AND lng BETWEEN $2 AND $3 AND {OPEN}"
+        );
+        let schools = format!("SELECT {COLUMNS} FROM schools WHERE id = ANY($1) AND {OPEN}");
+        let prepare = async |sql: &str| client.prepare(sql).await.expect("a statement");
+        Self {
+            candidates: prepare(&candidates).await,
+            filtered: prepare(&format!("{candidates} AND {FILTERED}")).await,
+            schools: prepare(&schools).await,
+            filtered_schools: prepare(&format!("{schools} AND {FILTERED}")).await,
+            catchments: prepare(&format!(
+                "SELECT {COLUMNS} FROM schools WHERE catchment_geometry && ST_SetSRID(ST_MakePoint($1, $2), 4326)
+                 AND ST_Covers(catchment_geometry, ST_SetSRID(ST_MakePoint($1, $2), 4326)) AND {OPEN}"
+            ))
+            .await,
+            listing: prepare(&format!(
+                "SELECT {COLUMNS} FROM schools WHERE council = $1 AND {OPEN} ORDER BY name_folded, id LIMIT {LISTED}"
+            ))
+            .await,
+            client,
+        }
+    }
+
+    pub async fn answer(&self, question: Question, ask: &Ask) -> Vec<SchoolHit> {
+        let home = ask.place;
+        match question {
+            Question::Radius | Question::Nearest => self.nearest(question, home, &self.candidates, &self.schools).await,
+            Question::Filtered => self.nearest(question, home, &self.filtered, &self.filtered_schools).await,
+            Question::Catchment => {
+                in_order(home, self.schools(&self.catchments, &[&home.lng().degrees(), &home.lat().degrees()]).await)
+            }
+            Question::Listing => {
+                let schools = self.schools(&self.listing, &[&ask.council]).await;
+                schools.map(|school| SchoolHit { school, distance_km: None }).collect()
+            }
+        }
+    }
+
+    async fn nearest(
+        &self,
+        question: Question,
+        home: LatLng,
+        candidates: &Statement,
+        schools: &Statement,
+    ) -> Vec<SchoolHit> {
+        let mut circles = Circles::new(question, home, 2.0);
+        loop {
+            let (strips, west, east) = circles.bounds();
+            let rows = self.client.query(candidates, &[&strips, &west, &east]).await.expect("a query");
+            if let Some(near) = circles.nearest(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)))) {
+                let ids: Vec<i64> = near.iter().map(|(_, id)| *id).collect();
+                return in_order(home, self.schools(schools, &[&ids]).await);
+            }
+        }
+    }
+
+    async fn schools(
+        &self,
+        statement: &Statement,
+        binds: &[&(dyn ToSql + Sync)],
+    ) -> impl Iterator<Item = SchoolSummary> + use<> {
+        self.client.query(statement, binds).await.expect("a query").into_iter().map(|row| postgres_school(&row))
+    }
+}
+
+fn postgres_school(row: &tokio_postgres::Row) -> SchoolSummary {
+    SchoolSummary {
+        id: SchoolId::new(row.get(0)),
+        urn: Urn::new(i64::from(row.get::<_, i32>(1))).expect("a URN"),
+        name: row.get(2),
+        council: row.get(3),
+        status: row.get::<_, &str>(4).parse().expect("a word"),
+        phase: row.get::<_, Option<&str>>(5).map(|word| word.parse().expect("a word")),
+        school_type: row.get(6),
+        gender: row.get::<_, Option<&str>>(7).map(|word| word.parse().expect("a word")),
+        faith: row.get(8),
+        postcode: row.get(9),
+        is_private: row.get(10),
+        age_range_from: row.get(11),
+        age_range_to: row.get(12),
+        ofsted_rating: row.get(13),
+        lat: row.get::<_, Option<f64>>(14).map(|lat| Latitude::new(lat).expect("a latitude")),
+        lng: row.get::<_, Option<f64>>(15).map(|lng| Longitude::new(lng).expect("a longitude")),
+    }
+}

@@ -1,0 +1,146 @@
+//! The limit: the same answers from R-trees in memory, without a database.
+
+use std::collections::HashMap;
+
+use rstar::primitives::{GeomWithData, Rectangle};
+use rstar::{AABB, RTree};
+use school_finder_db::LatLng;
+use school_finder_db::geo::Catchment;
+use school_finder_db::ids::SchoolId;
+use school_finder_db::models::{Phase, SchoolHit, SchoolSummary};
+
+use super::made::Country;
+use super::{Ask, LIMIT, LISTED, Question, RADIUS_KM};
+
+/// How much farther, as a chord of a sphere of radius 1, a place is looked at than the last that is needed: more than
+/// rounding moves it.
+const SLACK: f64 = 1e-11;
+
+/// A country in memory.
+pub struct Memory {
+    schools: Vec<(LatLng, SchoolSummary)>,
+    /// On a sphere of radius 1, where the nearest by a straight line is the nearest by the great circle too.
+    places: RTree<GeomWithData<[f64; 3], usize>>,
+    boxes: RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>,
+    outlines: Vec<(usize, Catchment)>,
+    /// The schools of each council by name.
+    councils: HashMap<String, Vec<usize>>,
+}
+
+impl Memory {
+    pub fn of(country: &Country) -> Self {
+        let schools: Vec<_> = country
+            .schools
+            .iter()
+            .map(|school| {
+                let place = school.location.expect("a place");
+                let summary = SchoolSummary {
+                    // A new database numbers them as they come.
+                    id: SchoolId::new(i64::from(school.urn.get())),
+                    urn: school.urn,
+                    name: school.name.clone(),
+                    council: school.council.clone(),
+                    status: school.status,
+                    phase: school.phase,
+                    school_type: school.school_type.clone(),
+                    gender: school.gender,
+                    faith: school.faith.clone(),
+                    postcode: school.postcode.clone(),
+                    is_private: school.is_private,
+                    age_range_from: school.age_range_from,
+                    age_range_to: school.age_range_to,
+                    ofsted_rating: school.ofsted_rating,
+                    lat: Some(place.lat()),
+                    lng: Some(place.lng()),
+                };
+                (place, summary)
+            })
+            .collect();
+        let places =
+            schools.iter().enumerate().map(|(at, (place, _))| GeomWithData::new(on_sphere(*place), at)).collect();
+        let outlines: Vec<(usize, Catchment)> = country
+            .catchments
+            .iter()
+            .map(|catchment| {
+                let at = usize::try_from(catchment.urn.get() - 1).expect("a place in the list");
+                (at, catchment.outline.clone().expect("an outline"))
+            })
+            .collect();
+        let boxes =
+            outlines.iter().enumerate().map(|(at, (_, outline))| GeomWithData::new(bounds(outline), at)).collect();
+        let mut councils: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, (_, school)) in schools.iter().enumerate() {
+            councils.entry(school.council.clone().expect("a council")).or_default().push(at);
+        }
+        for listed in councils.values_mut() {
+            // The names are such that folding changes nothing but the case of two letters.
+            listed.sort_by_key(|at| (schools[*at].1.name.to_lowercase(), *at));
+        }
+        Self { schools, places: RTree::bulk_load(places), boxes: RTree::bulk_load(boxes), outlines, councils }
+    }
+
+    pub fn answer(&self, question: Question, ask: &Ask) -> Vec<SchoolHit> {
+        match question {
+            Question::Radius => self.nearest(ask.place, RADIUS_KM, |_| true),
+            Question::Filtered => self.nearest(ask.place, RADIUS_KM, |school| {
+                school.phase == Some(Phase::Primary) && school.ofsted_rating.is_none_or(|rating| rating <= 2)
+            }),
+            Question::Nearest => self.nearest(ask.place, f64::INFINITY, |_| true),
+            Question::Catchment => {
+                let (lng, lat) = (ask.place.lng().degrees(), ask.place.lat().degrees());
+                let boxes = self.boxes.locate_in_envelope_intersecting(&AABB::from_point([lng, lat]));
+                let serving =
+                    boxes.map(|held| &self.outlines[held.data]).filter(|(_, outline)| outline.covers(ask.place));
+                self.first(ask.place, serving.map(|(at, _)| *at).collect())
+            }
+            Question::Listing => self.councils[&ask.council]
+                .iter()
+                .take(LISTED)
+                .map(|at| SchoolHit { school: self.schools[*at].1.clone(), distance_km: None })
+                .collect(),
+        }
+    }
+
+    fn nearest(&self, home: LatLng, radius_km: f64, passes: impl Fn(&SchoolSummary) -> bool) -> Vec<SchoolHit> {
+        let mut found = Vec::with_capacity(LIMIT + 1);
+        let widest = 2.0 * (radius_km / 6_371.0 / 2.0).min(std::f64::consts::FRAC_PI_2).sin() + SLACK;
+        let mut enough = f64::INFINITY;
+        for (point, chord_squared) in self.places.nearest_neighbor_iter_with_distance_2(&on_sphere(home)) {
+            let chord = chord_squared.sqrt();
+            if chord > widest || found.len() >= LIMIT && chord > enough {
+                break;
+            }
+            if passes(&self.schools[point.data].1) {
+                if found.len() < LIMIT {
+                    enough = chord + SLACK;
+                }
+                if home.distance_to(self.schools[point.data].0).get() <= radius_km {
+                    found.push(point.data);
+                }
+            }
+        }
+        self.first(home, found)
+    }
+
+    /// The nearest of these, as a result list shows them.
+    fn first(&self, home: LatLng, found: Vec<usize>) -> Vec<SchoolHit> {
+        let mut found: Vec<_> = found.into_iter().map(|at| (home.distance_to(self.schools[at].0), at)).collect();
+        found.sort_by(|a, b| a.0.get().total_cmp(&b.0.get()).then(a.1.cmp(&b.1)));
+        found.truncate(LIMIT);
+        let hit = |(km, at): (_, usize)| SchoolHit { school: self.schools[at].1.clone(), distance_km: Some(km) };
+        found.into_iter().map(hit).collect()
+    }
+}
+
+fn on_sphere(place: LatLng) -> [f64; 3] {
+    let (lat, lng) = (place.lat().degrees().to_radians(), place.lng().degrees().to_radians());
+    [lat.cos() * lng.cos(), lat.cos() * lng.sin(), lat.sin()]
+}
+
+fn bounds(outline: &Catchment) -> Rectangle<[f64; 2]> {
+    let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
+    for corner in outline.as_multi_polygon().0.iter().flat_map(|polygon| polygon.exterior().coords()) {
+        (low, high) = ([low[0].min(corner.x), low[1].min(corner.y)], [high[0].max(corner.x), high[1].max(corner.y)]);
+    }
+    Rectangle::from_corners(low, high)
+}
