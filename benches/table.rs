@@ -186,10 +186,10 @@ fn picture(medians: &Medians, sizes: &[u64]) -> String {
             let measured: Vec<_> =
                 WAYS.iter().filter_map(|(way, colour)| Some((medians.of(question, way, *size)?, *colour))).collect();
             let middle = y + BAR * 3.0;
-            write!(
+            writeln!(
                 body,
                 "<text x=\"{:.0}\" y=\"{middle:.0}\" text-anchor=\"end\">{question}</text>\
-                 <text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\" fill=\"#777\">{} schools</text>\n",
+                 <text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\" fill=\"#777\">{} schools</text>",
                 LEFT - 8.0,
                 LEFT - 8.0,
                 middle + 13.0,

@@ -25,7 +25,7 @@ pub struct Database {
 /// Where a database is, for whoever asks it without the crate.
 pub enum At {
     Sqlite(PathBuf),
-    Postgres(tokio_postgres::Config),
+    Postgres(Box<tokio_postgres::Config>),
 }
 
 impl Database {
@@ -55,7 +55,7 @@ impl Database {
         // What autovacuum does within a minute of a large import: without it every entry of an index is looked up in the table.
         let plain = by_hand::postgres_client(&settings).await;
         plain.batch_execute("VACUUM ANALYZE").await.expect("vacuumed");
-        Self { repository, at: At::Postgres(settings) }
+        Self { repository, at: At::Postgres(Box::new(settings)) }
     }
 
     /// Drops what was made.
