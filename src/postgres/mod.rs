@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use chrono::NaiveDate;
 use diesel_async::AsyncPgConnection;
 
-use self::pool::Connections;
+use self::pool::{Connections, give_back};
 use crate::config::{Backend, Config};
 use crate::error::Result;
 use crate::explain::Explanation;
@@ -70,8 +70,27 @@ impl PostgresRepository {
     /// # Errors
     /// Those of `work`, [`PoolTimeout`](crate::Error::PoolTimeout) and [`Unavailable`](crate::Error::Unavailable).
     pub async fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>) -> Result<T> {
-        work(&mut *self.connections.get().await?).await
+        let mut connection = self.connections.get().await?;
+        give_back(work(&mut connection).await, connection)
     }
+}
+
+/// Asks one of the queries on a connection of the pool.
+macro_rules! ask {
+    ($repository:ident, $query:ident $(, $argument:expr)*) => {{
+        let mut connection = $repository.connections.get().await?;
+        give_back(queries::$query(&mut connection $(, $argument)*).await, connection)
+    }};
+}
+
+/// As [`ask!`], by a query that writes. It is a task of its own, which a dropped future does not stop: it ends whole, as it does
+/// on SQLite.
+macro_rules! change {
+    ($repository:ident, $query:ident $(, $argument:expr)*) => {{
+        let mut connection = $repository.connections.get().await?;
+        let work = async move { give_back(queries::$query(&mut connection $(, $argument)*).await, connection) };
+        finish(tokio::spawn(work)).await
+    }};
 }
 
 #[async_trait]
@@ -82,38 +101,38 @@ impl SchoolRepository for PostgresRepository {
 
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>> {
         let search = search.settle()?;
-        queries::find_schools_on_conn(&mut *self.connections.get().await?, &search).await
+        ask!(self, find_schools_on_conn, &search)
     }
 
     async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>> {
         let search = search.settle_catchments()?;
-        queries::find_catchments_on_conn(&mut *self.connections.get().await?, &search).await
+        ask!(self, find_catchments_on_conn, &search)
     }
 
     async fn catchments(&self, ids: &[SchoolId]) -> Result<Vec<SchoolCatchment>> {
-        queries::catchments_on_conn(&mut *self.connections.get().await?, ids).await
+        ask!(self, catchments_on_conn, ids)
     }
 
     async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>> {
         let search = search.settle_reach()?;
-        queries::find_reach_on_conn(&mut *self.connections.get().await?, &search).await
+        ask!(self, find_reach_on_conn, &search)
     }
 
     async fn details(&self, ids: &[SchoolId], collections: Collections) -> Result<Vec<SchoolDetails>> {
-        queries::details_on_conn(&mut *self.connections.get().await?, ids, collections).await
+        ask!(self, details_on_conn, ids, collections)
     }
 
     async fn schools_of_today(&self, urn: Urn) -> Result<Vec<School>> {
-        queries::schools_of_today_on_conn(&mut *self.connections.get().await?, urn).await
+        ask!(self, schools_of_today_on_conn, urn)
     }
 
     async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
         let search = search.settle()?;
-        queries::facets_on_conn(&mut *self.connections.get().await?, &search).await
+        ask!(self, facets_on_conn, &search)
     }
 
     async fn councils(&self) -> Result<Vec<CouncilCount>> {
-        queries::councils_on_conn(&mut *self.connections.get().await?).await
+        ask!(self, councils_on_conn)
     }
 
     async fn school(&self, id: SchoolId) -> Result<Option<School>> {
@@ -125,100 +144,82 @@ impl SchoolRepository for PostgresRepository {
     }
 
     async fn schools(&self, ids: &[SchoolId]) -> Result<Vec<School>> {
-        queries::schools_on_conn(&mut *self.connections.get().await?, ids).await
+        ask!(self, schools_on_conn, ids)
     }
 
     async fn schools_by_urn(&self, urns: &[Urn]) -> Result<Vec<School>> {
-        queries::schools_by_urn_on_conn(&mut *self.connections.get().await?, urns).await
+        ask!(self, schools_by_urn_on_conn, urns)
     }
 
-    // A write is a task of its own, which a dropped future does not stop: it ends whole, as it does on SQLite.
-
     async fn insert_schools(&self, schools: Vec<NewSchool>) -> Result<Vec<SchoolId>> {
-        let mut connection = self.connections.get().await?;
-        finish(tokio::spawn(async move { queries::insert_schools_on_conn(&mut connection, &schools).await })).await
+        change!(self, insert_schools_on_conn, &schools)
     }
 
     async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts> {
-        let mut connection = self.connections.get().await?;
-        finish(tokio::spawn(async move { queries::upsert_schools_on_conn(&mut connection, schools, mode).await })).await
+        change!(self, upsert_schools_on_conn, schools, mode)
     }
 
     async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School> {
-        let mut connection = self.connections.get().await?;
-        finish(tokio::spawn(async move { queries::update_school_on_conn(&mut connection, id, version, &patch).await }))
-            .await
+        change!(self, update_school_on_conn, id, version, &patch)
     }
 
     async fn replace_collections(&self, id: SchoolId, new: NewCollections) -> Result<()> {
-        let mut connection = self.connections.get().await?;
-        finish(tokio::spawn(async move { queries::replace_collections_on_conn(&mut connection, id, &new).await })).await
+        change!(self, replace_collections_on_conn, id, &new)
     }
 
     async fn insert_reviews(&self, reviews: Vec<Review>) -> Result<()> {
-        let mut connection = self.connections.get().await?;
-        finish(tokio::spawn(async move { queries::insert_reviews_on_conn(&mut connection, &reviews).await })).await
+        change!(self, insert_reviews_on_conn, &reviews)
     }
 
     async fn upsert_admissions(&self, admissions: Vec<NewAdmissions>, mode: WriteMode) -> Result<UpsertCounts> {
-        let mut connection = self.connections.get().await?;
-        finish(tokio::spawn(
-            async move { queries::upsert_admissions_on_conn(&mut connection, &admissions, mode).await },
-        ))
-        .await
+        change!(self, upsert_admissions_on_conn, &admissions, mode)
     }
 
     async fn upsert_links(&self, links: Vec<NewLink>, mode: WriteMode) -> Result<UpsertCounts> {
-        let mut connection = self.connections.get().await?;
-        finish(tokio::spawn(async move { queries::upsert_links_on_conn(&mut connection, &links, mode).await })).await
+        change!(self, upsert_links_on_conn, &links, mode)
     }
 
     async fn merge_schools(&self, from: Urn, into: Urn, on: NaiveDate) -> Result<MergeCounts> {
-        let mut connection = self.connections.get().await?;
-        finish(tokio::spawn(async move { queries::merge_schools_on_conn(&mut connection, from, into, on).await })).await
+        change!(self, merge_schools_on_conn, from, into, on)
     }
 
     async fn delete_school(&self, id: SchoolId) -> Result<DeleteCounts> {
-        let mut connection = self.connections.get().await?;
-        finish(tokio::spawn(async move { queries::delete_school_on_conn(&mut connection, id).await })).await
+        change!(self, delete_school_on_conn, id)
     }
 
     async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts> {
-        let mut connection = self.connections.get().await?;
-        let work = async move { queries::upsert_catchments_on_conn(&mut connection, &catchments, mode).await };
-        finish(tokio::spawn(work)).await
+        change!(self, upsert_catchments_on_conn, &catchments, mode)
     }
 
     async fn count_phase_gaps(&self, gaps: PhaseGaps) -> Result<u64> {
-        queries::count_phase_gaps_on_conn(&mut *self.connections.get().await?, gaps).await
+        ask!(self, count_phase_gaps_on_conn, gaps)
     }
 
     async fn phase_gaps(&self, gaps: PhaseGaps, after: Option<SchoolId>, limit: u32) -> Result<Vec<PhaseGap>> {
-        queries::phase_gaps_on_conn(&mut *self.connections.get().await?, gaps, after, limit).await
+        ask!(self, phase_gaps_on_conn, gaps, after, limit)
     }
 
     async fn fill_phases(&self, gaps: PhaseGaps, phases: Vec<(PhaseGap, Phase)>) -> Result<BTreeMap<Phase, u64>> {
-        let mut connection = self.connections.get().await?;
-        finish(tokio::spawn(async move { queries::fill_phases_on_conn(&mut connection, gaps, phases).await })).await
+        change!(self, fill_phases_on_conn, gaps, phases)
     }
 
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle()?;
-        queries::explain_find_on_conn(&mut *self.connections.get().await?, &search).await
+        ask!(self, explain_find_on_conn, &search)
     }
 
     async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle_catchments()?;
-        queries::explain_catchments_on_conn(&mut *self.connections.get().await?, &search).await
+        ask!(self, explain_catchments_on_conn, &search)
     }
 
     async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle()?;
-        queries::analyze_find_on_conn(&mut *self.connections.get().await?, &search).await
+        ask!(self, analyze_find_on_conn, &search)
     }
 
     async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle_catchments()?;
-        queries::analyze_catchments_on_conn(&mut *self.connections.get().await?, &search).await
+        ask!(self, analyze_catchments_on_conn, &search)
     }
 }

@@ -85,6 +85,14 @@ impl std::fmt::Debug for Connections {
     }
 }
 
+/// Gives a connection back to its pool, unless what was asked on it shows that it is lost.
+pub(super) fn give_back<T>(answer: Result<T>, connection: Object<AsyncPgConnection>) -> Result<T> {
+    if matches!(answer, Err(Error::ConnectionLost)) {
+        drop(Object::take(connection));
+    }
+    answer
+}
+
 /// Asks a connection that has been idle for a while whether the server still answers. One that a call has just used does not
 /// pay for a trip more, and where the server has hung up that is known without asking.
 async fn still_answers(

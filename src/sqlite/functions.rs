@@ -126,8 +126,7 @@ impl ToSql<Bool, Sqlite> for Covers {
 
 /// The condition that a school stands in the strips and between the meridians of a box, which `ix_schools_strip` answers.
 ///
-/// The strips are one bound value, as with [`IdIn`]. Without `likelihood` a database that was never analysed prefers an index
-/// of a phase or a council.
+/// The strips are one bound value, as with [`IdIn`]. `likelihood` says that the meridians leave few schools.
 #[derive(Debug, Clone, QueryId, ValidGrouping)]
 pub(crate) struct InBox {
     strips: String,
@@ -158,6 +157,37 @@ impl QueryFragment<Sqlite> for InBox {
         out.push_sql(", 0.001)");
         Ok(())
     }
+}
+
+/// A column in which SQLite does not look for an index: sqlite.org/optoverview.html, "disqualifying WHERE clause terms using
+/// unary +".
+#[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
+pub(crate) struct Unindexed<C>(C);
+
+impl<C: Expression> Expression for Unindexed<C> {
+    type SqlType = C::SqlType;
+}
+
+impl<C: AppearsOnTable<Tables>, Tables> AppearsOnTable<Tables> for Unindexed<C> {}
+
+impl<C: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Unindexed<C> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("+");
+        self.0.walk_ast(out)
+    }
+}
+
+/// The columns of `schools` for conditions beside an [`InBox`], whose index is the one to use: a database that was never
+/// analysed would prefer that of a phase or a council, which holds a good part of the country.
+#[allow(non_upper_case_globals, reason = "they stand in the place of Diesel's columns")]
+pub(crate) mod unindexed {
+    use super::{Unindexed, schools};
+    pub(crate) use schools::{age_range_from, age_range_to, faith, gender, id, is_private, name_folded};
+
+    pub(crate) const council: Unindexed<schools::council> = Unindexed(schools::council);
+    pub(crate) const ofsted_rating: Unindexed<schools::ofsted_rating> = Unindexed(schools::ofsted_rating);
+    pub(crate) const phase: Unindexed<schools::phase> = Unindexed(schools::phase);
+    pub(crate) const status: Unindexed<schools::status> = Unindexed(schools::status);
 }
 
 /// A query that gives so many rows at most.

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use school_finder_db::config::Backend;
-use school_finder_db::models::NewSchool;
+use school_finder_db::models::{NewSchool, Phase};
 use school_finder_db::postgres::PostgresRepository;
 use school_finder_db::request::WriteMode;
 use school_finder_db::testing::TestDatabase;
@@ -58,7 +58,7 @@ async fn every_kind_of_difference_is_named() {
         ALTER TABLE school_reviews SET UNLOGGED, ENABLE ROW LEVEL SECURITY;
         CREATE POLICY some_only ON school_reviews USING (rating > 3);
         ALTER FUNCTION admissions_reach_keep SECURITY DEFINER;
-        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_schools_open_location'::regclass;
+        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_schools_strip'::regclass;
         DROP TRIGGER tr_school_links_insert ON school_links;
         DROP TABLE school_term_dates;
         CREATE OR REPLACE VIEW admissions_by_recency AS SELECT school_id, intake, academic_year, 1::bigint AS recency,
@@ -80,7 +80,7 @@ async fn every_kind_of_difference_is_named() {
         "index ix_schools_postcode of table schools is missing: expected `CREATE INDEX ix_schools_postcode ON schools USING btree (postcode)`",
         "index ix_schools_open_name of table schools differs",
         "index ix_schools_catchment_geometry of table schools is missing: expected `CREATE INDEX ix_schools_catchment_geometry ON schools USING gist (catchment_geometry)`",
-        "index ix_schools_open_location of table schools differs",
+        "index ix_schools_strip of table schools differs",
         "trigger tr_school_reviews_new_school of table schools differs",
         "trigger tr_school_links_insert of table school_links is missing",
         "view admissions_by_recency differs",
@@ -94,7 +94,7 @@ async fn every_kind_of_difference_is_named() {
     for sentence in expected {
         assert!(found.iter().any(|found| found.starts_with(sentence)), "{sentence}\n{found:#?}");
     }
-    let invalid = found.iter().find(|found| found.contains("ix_schools_open_location")).expect("named");
+    let invalid = found.iter().find(|found| found.contains("ix_schools_strip")).expect("named");
     assert!(invalid.ends_with(" INVALID`"), "{invalid}");
     assert_eq!(found.len(), expected.len(), "{found:#?}");
 }
@@ -115,12 +115,11 @@ async fn an_index_that_was_not_built_to_its_end_is_built_again() {
     let repository = open(database.config()).await;
     let migrator = migrate::Migrator::new(database.config()).accept_loss();
     let scripts = migrate::scripts(Backend::Postgres).iter();
-    let steps =
-        scripts.rev().position(|script| script.name.ends_with("index_open_locations")).expect("the migration") + 1;
+    let steps = scripts.rev().position(|script| script.name.ends_with("index_strips")).expect("the migration") + 1;
     migrator.down(steps).await.expect("down");
     // As a process leaves it that is killed in the middle: the index is there, and the version is not.
-    let half = "CREATE INDEX ix_schools_open_location ON schools (urn);
-        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_schools_open_location'::regclass;
+    let half = "CREATE INDEX ix_schools_strip ON schools (urn);
+        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_schools_strip'::regclass;
         CREATE INDEX ix_other ON schools (urn);
         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_other'::regclass";
     execute(&repository, half).await.expect("half an index");
@@ -133,7 +132,7 @@ async fn an_index_that_was_not_built_to_its_end_is_built_again() {
     );
     // Nor does one stay that a stopped `down` left: its version is still there.
     let half = "DROP INDEX ix_other;
-        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_schools_open_location'::regclass";
+        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_schools_strip'::regclass";
     execute(&repository, half).await.expect("half an index");
     assert_eq!(migrator.up().await.expect("nothing to run"), Vec::<String>::new());
     assert_eq!(migrate::check(database.config()).await.expect("a check"), Vec::<String>::new());
@@ -145,8 +144,7 @@ async fn an_index_is_built_beside_those_who_read_and_write() {
     let database = database().await;
     let repository = open(database.config()).await;
     let scripts = migrate::scripts(Backend::Postgres).iter();
-    let steps =
-        scripts.rev().position(|script| script.name.ends_with("index_open_locations")).expect("the migration") + 1;
+    let steps = scripts.rev().position(|script| script.name.ends_with("index_strips")).expect("the migration") + 1;
     migrate::Migrator::new(database.config()).accept_loss().down(steps).await.expect("down");
     let mut config = database.config().clone();
     config.pool.busy_timeout = Duration::from_millis(100);
@@ -257,7 +255,7 @@ async fn every_plan_uses_its_index() {
     schools.extend((1..=20_000).map(|number| {
         let away = |step: i64| f64::from(i32::try_from(number * step % 1_009).expect("small")) / 1_009.0;
         let place = crate::support::at(50.0 + away(613) * 5.0, -5.0 + away(317) * 6.0);
-        school_finder_db::models::NewSchool { location: Some(place), ..school(number) }
+        NewSchool { location: Some(place), phase: Some(Phase::Secondary), ..school(number) }
     }));
     repository.insert_schools(schools).await.expect("schools that fit");
     execute(&repository, "ANALYZE schools").await.expect("analysed");

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::ids::SchoolId;
 use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::{HitRow, Page, Place, Position, Reach, Settled, Sort};
-use crate::sqlite::functions::{IdIn, InBox, Limited, haversine};
+use crate::sqlite::functions::{IdIn, InBox, Limited, haversine, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::twin::{self, OrNull};
 
@@ -64,7 +64,7 @@ pub(super) fn candidates_query<'a>(
     let place = (schools::id, schools::lat.assume_not_null(), schools::lng.assume_not_null());
     let mut query = schools::table.select(place).into_boxed();
     twin::within_box!(query, settled, reach);
-    twin::filter_schools!(query, schools, settled);
+    twin::filter_schools!(query, unindexed, settled);
     query
 }
 

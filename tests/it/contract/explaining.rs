@@ -31,5 +31,6 @@ async fn a_query_is_planned_and_run_only_by_name(database: &TestDatabase) {
     let analyzed = finder.analyze_catchments(&near).await.expect("a plan that was run");
     let page = finder.find_catchments(&near).await.expect("a page");
     assert!(page.next.is_none(), "all of them");
-    assert_eq!(analyzed.execution.map(|execution| execution.rows), Some(page.items.len() as u64));
+    // On SQLite the boxes are asked first.
+    assert!(analyzed.execution.is_some_and(|execution| execution.rows >= page.items.len() as u64), "{analyzed}");
 }
