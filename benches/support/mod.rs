@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use school_finder_db::request::WriteMode;
 use school_finder_db::{Config, LatLng, SchoolRepository, connect, migrate};
-use tokio_postgres::NoTls;
 
 use self::made::Country;
 
@@ -38,20 +37,10 @@ impl Database {
         Self { repository, at: At::Sqlite(path) }
     }
 
-    /// A new database of the server that `TEST_DATABASE_URL` names, which goes with the server.
+    /// A new database of the server that `TEST_DATABASE_URL` names.
     pub async fn postgres(country: &Country) -> Self {
-        let url =
-            std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL: scripts/bench starts a server and sets it");
-        let name = format!("school_finder_bench_{}_{}", std::process::id(), country.schools.len());
-        let mut settings: tokio_postgres::Config = url.parse().expect("a URL");
-        let server = by_hand::postgres_client(&settings).await;
-        server.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
-        let (address, parameters) = url.split_once('?').map_or((url.as_str(), None), |(a, b)| (a, Some(b)));
-        let (server, _) = address.rsplit_once('/').expect("a URL with a database");
-        let parameters = parameters.map(|parameters| format!("?{parameters}")).unwrap_or_default();
-        let config = Config::from_url(&format!("{server}/{name}{parameters}")).expect("a URL");
+        let (config, settings) = new_postgres(&country.schools.len().to_string()).await;
         let repository = filled(&config, country).await;
-        settings.dbname(&name);
         // What autovacuum does within a minute of a large import: without it every entry of an index is looked up in the table.
         let plain = by_hand::postgres_client(&settings).await;
         plain.batch_execute("VACUUM ANALYZE").await.expect("vacuumed");
@@ -61,14 +50,33 @@ impl Database {
     /// Drops what was made.
     pub async fn remove(self) {
         drop(self.repository);
-        if let At::Postgres(mut settings) = self.at {
-            let name = settings.get_dbname().expect("a name").to_owned();
-            settings.dbname("postgres");
-            let server = settings.connect(NoTls).await.expect("a server");
-            tokio::spawn(server.1);
-            server.0.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("dropped");
+        if let At::Postgres(settings) = self.at {
+            remove_postgres(*settings).await;
         }
     }
+}
+
+/// A new, empty database of the server that `TEST_DATABASE_URL` names: for the crate, and for whoever asks it without.
+pub async fn new_postgres(name: &str) -> (Config, tokio_postgres::Config) {
+    let url = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL: scripts/bench starts a server and sets it");
+    let name = format!("school_finder_bench_{}_{name}", std::process::id());
+    let mut settings: tokio_postgres::Config = url.parse().expect("a URL");
+    let server = by_hand::postgres_client(&settings).await;
+    server.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
+    let (address, parameters) = url.split_once('?').map_or((url.as_str(), None), |(a, b)| (a, Some(b)));
+    let (server, _) = address.rsplit_once('/').expect("a URL with a database");
+    let parameters = parameters.map(|parameters| format!("?{parameters}")).unwrap_or_default();
+    let config = Config::from_url(&format!("{server}/{name}{parameters}")).expect("a URL");
+    settings.dbname(&name);
+    (config, settings)
+}
+
+/// Drops one.
+pub async fn remove_postgres(mut settings: tokio_postgres::Config) {
+    let name = settings.get_dbname().expect("a name").to_owned();
+    settings.dbname("postgres");
+    let server = by_hand::postgres_client(&settings).await;
+    server.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("dropped");
 }
 
 async fn filled(config: &Config, country: &Country) -> Arc<dyn SchoolRepository> {

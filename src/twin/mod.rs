@@ -14,6 +14,8 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Bool, Double, Nullable, SmallInt};
 
+use crate::models::NewSchool;
+
 /// The condition "open now", which includes schools that are proposed to close.
 ///
 /// It is literal SQL, since a partial index serves only queries that repeat its condition to the letter: a bound
@@ -176,65 +178,81 @@ macro_rules! school_rows {
     };
 }
 
-/// Every column but the id with a new school's value: for an INSERT's `values` as for an UPDATE's `set`. The fields are
-/// destructured without `..`, so that a new one does not compile until it is written.
+/// Gives `$then!` every column but the id, with the field of a new school that its value is made of, and how.
+macro_rules! school_columns {
+    ($then:ident, $($context:tt)*) => {
+        $then! { $($context)*;
+            urn: urn => urn,
+            name_folded: name => $crate::text::fold(name),
+            name: name => name,
+            council: council => council,
+            status: status => status,
+            phase: phase => phase,
+            type_: school_type => school_type,
+            gender: gender => gender,
+            faith: faith => faith,
+            address: address => address,
+            postcode: postcode => postcode,
+            website_url: website_url => website_url,
+            is_private: is_private => is_private,
+            age_range_from: age_range_from => age_range_from,
+            age_range_to: age_range_to => age_range_to,
+            ofsted_rating: ofsted_rating => ofsted_rating,
+            lat: location => location.map(LatLng::lat),
+            lng: location => location.map(LatLng::lng),
+            easting: easting => easting,
+            northing: northing => northing,
+            catchment_radius_km: catchment_radius_km => catchment_radius_km,
+            opened_on: opened_on => opened_on,
+            closed_on: closed_on => closed_on,
+            capacity: capacity => capacity,
+            pupils: pupils => pupils,
+            source_date: source_date => source_date,
+        }
+    };
+}
+
+/// A field that no column is made of does not compile.
+const _: fn(&NewSchool) = |NewSchool {
+                               urn: _,
+                               name: _,
+                               council: _,
+                               status: _,
+                               phase: _,
+                               school_type: _,
+                               gender: _,
+                               faith: _,
+                               address: _,
+                               postcode: _,
+                               website_url: _,
+                               is_private: _,
+                               age_range_from: _,
+                               age_range_to: _,
+                               ofsted_rating: _,
+                               location: _,
+                               easting: _,
+                               northing: _,
+                               catchment_radius_km: _,
+                               opened_on: _,
+                               closed_on: _,
+                               capacity: _,
+                               pupils: _,
+                               source_date: _,
+                           }| ();
+
+/// Every column but the id with a new school's value: for an INSERT's `values` as for an UPDATE's `set`.
 macro_rules! school_values {
-    ($table:ident, $school:expr) => {{
-        let NewSchool {
-            urn,
-            name,
-            council,
-            status,
-            phase,
-            school_type,
-            gender,
-            faith,
-            address,
-            postcode,
-            website_url,
-            is_private,
-            age_range_from,
-            age_range_to,
-            ofsted_rating,
-            location,
-            easting,
-            northing,
-            catchment_radius_km,
-            opened_on,
-            closed_on,
-            capacity,
-            pupils,
-            source_date,
-        } = $school;
-        (
-            $table::urn.eq(urn),
-            $table::name_folded.eq($crate::text::fold(name)),
-            $table::name.eq(name),
-            $table::council.eq(council),
-            $table::status.eq(status),
-            $table::phase.eq(phase),
-            $table::type_.eq(school_type),
-            $table::gender.eq(gender),
-            $table::faith.eq(faith),
-            $table::address.eq(address),
-            $table::postcode.eq(postcode),
-            $table::website_url.eq(website_url),
-            $table::is_private.eq(is_private),
-            $table::age_range_from.eq(age_range_from),
-            $table::age_range_to.eq(age_range_to),
-            $table::ofsted_rating.eq(ofsted_rating),
-            $table::lat.eq(location.map(LatLng::lat)),
-            $table::lng.eq(location.map(LatLng::lng)),
-            $table::easting.eq(easting),
-            $table::northing.eq(northing),
-            $table::catchment_radius_km.eq(catchment_radius_km),
-            $table::opened_on.eq(opened_on),
-            $table::closed_on.eq(closed_on),
-            $table::capacity.eq(capacity),
-            $table::pupils.eq(pupils),
-            $table::source_date.eq(source_date),
-        )
-    }};
+    ($table:ident, $school:expr) => {
+        $crate::twin::school_columns!(school_values, each $table, $school)
+    };
+    (each $table:ident, $school:expr; $($column:ident: $field:ident => $value:expr,)+) => {
+        ($(
+            $table::$column.eq({
+                let NewSchool { $field, .. } = $school;
+                $value
+            }),
+        )+)
+    };
 }
 
 /// Narrows a boxed `$query` to what a [`SchoolFilter`](crate::request::SchoolFilter) lets through. The filter is
@@ -471,6 +489,6 @@ macro_rules! facet_columns {
 }
 
 pub(crate) use {
-    facet_columns, filter_after, filter_one_of, filter_schools, lacks_phase, margin, order_schools, school_rows,
-    school_values, selectable, within_box, within_reach,
+    facet_columns, filter_after, filter_one_of, filter_schools, lacks_phase, margin, order_schools, school_columns,
+    school_rows, school_values, selectable, within_box, within_reach,
 };

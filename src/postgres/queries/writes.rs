@@ -4,8 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use diesel::dsl::SqlTypeOf;
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sql_types::{Array, BigInt, Integer};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::sync::mpsc::{self, Receiver};
 
@@ -16,10 +20,57 @@ use crate::ids::{SchoolId, Urn};
 use crate::models::{NewSchool, School, SchoolPatch, UpsertCounts};
 use crate::postgres::schema::schools;
 use crate::request::{Batches, Ended, SchoolStream, WriteMode, refuse_twice};
-use crate::twin::school_values;
+use crate::twin::{school_columns, school_values};
 
-/// How many schools one INSERT holds: 26 values each, well below Postgres's limit of 65,535 bound values.
-const ROWS_AN_INSERT: usize = 500;
+/// How many schools are compared, and inserted, at a time.
+const ROWS_AN_INSERT: usize = 2_000;
+
+/// An INSERT of schools from one array a column: however many there are, the statement and its values stay the same in number,
+/// and it is prepared once. It gives the URN and the id of each.
+#[derive(Debug, QueryId)]
+struct InsertSchools<A> {
+    columns: &'static [&'static str],
+    arrays: A,
+}
+
+impl<A> Query for InsertSchools<A> {
+    type SqlType = (Integer, BigInt);
+}
+
+impl<A: QueryFragment<Pg>> QueryFragment<Pg> for InsertSchools<A> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO schools (");
+        for (at, column) in self.columns.iter().enumerate() {
+            if at > 0 {
+                out.push_sql(", ");
+            }
+            out.push_identifier(column)?;
+        }
+        out.push_sql(") SELECT * FROM unnest(");
+        self.arrays.walk_ast(out.reborrow())?;
+        out.push_sql(") RETURNING urn, id");
+        Ok(())
+    }
+}
+
+/// An INSERT of these new schools. Each array has the type of its column.
+macro_rules! insert_schools {
+    ($schools:expr) => {
+        school_columns!(insert_schools, $schools)
+    };
+    ($schools:expr; $($column:ident: $field:ident => $value:expr,)+) => {
+        InsertSchools {
+            columns: &[$(<schools::$column as Column>::NAME),+],
+            arrays: ($(
+                $schools
+                    .iter()
+                    .map(|NewSchool { $field, .. }| $value)
+                    .collect::<Vec<_>>()
+                    .into_sql::<Array<SqlTypeOf<schools::$column>>>(),
+            )+),
+        }
+    };
+}
 
 /// Inserts schools, all or none, and gives their ids in the order given.
 pub(in crate::postgres) async fn insert_schools_on_conn(
@@ -172,12 +223,7 @@ async fn insert_in_txn(connection: &mut AsyncPgConnection, new: &[NewSchool]) ->
     if new.is_empty() {
         return Ok(Vec::new());
     }
-    let values: Vec<_> = new.iter().map(|school| school_values!(schools, school)).collect();
-    let rows = diesel::insert_into(schools::table)
-        .values(values)
-        .returning((schools::urn, schools::id))
-        .load::<(Urn, SchoolId)>(connection)
-        .await?;
+    let rows = insert_schools!(new).load::<(Urn, SchoolId)>(connection).await?;
     // SQL does not promise the order of what it returns.
     let ids: HashMap<Urn, SchoolId> = rows.into_iter().collect();
     Ok(new.iter().filter_map(|school| ids.get(&school.urn).copied()).collect())

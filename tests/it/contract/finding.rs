@@ -2,7 +2,7 @@
 
 use school_finder_db::ids::SchoolId;
 use school_finder_db::models::{Gender, NewSchool, Phase, Status};
-use school_finder_db::request::{Faith, Ownership, Unrated};
+use school_finder_db::request::{Faith, Ownership, Unrated, WriteMode};
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Error, Kilometres, SchoolSearch, Sort, sample};
 
@@ -13,6 +13,7 @@ on_every_backend! {
     nearest_first,
     radius_boundary_is_inside,
     huge_radius_is_every_school_that_stands_somewhere,
+    a_page_is_of_one_moment,
     unknown_places_come_last_and_have_no_distance,
     pages_have_limits,
     cursors_are_of_their_search,
@@ -56,6 +57,35 @@ async fn nearest_first(database: &TestDatabase) {
         assert_eq!(hit.distance_km, Some(sample::home().distance_to(place)));
     }
     assert!(page.next.is_some());
+}
+
+/// The places of a page and its rows may be read one after the other. Twenty schools move together, there and back.
+async fn a_page_is_of_one_moment(database: &TestDatabase) {
+    let finder = database.repository();
+    let home = at(52.0, -0.7);
+    let near = |number: i64| at(52.0 + f64::from(i32::try_from(number).expect("small")) * 0.001, -0.7);
+    insert(database, (21..=40).map(|number| NewSchool { location: Some(near(number)), ..school(number) }).collect())
+        .await;
+    let writes = async {
+        for round in 0..60 {
+            let place = move |number| if round % 2 == 0 { near(number) } else { at(53.0, -0.7) };
+            let moving = (1..=20).map(move |number| Ok(NewSchool { location: Some(place(number)), ..school(number) }));
+            finder.upsert_schools(Box::new(moving), WriteMode::Commit).await.expect("schools that fit");
+        }
+    };
+    let reads = async {
+        let search = SchoolSearch::near(home).within(Kilometres::new(10.0).expect("a distance")).limit(30);
+        for _ in 0..200 {
+            let page = finder.find_schools(&search).await.expect("an answer");
+            let moving = page.items.iter().filter(|hit| hit.school.urn <= urn(20)).count();
+            assert!([(0, 20), (20, 30)].contains(&(moving, page.items.len())), "{moving} of {}", page.items.len());
+            for hit in &page.items {
+                let place = hit.school.location().expect("it stands somewhere");
+                assert_eq!(hit.distance_km, Some(home.distance_to(place)));
+            }
+        }
+    };
+    tokio::join!(writes, reads);
 }
 
 async fn radius_boundary_is_inside(database: &TestDatabase) {
