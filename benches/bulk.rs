@@ -55,7 +55,8 @@ fn main() {
 async fn by_crate(config: &Config, schools: &[NewSchool]) -> Duration {
     migrate::up(config).await.expect("a schema");
     let repository = connect(config).await.expect("a database");
-    let stream = Box::new(schools.to_vec().into_iter().map(Ok));
+    let owned = schools.to_vec();
+    let stream = Box::new(owned.into_iter().map(Ok));
     let begun = Instant::now();
     repository.upsert_schools(stream, WriteMode::Commit).await.expect("schools that fit");
     begun.elapsed()

@@ -80,7 +80,10 @@ mod tests {
                 (lat2, lng2)
             };
             let place = LatLng::from_lat_lng(lat, lng).expect("in range");
-            prop_assert!(BoundingBox::around(centre, centre.distance_to(place)).holds(place));
+            let bounds = BoundingBox::around(centre, centre.distance_to(place));
+            prop_assert!(bounds.holds(place));
+            let strip_of_place = BoundingBox { south: lat, north: lat, ..bounds }.strips();
+            prop_assert!(bounds.strips().contains(strip_of_place.start()));
         }
     }
 

@@ -47,9 +47,12 @@ pub(super) fn catchments_query<'a>(
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Pg> = schools::table.select(selection).into_boxed();
     if let Some(near) = settled.near {
         let point = postgis_point(near.point);
-        let in_outline =
-            intersects_2d(schools::catchment_geometry, point).and(st_covers(schools::catchment_geometry, point));
-        query = query.filter(in_outline.or(intersects_2d(schools::catchment_circle, point)));
+        // The boxes by themselves: an index whose entries must be looked at again would have `ST_Covers` worked out twice.
+        let boxed =
+            intersects_2d(schools::catchment_geometry, point).or(intersects_2d(schools::catchment_circle, point));
+        let covered =
+            schools::catchment_geometry.is_null().nullable().or(st_covers(schools::catchment_geometry, point));
+        query = query.filter(boxed).filter(covered);
     }
     twin::filter_schools!(query, schools, settled);
     query
