@@ -82,7 +82,7 @@ fn main() {
     text.push_str(&growth(&medians, &sizes));
     text.push_str(&readers(&medians, &sizes));
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    writeln!(text, "On {processors} cores; ratios are of one run.").expect("text");
+    writeln!(text, "On {processors} cores; the ways are measured in turn, size by size.").expect("text");
 
     let path = project.join("README.md");
     let readme = std::fs::read_to_string(&path).expect("the README");
