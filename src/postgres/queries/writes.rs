@@ -122,7 +122,12 @@ pub(in crate::postgres) async fn upsert_schools_on_conn(
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
             // One import at a time, so that what is read as missing is still missing when it is inserted. Readers go on.
-            connection.batch_execute("LOCK TABLE schools IN SHARE ROW EXCLUSIVE MODE").await?;
+            // The table may grow from nothing meanwhile: a plan that is kept from the beginning would scan it for each batch.
+            connection
+                .batch_execute(
+                    "LOCK TABLE schools IN SHARE ROW EXCLUSIVE MODE; SET LOCAL plan_cache_mode = force_custom_plan",
+                )
+                .await?;
             let counts = upsert_in_txn(connection, &mut *batches.lock().await).await?;
             if !AtomicBool::load(&is_whole, Ordering::Acquire) {
                 // The panic itself is passed on below.
