@@ -10,7 +10,7 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{BigInt, Binary, Bool, Double, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteType, SqliteValue};
 
-use super::schema::schools;
+use super::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::geo::{self, BoundingBox, Catchment, LatLng, Latitude, Longitude};
 use crate::ids::SchoolId;
 
@@ -164,6 +164,12 @@ impl QueryFragment<Sqlite> for InBox {
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(crate) struct Unindexed<C>(C);
 
+impl<C> Unindexed<C> {
+    pub(crate) const fn new(column: C) -> Self {
+        Self(column)
+    }
+}
+
 impl<C: Expression> Expression for Unindexed<C> {
     type SqlType = C::SqlType;
 }
@@ -184,10 +190,10 @@ pub(crate) mod unindexed {
     use super::{Unindexed, schools};
     pub(crate) use schools::{age_range_from, age_range_to, faith, gender, id, is_private, name_folded};
 
-    pub(crate) const council: Unindexed<schools::council> = Unindexed(schools::council);
-    pub(crate) const ofsted_rating: Unindexed<schools::ofsted_rating> = Unindexed(schools::ofsted_rating);
-    pub(crate) const phase: Unindexed<schools::phase> = Unindexed(schools::phase);
-    pub(crate) const status: Unindexed<schools::status> = Unindexed(schools::status);
+    pub(crate) const council: Unindexed<schools::council> = Unindexed::new(schools::council);
+    pub(crate) const ofsted_rating: Unindexed<schools::ofsted_rating> = Unindexed::new(schools::ofsted_rating);
+    pub(crate) const phase: Unindexed<schools::phase> = Unindexed::new(schools::phase);
+    pub(crate) const status: Unindexed<schools::status> = Unindexed::new(schools::status);
 }
 
 /// A query that gives so many rows at most.
@@ -269,4 +275,8 @@ diesel::table! {
     }
 }
 
+// Its search, with every filter.
 diesel::allow_tables_to_appear_in_same_query!(schools_catchment, schools);
+diesel::allow_tables_to_appear_in_same_query!(schools_catchment, admissions_reach);
+diesel::allow_tables_to_appear_in_same_query!(schools_catchment, private_school_fees);
+diesel::allow_tables_to_appear_in_same_query!(schools_catchment, school_clubs);

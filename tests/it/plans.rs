@@ -73,7 +73,7 @@ mod sqlite {
         let search = SchoolSearch::near(sample::home());
         for when in ["before ANALYZE", "after ANALYZE"] {
             let explanation = repository.explain_catchments(&search).await.expect("a plan");
-            assert_eq!(explanation.indexes, ["schools_catchment"], "{when}: {explanation}");
+            assert_eq!(explanation.indexes, ["primary key", "schools_catchment"], "{when}: {explanation}");
             assert!(explanation.scans.is_empty(), "{when}: {explanation}");
             repository.with_connection(|c| Ok(c.batch_execute("ANALYZE")?)).await.expect("analysed");
         }

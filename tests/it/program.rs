@@ -214,7 +214,7 @@ fn catchments_are_imported_and_asked() {
         assert!(text(&output.stdout).contains(expected), "{}", text(&output.stdout));
     }
     let explained = run(data.path(), &[&["explain", "catchment"][..], &home].concat());
-    assert!(text(&explained.stdout).contains("indexes used: schools_catchment"));
+    assert!(text(&explained.stdout).contains("indexes used: primary key, schools_catchment"));
     assert_eq!(run(data.path(), &["catchment"]).status.code(), Some(2), "a point is needed");
 }
 

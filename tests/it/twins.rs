@@ -18,7 +18,6 @@ const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
         "column: schools.catchment_circle",
         "Postgres generates the box of a circle; in SQLite's R*Tree it stands with the outlines",
     ),
-    ("query: boxes_query", "SQLite's outlines are told by Rust, where ST_Covers tells them on Postgres"),
     ("query: nearest_on_conn", "a page of Postgres is fetched outside of a transaction, and checked"),
     ("file: rebuild.rs", "Postgres changes a table in place"),
     ("trigger: tr_migration_checksums_reverted", "a foreign key of Postgres, which is never off, does it"),

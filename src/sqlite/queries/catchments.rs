@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use diesel::dsl::{AsSelect, IntoBoxed, IsNotNull, Select};
 use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::query_dsl::methods::LoadQuery;
@@ -15,63 +14,55 @@ use crate::geo::{Catchment, to_wkb};
 use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
 use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
-use crate::sqlite::functions::{IdIn, Outline, schools_catchment};
+use crate::sqlite::functions::{Outline, Unindexed, schools_catchment, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::twin;
 
-type Selection = (
-    AsSelect<SchoolSummary, Sqlite>,
-    schools::name_folded,
-    IsNotNull<schools::catchment_geometry>,
-    schools::catchment_radius_km,
-);
+/// A school, its folded name, the outline as the R*Tree has it, and the radius in kilometres of a circle.
+pub(super) type BoxedRow = (SchoolSummary, String, Outline, Option<f64>);
 
-/// One page of the schools whose catchment holds a search's point. Which outlines hold it is told first, from the R*Tree alone;
-/// all is of one moment.
+/// One page of the schools whose catchment holds a search's point.
 pub(in crate::sqlite) fn find_catchments_on_conn(
     connection: &mut SqliteConnection,
     settled: &Settled,
 ) -> Result<Page<CatchmentHit>> {
-    connection.transaction(|connection| {
-        let mut serving = Vec::new();
-        for (id, outline) in boxes_query(settled).load::<(SchoolId, Outline)>(connection)? {
-            let holds = settled.near.map_or(Ok(None), |near| outline.covers(near.point));
-            // Without an outline there is a circle, which is decided with the school's row.
-            if holds.map_err(|reason| Error::CorruptValue { reason })?.unwrap_or(true) {
-                serving.push(id);
-            }
+    let mut rows: Vec<CatchmentRow> = Vec::new();
+    for (school, name, outline, radius_km) in catchments_query(settled).load::<BoxedRow>(connection)? {
+        let covers = settled.near.map_or(Ok(None), |near| outline.covers(near.point));
+        match covers.map_err(|reason| Error::CorruptValue { reason })? {
+            Some(false) => {}
+            // Without an outline there is a circle, which is decided with the others.
+            covers => rows.push((school, name, covers.is_some(), radius_km)),
         }
-        let rows: Vec<CatchmentRow> =
-            if serving.is_empty() { Vec::new() } else { catchments_query(settled, &serving).load(connection)? };
-        Ok(settled.page_of_catchments(rows))
-    })
+    }
+    Ok(settled.page_of_catchments(rows))
 }
 
-/// The catchments whose box holds the search's point: an outline, or nothing for the circle of a school without one.
-pub(super) fn boxes_query<'a>(
-    settled: &Settled,
-) -> impl LoadQuery<'a, SqliteConnection, (SchoolId, Outline)> + QueryFragment<Sqlite> + QueryId + 'a {
-    let (lat, lng) = settled.near.map(|near| (near.point.lat().degrees(), near.point.lng().degrees())).unzip();
-    schools_catchment::table
-        .filter(schools_catchment::min_lat.nullable().le(lat))
-        .filter(schools_catchment::max_lat.nullable().ge(lat))
-        .filter(schools_catchment::min_lng.nullable().le(lng))
-        .filter(schools_catchment::max_lng.nullable().ge(lng))
-        .select((schools_catchment::id, schools_catchment::outline))
-}
-
-/// Of these schools those that meet the search's conditions, in no order.
+/// The schools that meet the search's conditions and whose catchment's box holds its point, in no order, with their outlines. A
+/// join, so that all is read at one moment; `Unindexed` keeps it from being turned round, which on a connection that has
+/// analysed the R*Tree itself ends in a scan of the schools.
 pub(super) fn catchments_query<'a>(
     settled: &'a Settled,
-    serving: &[SchoolId],
-) -> impl LoadQuery<'a, SqliteConnection, CatchmentRow> + QueryFragment<Sqlite> + QueryId + 'a {
-    let has_outline = schools::catchment_geometry.is_not_null();
-    let selection: Selection =
-        (SchoolSummary::as_select(), schools::name_folded, has_outline, schools::catchment_radius_km);
-    let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Sqlite> =
-        schools::table.select(selection).into_boxed();
-    query = query.filter(IdIn::new(serving.iter().copied()));
-    twin::filter_schools!(query, schools, settled);
+) -> impl LoadQuery<'a, SqliteConnection, BoxedRow> + QueryFragment<Sqlite> + QueryId + 'a {
+    let boxed_and_school = schools::id.eq(Unindexed::new(schools_catchment::id));
+    let mut query = schools_catchment::table
+        .inner_join(schools::table.on(boxed_and_school))
+        .select((
+            SchoolSummary::as_select(),
+            schools::name_folded,
+            schools_catchment::outline,
+            schools::catchment_radius_km,
+        ))
+        .into_boxed();
+    if let Some(near) = settled.near {
+        let (lat, lng) = (near.point.lat().degrees(), near.point.lng().degrees());
+        query = query
+            .filter(schools_catchment::min_lat.le(lat))
+            .filter(schools_catchment::max_lat.ge(lat))
+            .filter(schools_catchment::min_lng.le(lng))
+            .filter(schools_catchment::max_lng.ge(lng));
+    }
+    twin::filter_schools!(query, unindexed, settled);
     query
 }
 

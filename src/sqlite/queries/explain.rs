@@ -8,13 +8,11 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Integer, Text};
 use diesel::sqlite::Sqlite;
 
-use super::catchments::boxes_query;
+use super::catchments::{BoxedRow, catchments_query};
 use super::find::{FIRST_REACH_KM, bounded_in_txn, candidates_query, find_query, margin_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
-use crate::ids::SchoolId;
 use crate::request::{HitRow, Settled, Sort};
-use crate::sqlite::functions::Outline;
 
 /// The query that a search begins with, and its plan.
 pub(in crate::sqlite) fn explain_find_on_conn(
@@ -30,12 +28,12 @@ pub(in crate::sqlite) fn explain_find_on_conn(
     }
 }
 
-/// The query that the search for catchments begins with, and its plan.
+/// The query for the catchments that hold a search's point, and its plan.
 pub(in crate::sqlite) fn explain_catchments_on_conn(
     connection: &mut SqliteConnection,
     settled: &Settled,
 ) -> Result<Explanation> {
-    explain_on_conn(connection, boxes_query(settled))
+    explain_on_conn(connection, catchments_query(settled))
 }
 
 /// As [`explain_find_on_conn`], and runs the query.
@@ -61,7 +59,7 @@ pub(in crate::sqlite) fn analyze_catchments_on_conn(
     settled: &Settled,
 ) -> Result<Explanation> {
     let explanation = explain_catchments_on_conn(connection, settled)?;
-    timed(explanation, || Ok(boxes_query(settled).load::<(SchoolId, Outline)>(connection)?.len()))
+    timed(explanation, || Ok(catchments_query(settled).load::<BoxedRow>(connection)?.len()))
 }
 
 /// SQLite has no plan with times, so that the whole is timed.
