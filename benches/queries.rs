@@ -19,7 +19,7 @@ use school_finder_db::request::Unrated;
 use school_finder_db::{Kilometres, SchoolRepository, SchoolSearch};
 use support::made::Country;
 use support::memory::Memory;
-use support::{Ask, At, Database, LISTED, Question, RADIUS_KM, SIZES, by_hand};
+use support::{Ask, At, Database, LISTED, Question, RADIUS_KM, by_hand, sizes};
 use tokio::runtime::Runtime;
 
 /// A question by the crate.
@@ -92,7 +92,7 @@ fn main() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let mut criterion = Criterion::default().configure_from_args();
     let folder = tempfile::tempdir().expect("a folder");
-    for size in SIZES {
+    for size in sizes() {
         let country = Country::of(size);
         let memory = Memory::of(&country);
         let sqlite = runtime.block_on(Database::sqlite(folder.path(), &country));

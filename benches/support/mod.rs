@@ -12,8 +12,14 @@ use school_finder_db::{Config, LatLng, SchoolRepository, connect, migrate};
 
 use self::made::Country;
 
-/// How many schools there are. The large country is not wider than the small one, but denser.
-pub const SIZES: [u32; 2] = [50_000, 1_000_000];
+/// How many schools there are: `SCHOOL_FINDER_SIZES`, such as `50000`, or both sizes. The large country is not wider than the small
+/// one, but denser.
+pub fn sizes() -> Vec<u32> {
+    std::env::var("SCHOOL_FINDER_SIZES").map_or_else(
+        |_| vec![50_000, 1_000_000],
+        |sizes| sizes.split(',').map(|size| size.parse().expect("SCHOOL_FINDER_SIZES: numbers of schools")).collect(),
+    )
+}
 
 /// A database that holds a country.
 pub struct Database {
