@@ -50,7 +50,9 @@ impl Connections {
         let manager = AsyncDieselConnectionManager::new_with_config(String::new(), manager);
         let pool = Pool::builder(manager)
             .max_size(usize::try_from(max_size.max(1)).unwrap_or(usize::MAX))
-            .pre_recycle(Hook::async_fn(|connection, metrics| still_answers(connection, metrics).boxed()))
+            .pre_recycle(Hook::async_fn(move |connection, metrics| {
+                still_answers(connection, metrics, acquire_timeout).boxed()
+            }))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(acquire_timeout))
             .create_timeout(Some(acquire_timeout))
@@ -94,15 +96,17 @@ pub(super) fn give_back<T>(answer: Result<T>, connection: Object<AsyncPgConnecti
 }
 
 /// Asks a connection that has been idle for a while whether the server still answers. One that a call has just used does not
-/// pay for a trip more, and where the server has hung up that is known without asking.
+/// pay for a trip more, and where the server has hung up that is known without asking. The pool's own timeouts do not reach a
+/// hook, and a server that is frozen never answers.
 async fn still_answers(
     connection: &mut AsyncPgConnection,
     metrics: &Metrics,
+    longest: Duration,
 ) -> std::result::Result<(), HookError<ConnectError>> {
     if metrics.last_used() >= TRUSTED {
-        connection
-            .batch_execute("SELECT 1")
+        tokio::time::timeout(longest, connection.batch_execute("SELECT 1"))
             .await
+            .map_err(|_| HookError::message("it did not answer in time"))?
             .map_err(|error| HookError::Backend(ConnectError::QueryError(error)))?;
     }
     Ok(())

@@ -393,6 +393,52 @@ async fn a_lost_connection_is_told_and_replaced() {
     repository.councils().await.expect("and the next call is served by another");
 }
 
+/// Between the pool and the server stands a relay that stops passing anything on, as a frozen server does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_server_is_told_in_time() {
+    let database = database().await;
+    let url = std::env::var("TEST_DATABASE_URL").expect("the server");
+    let settings: tokio_postgres::Config = url.parse().expect("a URL");
+    let [tokio_postgres::config::Host::Tcp(host), ..] = settings.get_hosts() else { panic!("a server over TCP") };
+    let address = (host.clone(), settings.get_ports().first().copied().unwrap_or(5432));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (freeze, frozen) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let (address, mut frozen) = (address.clone(), frozen.clone());
+            tokio::spawn(async move {
+                let mut far = tokio::net::TcpStream::connect(address).await.expect("the server");
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    // Both ends stay open, and nothing comes of either.
+                    () = async { drop(frozen.wait_for(|frozen| *frozen).await) } => std::future::pending().await,
+                }
+            });
+        }
+    });
+    let name: String = {
+        let repository = open(database.config()).await;
+        let query =
+            async |c: &mut AsyncPgConnection| Ok(sql::<Text>("SELECT current_database()::text").get_result(c).await?);
+        repository.with_connection(query).await.expect("a name")
+    };
+    let (user, password) = (settings.get_user().expect("a user"), settings.get_password().unwrap_or_default());
+    let password = String::from_utf8_lossy(password);
+    let relayed = format!("postgres://{user}:{password}@127.0.0.1:{port}/{name}");
+    let mut config = Config::from_url(&relayed).expect("a URL");
+    (config.pool.max_size, config.pool.acquire_timeout) = (1, Duration::from_secs(1));
+    config.pool.connect_timeout = Duration::from_secs(1);
+    let repository = open(&config).await;
+    repository.councils().await.expect("it answers");
+    freeze.send(true).expect("a relay");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let begun = Instant::now();
+    let error = repository.councils().await.expect_err("nobody answers");
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn servers_that_cannot_be_reached_are_told_without_secrets() {
     for url in [
