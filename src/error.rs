@@ -12,7 +12,7 @@ use crate::ids::Urn;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, and what to do about it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 #[non_exhaustive]
 pub enum Error {
     // --- what was asked -------------------------------------------------------------------------------------------
@@ -299,9 +299,11 @@ pub enum Error {
         /// What the database said.
         reason: String,
     },
-    /// The SQLite library is older than what this crate trusts.
-    #[error("SQLite {found} can lose committed data; {needed} or newer is needed: use the bundled library")]
+    /// The database's software is older than what this crate trusts.
+    #[error("{software} {found} is too old: {needed} or newer is needed")]
     UnsupportedVersion {
+        /// `"SQLite"`, `"PostgreSQL"` or `"PostGIS"`.
+        software: &'static str,
         /// The version that was found.
         found: String,
         /// The oldest version that is accepted.
@@ -324,15 +326,34 @@ pub enum Error {
     /// The disk is full. Everything the call did was undone.
     #[error("the disk is full: nothing was written")]
     StorageFull,
-    /// The server could not be reached.
+    /// Reading or writing the database's file failed. Everything the call did was undone.
+    #[error("the disk failed ({reason}): nothing was written")]
+    Io {
+        /// What SQLite said.
+        reason: String,
+    },
+    /// The server could not be reached, or stopped answering.
     #[error("cannot reach the database server: {reason}")]
     Unavailable {
         /// Why not, without secrets.
         reason: String,
     },
-    /// The connection broke while it was in use. A write may have happened or not: upserts can be repeated.
-    #[error("the connection to the database server was lost: try again")]
+    /// The connection broke while it was in use. Nothing was written.
+    #[error("the connection to the database server was lost, and nothing was written: try again")]
     ConnectionLost,
+    /// The connection broke while a write was being committed: it is written whole, or not at all.
+    #[error(
+        "the connection to the database server was lost while a write was being committed: see whether it is there, or \
+         repeat it where that does no harm, as with an upsert"
+    )]
+    CommitUnknown,
+    /// Writes of several callers kept undoing each other (a deadlock, or a failure to serialise), also when this one was
+    /// repeated. Nothing was written.
+    #[error("the write collided with others again and again, and was undone: try again")]
+    Conflict,
+    /// The schema or an extension was changed or restored under an open connection, which was closed. Nothing was written.
+    #[error("the database's schema was changed under an open connection, which was closed: try again")]
+    SchemaChanged,
     /// A statement took longer than it may.
     #[error("the database took too long over a statement, which was stopped and undone")]
     Timeout,
@@ -370,6 +391,47 @@ pub enum Error {
 }
 
 impl Error {
+    /// The variant's name, such as `"InvalidRadius"`: for logs, metrics and the types of problems in a service's answers.
+    ///
+    /// ```
+    /// # use school_finder_db::Kilometres;
+    /// let error = Kilometres::new(-1.0).expect_err("not a distance");
+    /// assert_eq!((error.name(), error.field()), ("InvalidRadius", Some("radius")));
+    /// ```
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
+
+    /// The field of what was asked, or of the row that was given, that is at fault, where it is one.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::InvalidCoordinate { field, .. }
+            | Self::InvalidText { field, .. }
+            | Self::TooLong { field, .. }
+            | Self::InvalidDate { field }
+            | Self::InvalidTime { field }
+            | Self::UnknownWord { field, .. } => Some(field),
+            Self::MissingValue { column } => Some(column),
+            Self::InvalidRadius { .. } => Some("radius"),
+            Self::LimitTooLarge { .. } => Some("limit"),
+            Self::InvalidCursor { .. } => Some("after"),
+            Self::InvalidAcademicYear { .. } => Some("academic_year"),
+            Self::InvalidUrn { .. } | Self::DuplicateUrn { .. } | Self::UnknownUrn { .. } => Some("urn"),
+            Self::AgeFrom => Some("age_range_from"),
+            Self::AgeRange => Some("age_range_to"),
+            Self::OfstedRating => Some("ofsted_rating"),
+            Self::Radius => Some("catchment_radius_km"),
+            Self::InvalidGeometry { .. } | Self::GeometryTooLarge { .. } => Some("catchment_geometry"),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection that gave it is of no more use.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn ends_connection(&self) -> bool {
+        matches!(self, Self::ConnectionLost | Self::CommitUnknown | Self::SchemaChanged | Self::Unavailable { .. })
+    }
+
     /// The typed error of a named CHECK constraint. Both backends report a violated CHECK by its name.
     pub(crate) fn of_check(constraint: &str) -> Self {
         match constraint {

@@ -49,6 +49,7 @@ pub mod ids;
 pub mod import;
 pub mod migrate;
 pub mod models;
+mod observe;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod repository;

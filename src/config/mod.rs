@@ -61,8 +61,11 @@ pub struct PoolConfig {
     pub busy_timeout: Duration,
     /// How long Postgres may take to accept a connection before [`Error::Unavailable`].
     pub connect_timeout: Duration,
-    /// How long Postgres may work on one statement before [`Error::Timeout`].
+    /// How long Postgres may work on one statement before [`Error::Timeout`]; zero: as long as it likes. A server that says
+    /// nothing for this and the `connect_timeout` is given up: [`Error::Unavailable`].
     pub statement_timeout: Duration,
+    /// How long a call may take before it is told of as a slow one, by a warning.
+    pub slow_query: Duration,
 }
 
 /// How many connections there are.
@@ -86,6 +89,7 @@ impl Default for PoolConfig {
             busy_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
+            slow_query: Duration::from_secs(1),
         }
     }
 }

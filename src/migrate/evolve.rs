@@ -96,8 +96,9 @@ pub(crate) trait SchemaConnection: MigrationHarness<Self::DB> + Sized {
 /// Runs every pending migration and gives their names.
 pub(crate) fn up<C: SchemaConnection>(connection: &mut C, patience: &Patience) -> Result<Vec<String>> {
     connection.exclusively(patience, |connection| {
-        refuse_unknown(connection)?;
-        refuse_edited(connection)?;
+        let known = C::known()?;
+        refuse_unknown(&known, &connection.applied_versions()?)?;
+        refuse_edited(&known, &connection.checksums()?.unwrap_or_default())?;
         up_in_lock(connection)
     })
 }
@@ -124,7 +125,7 @@ pub(crate) fn down<C: SchemaConnection>(
     on_loss: OnLoss,
 ) -> Result<Vec<String>> {
     connection.exclusively(patience, |connection| {
-        refuse_unknown(connection)?;
+        refuse_unknown(&C::known()?, &connection.applied_versions()?)?;
         down_in_lock(connection, steps, on_loss)
     })
 }
@@ -153,7 +154,7 @@ pub(crate) fn redo<C: SchemaConnection>(
     on_loss: OnLoss,
 ) -> Result<Vec<String>> {
     connection.exclusively(patience, |connection| {
-        refuse_unknown(connection)?;
+        refuse_unknown(&C::known()?, &connection.applied_versions()?)?;
         let applied = connection.applied_versions()?;
         let pending = C::known()?.iter().filter(|known| !applied.contains(&known.version)).count();
         if pending > 0 {
@@ -186,40 +187,44 @@ pub(crate) fn status<C: SchemaConnection>(connection: &mut C) -> Result<Vec<Migr
     Ok(all)
 }
 
-/// Refuses a database whose schema is not exactly this build's. Writes nothing.
-pub(crate) fn require_current<C: SchemaConnection>(connection: &mut C) -> Result<()> {
-    refuse_unknown(connection)?;
-    refuse_edited(connection)?;
-    let status = status(connection)?;
-    match status.iter().filter(|migration| !migration.applied).count() {
-        0 => Ok(()),
-        pending if pending == status.len() => Err(Error::SchemaMissing),
+/// Refuses a database whose schema is not exactly this build's, and gives the newest migration's name. Writes nothing.
+pub(crate) fn require_current<C: SchemaConnection>(connection: &mut C) -> Result<String> {
+    refuse_other(&C::known()?, &connection.applied_versions()?, &connection.checksums()?.unwrap_or_default())
+}
+
+/// As [`require_current`], from what a database has: its versions in order, and the numbers of their texts.
+pub(crate) fn refuse_other<DB: diesel::backend::Backend>(
+    known: &[Known<DB>],
+    applied: &[String],
+    checksums: &[(String, String)],
+) -> Result<String> {
+    refuse_unknown(known, applied)?;
+    refuse_edited(known, checksums)?;
+    match known.iter().filter(|known| !applied.contains(&known.version)).count() {
+        0 => Ok(known.last().map_or("", |known| known.script.name).to_owned()),
+        pending if pending == known.len() => Err(Error::SchemaMissing),
         pending => Err(Error::SchemaPending { pending }),
     }
 }
 
-/// Refuses a database that ran a migration which this build does not have. Writes nothing.
-fn refuse_unknown<C: SchemaConnection>(connection: &mut C) -> Result<()> {
-    let known = C::known()?;
-    let newest = known.last().map(|known| known.version.clone()).unwrap_or_default();
-    let unknown: Vec<String> = connection
-        .applied_versions()?
-        .into_iter()
-        .filter(|version| !known.iter().any(|known| known.version == *version))
-        .collect();
-    match unknown.last() {
-        Some(found) if *found > newest => Err(Error::SchemaTooNew { found: found.clone(), known: newest }),
+/// Refuses a database that ran a migration which this build does not have.
+fn refuse_unknown<DB: diesel::backend::Backend>(known: &[Known<DB>], applied: &[String]) -> Result<()> {
+    let newest = known.last().map_or("", |known| &known.version);
+    let is_unknown = |version: &&String| !known.iter().any(|known| known.version == **version);
+    match applied.iter().rfind(is_unknown) {
+        Some(found) if found.as_str() > newest => {
+            Err(Error::SchemaTooNew { found: found.clone(), known: newest.to_owned() })
+        }
         Some(found) => Err(Error::MigrationMissing { found: found.clone() }),
         None => Ok(()),
     }
 }
 
-/// Refuses a database that ran a migration whose text was another than this build's. Writes nothing.
-fn refuse_edited<C: SchemaConnection>(connection: &mut C) -> Result<()> {
-    let known = C::known()?;
-    for (version, checksum) in connection.checksums()?.unwrap_or_default() {
-        let known = known.iter().find(|known| known.version == version);
-        if let Some(Known { script, .. }) = known.filter(|known| known.script.checksum() != checksum) {
+/// Refuses a database that ran a migration whose text was another than this build's.
+fn refuse_edited<DB: diesel::backend::Backend>(known: &[Known<DB>], checksums: &[(String, String)]) -> Result<()> {
+    for (version, checksum) in checksums {
+        let known = known.iter().find(|known| known.version == *version);
+        if let Some(Known { script, .. }) = known.filter(|known| known.script.checksum() != *checksum) {
             return Err(Error::MigrationEdited { migration: script.name.to_owned() });
         }
     }

@@ -13,6 +13,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::differences::{Entry, differences};
+#[cfg(feature = "postgres")]
+pub(crate) use self::evolve::refuse_other;
 #[cfg(feature = "sqlite")]
 pub(crate) use self::evolve::up as up_on_conn;
 pub(crate) use self::evolve::{Known, Patience, SchemaConnection, require_current};

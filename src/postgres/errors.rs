@@ -25,6 +25,7 @@ pub(crate) fn typed(
         DatabaseErrorKind::ForeignKeyViolation => Some(Error::UnknownSchool),
         DatabaseErrorKind::ClosedConnection => Some(Error::ConnectionLost),
         DatabaseErrorKind::ReadOnlyTransaction => Some(Error::ReadOnly),
+        DatabaseErrorKind::SerializationFailure => Some(Error::Conflict),
         _ => from_message(message),
     }
 }
@@ -35,8 +36,15 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
     let reason = || message.to_owned();
     if says("canceling statement due to statement timeout") {
         Some(Error::Timeout)
-    } else if says("canceling statement due to lock timeout") || says("deadlock detected") {
+    } else if says("canceling statement due to lock timeout") {
         Some(Error::Busy)
+    } else if says("deadlock detected") || says("could not serialize access") {
+        Some(Error::Conflict)
+    } else if says("cached plan must not change result type")
+        || says("cache lookup failed for")
+        || (says(" with OID ") && says("does not exist"))
+    {
+        Some(Error::SchemaChanged)
     } else if says("terminating connection") || says("connection closed") || says("server closed the connection") {
         Some(Error::ConnectionLost)
     } else if says("permission denied to create extension")

@@ -44,11 +44,6 @@ pub(crate) async fn open(config: &Config) -> Result<AsyncPgConnection> {
     Ok(connection)
 }
 
-/// As [`require_current`], on a thread that may block.
-pub(super) async fn require_current_async(connection: AsyncPgConnection) -> Result<()> {
-    crate::repository::blocking(move || require_current(&mut MigrationConnection::from(connection))).await
-}
-
 /// What differs between the live database and a new one of this build, a sentence each. The new one is made in a
 /// namespace of its own, in a transaction that is undone.
 pub(crate) fn check_on_conn(connection: &mut MigrationConnection) -> Result<Vec<String>> {

@@ -6,22 +6,27 @@
 mod catalogue;
 pub(crate) mod errors;
 pub mod functions;
+mod health;
 pub(crate) mod migrations;
 mod pool;
 mod queries;
 mod rows;
 #[allow(missing_docs, clippy::wildcard_imports)]
 pub mod schema;
+mod watch;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use diesel_async::AsyncPgConnection;
+use tracing::Instrument;
 
-use self::pool::{Connections, give_back};
+use self::pool::Connections;
+use self::watch::{Intent, watch};
 use crate::config::{Backend, Config};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
@@ -29,7 +34,8 @@ use crate::models::{
     NewCollections, NewLink, NewSchool, Phase, PhaseGap, Review, School, SchoolCatchment, SchoolDetails, SchoolHit,
     SchoolPatch, UpsertCounts,
 };
-use crate::repository::{SchoolRepository, finish};
+use crate::observe::observe;
+use crate::repository::{Health, PoolStatus, SchoolRepository, finish};
 use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, WriteMode};
 
 /// Schools in a Postgres database. Clones share its connections.
@@ -71,32 +77,87 @@ impl PostgresRepository {
     /// Those of `work`, [`PoolTimeout`](crate::Error::PoolTimeout) and [`Unavailable`](crate::Error::Unavailable).
     pub async fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>) -> Result<T> {
         let mut connection = self.connections.get().await?;
-        give_back(work(&mut connection).await, connection)
+        let answer = work(&mut connection).await;
+        self.connections.give_back(&answer, connection);
+        answer
     }
 }
 
-/// Asks one of the queries on a connection of the pool.
+/// Asks one of the queries on a connection of the pool; where that one was lost, once more on another.
 macro_rules! ask {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
-        let mut connection = $repository.connections.get().await?;
-        give_back(queries::$query(&mut connection $(, $argument)*).await, connection)
+        let connections = &$repository.connections;
+        let call = async {
+            let mut again = true;
+            loop {
+                let mut connection = connections.get().await?;
+                let work = queries::$query(&mut connection $(, $argument)*);
+                let answer = watch(Intent::Ask, connections.silence(), work).await;
+                connections.give_back(&answer, connection);
+                match answer {
+                    Err(Error::ConnectionLost | Error::SchemaChanged) if again => again = false,
+                    answer => return answer,
+                }
+            }
+        };
+        observe(Backend::Postgres, stringify!($query), connections.slow_query, call).await
     }};
 }
 
-/// As [`ask!`], by a query that writes. It is a task of its own, which a dropped future does not stop: it ends whole, as it does
-/// on SQLite.
+/// Runs a query that writes, and repeats it where it collided with another. It is a task of its own, which a dropped future does
+/// not stop: it ends whole, as it does on SQLite.
 macro_rules! change {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
-        let mut connection = $repository.connections.get().await?;
-        let work = async move { give_back(queries::$query(&mut connection $(, $argument)*).await, connection) };
-        finish(tokio::spawn(work)).await
+        let connections = $repository.connections.clone();
+        let slow_query = connections.slow_query;
+        let call = async move {
+            let mut pauses = PAUSES.iter();
+            loop {
+                match change_once!(connections, $query $(, $argument)*) {
+                    Err(Error::Conflict) => match pauses.next() {
+                        Some(pause) => tokio::time::sleep(jittered(*pause)).await,
+                        None => return Err(Error::Conflict),
+                    },
+                    answer => return answer,
+                }
+            }
+        };
+        observe(Backend::Postgres, stringify!($query), slow_query, finish(tokio::spawn(call.in_current_span()))).await
     }};
+}
+
+macro_rules! change_once {
+    ($connections:ident, $query:ident $(, $argument:expr)*) => {{
+        let mut connection = $connections.get().await?;
+        let work = queries::$query(&mut connection $(, $argument)*);
+        let answer = watch(Intent::Change, $connections.silence(), work).await;
+        $connections.give_back(&answer, connection);
+        answer
+    }};
+}
+
+/// How long a write that collided waits, about, before it is repeated.
+const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(250)];
+
+/// Half as long or up to half as long again, so that two that collided do not meet again.
+fn jittered(pause: Duration) -> Duration {
+    // The standard library's only source of chance.
+    let chance = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), ());
+    pause / 2 + pause * u32::try_from(chance % 1_000).unwrap_or_default() / 1_000
 }
 
 #[async_trait]
 impl SchoolRepository for PostgresRepository {
     fn backend(&self) -> Backend {
         Backend::Postgres
+    }
+
+    async fn health(&self) -> Result<Health> {
+        observe(Backend::Postgres, "health", self.connections.slow_query, self.connections.health()).await
+    }
+
+    fn pool_status(&self) -> PoolStatus {
+        self.connections.status()
     }
 
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>> {
@@ -156,7 +217,11 @@ impl SchoolRepository for PostgresRepository {
     }
 
     async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts> {
-        change!(self, upsert_schools_on_conn, schools, mode)
+        let connections = self.connections.clone();
+        // Not repeated: the stream is spent.
+        let call = async move { change_once!(connections, upsert_schools_on_conn, schools, mode) };
+        let call = finish(tokio::spawn(call.in_current_span()));
+        observe(Backend::Postgres, "upsert_schools", self.connections.slow_query, call).await
     }
 
     async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School> {
@@ -200,7 +265,7 @@ impl SchoolRepository for PostgresRepository {
     }
 
     async fn fill_phases(&self, gaps: PhaseGaps, phases: Vec<(PhaseGap, Phase)>) -> Result<BTreeMap<Phase, u64>> {
-        change!(self, fill_phases_on_conn, gaps, phases)
+        change!(self, fill_phases_on_conn, gaps, &phases)
     }
 
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {

@@ -10,18 +10,23 @@ use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, PoolError as ConnectError, RecyclingMethod,
 };
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{errors, migrations};
+use super::health::health_on_conn;
+use super::{errors, watch};
 use crate::config::{Config, PoolConfig, Server, Target, Tls};
 use crate::error::{Error, Result};
+use crate::repository::{Health, PoolStatus};
 
 /// How long after a call its connection is used again without asking.
 const TRUSTED: Duration = Duration::from_millis(500);
+
+/// Why a server counts as not there that takes connections.
+const NO_ANSWER: &str = "it did not answer in time";
 
 /// How often idle connections are looked at, and how long one may be idle beyond those that are kept.
 const IDLE: Duration = Duration::from_secs(60);
@@ -31,19 +36,22 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) struct Connections {
     pool: Pool<AsyncPgConnection>,
     acquire_timeout: Duration,
+    pub(super) slow_query: Duration,
+    set_up: Arc<SetUp>,
 }
 
 impl Connections {
     /// Connects, and checks that the database is one of ours, at this build's version. Nothing is written.
     pub(super) async fn open(config: &Config) -> Result<Self> {
         let set_up = Arc::new(SetUp::new(config)?);
-        migrations::require_current_async(set_up.connect().await?).await?;
+        health(&set_up).await?;
 
-        let PoolConfig { max_size, keep, acquire_timeout, .. } = config.pool;
+        let PoolConfig { max_size, keep, acquire_timeout, slow_query, .. } = config.pool;
         let mut manager = ManagerConfig::default();
         manager.recycling_method = RecyclingMethod::Fast;
+        let each = Arc::clone(&set_up);
         manager.custom_setup = Box::new(move |_| {
-            let set_up = Arc::clone(&set_up);
+            let set_up = Arc::clone(&each);
             async move { set_up.connect().await.map_err(|error| ConnectionError::BadConnection(error.to_string())) }
                 .boxed()
         });
@@ -60,7 +68,7 @@ impl Connections {
             .build()
             .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
         tokio::spawn(close_idle(pool.weak(), usize::try_from(keep).unwrap_or(usize::MAX)));
-        Ok(Self { pool, acquire_timeout })
+        Ok(Self { pool, acquire_timeout, slow_query, set_up })
     }
 
     /// A connection that was checked. One that is dropped within a transaction is not used again.
@@ -70,7 +78,7 @@ impl Connections {
                 Error::PoolTimeout { waited_ms: u64::try_from(self.acquire_timeout.as_millis()).unwrap_or(u64::MAX) }
             }
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
-                Error::Unavailable { reason: "it did not answer in time".to_owned() }
+                Error::Unavailable { reason: NO_ANSWER.to_owned() }
             }
             PoolError::Backend(ConnectError::ConnectionError(ConnectionError::BadConnection(reason))) => {
                 Error::Unavailable { reason }
@@ -78,6 +86,32 @@ impl Connections {
             PoolError::Backend(ConnectError::QueryError(error)) => error.into(),
             other => Error::Unavailable { reason: other.to_string() },
         })
+    }
+
+    /// How long the server may say nothing before a call gives it up.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        self.set_up.silence
+    }
+
+    /// Gives a connection back, unless what was asked on it shows that it is of no more use. Then the idle ones are most likely
+    /// not either: the server was started again, or the schema changed under all of them.
+    pub(super) fn give_back<T>(&self, answer: &Result<T>, connection: Object<AsyncPgConnection>) {
+        if answer.as_ref().is_err_and(Error::ends_connection) {
+            drop(Object::take(connection));
+            self.pool.retain(|_, _| false);
+        }
+    }
+
+    /// Whether the database can be used, by a connection of its own.
+    pub(super) async fn health(&self) -> Result<Health> {
+        health(&self.set_up).await
+    }
+
+    /// How many connections there are.
+    pub(super) fn status(&self) -> PoolStatus {
+        let deadpool::Status { max_size, size, available, waiting } = self.pool.status();
+        let count = |connections| u32::try_from(connections).unwrap_or(u32::MAX);
+        PoolStatus { max: count(max_size), open: count(size), idle: count(available), waiting: count(waiting) }
     }
 }
 
@@ -87,12 +121,12 @@ impl std::fmt::Debug for Connections {
     }
 }
 
-/// Gives a connection back to its pool, unless what was asked on it shows that it is lost.
-pub(super) fn give_back<T>(answer: Result<T>, connection: Object<AsyncPgConnection>) -> Result<T> {
-    if matches!(answer, Err(Error::ConnectionLost)) {
-        drop(Object::take(connection));
-    }
-    answer
+/// Connects, and asks whether this build can use the database, within the time that connecting may take.
+async fn health(set_up: &SetUp) -> Result<Health> {
+    let asked = async { health_on_conn(&mut set_up.connect().await?).await };
+    tokio::time::timeout(set_up.connect_timeout, asked)
+        .await
+        .unwrap_or_else(|_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() }))
 }
 
 /// Asks a connection that has been idle for a while whether the server still answers. One that a call has just used does not
@@ -106,7 +140,7 @@ async fn still_answers(
     if metrics.last_used() >= TRUSTED {
         tokio::time::timeout(longest, connection.batch_execute("SELECT 1"))
             .await
-            .map_err(|_| HookError::message("it did not answer in time"))?
+            .map_err(|_| HookError::message(NO_ANSWER))?
             .map_err(|error| HookError::Backend(ConnectError::QueryError(error)))?;
     }
     Ok(())
@@ -130,6 +164,9 @@ async fn close_idle(pool: deadpool::managed::WeakPool<AsyncDieselConnectionManag
 pub(super) struct SetUp {
     settings: tokio_postgres::Config,
     tls: Option<MakeRustlsConnect>,
+    connect_timeout: Duration,
+    /// How long the server may say nothing within a call: as long as a statement may take, and a while more.
+    silence: Option<Duration>,
 }
 
 impl SetUp {
@@ -139,11 +176,12 @@ impl SetUp {
             return Err(Error::BackendMismatch { backend: "postgres", url_is_for: config.backend().as_str() });
         };
         let PoolConfig { busy_timeout, connect_timeout, statement_timeout, .. } = config.pool;
+        let silence = (!statement_timeout.is_zero()).then_some(statement_timeout + connect_timeout);
         let mut settings = tokio_postgres::Config::clone(settings);
-        settings
-            .connect_timeout(connect_timeout)
-            .keepalives_idle(Duration::from_secs(30))
-            .tcp_user_timeout(statement_timeout + connect_timeout);
+        settings.connect_timeout(connect_timeout).keepalives_idle(Duration::from_secs(30));
+        if let Some(silence) = silence {
+            settings.tcp_user_timeout(silence);
+        }
         // Set with the connection, so that no query comes before them. `force_generic_plan`: a query is planned once, and
         // the partial indexes' conditions are literal. No parallel workers: starting them costs more than these queries.
         let options = format!(
@@ -158,7 +196,7 @@ impl SetUp {
             Tls::Off => None,
             Tls::VerifyFull { root_certificate } => Some(tls_connector(root_certificate.as_deref())?),
         };
-        Ok(Self { settings, tls })
+        Ok(Self { settings, tls, connect_timeout, silence })
     }
 
     /// Connects and sets the connection up.
@@ -174,7 +212,9 @@ impl SetUp {
                 AsyncPgConnection::try_from_client_and_connection(client, connection).await
             }
         };
-        connection.map_err(|error| Error::Unavailable { reason: error.to_string() })
+        let mut connection = connection.map_err(|error| Error::Unavailable { reason: error.to_string() })?;
+        connection.set_instrumentation(watch::note);
+        Ok(connection)
     }
 }
 

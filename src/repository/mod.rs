@@ -1,6 +1,7 @@
 //! The questions that can be asked, and what their answers mean, whatever the database.
 
 mod factory;
+mod health;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::models::{
 use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, WriteMode};
 
 pub use factory::{connect, create};
+pub use health::{Health, PoolStatus};
 
 /// Schools in a database: the one interface to every backend. [`connect`] gives one.
 ///
@@ -32,10 +34,25 @@ pub use factory::{connect, create};
 ///   distance, lies within no radius, and comes last by distance.
 /// - **Writes are whole or not at all**: a method that fails has written nothing.
 /// - **A dropped future** does not stop a write that has begun: it ends by itself, whole or not at all.
+/// - **A lost server** is waited for no longer than a statement may take. Questions are asked once more on another connection;
+///   writes that collided are repeated, and those that may have been committed never are.
+///
+/// Each call is a [`tracing`] span with the name of the method, the backend, the rows and how long it took.
 #[async_trait]
 pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// The backend that answers.
     fn backend(&self) -> Backend;
+
+    /// Whether the database can be used, and what is wrong where it cannot: the answer of a service's `/health`. It makes a
+    /// connection of its own, as [`connect`] does, but for a database in memory; where all the pool's are taken,
+    /// [`pool_status`](Self::pool_status) tells.
+    ///
+    /// # Errors
+    /// Within the pool's `connect_timeout`: those of [`connect`].
+    async fn health(&self) -> Result<Health>;
+
+    /// How many connections there are just now.
+    fn pool_status(&self) -> PoolStatus;
 
     /// The schools that a search finds: one page of them.
     ///
@@ -255,7 +272,8 @@ where
     T: Send + 'static,
     W: FnOnce() -> Result<T> + Send + 'static,
 {
-    finish(tokio::task::spawn_blocking(work)).await
+    let span = tracing::Span::current();
+    finish(tokio::task::spawn_blocking(move || span.in_scope(work))).await
 }
 
 /// Waits for a task. A panic in it is passed on.

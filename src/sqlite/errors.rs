@@ -50,6 +50,8 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
         Some(Error::ReadOnly)
     } else if says("database or disk is full") {
         Some(Error::StorageFull)
+    } else if says("disk I/O error") {
+        Some(Error::Io { reason: message.to_owned() })
     } else if says(UNREADABLE_OUTLINE) {
         Some(Error::CorruptValue { reason: message.to_owned() })
     } else {

@@ -16,6 +16,7 @@ pub mod schema;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
@@ -32,7 +33,8 @@ use crate::models::{
     NewCollections, NewLink, NewSchool, Phase, PhaseGap, Review, School, SchoolCatchment, SchoolDetails, SchoolHit,
     SchoolPatch, UpsertCounts,
 };
-use crate::repository::{SchoolRepository, blocking};
+use crate::observe::observe;
+use crate::repository::{Health, PoolStatus, SchoolRepository, blocking};
 use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, WriteMode};
 
 /// Schools in an SQLite database. Clones share its connections.
@@ -41,6 +43,7 @@ use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, Writ
 #[derive(Debug, Clone)]
 pub struct SqliteRepository {
     connections: Arc<Connections>,
+    slow_query: Duration,
 }
 
 impl SqliteRepository {
@@ -49,9 +52,10 @@ impl SqliteRepository {
     /// # Errors
     /// As [`connect`](crate::connect).
     pub async fn connect(config: &Config) -> Result<Self> {
+        let slow_query = config.pool.slow_query;
         let config = config.clone();
         let connections = blocking(move || Connections::open(&config)).await?;
-        Ok(Self { connections: Arc::new(connections) })
+        Ok(Self { connections: Arc::new(connections), slow_query })
     }
 
     /// Lends a connection that is ready for use (foreign keys on, `haversine` registered) to Diesel queries of the
@@ -103,48 +107,65 @@ impl SqliteRepository {
     }
 }
 
+/// Runs one of the queries on a connection of the pool.
+macro_rules! ask {
+    ($repository:ident, $query:ident $(, $argument:expr)*) => {{
+        let call = $repository.run(move |connection| queries::$query(connection $(, $argument)*));
+        observe(Backend::Sqlite, stringify!($query), $repository.slow_query, call).await
+    }};
+}
+
 #[async_trait]
 impl SchoolRepository for SqliteRepository {
     fn backend(&self) -> Backend {
         Backend::Sqlite
     }
 
+    async fn health(&self) -> Result<Health> {
+        let connections = Arc::clone(&self.connections);
+        observe(Backend::Sqlite, "health", self.slow_query, blocking(move || connections.health())).await
+    }
+
+    fn pool_status(&self) -> PoolStatus {
+        self.connections.status()
+    }
+
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>> {
         let search = search.settle()?;
-        self.run(move |connection| queries::find_schools_on_conn(connection, &search)).await
+        ask!(self, find_schools_on_conn, &search)
     }
 
     async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>> {
         let search = search.settle_catchments()?;
-        self.run(move |connection| queries::find_catchments_on_conn(connection, &search)).await
+        ask!(self, find_catchments_on_conn, &search)
     }
 
     async fn catchments(&self, ids: &[SchoolId]) -> Result<Vec<SchoolCatchment>> {
         let ids = ids.to_vec();
-        self.run(move |connection| queries::catchments_on_conn(connection, &ids)).await
+        ask!(self, catchments_on_conn, &ids)
     }
 
     async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>> {
         let search = search.settle_reach()?;
-        self.run(move |connection| queries::find_reach_on_conn(connection, &search)).await
+        ask!(self, find_reach_on_conn, &search)
     }
 
     async fn details(&self, ids: &[SchoolId], collections: Collections) -> Result<Vec<SchoolDetails>> {
         let ids = ids.to_vec();
-        self.run(move |connection| queries::details_on_conn(connection, &ids, collections)).await
+        ask!(self, details_on_conn, &ids, collections)
     }
 
     async fn schools_of_today(&self, urn: Urn) -> Result<Vec<School>> {
-        self.run(move |connection| queries::schools_of_today_on_conn(connection, urn)).await
+        ask!(self, schools_of_today_on_conn, urn)
     }
 
     async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
         let search = search.settle()?;
-        self.run(move |connection| queries::facets_on_conn(connection, &search)).await
+        ask!(self, facets_on_conn, &search)
     }
 
     async fn councils(&self) -> Result<Vec<CouncilCount>> {
-        self.run(queries::councils_on_conn).await
+        ask!(self, councils_on_conn)
     }
 
     async fn school(&self, id: SchoolId) -> Result<Option<School>> {
@@ -157,83 +178,83 @@ impl SchoolRepository for SqliteRepository {
 
     async fn schools(&self, ids: &[SchoolId]) -> Result<Vec<School>> {
         let ids = ids.to_vec();
-        self.run(move |connection| queries::schools_on_conn(connection, &ids)).await
+        ask!(self, schools_on_conn, &ids)
     }
 
     async fn schools_by_urn(&self, urns: &[Urn]) -> Result<Vec<School>> {
         let urns = urns.to_vec();
-        self.run(move |connection| queries::schools_by_urn_on_conn(connection, &urns)).await
+        ask!(self, schools_by_urn_on_conn, &urns)
     }
 
     async fn insert_schools(&self, schools: Vec<NewSchool>) -> Result<Vec<SchoolId>> {
-        self.run(move |connection| queries::insert_schools_on_conn(connection, &schools)).await
+        ask!(self, insert_schools_on_conn, &schools)
     }
 
     async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts> {
-        self.run(move |connection| queries::upsert_schools_on_conn(connection, schools, mode)).await
+        ask!(self, upsert_schools_on_conn, schools, mode)
     }
 
     async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School> {
-        self.run(move |connection| queries::update_school_on_conn(connection, id, version, &patch)).await
+        ask!(self, update_school_on_conn, id, version, &patch)
     }
 
     async fn replace_collections(&self, id: SchoolId, new: NewCollections) -> Result<()> {
-        self.run(move |connection| queries::replace_collections_on_conn(connection, id, &new)).await
+        ask!(self, replace_collections_on_conn, id, &new)
     }
 
     async fn insert_reviews(&self, reviews: Vec<Review>) -> Result<()> {
-        self.run(move |connection| queries::insert_reviews_on_conn(connection, &reviews)).await
+        ask!(self, insert_reviews_on_conn, &reviews)
     }
 
     async fn upsert_admissions(&self, admissions: Vec<NewAdmissions>, mode: WriteMode) -> Result<UpsertCounts> {
-        self.run(move |connection| queries::upsert_admissions_on_conn(connection, &admissions, mode)).await
+        ask!(self, upsert_admissions_on_conn, &admissions, mode)
     }
 
     async fn upsert_links(&self, links: Vec<NewLink>, mode: WriteMode) -> Result<UpsertCounts> {
-        self.run(move |connection| queries::upsert_links_on_conn(connection, &links, mode)).await
+        ask!(self, upsert_links_on_conn, &links, mode)
     }
 
     async fn merge_schools(&self, from: Urn, into: Urn, on: NaiveDate) -> Result<MergeCounts> {
-        self.run(move |connection| queries::merge_schools_on_conn(connection, from, into, on)).await
+        ask!(self, merge_schools_on_conn, from, into, on)
     }
 
     async fn delete_school(&self, id: SchoolId) -> Result<DeleteCounts> {
-        self.run(move |connection| queries::delete_school_on_conn(connection, id)).await
+        ask!(self, delete_school_on_conn, id)
     }
 
     async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts> {
-        self.run(move |connection| queries::upsert_catchments_on_conn(connection, &catchments, mode)).await
+        ask!(self, upsert_catchments_on_conn, &catchments, mode)
     }
 
     async fn count_phase_gaps(&self, gaps: PhaseGaps) -> Result<u64> {
-        self.run(move |connection| queries::count_phase_gaps_on_conn(connection, gaps)).await
+        ask!(self, count_phase_gaps_on_conn, gaps)
     }
 
     async fn phase_gaps(&self, gaps: PhaseGaps, after: Option<SchoolId>, limit: u32) -> Result<Vec<PhaseGap>> {
-        self.run(move |connection| queries::phase_gaps_on_conn(connection, gaps, after, limit)).await
+        ask!(self, phase_gaps_on_conn, gaps, after, limit)
     }
 
     async fn fill_phases(&self, gaps: PhaseGaps, phases: Vec<(PhaseGap, Phase)>) -> Result<BTreeMap<Phase, u64>> {
-        self.run(move |connection| queries::fill_phases_on_conn(connection, gaps, phases)).await
+        ask!(self, fill_phases_on_conn, gaps, &phases)
     }
 
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle()?;
-        self.run(move |connection| queries::explain_find_on_conn(connection, &search)).await
+        ask!(self, explain_find_on_conn, &search)
     }
 
     async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle_catchments()?;
-        self.run(move |connection| queries::explain_catchments_on_conn(connection, &search)).await
+        ask!(self, explain_catchments_on_conn, &search)
     }
 
     async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle()?;
-        self.run(move |connection| queries::analyze_find_on_conn(connection, &search)).await
+        ask!(self, analyze_find_on_conn, &search)
     }
 
     async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = search.settle_catchments()?;
-        self.run(move |connection| queries::analyze_catchments_on_conn(connection, &search)).await
+        ask!(self, analyze_catchments_on_conn, &search)
     }
 }

@@ -1,6 +1,7 @@
 //! Connections that are ready for use: one set-up for all, whether pooled, single or made for one call.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,19 +11,30 @@ use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sql_types::{Integer, Text};
 
 use super::{errors, functions};
-use crate::config::{Config, PoolConfig, PoolMode, Target};
+use crate::config::{Backend, Config, PoolConfig, PoolMode, Target};
 use crate::error::{Error, Result};
 use crate::migrate::{Patience, require_current, up_on_conn};
+use crate::repository::{Health, PoolStatus};
 
 /// The oldest SQLite that is trusted. Older ones can lose committed transactions: the WAL-reset bug, mended in 3.51.3
 /// (sqlite.org/wal.html).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 /// The connections of a repository.
-pub(super) enum Connections {
+pub(super) struct Connections {
+    held: Held,
+    /// The file, to make further connections to; nothing for a database in memory.
+    file: Option<PathBuf>,
+    set_up: SetUp,
+    /// How many calls wait for a connection.
+    waiting: AtomicU32,
+}
+
+/// How connections are held between calls.
+enum Held {
     Pooled { pool: Pool<ConnectionManager<SqliteConnection>>, acquire_timeout: Duration },
     Single(Box<Mutex<SqliteConnection>>),
-    PerCall { url: String, set_up: SetUp },
+    PerCall { url: String },
 }
 
 impl Connections {
@@ -36,18 +48,18 @@ impl Connections {
             Target::SqliteMemory => {
                 let mut connection = set_up.connect(":memory:")?;
                 up_on_conn(&mut connection, &Patience { longest: busy_timeout, on_wait: None })?;
-                return Ok(Self::Single(Box::new(Mutex::new(connection))));
+                return Ok(Self::new(Held::Single(Box::new(Mutex::new(connection))), None, set_up));
             }
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => return Err(not_sqlite()),
         };
-        let url = existing_file(path)?;
-        let mut first = set_up.connect(&url).map_err(|error| cannot_open(path, error))?;
+        let mut first = connect_to_file(path, set_up)?;
         require_current(&mut first)?;
         use_write_ahead_log(&mut first)?;
-        match mode {
-            PoolMode::Single => Ok(Self::Single(Box::new(Mutex::new(first)))),
-            PoolMode::PerCall => Ok(Self::PerCall { url, set_up }),
+        let url = existing_file(path)?;
+        let held = match mode {
+            PoolMode::Single => Held::Single(Box::new(Mutex::new(first))),
+            PoolMode::PerCall => Held::PerCall { url },
             PoolMode::Pooled => {
                 let pool = Pool::builder()
                     .max_size(max_size.max(1))
@@ -58,36 +70,76 @@ impl Connections {
                     .connection_customizer(Box::new(set_up))
                     .build(ConnectionManager::new(url))
                     .map_err(|error| cannot_acquire(&error, acquire_timeout))?;
-                Ok(Self::Pooled { pool, acquire_timeout })
+                Held::Pooled { pool, acquire_timeout }
             }
-        }
+        };
+        Ok(Self::new(held, Some(path.clone()), set_up))
+    }
+
+    fn new(held: Held, file: Option<PathBuf>, set_up: SetUp) -> Self {
+        Self { held, file, set_up, waiting: AtomicU32::new(0) }
     }
 
     /// Lends a connection to `work`. It comes back without an open transaction, also where `work` panics.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        match self {
-            Self::Pooled { pool, acquire_timeout } => {
+        match &self.held {
+            Held::Pooled { pool, acquire_timeout } => {
                 // A connection whose call panicked, or left a transaction open, is broken: r2d2 replaces it.
-                let mut connection = pool.get().map_err(|error| cannot_acquire(&error, *acquire_timeout))?;
-                work(&mut connection)
+                let connection = self.wait(|| pool.get());
+                work(&mut *connection.map_err(|error| cannot_acquire(&error, *acquire_timeout))?)
             }
-            Self::Single(connection) => {
+            Held::Single(connection) => {
                 // This connection is kept for good, so one that a panic left in a transaction is rolled back here.
-                let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut connection = self.wait(|| connection.lock().unwrap_or_else(PoisonError::into_inner));
                 roll_back_all(&mut connection)?;
                 work(&mut connection)
             }
-            Self::PerCall { url, set_up } => work(&mut set_up.connect(url)?),
+            Held::PerCall { url } => work(&mut self.set_up.connect(url)?),
         }
+    }
+
+    fn wait<T>(&self, get: impl FnOnce() -> T) -> T {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let connection = get();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        connection
+    }
+
+    /// Whether the database can be used: a file by a connection of its own, so that one that was moved away is missed.
+    pub(super) fn health(&self) -> Result<Health> {
+        let healthy = |connection: &mut SqliteConnection| {
+            let version = format!("SQLite {}", version(connection)?);
+            Ok(Health::new(Backend::Sqlite, version, require_current(connection)?))
+        };
+        match &self.file {
+            Some(file) => healthy(&mut connect_to_file(file, self.set_up)?),
+            None => self.with(healthy),
+        }
+    }
+
+    /// How many connections there are.
+    pub(super) fn status(&self) -> PoolStatus {
+        let mut status = PoolStatus { waiting: self.waiting.load(Ordering::Relaxed), ..PoolStatus::default() };
+        match &self.held {
+            Held::Pooled { pool, .. } => {
+                let state = pool.state();
+                (status.max, status.open, status.idle) = (pool.max_size(), state.connections, state.idle_connections);
+            }
+            Held::Single(connection) => {
+                (status.max, status.open, status.idle) = (1, 1, u32::from(connection.try_lock().is_ok()));
+            }
+            Held::PerCall { .. } => {}
+        }
+        status
     }
 }
 
 impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Pooled { pool, .. } => write!(f, "Pooled({:?})", pool.state()),
-            Self::Single(_) => f.write_str("Single"),
-            Self::PerCall { .. } => f.write_str("PerCall"),
+        match &self.held {
+            Held::Pooled { pool, .. } => write!(f, "Pooled({:?})", pool.state()),
+            Held::Single(_) => f.write_str("Single"),
+            Held::PerCall { .. } => f.write_str("PerCall"),
         }
     }
 }
@@ -204,12 +256,24 @@ fn use_write_ahead_log(connection: &mut SqliteConnection) -> Result<()> {
     }
 }
 
+fn connect_to_file(path: &Path, set_up: SetUp) -> Result<SqliteConnection> {
+    set_up.connect(&existing_file(path)?).map_err(|error| cannot_open(path, error))
+}
+
+fn version(connection: &mut SqliteConnection) -> Result<String> {
+    Ok(diesel::dsl::sql::<Text>("SELECT sqlite_version()").get_result(connection)?)
+}
+
 fn require_trusted_version(connection: &mut SqliteConnection) -> Result<()> {
-    let found: String = diesel::dsl::sql::<Text>("SELECT sqlite_version()").get_result(connection)?;
+    let found = version(connection)?;
     let mut parts = found.split('.').map(|part| part.parse().unwrap_or(0));
     let mut part = || parts.next().unwrap_or(0);
     let version = (part(), part(), part());
-    if version < OLDEST_SQLITE { Err(Error::UnsupportedVersion { found, needed: "3.51.3" }) } else { Ok(()) }
+    if version < OLDEST_SQLITE {
+        Err(Error::UnsupportedVersion { software: "SQLite", found, needed: "3.51.3" })
+    } else {
+        Ok(())
+    }
 }
 
 fn roll_back_all(connection: &mut SqliteConnection) -> Result<()> {

@@ -44,11 +44,11 @@ pub(in crate::postgres) async fn phase_gaps_on_conn(
 pub(in crate::postgres) async fn fill_phases_on_conn(
     connection: &mut AsyncPgConnection,
     gaps: PhaseGaps,
-    phases: Vec<(PhaseGap, Phase)>,
+    phases: &[(PhaseGap, Phase)],
 ) -> Result<BTreeMap<Phase, u64>> {
     let mut alike = BTreeMap::<(Phase, i32), Vec<SchoolId>>::new();
     for (gap, phase) in phases {
-        alike.entry((phase, gap.version)).or_default().push(gap.id);
+        alike.entry((*phase, gap.version)).or_default().push(gap.id);
     }
     connection
         .transaction(async |connection| {

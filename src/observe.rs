@@ -1,0 +1,128 @@
+//! What a call leaves behind for those who watch a service: a span, and a warning where it was slow.
+//!
+//! The fields are those of OpenTelemetry's conventions for database clients. What was asked and what was answered are in
+//! none of them: a search holds somebody's home.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
+use crate::config::Backend;
+use crate::error::{Error, Result};
+use crate::explain::Explanation;
+use crate::models::{DeleteCounts, Facets, MergeCounts, School, UpsertCounts};
+use crate::repository::Health;
+use crate::request::Page;
+
+/// Runs a call of a repository in a span of its own, which tells how many rows it gave, how long it took and how it failed.
+/// One that takes `slow` or longer is a warning too.
+pub(crate) async fn observe<T: Rows>(
+    backend: Backend,
+    operation: &'static str,
+    slow: Duration,
+    call: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    // The functions that run queries are named for where they run.
+    let operation = operation.trim_end_matches("_on_conn");
+    let span = tracing::info_span!(
+        "query",
+        otel.name = operation,
+        otel.kind = "client",
+        otel.status_code = Empty,
+        db.system.name = backend.otel_name(),
+        db.operation.name = operation,
+        db.response.returned_rows = Empty,
+        error.r#type = Empty,
+        duration_ms = Empty,
+    );
+    let begun = Instant::now();
+    let answer = call.instrument(span.clone()).await;
+    tell(&span, operation, begun.elapsed(), slow, answer.as_ref().map(Rows::rows));
+    answer
+}
+
+fn tell(span: &Span, operation: &str, took: Duration, slow: Duration, answer: Result<Option<u64>, &Error>) {
+    let duration_ms = took.as_secs_f64() * 1_000.0;
+    span.record("duration_ms", duration_ms);
+    let (rows, failed) = match answer {
+        Ok(rows) => (rows, None),
+        Err(error) => (None, Some(error.name())),
+    };
+    if let Some(rows) = rows {
+        span.record("db.response.returned_rows", rows);
+    }
+    if let Some(name) = failed {
+        span.record("error.type", name);
+        span.record("otel.status_code", "ERROR");
+    }
+    if took >= slow {
+        let slow_ms = slow.as_secs_f64() * 1_000.0;
+        tracing::warn!(parent: span, operation, duration_ms, slow_ms, rows, error = failed, "slow query");
+    }
+}
+
+impl Backend {
+    /// The name that OpenTelemetry has for it.
+    fn otel_name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite => "sqlite",
+            #[cfg(feature = "postgres")]
+            Self::Postgres => "postgresql",
+        }
+    }
+}
+
+/// How many rows an answer has, or a write wrote, where that can be told.
+pub(crate) trait Rows {
+    fn rows(&self) -> Option<u64>;
+}
+
+fn count(rows: usize) -> Option<u64> {
+    u64::try_from(rows).ok()
+}
+
+impl<T> Rows for Page<T> {
+    fn rows(&self) -> Option<u64> {
+        count(self.items.len())
+    }
+}
+
+impl<T> Rows for Vec<T> {
+    fn rows(&self) -> Option<u64> {
+        count(self.len())
+    }
+}
+
+impl<K, V> Rows for BTreeMap<K, V> {
+    fn rows(&self) -> Option<u64> {
+        count(self.len())
+    }
+}
+
+impl Rows for School {
+    fn rows(&self) -> Option<u64> {
+        Some(1)
+    }
+}
+
+impl Rows for UpsertCounts {
+    fn rows(&self) -> Option<u64> {
+        Some(self.inserted + self.updated)
+    }
+}
+
+/// Answers that are no rows.
+macro_rules! no_rows {
+    ($($answer:ty),*) => {
+        $(impl Rows for $answer {
+            fn rows(&self) -> Option<u64> {
+                None
+            }
+        })*
+    };
+}
+
+no_rows!((), u64, DeleteCounts, Explanation, Facets, Health, MergeCounts);

@@ -1,0 +1,84 @@
+//! Whether a database can be used: its software, its schema and its extension.
+
+use diesel::prelude::{QueryDsl, QueryableByName};
+use diesel::sql_types::{Bool, Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::migrations::{__diesel_schema_migrations, MigrationConnection};
+use super::schema::migration_checksums;
+use crate::config::Backend;
+use crate::error::{Error, Result};
+use crate::migrate::{SchemaConnection, refuse_other};
+use crate::repository::Health;
+
+/// The oldest server that is tried: it keeps others from creating in the schema `public`.
+const OLDEST_SERVER: &str = "15";
+
+/// The oldest PostGIS that is tried.
+const OLDEST_POSTGIS: &str = "3.3";
+
+/// What a database must have before anything is asked of it.
+#[derive(QueryableByName)]
+struct Software {
+    #[diesel(sql_type = Text)]
+    server: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    postgis: Option<String>,
+    #[diesel(sql_type = Bool)]
+    has_versions: bool,
+    #[diesel(sql_type = Bool)]
+    has_checksums: bool,
+}
+
+/// Whether this build can use the database, and what is wrong where it cannot. Writes nothing.
+pub(super) async fn health_on_conn(connection: &mut AsyncPgConnection) -> Result<Health> {
+    let query = diesel::sql_query(
+        "SELECT current_setting('server_version') AS server,
+             (SELECT extversion FROM pg_extension WHERE extname = 'postgis') AS postgis,
+             to_regclass('__diesel_schema_migrations') IS NOT NULL AS has_versions,
+             to_regclass('migration_checksums') IS NOT NULL AS has_checksums",
+    );
+    let Software { server, postgis, has_versions, has_checksums } = query.get_result(connection).await?;
+    refuse_older("PostgreSQL", &server, OLDEST_SERVER)?;
+    let applied: Vec<String> = if has_versions {
+        let versions = __diesel_schema_migrations::table.select(__diesel_schema_migrations::version);
+        versions.order_by(__diesel_schema_migrations::version).load(connection).await?
+    } else {
+        Vec::new()
+    };
+    let checksums: Vec<(String, String)> =
+        if has_checksums { migration_checksums::table.load(connection).await? } else { Vec::new() };
+    let migration = refuse_other(&MigrationConnection::known()?, &applied, &checksums)?;
+    // After the schema: the first migration creates it.
+    let postgis = postgis
+        .ok_or_else(|| Error::PostgisMissing { reason: "this database does not have the extension".to_owned() })?;
+    refuse_older("PostGIS", &postgis, OLDEST_POSTGIS)?;
+    Ok(Health::new(Backend::Postgres, format!("PostgreSQL {server}, PostGIS {postgis}"), migration))
+}
+
+/// Refuses software that is older than needed. Versions are compared by their first two numbers.
+fn refuse_older(software: &'static str, found: &str, needed: &'static str) -> Result<()> {
+    let numbers = |version: &str| -> Vec<u32> {
+        let first_word = version.split_whitespace().next().unwrap_or_default();
+        first_word.split('.').take(2).map(|part| part.parse().unwrap_or(0)).collect()
+    };
+    if numbers(found) < numbers(needed) {
+        return Err(Error::UnsupportedVersion { software, found: found.to_owned(), needed });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_software_is_refused() {
+        let refused = |found| refuse_older("PostGIS", found, OLDEST_POSTGIS).is_err();
+        assert!(refused("3.2.9") && refused("2.5.0") && refused("3"));
+        assert!(!refused("3.3.2") && !refused("3.10.0") && !refused("3.6.0dev") && !refused("4.0"));
+        let server = |found| refuse_older("PostgreSQL", found, OLDEST_SERVER).is_err();
+        assert!(server("14.9 (Debian 14.9-1)"));
+        assert!(!server("15.1 (Debian 15.1-1)") && !server("18beta2") == server("0"));
+    }
+}
