@@ -363,8 +363,14 @@ pub enum Error {
         /// What the server said.
         reason: String,
     },
+    /// Something that only Postgres has was asked of SQLite.
+    #[error("only Postgres has {what}")]
+    OnlyPostgres {
+        /// What it is.
+        what: &'static str,
+    },
     /// The role may not do what was asked.
-    #[error("this database role may not do that: {reason}")]
+    #[error("this database role may not do that ({reason}): a role that the tables belong to may")]
     PermissionDenied {
         /// What the server said.
         reason: String,

@@ -203,6 +203,16 @@ impl Config {
         Ok(self)
     }
 
+    /// The same database, with the rights of another role.
+    #[cfg(all(feature = "postgres", feature = "testing"))]
+    pub(crate) fn with_role(mut self, role: &str) -> Self {
+        #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
+        if let Target::Postgres(server) = &mut self.target {
+            server.set_role(role);
+        }
+        self
+    }
+
     /// Which backend the database is on.
     pub fn backend(&self) -> Backend {
         match self.target {

@@ -76,6 +76,13 @@ impl Server {
         self.settings.dbname(name);
     }
 
+    /// Acts as another role once it is connected, with that one's rights.
+    #[cfg(feature = "testing")]
+    pub(crate) fn set_role(&mut self, role: &str) {
+        let options = self.settings.get_options().unwrap_or_default();
+        self.settings.options(format!("{options} -c role={role}"));
+    }
+
     /// How the connection is protected.
     pub fn tls(&self) -> &Tls {
         &self.tls

@@ -145,6 +145,33 @@ impl Migrator {
         }
     }
 
+    /// Lets a role of Postgres read and write the rows of this crate's tables, and nothing more: that of a service, which the
+    /// tables do not belong to. A migration that adds a table needs it again.
+    ///
+    /// # Errors
+    /// [`OnlyPostgres`](crate::Error::OnlyPostgres) on SQLite; those of [`connect`](crate::connect) where the schema is not
+    /// this build's; [`PermissionDenied`](crate::Error::PermissionDenied) where the tables belong to somebody else.
+    pub async fn grant(&self, role: &str) -> Result<()> {
+        match self.config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => {
+                let _ = role;
+                Err(crate::Error::OnlyPostgres {
+                    what: "roles; who may use an SQLite file is the file system's to say",
+                })
+            }
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => {
+                let role = role.to_owned();
+                on_postgres(&self.config, move |c| {
+                    require_current(c)?;
+                    crate::postgres::grants::grant_on_conn(c, &role)
+                })
+                .await
+            }
+        }
+    }
+
     /// Reverts the newest migration, runs it again, and gives its name.
     ///
     /// # Errors

@@ -53,7 +53,7 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
         || says("type \"geometry\" does not exist")
     {
         Some(Error::PostgisMissing { reason: reason() })
-    } else if says("permission denied") {
+    } else if says("permission denied") || says("must be owner of") || says("must be superuser") {
         Some(Error::PermissionDenied { reason: reason() })
     } else if says("No space left on device") {
         Some(Error::StorageFull)

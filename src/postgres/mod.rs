@@ -6,6 +6,7 @@
 mod catalogue;
 pub(crate) mod errors;
 pub mod functions;
+pub(crate) mod grants;
 mod health;
 pub(crate) mod migrations;
 mod pool;

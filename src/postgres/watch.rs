@@ -4,11 +4,13 @@
 //! helps where the server's process is stopped, or something between here and there swallows answers.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::connection::InstrumentationEvent;
+use futures_util::future::{Either, select};
 
 use crate::error::{Error, Result};
 
@@ -88,10 +90,10 @@ pub(super) async fn watch<T>(
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let call = Arc::new(Call::default());
-    let answer = tokio::select! {
-        biased;
-        answer = CALL.scope(Arc::clone(&call), work) => answer,
-        silence = silent(&call, intent, silence) => {
+    let (work, silent) = (pin!(CALL.scope(Arc::clone(&call), work)), pin!(silent(&call, intent, silence)));
+    let answer = match select(work, silent).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right((silence, _)) => {
             Err(Error::Unavailable { reason: format!("it said nothing for {} s", silence.as_secs()) })
         }
     };

@@ -33,6 +33,7 @@ use crate::repository::{SchoolRepository, connect};
 #[derive(Debug)]
 pub struct TestDatabase {
     config: Config,
+    owner: Config,
     repository: Arc<dyn SchoolRepository>,
     // Dropped last: the repository has connections to it.
     _place: Place,
@@ -54,7 +55,7 @@ impl TestDatabase {
     /// Those of [`create`](crate::create) and of making a temporary folder or a database;
     /// [`InvalidSetting`](crate::Error::InvalidSetting) for Postgres without `TEST_DATABASE_URL`.
     pub async fn new(backend: Backend) -> Result<Self> {
-        let (config, place) = match backend {
+        let (config, owner, place) = match backend {
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => {
                 let folder = TempDir::new().map_err(|error| crate::Error::CannotOpen {
@@ -63,21 +64,27 @@ impl TestDatabase {
                 })?;
                 let config = Config::sqlite_file(folder.path().join("schools.db"));
                 crate::migrate::up(&config).await?;
-                (config, Place::Folder(folder))
+                (config.clone(), config, Place::Folder(folder))
             }
             #[cfg(feature = "postgres")]
             Backend::Postgres => {
                 let database = postgres::ServerDatabase::new().await?;
-                (database.config().clone(), Place::Server(Box::new(database)))
+                (database.config(), database.owner().clone(), Place::Server(Box::new(database)))
             }
         };
         let repository = connect(&config).await?;
-        Ok(Self { config, repository, _place: place })
+        Ok(Self { config, owner, repository, _place: place })
     }
 
-    /// Its configuration, to open it once more.
+    /// Its configuration, to open it once more. On Postgres with the rights of a service's role, as
+    /// [`Migrator::grant`](crate::migrate::Migrator::grant) gives them.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Its configuration for whoever changes the schema.
+    pub fn owner(&self) -> &Config {
+        &self.owner
     }
 
     /// Its repository.
@@ -85,7 +92,7 @@ impl TestDatabase {
         self.repository.as_ref()
     }
 
-    /// Runs statements of the test's own, in SQL that the backend understands.
+    /// Runs statements of the test's own, in SQL that the backend understands, as the owner.
     ///
     /// # Errors
     /// What the database says, typed.
@@ -95,19 +102,19 @@ impl TestDatabase {
             Backend::Sqlite => {
                 use diesel::connection::SimpleConnection;
                 let statements = statements.to_owned();
-                let repository = crate::sqlite::SqliteRepository::connect(&self.config).await?;
+                let repository = crate::sqlite::SqliteRepository::connect(&self.owner).await?;
                 repository.with_connection(move |connection| Ok(connection.batch_execute(&statements)?)).await
             }
             #[cfg(feature = "postgres")]
             Backend::Postgres => {
                 use diesel_async::SimpleAsyncConnection;
-                let repository = crate::postgres::PostgresRepository::connect(&self.config).await?;
+                let repository = crate::postgres::PostgresRepository::connect(&self.owner).await?;
                 repository.with_connection(async |connection| Ok(connection.batch_execute(statements).await?)).await
             }
         }
     }
 
-    /// Asks a question of the test's own whose answer is one whole number, such as a count.
+    /// Asks a question of the test's own whose answer is one whole number, such as a count, as the owner.
     ///
     /// # Errors
     /// What the database says, typed.
@@ -116,13 +123,13 @@ impl TestDatabase {
         match self.config.backend() {
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => {
-                let repository = crate::sqlite::SqliteRepository::connect(&self.config).await?;
+                let repository = crate::sqlite::SqliteRepository::connect(&self.owner).await?;
                 let ask = move |connection: &mut _| Ok(diesel::RunQueryDsl::get_result(query, connection)?);
                 repository.with_connection(ask).await
             }
             #[cfg(feature = "postgres")]
             Backend::Postgres => {
-                let repository = crate::postgres::PostgresRepository::connect(&self.config).await?;
+                let repository = crate::postgres::PostgresRepository::connect(&self.owner).await?;
                 let ask =
                     async |connection: &mut _| Ok(diesel_async::RunQueryDsl::get_result(query, connection).await?);
                 repository.with_connection(ask).await

@@ -19,11 +19,14 @@ const TEMPLATE_LOCK: i64 = 0x7465_6d70_6c61_7465;
 /// older build is never used.
 const TEMPLATE: &str = concat!("school_finder_template_", env!("SCHOOL_FINDER_MIGRATIONS"));
 
+/// The role of a service, with whose rights the tests' repositories work. Nobody can log in as it.
+const SERVICE: &str = "school_finder_test_service";
+
 /// A database on the test server, gone when it is dropped.
 #[derive(Debug)]
 pub(super) struct ServerDatabase {
     server: Config,
-    config: Config,
+    owner: Config,
     name: String,
 }
 
@@ -41,11 +44,17 @@ impl ServerDatabase {
         // Names of databases cannot be bound; these are made above of letters, digits and underscores.
         let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
         connection.batch_execute(&create).await?;
-        Ok(Self { config: on(&server, &name)?, server, name })
+        Ok(Self { owner: on(&server, &name)?, server, name })
     }
 
-    pub(super) fn config(&self) -> &Config {
-        &self.config
+    /// For the service's role.
+    pub(super) fn config(&self) -> Config {
+        self.owner.clone().with_role(SERVICE)
+    }
+
+    /// For the role that the tables belong to.
+    pub(super) fn owner(&self) -> &Config {
+        &self.owner
     }
 }
 
@@ -88,7 +97,13 @@ async fn make_template_in_lock(connection: &mut AsyncPgConnection, server: &Conf
     connection.batch_execute(&begin).await?;
     let create = format!("CREATE DATABASE {unfinished}");
     connection.batch_execute(&create).await?;
-    migrate::up(&on(server, &unfinished)?).await?;
+    let owner = on(server, &unfinished)?;
+    migrate::up(&owner).await?;
+    let role = sql::<Bool>("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ").bind::<Text, _>(SERVICE).sql(")");
+    if !role.get_result::<bool>(connection).await? {
+        connection.batch_execute(&format!("CREATE ROLE {SERVICE} NOLOGIN")).await?;
+    }
+    migrate::Migrator::new(&owner).grant(SERVICE).await?;
     // The migrating connection is closed, but its server process may take a moment to go.
     let rename = format!("ALTER DATABASE {unfinished} RENAME TO {TEMPLATE}");
     for _ in 0..100 {

@@ -43,14 +43,14 @@ async fn empty(database: &TestDatabase, url: &str, round: u64) -> String {
     if database.config().backend().as_str() == "sqlite" {
         return format!("{url}-{round}");
     }
-    Migrator::new(database.config()).accept_loss().down(1_000).await.expect("all the way back");
+    Migrator::new(database.owner()).accept_loss().down(1_000).await.expect("all the way back");
     Raw::open(url).await.execute("DROP EXTENSION IF EXISTS postgis; DROP TABLE __diesel_schema_migrations").await;
     url.to_owned()
 }
 
 /// Half the migrations, with rows in every table that there is.
 async fn old(database: &TestDatabase, url: &str) {
-    let migrator = Migrator::new(database.config()).accept_loss();
+    let migrator = Migrator::new(database.owner()).accept_loss();
     migrator.down(1_000).await.expect("all the way back");
     migrator.up().await.expect("all of them");
     migrator.down(migrate::scripts(database.config().backend()).len() / 2).await.expect("half of them");
@@ -97,7 +97,7 @@ async fn killed_at_any_moment_the_next_one_finishes(database: &TestDatabase) {
         child.kill().expect("kill -9");
         killed += u64::from(!end(child).status.success());
         succeeded(&end(migrate_up(&url)));
-        assert_eq!(migrate::check(database.config()).await.expect("a check"), Vec::<String>::new(), "round {round}");
+        assert_eq!(migrate::check(database.owner()).await.expect("a check"), Vec::<String>::new(), "round {round}");
         assert_eq!(Raw::open(&url).await.rows().await, expected, "round {round}");
     }
     assert!(killed > 0, "some were still at it");

@@ -7,6 +7,8 @@ mod contention;
 mod contract;
 #[cfg(feature = "sqlite")]
 mod files;
+mod health;
+mod logs;
 #[cfg(feature = "sqlite")]
 mod migrations;
 mod plans;
@@ -24,5 +26,7 @@ mod register;
 #[cfg(feature = "sqlite")]
 mod schema;
 mod support;
+#[cfg(feature = "postgres")]
+mod tls;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod twins;

@@ -14,6 +14,7 @@ use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, Result, SchoolRepository, SchoolSearch, connect, migrate, sample};
 
 use crate::plans::searches;
+use crate::support::relay::Relay;
 use crate::support::school;
 
 async fn database() -> TestDatabase {
@@ -36,8 +37,8 @@ async fn number(repository: &PostgresRepository, query: &str) -> Result<Option<f
 #[tokio::test]
 async fn every_kind_of_difference_is_named() {
     let database = database().await;
-    assert_eq!(migrate::check(database.config()).await.expect("a check"), Vec::<String>::new());
-    let repository = open(database.config()).await;
+    assert_eq!(migrate::check(database.owner()).await.expect("a check"), Vec::<String>::new());
+    let repository = open(database.owner()).await;
     let change = "ANALYZE;
         DROP INDEX ix_schools_postcode;
         DROP INDEX ix_schools_open_name;
@@ -65,7 +66,7 @@ async fn every_kind_of_difference_is_named() {
             last_distance_offered_km AS least_km FROM admissions_history;
         CREATE OR REPLACE FUNCTION school_links_find_schools() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';";
     execute(&repository, change).await.expect("changed");
-    let found = migrate::check(database.config()).await.expect("a check");
+    let found = migrate::check(database.owner()).await.expect("a check");
     let expected = [
         "column school_clubs.cost_per differs: expected `text NOT NULL DEFAULT 'day'::text`, found `text NOT NULL DEFAULT 'week'::text`",
         "column school_clubs.days differs: expected `smallint`, found `integer`",
@@ -102,8 +103,8 @@ async fn every_kind_of_difference_is_named() {
 #[tokio::test]
 async fn a_database_without_its_extension_is_told_so() {
     let database = database().await;
-    execute(&open(database.config()).await, "DROP EXTENSION postgis CASCADE").await.expect("dropped");
-    let found = migrate::check(database.config()).await.expect("a check");
+    execute(&open(database.owner()).await, "DROP EXTENSION postgis CASCADE").await.expect("dropped");
+    let found = migrate::check(database.owner()).await.expect("a check");
     assert!(found.iter().any(|found| found == "extension postgis is missing"), "{found:#?}");
     assert!(found.iter().any(|found| found.starts_with("column schools.location is missing")), "{found:#?}");
 }
@@ -112,8 +113,8 @@ async fn a_database_without_its_extension_is_told_so() {
 #[tokio::test]
 async fn an_index_that_was_not_built_to_its_end_is_built_again() {
     let database = database().await;
-    let repository = open(database.config()).await;
-    let migrator = migrate::Migrator::new(database.config()).accept_loss();
+    let repository = open(database.owner()).await;
+    let migrator = migrate::Migrator::new(database.owner()).accept_loss();
     let scripts = migrate::scripts(Backend::Postgres).iter();
     let steps = scripts.rev().position(|script| script.name.ends_with("index_strips")).expect("the migration") + 1;
     migrator.down(steps).await.expect("down");
@@ -124,7 +125,7 @@ async fn an_index_that_was_not_built_to_its_end_is_built_again() {
         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_other'::regclass";
     execute(&repository, half).await.expect("half an index");
     assert_eq!(migrator.up().await.expect("up").len(), steps);
-    let found = migrate::check(database.config()).await.expect("a check");
+    let found = migrate::check(database.owner()).await.expect("a check");
     assert_eq!(
         found,
         ["index ix_other of table schools is not part of this build's schema"],
@@ -135,18 +136,18 @@ async fn an_index_that_was_not_built_to_its_end_is_built_again() {
         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_schools_strip'::regclass";
     execute(&repository, half).await.expect("half an index");
     assert_eq!(migrator.up().await.expect("nothing to run"), Vec::<String>::new());
-    assert_eq!(migrate::check(database.config()).await.expect("a check"), Vec::<String>::new());
+    assert_eq!(migrate::check(database.owner()).await.expect("a check"), Vec::<String>::new());
 }
 
 /// It waits for transactions that began before it for longer than a statement may wait for a lock, and nobody waits for it.
 #[tokio::test]
 async fn an_index_is_built_beside_those_who_read_and_write() {
     let database = database().await;
-    let repository = open(database.config()).await;
+    let repository = open(database.owner()).await;
     let scripts = migrate::scripts(Backend::Postgres).iter();
     let steps = scripts.rev().position(|script| script.name.ends_with("index_strips")).expect("the migration") + 1;
-    migrate::Migrator::new(database.config()).accept_loss().down(steps).await.expect("down");
-    let mut config = database.config().clone();
+    migrate::Migrator::new(database.owner()).accept_loss().down(steps).await.expect("down");
+    let mut config = database.owner().clone();
     config.pool.busy_timeout = Duration::from_millis(100);
     let migrating = tokio::spawn(async move { migrate::up(&config).await });
     let read = async |c: &mut AsyncPgConnection| {
@@ -157,7 +158,7 @@ async fn an_index_is_built_beside_those_who_read_and_write() {
     };
     repository.with_connection(read).await.expect("written while the index was waiting");
     assert_eq!(migrating.await.expect("no panic").expect("up").len(), steps);
-    assert_eq!(migrate::check(database.config()).await.expect("a check"), Vec::<String>::new());
+    assert_eq!(migrate::check(database.owner()).await.expect("a check"), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -193,7 +194,7 @@ fn url_as(role: &str, database: &str) -> String {
 #[tokio::test]
 async fn a_role_that_may_not_is_told_what_an_administrator_runs() {
     let database = database().await;
-    let repository = open(database.config()).await;
+    let repository = open(database.owner()).await;
     let role = format!("school_finder_role_{}", std::process::id());
     let other = format!("{role}_database");
     execute(&repository, &format!("CREATE ROLE {role} LOGIN PASSWORD '{role}'")).await.expect("a role");
@@ -249,7 +250,7 @@ async fn outlines_with_an_empty_member_never_get_in() {
 #[tokio::test]
 async fn every_plan_uses_its_index() {
     let database = database().await;
-    let repository = open(database.config()).await;
+    let repository = open(database.owner()).await;
     let mut schools = sample::schools();
     // Enough to make an index worth while, spread over the country.
     schools.extend((1..=20_000).map(|number| {
@@ -272,7 +273,7 @@ async fn every_plan_uses_its_index() {
 #[tokio::test]
 async fn catchments_are_found_by_their_boxes() {
     let database = database().await;
-    let repository = open(database.config()).await;
+    let repository = open(database.owner()).await;
     let mut schools = sample::schools();
     let circle =
         |number| NewSchool { catchment_radius_km: Some(1.0), location: Some(sample::home()), ..school(number) };
@@ -298,7 +299,7 @@ async fn declared_functions_have_the_units_they_say() {
     use school_finder_db::postgres::schema::schools;
 
     let database = database().await;
-    let repository = open(database.config()).await;
+    let repository = open(database.owner()).await;
     let (home, there) = (sample::home(), crate::support::at(52.05, -0.75));
     repository.insert_schools(vec![NewSchool { location: Some(there), ..school(1) }]).await.expect("a school");
     let ask = async |c: &mut diesel_async::AsyncPgConnection| {
@@ -364,7 +365,7 @@ async fn statements_and_locks_have_timeouts() {
 #[tokio::test]
 async fn a_dropped_future_leaves_no_transaction_open() {
     let database = database().await;
-    let mut config = database.config().clone();
+    let mut config = database.owner().clone();
     config.pool.max_size = 1;
     let repository = open(&config).await;
     for patience in [0, 1, 3, 7, 15, 40] {
@@ -384,7 +385,7 @@ async fn a_dropped_future_leaves_no_transaction_open() {
 #[tokio::test]
 async fn a_lost_connection_is_told_and_replaced() {
     let database = database().await;
-    let mut config = database.config().clone();
+    let mut config = database.owner().clone();
     config.pool.max_size = 1;
     let repository = open(&config).await;
     let end = "SELECT pg_terminate_backend(pg_backend_pid())";
@@ -397,46 +398,43 @@ async fn a_lost_connection_is_told_and_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_server_is_told_in_time() {
     let database = database().await;
-    let url = std::env::var("TEST_DATABASE_URL").expect("the server");
-    let settings: tokio_postgres::Config = url.parse().expect("a URL");
-    let [tokio_postgres::config::Host::Tcp(host), ..] = settings.get_hosts() else { panic!("a server over TCP") };
-    let address = (host.clone(), settings.get_ports().first().copied().unwrap_or(5432));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let (freeze, frozen) = tokio::sync::watch::channel(false);
-    tokio::spawn(async move {
-        while let Ok((mut near, _)) = listener.accept().await {
-            let (address, mut frozen) = (address.clone(), frozen.clone());
-            tokio::spawn(async move {
-                let mut far = tokio::net::TcpStream::connect(address).await.expect("the server");
-                tokio::select! {
-                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                    // Both ends stay open, and nothing comes of either.
-                    () = async { drop(frozen.wait_for(|frozen| *frozen).await) } => std::future::pending().await,
-                }
-            });
-        }
-    });
-    let name: String = {
-        let repository = open(database.config()).await;
-        let query =
-            async |c: &mut AsyncPgConnection| Ok(sql::<Text>("SELECT current_database()::text").get_result(c).await?);
-        repository.with_connection(query).await.expect("a name")
-    };
-    let (user, password) = (settings.get_user().expect("a user"), settings.get_password().unwrap_or_default());
-    let password = String::from_utf8_lossy(password);
-    let relayed = format!("postgres://{user}:{password}@127.0.0.1:{port}/{name}");
-    let mut config = Config::from_url(&relayed).expect("a URL");
+    let relay = Relay::to_the_test_server().await;
+    let mut config = relay.config(&database).await;
     (config.pool.max_size, config.pool.acquire_timeout) = (1, Duration::from_secs(1));
     config.pool.connect_timeout = Duration::from_secs(1);
     let repository = open(&config).await;
     repository.councils().await.expect("it answers");
-    freeze.send(true).expect("a relay");
+    relay.freeze();
     tokio::time::sleep(Duration::from_millis(600)).await;
     let begun = Instant::now();
     let error = repository.councils().await.expect_err("nobody answers");
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+/// As it freezes in the middle of a call: neither the server's own bounds nor the kernel's help.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_freezes_in_a_call_is_given_up() {
+    let database = database().await;
+    for writes in [false, true] {
+        let relay = Relay::to_the_test_server().await;
+        let mut config = relay.config(&database).await;
+        (config.pool.max_size, config.pool.connect_timeout) = (1, Duration::from_secs(1));
+        config.pool.statement_timeout = Duration::from_secs(1);
+        let repository = open(&config).await;
+        repository.councils().await.expect("it answers");
+        // Within the time in which a connection is used again without asking.
+        relay.freeze();
+        let begun = Instant::now();
+        let error = if writes {
+            repository.insert_schools(vec![school(1)]).await.expect_err("nobody answers")
+        } else {
+            repository.councils().await.expect_err("nobody answers")
+        };
+        assert!(matches!(&error, Error::Unavailable { reason } if reason == "it said nothing for 2 s"), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert_eq!(repository.pool_status().open, 0, "and its connection is gone");
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
     ("query: nearest_on_conn", "a page of Postgres is fetched outside of a transaction, and checked"),
     ("file: rebuild.rs", "Postgres changes a table in place"),
     ("file: health.rs", "a server's software, schema and extension are asked for; SQLite is this build's own"),
+    ("file: grants.rs", "who may use an SQLite file is the file system's to say"),
     ("file: watch.rs", "SQLite cannot go away in the middle of a call"),
     ("trigger: tr_migration_checksums_reverted", "a foreign key of Postgres, which is never off, does it"),
     (

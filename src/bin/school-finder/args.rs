@@ -139,6 +139,14 @@ pub enum MigrateCommand {
     Status,
     /// Compares the database with what this build expects. Exits with 1 and names each difference.
     Check,
+    /// Lets a role of Postgres read and write the rows, and nothing more: that of a service.
+    #[command(
+        after_help = "Example: a role of its own for the service, which may not change the schema\n  createuser finder\n  school-finder migrate grant finder"
+    )]
+    Grant {
+        /// The role's name.
+        role: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -61,6 +61,10 @@ pub async fn migrate(named: Option<&str>, command: MigrateCommand) -> Result<Out
             }
             eprintln!("the database is what this build expects");
         }
+        MigrateCommand::Grant { role } => {
+            migrator(config).grant(&role).await?;
+            eprintln!("{role} may read and write rows, and change no table");
+        }
     }
     Ok(Outcome::Done)
 }

@@ -29,7 +29,7 @@ fn total(backend: Backend) -> usize {
 }
 
 async fn every_version_with_data_goes_up_and_down_and_up(database: &TestDatabase) {
-    let (config, backend) = (database.config(), database.config().backend());
+    let (config, backend) = (database.owner(), database.config().backend());
     let url = url_of(database).await;
     let migrator = Migrator::new(config).accept_loss();
     for steps in 1..total(backend) {
@@ -54,7 +54,7 @@ async fn every_version_with_data_goes_up_and_down_and_up(database: &TestDatabase
 }
 
 async fn a_step_back_says_what_it_loses_and_loses_nothing_else(database: &TestDatabase) {
-    let (config, backend) = (database.config(), database.config().backend());
+    let (config, backend) = (database.owner(), database.config().backend());
     let mut raw = raw(database).await;
     fill(&mut raw, backend).await;
     let migrator = Migrator::new(config);
@@ -83,7 +83,7 @@ async fn a_step_back_says_what_it_loses_and_loses_nothing_else(database: &TestDa
 }
 
 async fn what_another_build_did_is_refused_by_name(database: &TestDatabase) {
-    let config = database.config();
+    let config = database.owner();
     let mut raw = raw(database).await;
     fill(&mut raw, config.backend()).await;
     let versions = "SELECT version::text FROM __diesel_schema_migrations ORDER BY 1";
@@ -133,8 +133,8 @@ async fn what_another_build_did_is_refused_by_name(database: &TestDatabase) {
 async fn a_database_of_diesels_own_tool_is_taken_as_it_is(database: &TestDatabase) {
     let mut raw = raw(database).await;
     raw.execute("DELETE FROM migration_checksums").await;
-    connect(database.config()).await.expect("served");
-    assert_eq!(migrate::up(database.config()).await.expect("nothing to run"), Vec::<String>::new());
+    connect(database.owner()).await.expect("served");
+    assert_eq!(migrate::up(database.owner()).await.expect("nothing to run"), Vec::<String>::new());
     let noted = raw.texts("SELECT version FROM migration_checksums").await.len();
     assert_eq!(noted, total(database.config().backend()), "and its texts are known from now on");
     // A migration that is reverted, by whatever tool, may be edited.
@@ -146,7 +146,7 @@ async fn a_database_of_diesels_own_tool_is_taken_as_it_is(database: &TestDatabas
 }
 
 async fn redo_is_one_step_and_refuses_to_lose(database: &TestDatabase) {
-    let config = database.config();
+    let config = database.owner();
     let migrator = Migrator::new(config);
     let newest = migrate::scripts(config.backend()).last().expect("a migration").name;
     assert_eq!(migrator.redo().await.expect("again"), [newest]);
@@ -166,7 +166,7 @@ async fn a_rename_keeps_what_either_program_writes(database: &TestDatabase) {
         let scripts = migrate::scripts(backend).iter();
         scripts.rev().position(|script| script.name.ends_with(name)).expect("the migration")
     };
-    let migrator = Migrator::new(database.config()).accept_loss();
+    let migrator = Migrator::new(database.owner()).accept_loss();
     migrator.down(at("add_link_type") + 1).await.expect("before the rename");
     let mut raw = Raw::open(&url).await;
     raw.execute("INSERT INTO school_links (urn, linked_urn, kind, reason) VALUES (1, 2, 'other', 'Old')").await;
@@ -198,7 +198,7 @@ async fn a_rename_keeps_what_either_program_writes(database: &TestDatabase) {
 async fn each_step_back_leads_to_the_schema_of_before(database: &TestDatabase) {
     let scripts = migrate::scripts(database.config().backend());
     let url = url_of(database).await;
-    let migrator = Migrator::new(database.config()).accept_loss();
+    let migrator = Migrator::new(database.owner()).accept_loss();
     migrator.down(scripts.len()).await.expect("all the way back");
     let mut raw = Raw::open(&url).await;
     let mut schemas = vec![raw.schema().await];
@@ -212,7 +212,7 @@ async fn each_step_back_leads_to_the_schema_of_before(database: &TestDatabase) {
         schemas.push(raw.schema().await);
     }
     assert!(schemas.last().is_some_and(|schema| schema.len() > 200), "the whole schema is looked at");
-    assert_eq!(migrate::check(database.config()).await.expect("a check"), Vec::<String>::new());
+    assert_eq!(migrate::check(database.owner()).await.expect("a check"), Vec::<String>::new());
     for (at, script) in scripts.iter().enumerate().rev() {
         migrator.down(1).await.expect(script.name);
         let found = raw.schema().await;
@@ -228,7 +228,7 @@ async fn the_scripts_are_what_lies_on_disk(database: &TestDatabase) {
     let mut on_disk: Vec<_> = entries.filter(|path| path.is_dir()).collect();
     on_disk.sort();
     assert_eq!(on_disk.len(), total(backend));
-    let status = migrate::status(database.config()).await.expect("a status");
+    let status = migrate::status(database.owner()).await.expect("a status");
     assert!(status.iter().all(|migration| migration.applied && migration.known));
     for ((path, script), status) in on_disk.iter().zip(migrate::scripts(backend)).zip(status) {
         assert_eq!(path.file_name().and_then(|name| name.to_str()), Some(script.name));

@@ -2,6 +2,8 @@
 
 pub mod oracle;
 pub mod raw;
+#[cfg(feature = "postgres")]
+pub mod relay;
 pub mod rows;
 pub mod world;
 

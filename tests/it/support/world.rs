@@ -29,14 +29,8 @@ impl Finders {
 /// On Postgres, one database serves all cases of a test, emptied for each: to copy one takes longer than a case.
 #[cfg(feature = "postgres")]
 async fn emptied(database: &school_finder_db::testing::TestDatabase) -> Arc<dyn SchoolRepository> {
-    use diesel_async::SimpleAsyncConnection;
-    let repository =
-        school_finder_db::postgres::PostgresRepository::connect(database.config()).await.expect("a database");
-    let empty = async |connection: &mut diesel_async::AsyncPgConnection| {
-        Ok(connection.batch_execute("TRUNCATE schools RESTART IDENTITY CASCADE").await?)
-    };
-    repository.with_connection(empty).await.expect("an empty table");
-    Arc::new(repository)
+    database.execute("TRUNCATE schools RESTART IDENTITY CASCADE").await.expect("an empty table");
+    school_finder_db::connect(database.config()).await.expect("the database")
 }
 
 /// Runs cases against new finders of every backend.

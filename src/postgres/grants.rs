@@ -1,0 +1,52 @@
+//! What a service's role may do: read and write rows, and nothing to the schema.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Text};
+
+use super::migrations::MigrationConnection;
+use crate::error::Result;
+
+/// Tables whose rows a service reads and writes. Triggers, which run with the service's rights, keep some of them.
+const WRITTEN: &[&str] = &[
+    "admissions_history",
+    "admissions_reach",
+    "private_school_details",
+    "private_school_fees",
+    "school_clubs",
+    "school_links",
+    "school_performance",
+    "school_reviews",
+    "school_term_dates",
+    "schools",
+];
+
+/// What a service only reads.
+const READ: &[&str] = &["__diesel_schema_migrations", "admissions_by_recency", "migration_checksums"];
+
+#[derive(QueryableByName)]
+struct Statement {
+    #[diesel(sql_type = Text)]
+    statement: String,
+}
+
+/// Lets a role read and write the rows of this crate's tables. A migration that adds a table needs it again.
+pub(crate) fn grant_on_conn(connection: &mut MigrationConnection, role: &str) -> Result<()> {
+    // GRANT takes no binds, so the server quotes the names.
+    let grants: Vec<Statement> = diesel::sql_query(
+        "SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), $1) AS statement
+         UNION ALL SELECT format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), $1)
+         UNION ALL SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO %I', name, $1) FROM unnest($2) AS name
+         UNION ALL SELECT format('GRANT SELECT ON %I TO %I', name, $1) FROM unnest($3) AS name",
+    )
+    .bind::<Text, _>(role)
+    .bind::<Array<Text>, _>(WRITTEN)
+    .bind::<Array<Text>, _>(READ)
+    .load(connection)?;
+    connection.transaction(|connection| {
+        for Statement { statement } in grants {
+            connection.batch_execute(&statement)?;
+        }
+        Ok(())
+    })
+}
