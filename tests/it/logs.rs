@@ -76,7 +76,7 @@ async fn leave_traces() {
             println!("{error} {error:?}");
             cause = error.source();
         }
-        let panicked = tokio::task::spawn_blocking(|| Err::<(), _>(error).expect("a panic that shows it"));
+        let panicked = tokio::task::spawn_blocking(move || panic!("{error} {error:?}"));
         panicked.await.expect_err("it panics");
     }
     #[cfg(feature = "postgres")]

@@ -18,6 +18,8 @@ const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
         "column: schools.catchment_circle",
         "Postgres generates the box of a circle; in SQLite's R*Tree it stands with the outlines",
     ),
+    ("query: upsert_catchments_in_txn", "a statement of Postgres stores many, where a trip is dear"),
+    ("query: upsert_catchment_in_txn", "SQLite stores one by one, as a trip costs nothing"),
     ("query: nearest_on_conn", "a page of Postgres is fetched outside of a transaction, and checked"),
     ("file: rebuild.rs", "Postgres changes a table in place"),
     ("file: health.rs", "a server's software, schema and extension are asked for; SQLite is this build's own"),

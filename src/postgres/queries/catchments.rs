@@ -5,20 +5,25 @@ use std::collections::HashSet;
 use diesel::dsl::{AsSelect, IntoBoxed, IsNotNull, Select};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::{QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Nullable};
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use postgis_diesel::operators::intersects_2d;
+use postgis_diesel::sql_types::Geometry;
 
 use super::find::distance;
 use crate::error::{Error, Result};
 use crate::geo::Catchment;
-use crate::ids::SchoolId;
+use crate::ids::{SchoolId, Urn};
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
 use crate::postgres::functions::{postgis_point, st_covers};
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
 use crate::twin;
+
+/// How many outlines one UPDATE names: they may be large.
+const OUTLINES_AN_UPDATE: usize = 200;
 
 type Selection = (
     AsSelect<SchoolSummary, Pg>,
@@ -87,11 +92,10 @@ pub(in crate::postgres) async fn upsert_catchments_on_conn(
             // The lock comes before the rows', as an import takes it, so that the two do not wait for each other.
             connection.batch_execute("LOCK TABLE schools IN ROW EXCLUSIVE MODE").await?;
             let mut counts = UpsertCounts::default();
-            // In one order for all, for the same reason.
             let mut catchments: Vec<&NewCatchment> = catchments.iter().collect();
             catchments.sort_by_key(|catchment| catchment.urn);
-            for catchment in catchments {
-                upsert_catchment_in_txn(connection, catchment, &mut counts).await?;
+            for batch in catchments.chunks(OUTLINES_AN_UPDATE) {
+                upsert_catchments_in_txn(connection, batch, &mut counts).await?;
             }
             match mode {
                 WriteMode::Commit => Ok(counts),
@@ -107,30 +111,57 @@ pub(in crate::postgres) async fn upsert_catchments_on_conn(
     }
 }
 
-async fn upsert_catchment_in_txn(
+/// Stores those outlines of a batch that differ from what is stored, by one statement.
+async fn upsert_catchments_in_txn(
     connection: &mut AsyncPgConnection,
-    catchment: &NewCatchment,
+    catchments: &[&NewCatchment],
     counts: &mut UpsertCounts,
 ) -> Result<(), Ended> {
-    let NewCatchment { urn, outline } = catchment;
-    // Locked, so that nobody changes it between the comparison and the update.
-    let stored = schools::table
-        .filter(schools::urn.eq(urn))
-        .select((schools::id, schools::catchment_geometry))
+    let urns: Vec<Urn> = catchments.iter().map(|catchment| catchment.urn).collect();
+    // Locked, so that nobody changes them between the comparison and the update; in one order for all, so that two who do
+    // this do not wait for each other.
+    let stored: Vec<(Urn, SchoolId, Option<Catchment>)> = schools::table
+        .filter(schools::urn.eq_any(urns))
+        .order_by(schools::urn)
+        .select((schools::urn, schools::id, schools::catchment_geometry))
         .for_no_key_update()
-        .first::<(SchoolId, Option<Catchment>)>(connection)
-        .await
-        .optional()?;
-    let (id, stored) = stored.ok_or(Error::UnknownUrn { urn: *urn })?;
-    match (&stored, outline) {
-        (stored, outline) if stored == outline => {
-            counts.unchanged += 1;
-            return Ok(());
+        .load(connection)
+        .await?;
+    let mut stored = stored.into_iter().peekable();
+    let mut changed = OutlinesById::default();
+    for NewCatchment { urn, outline } in catchments {
+        let (_, id, stored) = stored.next_if(|(stored, ..)| stored == urn).ok_or(Error::UnknownUrn { urn: *urn })?;
+        match stored {
+            stored if stored == *outline => {
+                counts.unchanged += 1;
+                continue;
+            }
+            None => counts.inserted += 1,
+            Some(_) => counts.updated += 1,
         }
-        (None, _) => counts.inserted += 1,
-        (Some(_), _) => counts.updated += 1,
+        changed.ids.push(id);
+        changed.outlines.push(outline.clone());
     }
-    let update = diesel::update(schools::table.find(id)).set(schools::catchment_geometry.eq(outline));
-    update.execute(connection).await?;
+    if !changed.ids.is_empty() {
+        changed.execute(connection).await?;
+    }
     Ok(())
+}
+
+/// An UPDATE of outlines from one array of ids and one of outlines: however many there are, one statement, prepared once.
+#[derive(Debug, Default, QueryId)]
+struct OutlinesById {
+    ids: Vec<SchoolId>,
+    outlines: Vec<Option<Catchment>>,
+}
+
+impl QueryFragment<Pg> for OutlinesById {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("UPDATE schools SET catchment_geometry = changed.outline FROM unnest(");
+        out.push_bind_param::<Array<BigInt>, _>(&self.ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Geometry>>, _>(&self.outlines)?;
+        out.push_sql(") AS changed (id, outline) WHERE schools.id = changed.id");
+        Ok(())
+    }
 }
