@@ -11,6 +11,8 @@ mod health;
 mod logs;
 #[cfg(feature = "sqlite")]
 mod migrations;
+#[cfg(feature = "postgres")]
+mod outages;
 mod plans;
 #[cfg(feature = "sqlite")]
 mod pool;

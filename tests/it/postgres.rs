@@ -14,7 +14,6 @@ use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, Result, SchoolRepository, SchoolSearch, connect, migrate, sample};
 
 use crate::plans::searches;
-use crate::support::relay::Relay;
 use crate::support::school;
 
 async fn database() -> TestDatabase {
@@ -380,61 +379,6 @@ async fn a_dropped_future_leaves_no_transaction_open() {
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
     let idle = async |c: &mut AsyncPgConnection| Ok(sql::<BigInt>(idle).get_result::<i64>(c).await?);
     assert_eq!(repository.with_connection(idle).await.expect("a count"), 0);
-}
-
-#[tokio::test]
-async fn a_lost_connection_is_told_and_replaced() {
-    let database = database().await;
-    let mut config = database.owner().clone();
-    config.pool.max_size = 1;
-    let repository = open(&config).await;
-    let end = "SELECT pg_terminate_backend(pg_backend_pid())";
-    let error = execute(&repository, end).await.expect_err("it ended itself");
-    assert!(matches!(error, Error::ConnectionLost), "{error:?}");
-    repository.councils().await.expect("and the next call is served by another");
-}
-
-/// Between the pool and the server stands a relay that stops passing anything on, as a frozen server does.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_server_is_told_in_time() {
-    let database = database().await;
-    let relay = Relay::to_the_test_server().await;
-    let mut config = relay.config(&database).await;
-    (config.pool.max_size, config.pool.acquire_timeout) = (1, Duration::from_secs(1));
-    config.pool.connect_timeout = Duration::from_secs(1);
-    let repository = open(&config).await;
-    repository.councils().await.expect("it answers");
-    relay.freeze();
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    let begun = Instant::now();
-    let error = repository.councils().await.expect_err("nobody answers");
-    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-}
-
-/// As it freezes in the middle of a call: neither the server's own bounds nor the kernel's help.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_freezes_in_a_call_is_given_up() {
-    let database = database().await;
-    for writes in [false, true] {
-        let relay = Relay::to_the_test_server().await;
-        let mut config = relay.config(&database).await;
-        (config.pool.max_size, config.pool.connect_timeout) = (1, Duration::from_secs(1));
-        config.pool.statement_timeout = Duration::from_secs(1);
-        let repository = open(&config).await;
-        repository.councils().await.expect("it answers");
-        // Within the time in which a connection is used again without asking.
-        relay.freeze();
-        let begun = Instant::now();
-        let error = if writes {
-            repository.insert_schools(vec![school(1)]).await.expect_err("nobody answers")
-        } else {
-            repository.councils().await.expect_err("nobody answers")
-        };
-        assert!(matches!(&error, Error::Unavailable { reason } if reason == "it said nothing for 2 s"), "{error:?}");
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-        assert_eq!(repository.pool_status().open, 0, "and its connection is gone");
-    }
 }
 
 #[tokio::test]

@@ -1,0 +1,160 @@
+//! What happens to calls while a server goes away, freezes, or is changed under open connections.
+
+use std::time::{Duration, Instant};
+
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use school_finder_db::config::Backend;
+use school_finder_db::migrate::Migrator;
+use school_finder_db::postgres::PostgresRepository;
+use school_finder_db::request::WriteMode;
+use school_finder_db::testing::TestDatabase;
+use school_finder_db::{Config, Error, Result, SchoolRepository, SchoolSearch, sample};
+
+use crate::support::raw::{Raw, url_of};
+use crate::support::relay::Relay;
+use crate::support::school;
+
+async fn database() -> TestDatabase {
+    TestDatabase::new(Backend::Postgres).await.expect("a database")
+}
+
+async fn open(config: &Config) -> PostgresRepository {
+    PostgresRepository::connect(config).await.expect("the database")
+}
+
+async fn execute(repository: &PostgresRepository, statement: &str) -> Result<()> {
+    repository.with_connection(async |c: &mut AsyncPgConnection| Ok(c.batch_execute(statement).await?)).await
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_told_and_replaced() {
+    let database = database().await;
+    let mut config = database.owner().clone();
+    config.pool.max_size = 1;
+    let repository = open(&config).await;
+    let end = "SELECT pg_terminate_backend(pg_backend_pid())";
+    let error = execute(&repository, end).await.expect_err("it ended itself");
+    assert!(matches!(error, Error::ConnectionLost), "{error:?}");
+    repository.councils().await.expect("and the next call is served by another");
+}
+
+/// As after the server was started again: every connection of the pool is lost, and a question is asked once more.
+#[tokio::test]
+async fn a_question_outlives_its_connection() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    repository.insert_schools(sample::schools()).await.expect("schools that fit");
+    let all = || async { tokio::join!(repository.councils(), repository.councils(), repository.councils()) };
+    let (Ok(first), Ok(_), Ok(_)) = all().await else { panic!("no answer") };
+    let end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    database.execute(end_others).await.expect("ended");
+    let (Ok(one), Ok(two), Ok(three)) = all().await else { panic!("no answer") };
+    assert!([one, two, three].iter().all(|answer| *answer == first));
+}
+
+/// A prepared statement whose columns have another type by now: an older build goes on while a newer one migrates.
+#[tokio::test]
+async fn a_statement_that_was_prepared_before_a_change_is_prepared_again() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    repository.insert_schools(sample::schools()).await.expect("schools that fit");
+    let before = repository.find_schools(&SchoolSearch::all()).await.expect("schools");
+    database.execute("ALTER TABLE schools ALTER COLUMN council TYPE VARCHAR(500)").await.expect("changed");
+    let after = repository.find_schools(&SchoolSearch::all()).await.expect("schools");
+    assert_eq!(after.items, before.items);
+}
+
+/// As a backup that is restored while a service runs: the extension's types have other numbers.
+#[tokio::test]
+async fn a_database_that_was_restored_under_open_connections_is_asked_anew() {
+    let database = database().await;
+    let repository = open(database.owner()).await;
+    let found =
+        async || repository.find_catchments(&SchoolSearch::near(sample::home())).await.expect("catchments").items.len();
+    let outline = async || repository.upsert_catchments(sample::catchments(), WriteMode::Commit).await;
+    repository.insert_schools(sample::schools()).await.expect("schools that fit");
+    outline().await.expect("outlines that fit");
+    let before = found().await;
+    let url = url_of(&database).await;
+    let migrator = Migrator::new(database.owner()).accept_loss();
+    migrator.down(1_000).await.expect("all the way back");
+    let mut raw = Raw::open(&url).await;
+    raw.execute("DROP EXTENSION postgis CASCADE").await;
+    migrator.up().await.expect("all of them");
+    repository.insert_schools(sample::schools()).await.expect("schools that fit");
+    // A question would be asked once more by itself; a write that failed is its caller's to repeat.
+    let error = outline().await.expect_err("the type's number is another");
+    assert!(matches!(error, Error::SchemaChanged), "{error:?}");
+    outline().await.expect("outlines that fit");
+    assert_eq!(found().await, before);
+}
+
+/// A trigger stands for whoever it collides with.
+#[tokio::test]
+async fn a_write_that_collides_is_repeated_a_few_times() {
+    let database = database().await;
+    let collide = |times: i32| {
+        format!(
+            "CREATE SEQUENCE IF NOT EXISTS tries;
+             GRANT USAGE ON SEQUENCE tries TO PUBLIC;
+             SELECT setval('tries', 1, false);
+             CREATE OR REPLACE FUNCTION collide() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF nextval('tries') <= {times} THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF;
+                 RETURN NULL;
+             END $$;
+             CREATE OR REPLACE TRIGGER tr_collide BEFORE INSERT ON schools EXECUTE FUNCTION collide();"
+        )
+    };
+    let repository = open(database.config()).await;
+    database.execute(&collide(2)).await.expect("a trigger");
+    repository.insert_schools(vec![school(1)]).await.expect("at the third try");
+    database.execute(&collide(100)).await.expect("a trigger");
+    let error = repository.insert_schools(vec![school(2)]).await.expect_err("again and again");
+    assert!(matches!(error, Error::Conflict), "{error:?}");
+    assert_eq!(database.number("SELECT last_value FROM tries").await.expect("a number"), 4, "tries");
+    assert_eq!(database.number("SELECT count(*) FROM schools").await.expect("a number"), 1);
+}
+
+/// Between the pool and the server stands a relay that stops passing anything on, as a frozen server does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_server_is_told_in_time() {
+    let database = database().await;
+    let relay = Relay::to_the_test_server().await;
+    let mut config = relay.config(&database).await;
+    (config.pool.max_size, config.pool.acquire_timeout) = (1, Duration::from_secs(1));
+    config.pool.connect_timeout = Duration::from_secs(1);
+    let repository = open(&config).await;
+    repository.councils().await.expect("it answers");
+    relay.freeze();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let begun = Instant::now();
+    let error = repository.councils().await.expect_err("nobody answers");
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+/// As it freezes in the middle of a call: neither the server's own bounds nor the kernel's help.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_freezes_in_a_call_is_given_up() {
+    let database = database().await;
+    for writes in [false, true] {
+        let relay = Relay::to_the_test_server().await;
+        let mut config = relay.config(&database).await;
+        (config.pool.max_size, config.pool.connect_timeout) = (1, Duration::from_secs(1));
+        config.pool.statement_timeout = Duration::from_secs(1);
+        let repository = open(&config).await;
+        repository.councils().await.expect("it answers");
+        // Within the time in which a connection is used again without asking.
+        relay.freeze();
+        let begun = Instant::now();
+        let error = if writes {
+            repository.insert_schools(vec![school(1)]).await.expect_err("nobody answers")
+        } else {
+            repository.councils().await.expect_err("nobody answers")
+        };
+        assert!(matches!(&error, Error::Unavailable { reason } if reason == "it said nothing for 2 s"), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert_eq!(repository.pool_status().open, 0, "and its connection is gone");
+    }
+}
