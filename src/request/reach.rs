@@ -29,7 +29,7 @@ pub(crate) enum Reach {
 
 impl Settled {
     /// Where the search begins to look: so many kilometres from its point, or from its cursor on.
-    pub(crate) fn first_reach(&self, first_km: f64) -> Reach {
+    fn first_reach(&self, first_km: f64) -> Reach {
         let Some(Near { radius, .. }) = self.near else { return Reach::Whole };
         let begin = match (self.search.sort, &self.after) {
             (Sort::Distance, Some(Position::Distance { km: None, .. })) => return Reach::Whole,
@@ -42,7 +42,7 @@ impl Settled {
 
     /// The next, wider look after one that found so many rows, or nothing where these are the answer. Where schools stand
     /// evenly their number grows with the square of the reach; the wider look aims a little beyond that.
-    pub(crate) fn wider_reach(&self, reach: Reach, found: usize) -> Option<Reach> {
+    fn wider_reach(&self, reach: Reach, found: usize) -> Option<Reach> {
         let Reach::Partial(km) = reach else { return None };
         let wanted = usize::try_from(self.fetch()).unwrap_or(usize::MAX);
         if found >= wanted {
@@ -72,61 +72,70 @@ impl Settled {
         Some(BoundingBox::around(point, km))
     }
 
-    /// What a look is at, where it is at a box in an order by distance: then the places in the box are fetched alone, and the
-    /// schools of the page after them. Nothing where the database has to do all of it.
-    pub(crate) fn look(&self, reach: Reach) -> Option<Look> {
-        if self.search.sort != Sort::Distance {
-            return None;
-        }
-        self.bounds(reach)?;
-        let (point, radius) = self.circle(reach)?;
+    /// The first look of a search in an order by distance. Nothing in any other order: an index has that.
+    pub(crate) fn first_look(&self, first_km: f64) -> Option<Look> {
+        self.look(self.first_reach(first_km))
+    }
+
+    /// The next, wider look after one that found so many schools, or nothing where these are the answer.
+    pub(crate) fn wider_look(&self, look: &Look, found: usize) -> Option<Look> {
+        self.look(self.wider_reach(look.reach, found)?)
+    }
+
+    fn look(&self, reach: Reach) -> Option<Look> {
+        let Near { point, .. } = self.near.filter(|_| self.search.sort == Sort::Distance)?;
         let after = match self.after {
-            None => None,
-            Some(Position::Distance { km: Some(km), id }) => Some(Place { km, id }),
-            // What comes after it stands nowhere.
-            Some(_) => return None,
+            Some(Position::Distance { km, id }) => Some(Place { km, id }),
+            _ => None,
         };
-        Some(Look { point, radius, after, wanted: usize::try_from(self.fetch()).unwrap_or(usize::MAX) })
+        let radius = self.circle(reach).map(|(_, km)| km);
+        Some(Look { reach, point, radius, after, wanted: usize::try_from(self.fetch()).unwrap_or(usize::MAX) })
     }
 }
 
-/// A look at a circle, in an order by distance.
+/// A look round a point, in an order by distance: the places of schools are fetched alone, and the schools of the page after them.
 #[derive(Debug)]
 pub(crate) struct Look {
+    pub reach: Reach,
     point: LatLng,
-    radius: Kilometres,
+    radius: Option<Kilometres>,
     after: Option<Place>,
     wanted: usize,
 }
 
-/// A school and how far it is.
+/// A school and how far it is, where that is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Place {
-    pub km: f64,
+    km: Option<f64>,
     pub id: SchoolId,
 }
 
 impl Place {
-    /// By distance, then by id.
+    /// By distance, those that stand nowhere last, then by id.
     fn in_order(&self, other: &Self) -> Ordering {
-        self.km.total_cmp(&other.km).then(self.id.cmp(&other.id))
+        let by_distance = match (self.km, other.km) {
+            (Some(km), Some(other)) => km.total_cmp(&other),
+            (ours, theirs) => ours.is_none().cmp(&theirs.is_none()),
+        };
+        by_distance.then(self.id.cmp(&other.id))
     }
 }
 
 impl Look {
-    fn km_to(&self, lat: f64, lng: f64) -> f64 {
-        geo::haversine(self.point.lat().degrees(), self.point.lng().degrees(), lat, lng)
+    fn km_to(&self, lat: Option<f64>, lng: Option<f64>) -> Option<f64> {
+        Some(geo::haversine(self.point.lat().degrees(), self.point.lng().degrees(), lat?, lng?))
     }
 
     /// The nearest of these schools that are in the circle and come after the search's cursor, one more than a page holds.
     /// Distances are worked out here and not in SQL, where each would be a call of a function for the radius, for the order
-    /// and for the answer.
-    pub(crate) fn nearest(&self, candidates: Vec<(SchoolId, f64, f64)>) -> Vec<Place> {
+    /// and for the answer, and could differ between backends in the last bit.
+    pub(crate) fn nearest(&self, candidates: Vec<(SchoolId, Option<f64>, Option<f64>)>) -> Vec<Place> {
+        let within = |place: &Place| {
+            self.radius.is_none_or(|radius| place.km.is_some_and(|km| km <= radius.get()))
+                && self.after.is_none_or(|after| place.in_order(&after).is_gt())
+        };
         let places = candidates.into_iter().map(|(id, lat, lng)| Place { km: self.km_to(lat, lng), id });
-        let mut near: Vec<Place> = places
-            .filter(|place| place.km <= self.radius.get())
-            .filter(|place| self.after.is_none_or(|after| place.in_order(&after).is_gt()))
-            .collect();
+        let mut near: Vec<Place> = places.filter(within).collect();
         if near.len() > self.wanted {
             near.select_nth_unstable_by(self.wanted, Place::in_order);
             near.truncate(self.wanted);
@@ -141,10 +150,9 @@ impl Look {
             schools.into_iter().map(|school| (school.id, school)).collect();
         let row = |place: &Place| {
             let school = schools.remove(&place.id)?;
-            let stands = school.location()?;
-            let unmoved = self.km_to(stands.lat().degrees(), stands.lng().degrees()) == place.km;
+            let stands = school.location().map(|stands| (stands.lat().degrees(), stands.lng().degrees())).unzip();
             // The folded name is for other orders.
-            unmoved.then(|| (school, Some(place.km), String::new()))
+            (self.km_to(stands.0, stands.1) == place.km).then(|| (school, place.km, String::new()))
         };
         places.iter().filter_map(row).collect()
     }

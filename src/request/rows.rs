@@ -10,10 +10,18 @@ use crate::units::Kilometres;
 /// nothing in the others) and its folded name.
 pub(crate) type HitRow = (SchoolSummary, Option<f64>, String);
 
+/// A school and its folded name.
+pub(crate) type ListedRow = (SchoolSummary, String);
+
 /// A school, its folded name, whether its catchment is an outline, and the radius in kilometres of one that is a circle.
 pub(crate) type CatchmentRow = (SchoolSummary, String, bool, Option<f64>);
 
 impl Settled {
+    /// What was fetched in an order that an index has, as a page.
+    pub(crate) fn page_of_listed(&self, rows: Vec<ListedRow>) -> Page<SchoolHit> {
+        self.page_of_hits(rows.into_iter().map(|(school, name)| (school, None, name)).collect())
+    }
+
     /// What was fetched, as a page.
     pub(crate) fn page_of_hits(&self, rows: Vec<HitRow>) -> Page<SchoolHit> {
         self.page(rows, |row| self.position(row), |row| self.hit(row))

@@ -12,7 +12,7 @@ use diesel::backend::Backend;
 use diesel::expression::ValidGrouping;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Bool, Double, Nullable, SmallInt};
+use diesel::sql_types::{Bool, Double, SmallInt};
 
 use crate::models::NewSchool;
 
@@ -36,43 +36,6 @@ impl<DB: Backend> QueryFragment<DB> for OpenNow {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         out.push_sql("schools.status IN ('open', 'proposed_to_close')");
         Ok(())
-    }
-}
-
-/// A number, or NULL in its place where a query need not work it out.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OrNull<E>(pub Option<E>);
-
-impl<E: Expression<SqlType = Nullable<Double>>> Expression for OrNull<E> {
-    type SqlType = Nullable<Double>;
-}
-
-impl<E: SelectableExpression<Tables>, Tables> SelectableExpression<Tables> for OrNull<E> where
-    Self: AppearsOnTable<Tables>
-{
-}
-
-impl<E: AppearsOnTable<Tables>, Tables> AppearsOnTable<Tables> for OrNull<E> where Self: Expression {}
-
-impl<E: ValidGrouping<GroupBy>, GroupBy> ValidGrouping<GroupBy> for OrNull<E> {
-    type IsAggregate = E::IsAggregate;
-}
-
-impl<E> QueryId for OrNull<E> {
-    type QueryId = ();
-    // Its text depends on its value.
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl<DB: Backend, E: QueryFragment<DB>> QueryFragment<DB> for OrNull<E> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        match &self.0 {
-            Some(number) => number.walk_ast(out),
-            None => {
-                out.push_sql("CAST(NULL AS DOUBLE PRECISION)");
-                Ok(())
-            }
-        }
     }
 }
 
@@ -397,20 +360,13 @@ macro_rules! within_reach {
 /// Narrows a boxed `$query` to what comes after a place, in the order that the search sorts by. Unknown values come last.
 macro_rules! filter_after {
     ($query:ident, $table:ident, $settled:expr, $position:expr) => {
-        let away = || distance($settled);
         match $position {
             Position::Margin { km, id } => {
                 let margin = || $crate::twin::margin!($table, $settled);
                 $query = $query.filter(margin().lt(km).or(margin().eq(km).and($table::id.gt(id).nullable())));
             }
-            Position::Distance { km: Some(km), id } => {
-                $query = $query.filter(
-                    away().gt(km).or(away().eq(km).and($table::id.gt(id).nullable())).or(away().is_null().nullable()),
-                );
-            }
-            Position::Distance { km: None, id } => {
-                $query = $query.filter(away().is_null()).filter($table::id.gt(id));
-            }
+            // Rust puts these in order.
+            Position::Distance { .. } => {}
             Position::Name { name, id } => {
                 // The first condition says nothing new, but an index can begin at it.
                 $query = $query
@@ -435,16 +391,13 @@ macro_rules! filter_after {
     };
 }
 
-/// Puts a boxed `$query` into the search's order. Every order ends in the id and has unknown values last; within a circle
-/// (`$in_circle`) every distance is known.
+/// Puts a boxed `$query` into the search's order. Every order ends in the id and has unknown values last.
 macro_rules! order_schools {
-    ($query:ident, $table:ident, $settled:expr, $in_circle:expr) => {
+    ($query:ident, $table:ident, $settled:expr) => {
         match $settled.search.sort {
             Sort::Margin => $query.order_by(($crate::twin::margin!($table, $settled).desc(), $table::id.asc())),
-            Sort::Distance if $in_circle => $query.order_by((distance($settled).asc(), $table::id.asc())),
-            Sort::Distance => {
-                $query.order_by((distance($settled).is_null().asc(), distance($settled).asc(), $table::id.asc()))
-            }
+            // Rust puts these in order.
+            Sort::Distance => $query,
             Sort::Name => $query.order_by(($table::name_folded.asc(), $table::id.asc())),
             Sort::Rating => $query.order_by((
                 $table::ofsted_rating.is_null().asc(),

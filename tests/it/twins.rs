@@ -21,6 +21,7 @@ const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
     ("query: upsert_catchments_in_txn", "a statement of Postgres stores many, where a trip is dear"),
     ("query: upsert_catchment_in_txn", "SQLite stores one by one, as a trip costs nothing"),
     ("query: nearest_on_conn", "a page of Postgres is fetched outside of a transaction, and checked"),
+    ("query: nearest_in_txn", "a page of SQLite is fetched in one"),
     ("file: rebuild.rs", "Postgres changes a table in place"),
     ("file: health.rs", "a server's software, schema and extension are asked for; SQLite is this build's own"),
     ("file: grants.rs", "who may use an SQLite file is the file system's to say"),

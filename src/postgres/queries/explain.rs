@@ -53,13 +53,10 @@ enum Plan {
 
 async fn plan_of_find(connection: &mut AsyncPgConnection, settled: &Settled, plan: Plan) -> Result<Explanation> {
     let settled = &bounded_in_txn(connection, settled).await?;
-    let reach = settled.first_reach(FIRST_REACH_KM);
-    match settled.search.sort {
-        Sort::Margin => explain_on_conn(connection, margin_query(settled), plan).await,
-        _ if settled.look(reach).is_some() => explain_on_conn(connection, candidates_query(settled, reach), plan).await,
-        Sort::Distance | Sort::Name | Sort::Rating => {
-            explain_on_conn(connection, find_query(settled, reach), plan).await
-        }
+    match (settled.search.sort, settled.first_look(FIRST_REACH_KM)) {
+        (Sort::Margin, _) => explain_on_conn(connection, margin_query(settled), plan).await,
+        (_, Some(look)) => explain_on_conn(connection, candidates_query(settled, look.reach), plan).await,
+        (_, None) => explain_on_conn(connection, find_query(settled), plan).await,
     }
 }
 

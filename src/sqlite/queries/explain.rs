@@ -20,11 +20,10 @@ pub(in crate::sqlite) fn explain_find_on_conn(
     settled: &Settled,
 ) -> Result<Explanation> {
     let settled = &bounded_in_txn(connection, settled)?;
-    let reach = settled.first_reach(FIRST_REACH_KM);
-    match settled.search.sort {
-        Sort::Margin => explain_on_conn(connection, margin_query(settled)),
-        _ if settled.look(reach).is_some() => explain_on_conn(connection, candidates_query(settled, reach)),
-        Sort::Distance | Sort::Name | Sort::Rating => explain_on_conn(connection, find_query(settled, reach)),
+    match (settled.search.sort, settled.first_look(FIRST_REACH_KM)) {
+        (Sort::Margin, _) => explain_on_conn(connection, margin_query(settled)),
+        (_, Some(look)) => explain_on_conn(connection, candidates_query(settled, look.reach)),
+        (_, None) => explain_on_conn(connection, find_query(settled)),
     }
 }
 
@@ -44,11 +43,10 @@ pub(in crate::sqlite) fn analyze_find_on_conn(
     let explanation = explain_find_on_conn(connection, settled)?;
     let settled = &bounded_in_txn(connection, settled)?;
     timed(explanation, || {
-        let reach = settled.first_reach(FIRST_REACH_KM);
-        Ok(match settled.search.sort {
-            Sort::Margin => margin_query(settled).load::<HitRow>(connection)?.len(),
-            _ if settled.look(reach).is_some() => candidates_query(settled, reach).load(connection)?.len(),
-            Sort::Distance | Sort::Name | Sort::Rating => find_query(settled, reach).load::<HitRow>(connection)?.len(),
+        Ok(match (settled.search.sort, settled.first_look(FIRST_REACH_KM)) {
+            (Sort::Margin, _) => margin_query(settled).load::<HitRow>(connection)?.len(),
+            (_, Some(look)) => candidates_query(settled, look.reach).load(connection)?.len(),
+            (_, None) => find_query(settled).load(connection)?.len(),
         })
     })
 }

@@ -12,10 +12,10 @@ use diesel::sqlite::Sqlite;
 use crate::error::Result;
 use crate::ids::SchoolId;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::request::{HitRow, Page, Place, Position, Reach, Settled, Sort};
+use crate::request::{HitRow, ListedRow, Look, Page, Place, Position, Reach, Settled, Sort};
 use crate::sqlite::functions::{IdIn, InBox, Limited, haversine, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
-use crate::twin::{self, OrNull};
+use crate::twin;
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
 pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
@@ -23,7 +23,7 @@ pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, sch
 /// How far the first look for the nearest schools reaches, in kilometres. A look costs little, and less the fewer schools it is at.
 pub(super) const FIRST_REACH_KM: f64 = 1.0;
 
-type Selection = (AsSelect<SchoolSummary, Sqlite>, OrNull<Distance>, schools::name_folded);
+type Selection = (AsSelect<SchoolSummary, Sqlite>, schools::name_folded);
 
 /// One page of the schools that a search finds.
 pub(in crate::sqlite) fn find_schools_on_conn(
@@ -31,38 +31,39 @@ pub(in crate::sqlite) fn find_schools_on_conn(
     settled: &Settled,
 ) -> Result<Page<SchoolHit>> {
     let settled = &bounded_in_txn(connection, settled)?;
-    if settled.search.sort == Sort::Margin {
-        return Ok(settled.page_of_hits(margin_query(settled).load(connection)?));
-    }
-    if settled.look(settled.first_reach(FIRST_REACH_KM)).is_none() {
-        return Ok(settled.page_of_hits(find_query(settled, Reach::Whole).load(connection)?));
-    }
-    // All looks, and the schools of the page, are of one moment.
-    connection.transaction(|connection| {
-        let mut reach = settled.first_reach(FIRST_REACH_KM);
-        loop {
-            let Some(look) = settled.look(reach) else {
-                return Ok(settled.page_of_hits(find_query(settled, reach).load(connection)?));
-            };
-            let places = look.nearest(candidates_query(settled, reach).load(connection)?);
-            match settled.wider_reach(reach, places.len()) {
-                Some(wider) => reach = wider,
-                None => {
-                    let schools = page_query(&places).load(connection)?;
-                    return Ok(settled.page_of_hits(look.rows(&places, schools)));
-                }
-            }
+    match (settled.search.sort, settled.first_look(FIRST_REACH_KM)) {
+        (Sort::Margin, _) => Ok(settled.page_of_hits(margin_query(settled).load(connection)?)),
+        (Sort::Distance | Sort::Name | Sort::Rating, None) => {
+            Ok(settled.page_of_listed(find_query(settled).load(connection)?))
         }
-    })
+        // All looks, and the schools of the page, are of one moment.
+        (Sort::Distance | Sort::Name | Sort::Rating, Some(look)) => {
+            connection.transaction(|connection| nearest_in_txn(connection, settled, look))
+        }
+    }
 }
 
-/// Where the schools stand that a look may find: those in the box round its circle that meet the search's conditions.
+fn nearest_in_txn(connection: &mut SqliteConnection, settled: &Settled, first: Look) -> Result<Page<SchoolHit>> {
+    let mut look = first;
+    loop {
+        let places = look.nearest(candidates_query(settled, look.reach).load(connection)?);
+        match settled.wider_look(&look, places.len()) {
+            Some(wider) => look = wider,
+            None => {
+                let schools = page_query(&places).load(connection)?;
+                return Ok(settled.page_of_hits(look.rows(&places, schools)));
+            }
+        }
+    }
+}
+
+/// Where the schools stand that a look may find: those in the box round its circle, where it has one, that meet the search's
+/// conditions.
 pub(super) fn candidates_query<'a>(
     settled: &'a Settled,
     reach: Reach,
-) -> impl LoadQuery<'a, SqliteConnection, (SchoolId, f64, f64)> + QueryFragment<Sqlite> + QueryId + 'a {
-    let place = (schools::id, schools::lat.assume_not_null(), schools::lng.assume_not_null());
-    let mut query = schools::table.select(place).into_boxed();
+) -> impl LoadQuery<'a, SqliteConnection, (SchoolId, Option<f64>, Option<f64>)> + QueryFragment<Sqlite> + QueryId + 'a {
+    let mut query = schools::table.select((schools::id, schools::lat, schools::lng)).into_boxed();
     twin::within_box!(query, settled, reach);
     twin::filter_schools!(query, unindexed, settled);
     query
@@ -82,24 +83,20 @@ pub(super) fn bounded_in_txn<'a>(connection: &mut SqliteConnection, settled: &'a
     Ok(Cow::Owned(settled.bounded_by(widest.get_result(connection)?)))
 }
 
-/// The schools within reach that meet the search's conditions and come after its cursor, in its order: one row more
-/// than the page holds.
+/// The schools within the search's circle that meet its conditions and come after its cursor, in an order that an index has: one
+/// row more than the page holds.
 pub(super) fn find_query<'a>(
     settled: &'a Settled,
-    reach: Reach,
-) -> impl LoadQuery<'a, SqliteConnection, HitRow> + QueryFragment<Sqlite> + QueryId + 'a {
-    // Rust works out the distances that nothing is ordered by.
-    let ordered_by = OrNull((settled.search.sort == Sort::Distance).then(|| distance(settled)));
-    let selection: Selection = (SchoolSummary::as_select(), ordered_by, schools::name_folded);
+) -> impl LoadQuery<'a, SqliteConnection, ListedRow> + QueryFragment<Sqlite> + QueryId + 'a {
+    let selection: Selection = (SchoolSummary::as_select(), schools::name_folded);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Sqlite> =
         schools::table.select(selection).into_boxed();
-    twin::within_reach!(query, settled, reach);
+    twin::within_reach!(query, settled, Reach::Whole);
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {
         twin::filter_after!(query, schools, settled, after);
     }
-    let in_circle = settled.circle(reach).is_some();
-    Limited::new(twin::order_schools!(query, schools, settled, in_circle), settled.fetch())
+    Limited::new(twin::order_schools!(query, schools, settled), settled.fetch())
 }
 
 /// As [`find_query`], in the order of the margins, which stand in the place of the distances: those are no secret where
@@ -114,7 +111,7 @@ pub(super) fn margin_query<'a>(
     if let Some(after) = &settled.after {
         twin::filter_after!(query, schools, settled, after);
     }
-    Limited::new(twin::order_schools!(query, schools, settled, true), settled.fetch())
+    Limited::new(twin::order_schools!(query, schools, settled), settled.fetch())
 }
 
 pub(super) fn distance(settled: &Settled) -> Distance {
