@@ -336,6 +336,8 @@ mod tests {
             "postgres:finder:s3cr3t%21@db.example/schools",
             " postgres://finder:s3cr3t%21@db.example/schools",
             "host=db.example user=finder password=s3cr3t",
+            "postgres://finder:@s3cr3t@db.example/schools",
+            "postgres://finder:p@s3cr3t@db.example:5432/schools?sslmode=disable",
         ] {
             let shown = match Config::from_url(url) {
                 Ok(config) => format!("{config} {config:?} {config:#?}"),

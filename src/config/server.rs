@@ -50,6 +50,10 @@ impl Server {
         let settings = tokio_postgres::Config::from_str(&format!("{address}?{}", others.join("&")));
         // What it says may repeat a part of the URL.
         let mut settings = settings.map_err(|_| invalid("is not a URL like postgres://user@host:5432/database"))?;
+        // The rest of a password that has an @ in it, which messages would show.
+        if settings.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
+            return Err(invalid("has an @ in the name of its host: in a password, write %40 for it"));
+        }
         let verified = Tls::VerifyFull { root_certificate };
         let tls = match mode {
             None if is_on_this_machine(&settings) => Tls::Off,
