@@ -199,8 +199,14 @@ impl SetUp {
         Ok(Self { settings, tls, connect_timeout, silence })
     }
 
-    /// Connects and sets the connection up.
+    /// Connects and sets the connection up. A server that takes the connection and then says nothing is given up too, which the
+    /// setting of the same name does not do.
     pub(super) async fn connect(&self) -> Result<AsyncPgConnection> {
+        let silent = |_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
+        tokio::time::timeout(self.connect_timeout, self.connect_to_any()).await.unwrap_or_else(silent)
+    }
+
+    async fn connect_to_any(&self) -> Result<AsyncPgConnection> {
         let refused = |error: tokio_postgres::Error| errors::cannot_connect(&error);
         let connection = match &self.tls {
             None => {
