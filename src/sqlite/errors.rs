@@ -50,7 +50,10 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
         Some(Error::ReadOnly)
     } else if says("database or disk is full") {
         Some(Error::StorageFull)
-    } else if says("disk I/O error") {
+    } else if says("unable to open database file") {
+        // Whoever knows the file names it.
+        Some(Error::CannotOpen { path: std::path::PathBuf::new(), reason: message.to_owned() })
+    } else if says("disk I/O error") || says("locking protocol") {
         Some(Error::Io { reason: message.to_owned() })
     } else if says(UNREADABLE_OUTLINE) {
         Some(Error::CorruptValue { reason: message.to_owned() })

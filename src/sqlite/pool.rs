@@ -54,8 +54,9 @@ impl Connections {
             Target::Postgres(_) => return Err(not_sqlite()),
         };
         let mut first = connect_to_file(path, set_up)?;
-        require_current(&mut first)?;
-        use_write_ahead_log(&mut first)?;
+        require_current(&mut first)
+            .and_then(|_| use_write_ahead_log(&mut first))
+            .map_err(|error| cannot_open(path, error))?;
         let url = existing_file(path)?;
         let held = match mode {
             PoolMode::Single => Held::Single(Box::new(Mutex::new(first))),
@@ -82,6 +83,14 @@ impl Connections {
 
     /// Lends a connection to `work`. It comes back without an open transaction, also where `work` panics.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+        self.lend(work).map_err(|error| match (error, &self.file) {
+            // SQLite opens files as it goes, and does not say which one it could not.
+            (Error::CannotOpen { reason, .. }, Some(file)) => Error::CannotOpen { path: file.clone(), reason },
+            (other, _) => other,
+        })
+    }
+
+    fn lend<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
         match &self.held {
             Held::Pooled { pool, acquire_timeout } => {
                 // A connection whose call panicked, or left a transaction open, is broken: r2d2 replaces it.
