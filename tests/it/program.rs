@@ -1,7 +1,7 @@
 //! The program, as another program calls it.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -174,6 +174,27 @@ fn wrong_use_is_2_and_failure_is_1() {
         assert_eq!(text(&output.stderr).lines().count(), 1, "one sentence: {}", text(&output.stderr));
     }
     assert_eq!(run(data.path(), &["find", "--limit", "0"]).status.code(), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_is_a_failure_and_no_crash() {
+    let data = folder();
+    let file = data.path().join("register.csv");
+    std::fs::write(&file, REGISTER).expect("a register");
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("a device that is always full");
+    let import = |output: Stdio, errors: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_school-finder"));
+        command.args(["--database", "new.db", "import", "register", "register.csv"]).current_dir(data.path());
+        command.stdout(output).stderr(errors).output().expect("the program runs")
+    };
+    // It does what it should without a word.
+    assert_eq!(import(Stdio::piped(), full().into()).status.code(), Some(0));
+    let output = import(full().into(), Stdio::piped());
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr).lines().last().expect("a sentence");
+    assert_eq!(told, "school-finder: No space left on device (os error 28)");
+    assert_eq!(import(full().into(), full().into()).status.code(), Some(1));
 }
 
 #[test]

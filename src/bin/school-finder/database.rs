@@ -1,10 +1,10 @@
 //! Which database a command uses.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use school_finder_db::config::{PoolMode, Target};
-use school_finder_db::{Config, SchoolRepository, connect, create, sample};
+use school_finder_db::{Config, SchoolRepository, connect, create, migrate, sample};
 
 use crate::Failure;
 
@@ -62,7 +62,13 @@ pub async fn for_import(named: Option<&str>, dry_run: bool) -> Result<ImportTarg
         Some(path) if !path.exists() => {
             prepare(&choice)?;
             eprintln!("creating {config}");
-            Ok(ImportTarget { finder: create(config).await?, created: Some(path.clone()) })
+            match create(config).await {
+                Ok(finder) => Ok(ImportTarget { finder, created: Some(path.clone()) }),
+                Err(error) => {
+                    remove_unfinished(config, path).await;
+                    Err(error.into())
+                }
+            }
         }
         _ => Ok(ImportTarget { finder: connect(config).await?, created: None }),
     }
@@ -71,6 +77,13 @@ pub async fn for_import(named: Option<&str>, dry_run: bool) -> Result<ImportTarg
 /// Opens the database to import what belongs to schools that are there already.
 pub async fn for_additions(named: Option<&str>) -> Result<ImportTarget, Failure> {
     Ok(ImportTarget { finder: connect(&choose(named)?.config).await?, created: None })
+}
+
+/// Removes the file of a database that could not be created, unless another program has created it meanwhile.
+async fn remove_unfinished(config: &Config, path: &Path) {
+    if migrate::status(config).await.is_ok_and(|status| status.iter().all(|migration| !migration.applied)) {
+        remove_created(Some(path.to_owned()));
+    }
 }
 
 /// Removes the file of an import that failed, so that no empty database is left in its place.
@@ -99,7 +112,7 @@ fn file(config: &Config) -> Option<&PathBuf> {
     }
 }
 
-fn make_folder(path: &std::path::Path) -> Result<(), Failure> {
+fn make_folder(path: &Path) -> Result<(), Failure> {
     let Some(folder) = path.parent() else { return Ok(()) };
     std::fs::create_dir_all(folder).map_err(|error| Failure::File { action: "create", path: folder.to_owned(), error })
 }

@@ -3,6 +3,14 @@
 //! Data goes to standard output and nothing else does. Exit code 0: done; 1: failed; 2: asked wrongly.
 #![forbid(unsafe_code)]
 
+/// As the standard one, which panics where nothing can be written: the pipe is closed, or the disk full.
+macro_rules! eprintln {
+    ($($message:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($message)*);
+    }};
+}
+
 mod analysis;
 mod args;
 mod commands;
