@@ -1,4 +1,4 @@
-//! Files that are no database, or not ours, or hold what nobody wrote through this crate (FAULTS 8, 13, 37 and 44).
+//! Files that are no database, or not ours, or hold what nobody wrote through this crate.
 
 use std::path::{Path, PathBuf};
 

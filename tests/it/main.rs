@@ -25,6 +25,7 @@ mod properties;
 mod rebuild;
 #[cfg(feature = "register")]
 mod register;
+mod reliability;
 #[cfg(feature = "sqlite")]
 mod schema;
 mod support;

@@ -27,6 +27,52 @@ async fn execute(repository: &PostgresRepository, statement: &str) -> Result<()>
 }
 
 #[tokio::test]
+async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
+    use diesel_async::AsyncConnection;
+
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.max_size = 1;
+    let repository = open(&config).await;
+    repository.insert_schools(vec![school(1)]).await.expect("a school that fits");
+    for _ in 0..3 {
+        let panicking = repository.clone();
+        let call = tokio::spawn(async move {
+            let work = async |connection: &mut AsyncPgConnection| {
+                let transaction = connection.transaction::<(), Error, _>(async |connection| {
+                    connection.batch_execute("DELETE FROM schools").await?;
+                    panic!("in the middle of a transaction");
+                });
+                transaction.await
+            };
+            panicking.with_connection(work).await
+        });
+        assert!(call.await.expect_err("the panic is passed on").is_panic());
+        assert_eq!(repository.facets(&SchoolSearch::all()).await.expect("the next call is served").total, 1);
+    }
+}
+
+/// Connections that the server refuses fail one call each, and cost the pool nothing.
+#[tokio::test]
+async fn a_connection_that_is_refused_is_told_and_made_later() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    (config.pool.max_size, config.pool.acquire_timeout) = (2, Duration::from_secs(2));
+    let repository = open(&config).await;
+    let name = database.config().to_string();
+    let name = name.rsplit_once('/').expect("a database").1;
+    let mut server = Raw::open(&std::env::var("TEST_DATABASE_URL").expect("the server")).await;
+    server.try_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.expect("altered");
+    for _ in 0..5 {
+        let error = repository.councils().await.expect_err("refused");
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    }
+    server.try_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("altered");
+    let both = async |_: &mut AsyncPgConnection| repository.councils().await;
+    repository.with_connection(both).await.expect("both at once");
+}
+
+#[tokio::test]
 async fn a_lost_connection_is_told_and_replaced() {
     let database = database().await;
     let mut config = database.owner().clone();

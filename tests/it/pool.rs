@@ -41,6 +41,8 @@ async fn all_connections_at_once_are_ready() {
                     assert_eq!(pragma(connection, "SELECT foreign_keys FROM pragma_foreign_keys"), 1);
                     assert_eq!(pragma(connection, "SELECT timeout FROM pragma_busy_timeout"), 1_234);
                     assert_eq!(pragma(connection, "SELECT trusted_schema FROM pragma_trusted_schema"), 0);
+                    // FULL: the log is synced before a commit returns.
+                    assert_eq!(pragma(connection, "SELECT synchronous FROM pragma_synchronous"), 2);
                     let mode: String = diesel::dsl::sql::<Text>("SELECT journal_mode FROM pragma_journal_mode")
                         .get_result(connection)?;
                     assert_eq!(mode, "wal");
@@ -164,6 +166,59 @@ async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
         repository.insert_schools(sample::schools()).await.unwrap_or_else(|error| panic!("{mode:?}: {error}"));
         let page = repository.find_schools(&SchoolSearch::all().limit(1_000)).await.expect("an answer");
         assert_eq!(page.items.len(), 25, "{mode:?}");
+    }
+}
+
+/// A new connection that cannot be made fails one call, in time, and costs the pool nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_cannot_be_made_is_told_and_made_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, away) = (folder.path().join("schools.db"), folder.path().join("away.db"));
+    let mut config = Config::sqlite_file(&path);
+    school_finder_db::migrate::up(&config).await.expect("a schema");
+    config.pool.max_size = 3;
+    config.pool.acquire_timeout = Duration::from_millis(500);
+    let repository = open(&config).await;
+    let all = |count: usize| {
+        let barrier = Arc::new(Barrier::new(count));
+        let calls: Vec<_> = (0..count)
+            .map(|_| {
+                let (repository, barrier) = (repository.clone(), Arc::clone(&barrier));
+                tokio::spawn(async move {
+                    let meet = move |_: &mut SqliteConnection| {
+                        barrier.wait();
+                        Ok(())
+                    };
+                    repository.with_connection(meet).await
+                })
+            })
+            .collect();
+        calls
+    };
+    // The one connection that there is stays taken while another is wanted.
+    let (taken, release) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let holder = tokio::spawn({
+        let (repository, taken, release) = (repository.clone(), Arc::clone(&taken), Arc::clone(&release));
+        async move {
+            let hold = move |_: &mut SqliteConnection| {
+                taken.wait();
+                release.wait();
+                Ok(())
+            };
+            repository.with_connection(hold).await
+        }
+    });
+    tokio::task::spawn_blocking(move || taken.wait()).await.expect("it is taken");
+    std::fs::rename(&path, &away).expect("moved");
+    let begun = Instant::now();
+    let error = repository.councils().await.expect_err("there is no file");
+    assert!(matches!(&error, Error::CannotOpen { path: named, .. } if *named == path), "{error:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    std::fs::rename(&away, &path).expect("moved back");
+    tokio::task::spawn_blocking(move || release.wait()).await.expect("free again");
+    holder.await.expect("no panic").expect("it held on");
+    for call in all(3) {
+        call.await.expect("no panic").expect("all three at once");
     }
 }
 
