@@ -179,47 +179,50 @@ async fn a_connection_that_cannot_be_made_is_told_and_made_later() {
     config.pool.max_size = 3;
     config.pool.acquire_timeout = Duration::from_millis(500);
     let repository = open(&config).await;
-    let all = |count: usize| {
-        let barrier = Arc::new(Barrier::new(count));
-        let calls: Vec<_> = (0..count)
-            .map(|_| {
-                let (repository, barrier) = (repository.clone(), Arc::clone(&barrier));
-                tokio::spawn(async move {
-                    let meet = move |_: &mut SqliteConnection| {
-                        barrier.wait();
-                        Ok(())
-                    };
-                    repository.with_connection(meet).await
-                })
-            })
-            .collect();
-        calls
-    };
-    // The one connection that there is stays taken while another is wanted.
-    let (taken, release) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    // The pool has one connection, and would like to have a spare one as soon as that is taken.
+    assert_eq!(repository.pool_status().open, 1);
+    std::fs::rename(&path, &away).expect("moved");
+    let ((taken, is_taken), (release, is_released)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
     let holder = tokio::spawn({
-        let (repository, taken, release) = (repository.clone(), Arc::clone(&taken), Arc::clone(&release));
+        let repository = repository.clone();
         async move {
             let hold = move |_: &mut SqliteConnection| {
-                taken.wait();
-                release.wait();
+                taken.send(()).expect("somebody waits");
+                // Ends with the test, however that ends.
+                let _ = is_released.recv();
                 Ok(())
             };
             repository.with_connection(hold).await
         }
     });
-    tokio::task::spawn_blocking(move || taken.wait()).await.expect("it is taken");
-    std::fs::rename(&path, &away).expect("moved");
+    tokio::task::spawn_blocking(move || is_taken.recv()).await.expect("no panic").expect("it is taken");
     let begun = Instant::now();
     let error = repository.councils().await.expect_err("there is no file");
     assert!(matches!(&error, Error::CannotOpen { path: named, .. } if *named == path), "{error:?}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     std::fs::rename(&away, &path).expect("moved back");
-    tokio::task::spawn_blocking(move || release.wait()).await.expect("free again");
+    drop(release);
     holder.await.expect("no panic").expect("it held on");
-    for call in all(3) {
-        call.await.expect("no panic").expect("all three at once");
+    // It tries again by itself, a few times a second.
+    let back = Instant::now();
+    while repository.pool_status().open < 3 {
+        assert!(back.elapsed() < Duration::from_secs(20), "{:?}", repository.pool_status());
+        let hold = |_: &mut SqliteConnection| {
+            std::thread::sleep(Duration::from_millis(100));
+            Ok(())
+        };
+        let calls: Vec<_> = (0..3)
+            .map(|_| {
+                let repository = repository.clone();
+                tokio::spawn(async move { repository.with_connection(hold).await })
+            })
+            .collect();
+        for call in calls {
+            // Those that waited while it was away may still be told so.
+            let _ = call.await.expect("no panic");
+        }
     }
+    repository.councils().await.expect("and the next call is served");
 }
 
 #[tokio::test]
