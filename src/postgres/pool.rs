@@ -121,10 +121,10 @@ impl std::fmt::Debug for Connections {
     }
 }
 
-/// Connects, and asks whether this build can use the database, within the time that connecting may take.
+/// Connects, and asks whether this build can use the database. Each may take as long as connecting may.
 async fn health(set_up: &SetUp) -> Result<Health> {
-    let asked = async { health_on_conn(&mut set_up.connect().await?).await };
-    tokio::time::timeout(set_up.connect_timeout, asked)
+    let mut connection = set_up.connect().await?;
+    tokio::time::timeout(set_up.connect_timeout, health_on_conn(&mut connection))
         .await
         .unwrap_or_else(|_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() }))
 }
@@ -203,7 +203,9 @@ impl SetUp {
     /// setting of the same name does not do.
     pub(super) async fn connect(&self) -> Result<AsyncPgConnection> {
         let silent = |_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
-        tokio::time::timeout(self.connect_timeout, self.connect_to_any()).await.unwrap_or_else(silent)
+        // Each of several servers has its time.
+        let servers = u32::try_from(self.settings.get_hosts().len()).unwrap_or(u32::MAX).max(1);
+        tokio::time::timeout(self.connect_timeout * servers, self.connect_to_any()).await.unwrap_or_else(silent)
     }
 
     async fn connect_to_any(&self) -> Result<AsyncPgConnection> {

@@ -48,7 +48,7 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// [`pool_status`](Self::pool_status) tells.
     ///
     /// # Errors
-    /// Within the pool's `connect_timeout`: those of [`connect`].
+    /// Within twice the pool's `connect_timeout`: those of [`connect`].
     async fn health(&self) -> Result<Health>;
 
     /// How many connections there are just now.
