@@ -236,7 +236,22 @@ impl SchoolSearch {
         {
             return Err(Error::OfstedRating);
         }
-        let SchoolFilter { councils, phases, statuses, faith, clubs, reach, .. } = &self.filter;
+        // Destructured without `..`: a new condition does not compile until it is decided what of it is refused.
+        let SchoolFilter {
+            councils,
+            phases,
+            no_phase: _,
+            statuses,
+            rating: _,
+            ownership: _,
+            age: _,
+            gender: _,
+            faith,
+            clubs,
+            fees: _,
+            reach,
+            name: _,
+        } = &self.filter;
         if let Some(ReachFilter { intake, years }) = reach {
             if near.is_none() {
                 return Err(Error::InvalidSearch { reason: "whether offers reached a home needs its point" });
