@@ -2,18 +2,21 @@
 
 use std::path::PathBuf;
 
-use chrono::NaiveTime;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use school_finder_db::ids::Urn;
-use school_finder_db::models::{ClubKind, Gender, Phase, Status, Weekday};
-use school_finder_db::request::{ClubFilter, Cursor, Faith, Ownership, ReachFilter, Unrated};
-use school_finder_db::{Kilometres, LatLng, SchoolSearch, Sort};
+use school_finder_db::models::Phase;
 
-use crate::Failure;
+pub use crate::find_args::FindArgs;
 
 /// Which schools serve a home, and how far are they?
 #[derive(Debug, Parser)]
-#[command(name = "school-finder", version, max_term_width = 100)]
+#[command(
+    name = "school-finder",
+    version,
+    max_term_width = 100,
+    after_help = "Examples: on a sample at first, then on the official register\n  school-finder find --lat 52.0406 --lng -0.7594 --within 5\n  school-finder import register edubasealldata.csv\n\nEach command has an example of its own: school-finder find --help"
+)]
 pub struct Arguments {
     /// The database: sqlite:PATH, a path, or sqlite::memory:. Otherwise DATABASE_URL with DB_BACKEND, otherwise a file
     /// in your data folder.
@@ -27,11 +30,13 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Brings the database's schema up to date, or back.
+    #[command(after_help = "Example: a new database, or an old one brought up to date\n  school-finder migrate up")]
     Migrate {
         #[command(subcommand)]
         command: MigrateCommand,
     },
     /// Imports published files.
+    #[command(after_help = "Example: the register comes first\n  school-finder import register edubasealldata.csv")]
     Import {
         #[command(subcommand)]
         command: ImportCommand,
@@ -83,6 +88,7 @@ pub enum Command {
         format: Option<Format>,
     },
     /// Lists every council with its number of open schools.
+    #[command(after_help = "Example:\n  school-finder councils --format csv")]
     Councils {
         /// How to print them [default: table on a terminal, json otherwise]
         #[arg(long, value_enum)]
@@ -100,27 +106,48 @@ pub enum Command {
         format: Option<CountFormat>,
     },
     /// Fills in what follows from what is known. Stopped in the middle, run it again.
+    #[command(after_help = "Example:\n  school-finder backfill phase --dry-run")]
     Backfill {
         #[command(subcommand)]
         command: BackfillCommand,
     },
     /// Asks for many homes at once, in memory, and writes the answers as Parquet.
+    #[command(after_help = "Example:\n  school-finder batch nearest homes.csv nearest.parquet")]
     Batch {
         #[command(subcommand)]
         command: BatchCommand,
     },
     /// Shows a query's SQL and its plan on this database. Runs it only with --analyze.
+    #[command(after_help = "Example:\n  school-finder explain find --lat 52.0406 --lng -0.7594 --within 5")]
     Explain {
         #[command(subcommand)]
         command: ExplainCommand,
+    },
+    /// Prints a script with which a shell completes this program's commands and options.
+    #[command(
+        after_help = "Example: for bash, from the next shell on\n  school-finder completions bash > ~/.local/share/bash-completion/completions/school-finder"
+    )]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Prints the manual page, or writes one for each command.
+    #[command(
+        after_help = "Example: for `man school-finder-find` and the others\n  school-finder man ~/.local/share/man/man1"
+    )]
+    Man {
+        /// The folder to write them to; it is made where there is none.
+        folder: Option<PathBuf>,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum MigrateCommand {
     /// Runs every pending migration. Creates the database where there is none.
+    #[command(after_help = "Example:\n  school-finder migrate up --database sqlite:schools.db")]
     Up,
     /// Reverts the newest migrations.
+    #[command(after_help = "Example: the newest two\n  school-finder migrate down --steps 2")]
     Down {
         /// How many.
         #[arg(long, default_value_t = 1)]
@@ -130,14 +157,17 @@ pub enum MigrateCommand {
         accept_loss: bool,
     },
     /// Reverts the newest migration and runs it again.
+    #[command(after_help = "Example:\n  school-finder migrate redo")]
     Redo {
         /// Revert it also where that loses data.
         #[arg(long)]
         accept_loss: bool,
     },
     /// Lists the migrations, and whether the database has each.
+    #[command(after_help = "Example:\n  school-finder migrate status")]
     Status,
     /// Compares the database with what this build expects. Exits with 1 and names each difference.
+    #[command(after_help = "Example:\n  school-finder migrate check")]
     Check,
     /// Lets a role of Postgres read and write the rows, and nothing more: that of a service.
     #[command(
@@ -250,6 +280,9 @@ pub struct ImportArgs {
 #[derive(Debug, Subcommand)]
 pub enum ExplainCommand {
     /// The query that `find` begins with.
+    #[command(
+        after_help = "Example: the plan, and how long it takes\n  school-finder explain find --lat 52.0406 --lng -0.7594 --within 5 --analyze"
+    )]
     Find {
         #[command(flatten)]
         find: FindArgs,
@@ -258,6 +291,7 @@ pub enum ExplainCommand {
         analyze: bool,
     },
     /// The query of `catchment`.
+    #[command(after_help = "Example:\n  school-finder explain catchment --lat 52.0406 --lng -0.7594 --analyze")]
     Catchment {
         #[command(flatten)]
         find: FindArgs,
@@ -280,176 +314,6 @@ pub enum CountFormat {
     Table,
     Json,
     Csv,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SortArg {
-    Distance,
-    Name,
-    Rating,
-    Margin,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum DayArg {
-    Monday,
-    Tuesday,
-    Wednesday,
-    Thursday,
-    Friday,
-}
-
-impl From<DayArg> for Weekday {
-    fn from(day: DayArg) -> Self {
-        match day {
-            DayArg::Monday => Self::Monday,
-            DayArg::Tuesday => Self::Tuesday,
-            DayArg::Wednesday => Self::Wednesday,
-            DayArg::Thursday => Self::Thursday,
-            DayArg::Friday => Self::Friday,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum UnratedArg {
-    Include,
-    Exclude,
-}
-
-/// A search, as options.
-#[derive(Debug, Args)]
-pub struct FindArgs {
-    /// Degrees north of the point to measure from, such as 52.0406.
-    #[arg(long, requires = "lng", allow_negative_numbers = true)]
-    lat: Option<f64>,
-    /// Degrees east of the point, such as -0.7594.
-    #[arg(long, requires = "lat", allow_negative_numbers = true)]
-    lng: Option<f64>,
-    /// Only schools within so many kilometres of the point.
-    #[arg(long, value_name = "KM", requires = "lat", allow_negative_numbers = true)]
-    within: Option<f64>,
-    /// At most so many schools, up to 1,000.
-    #[arg(long, default_value_t = 20)]
-    limit: u32,
-    /// Go on after this cursor, from the page before.
-    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
-    after: Option<Cursor>,
-    /// Only in this council. Repeat it for more.
-    #[arg(long, value_name = "NAME")]
-    council: Vec<String>,
-    /// Only of this phase: nursery, primary, middle_primary, middle_secondary, secondary, all_through, 16_plus,
-    /// not_applicable. Repeat it for more.
-    #[arg(long)]
-    phase: Vec<Phase>,
-    /// Only of this status: open, closed, proposed_to_open, proposed_to_close. Repeat it for more [default: open now]
-    #[arg(long)]
-    status: Vec<Status>,
-    /// Only with an Ofsted rating of at most this, from 1 (outstanding) to 4 (inadequate).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..=4))]
-    max_rating: Option<i16>,
-    /// What to do with schools that have no rating [default: exclude with --max-rating, include otherwise]
-    #[arg(long, value_enum)]
-    unrated: Option<UnratedArg>,
-    /// Only state schools.
-    #[arg(long, conflicts_with = "private")]
-    state: bool,
-    /// Only private schools.
-    #[arg(long)]
-    private: bool,
-    /// Only schools that teach children of this age.
-    #[arg(long, value_name = "YEARS", value_parser = clap::value_parser!(i16).range(0..=99))]
-    age: Option<i16>,
-    /// Only schools open to a child: boys (boys' and mixed schools), girls, or mixed alone.
-    #[arg(long)]
-    gender: Option<Gender>,
-    /// Only schools of a faith: any, none, or one as `facets` spells it.
-    #[arg(long)]
-    faith: Option<String>,
-    /// Only schools with such a club: breakfast, after_school. Repeat it for both.
-    #[arg(long, value_name = "KIND")]
-    has_club: Vec<ClubKind>,
-    /// The clubs are held on this day.
-    #[arg(long, value_enum, value_name = "DAY", requires = "has_club")]
-    club_on: Option<DayArg>,
-    /// The clubs last until this time or later, such as 17:30.
-    #[arg(long, value_name = "TIME", requires = "has_club", value_parser = time)]
-    club_until: Option<NaiveTime>,
-    /// Only schools that would have offered a place by distance in the latest year that is known, or in the latest --years.
-    #[arg(long, requires = "lat")]
-    reached: bool,
-    /// In each of so many of the latest years [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=50))]
-    years: Option<u8>,
-    /// For this intake, such as 'Year R' [default: any]
-    #[arg(long, value_name = "NAME")]
-    intake: Option<String>,
-    /// Schools to which the register gives no phase pass --phase by the ages they teach.
-    #[arg(long, requires = "phase")]
-    phase_by_ages: bool,
-    /// Only schools with this text in their name. Case, accents and punctuation do not matter.
-    #[arg(long, value_name = "TEXT")]
-    name: Option<String>,
-    /// In which order; margin needs --reached [default: distance with a point, name otherwise]
-    #[arg(long, value_enum)]
-    sort: Option<SortArg>,
-}
-
-impl FindArgs {
-    /// The search that was typed.
-    pub fn search(&self) -> Result<SchoolSearch, Failure> {
-        let mut search = match (self.lat, self.lng) {
-            (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::from_lat_lng(lat, lng)?),
-            _ => SchoolSearch::all(),
-        };
-        search.within = self.within.map(Kilometres::new).transpose()?;
-        search.limit = self.limit;
-        search.after.clone_from(&self.after);
-        search.filter.councils.clone_from(&self.council);
-        search.filter.phases.clone_from(&self.phase);
-        search.filter.statuses.clone_from(&self.status);
-        search.filter.age = self.age;
-        search.filter.gender = self.gender;
-        search.filter.name.clone_from(&self.name);
-        if self.phase_by_ages {
-            search = search.phase_by_ages();
-        }
-        search.filter.clubs = self
-            .has_club
-            .iter()
-            .map(|kind| ClubFilter { kind: *kind, on: self.club_on.map(Weekday::from), until: self.club_until })
-            .collect();
-        if self.reached || self.years.is_some() || self.intake.is_some() {
-            search = search.reached(ReachFilter { intake: self.intake.clone(), years: self.years.unwrap_or(1) });
-        }
-        search.filter.ownership = match (self.state, self.private) {
-            (true, _) => Some(Ownership::State),
-            (_, true) => Some(Ownership::Private),
-            _ => None,
-        };
-        search.filter.faith = self.faith.as_deref().map(|faith| match faith {
-            "any" => Faith::Any,
-            "none" => Faith::None,
-            _ => Faith::Is(faith.to_owned()),
-        });
-        search = match (self.max_rating, self.unrated) {
-            (None, None | Some(UnratedArg::Include)) => search,
-            (None, Some(UnratedArg::Exclude)) => search.rated(4, Unrated::Exclude),
-            (Some(at_most), None | Some(UnratedArg::Exclude)) => search.rated(at_most, Unrated::Exclude),
-            (Some(at_most), Some(UnratedArg::Include)) => search.rated(at_most, Unrated::Include),
-        };
-        Ok(match self.sort {
-            None => search,
-            Some(SortArg::Distance) => search.sort(Sort::Distance),
-            Some(SortArg::Name) => search.sort(Sort::Name),
-            Some(SortArg::Rating) => search.sort(Sort::Rating),
-            Some(SortArg::Margin) => search.sort(Sort::Margin),
-        })
-    }
-}
-
-fn time(text: &str) -> Result<NaiveTime, String> {
-    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| "a time is written like 17:30".to_owned())
 }
 
 fn urn(text: &str) -> Result<Urn, String> {

@@ -253,7 +253,11 @@ pub async fn show(named: Option<&str>, urn: Urn, format: Option<Format>) -> Resu
     let Some(school) = finder.school_by_urn(urn).await? else {
         let today = finder.schools_of_today(urn).await?;
         let leads = today.iter().map(|school| format!("{} ({})", school.urn, school.name)).collect::<Vec<_>>();
-        let leads = if leads.is_empty() { String::new() } else { format!("; its links lead to {}", leads.join(", ")) };
+        let leads = if leads.is_empty() {
+            "; look for it by name: school-finder find --name TEXT".to_owned()
+        } else {
+            format!("; its links lead to {}", leads.join(", "))
+        };
         return Ok(Outcome::Found(format!("school-finder: no school in this database has URN {urn}{leads}")));
     };
     if let Some(details) = finder.school_details(school.id).await? {

@@ -15,6 +15,8 @@ mod analysis;
 mod args;
 mod commands;
 mod database;
+mod find_args;
+mod manual;
 mod output;
 
 use std::process::ExitCode;
@@ -54,6 +56,8 @@ async fn run(database: Option<&str>, command: Command) -> Result<Outcome, Failur
         Command::Councils { format } => commands::councils(database, format).await,
         Command::Facets { find, format } => commands::facets(database, find, format).await,
         Command::Explain { command } => commands::explain(database, command).await,
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { folder } => manual::pages(folder),
     }
 }
 
@@ -66,8 +70,18 @@ enum Failure {
     Usage(String),
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    #[error("cannot {action} {path:?}: {error}")]
+    #[error("cannot {action} {path:?}: {error}{}", next_step(error))]
     File { action: &'static str, path: std::path::PathBuf, error: std::io::Error },
+}
+
+/// What to do about a file that cannot be used.
+fn next_step(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "; check the path",
+        std::io::ErrorKind::PermissionDenied => "; check the rights on it and on its folder",
+        std::io::ErrorKind::StorageFull => "; make room on the disk",
+        _ => "",
+    }
 }
 
 fn fail(failure: &Failure) -> ExitCode {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use geojson::{Feature, FeatureCollection, Geometry};
 use school_finder_db::models::{CatchmentHit, CouncilCount, Facets, SchoolDetails, SchoolHit};
 use school_finder_db::request::{Cursor, ReachHit, ReachYear};
@@ -242,9 +242,11 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
+/// Numbers end in one line, and none is broken where a narrow terminal breaks texts.
 fn align_right(table: &mut Table, columns: &[usize]) {
     for at in columns {
         if let Some(column) = table.column_mut(*at) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

@@ -1,0 +1,70 @@
+//! A service's own query, in Diesel over the crate's schema, on a connection that the repository lends:
+//!
+//!     cargo run --example own_query
+//!     DATABASE_URL=postgres://... cargo run --features postgres --example own_query
+//!
+//! Which schools look after children until when? The query reads the same on both backends; the schema's module differs, and
+//! so does how it is run. A query over one backend's schema on the other's connection does not compile.
+
+use chrono::NaiveTime;
+use school_finder_db::sqlite::SqliteRepository;
+use school_finder_db::{Config, Result, SchoolRepository, migrate, sample};
+#[cfg(feature = "postgres")]
+use school_finder_db::{config::Backend, postgres::PostgresRepository};
+
+type Club = (String, Option<NaiveTime>);
+
+async fn on_sqlite(repository: &SqliteRepository) -> Result<Vec<Club>> {
+    use diesel::prelude::*;
+    use school_finder_db::sqlite::schema::{school_clubs, schools};
+
+    let clubs = schools::table
+        .inner_join(school_clubs::table)
+        .filter(school_clubs::kind.eq("after_school"))
+        .order(schools::name_folded)
+        .select((schools::name, school_clubs::ends_at));
+    repository.with_connection(move |connection| Ok(clubs.load(connection)?)).await
+}
+
+#[cfg(feature = "postgres")]
+async fn on_postgres(repository: &PostgresRepository) -> Result<Vec<Club>> {
+    use diesel::{ExpressionMethods, QueryDsl};
+    use diesel_async::RunQueryDsl;
+    use school_finder_db::postgres::schema::{school_clubs, schools};
+
+    let clubs = schools::table
+        .inner_join(school_clubs::table)
+        .filter(school_clubs::kind.eq("after_school"))
+        .order(schools::name_folded)
+        .select((schools::name, school_clubs::ends_at));
+    repository.with_connection(async |connection| Ok(clubs.load(connection).await?)).await
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let url = std::env::var("DATABASE_URL").unwrap_or("sqlite::memory:".to_owned());
+    let config = Config::from_url(&url)?;
+    migrate::up(&config).await?;
+    let clubs = match config.backend() {
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => {
+            let repository = PostgresRepository::connect(&config).await?;
+            fill(&repository).await?;
+            on_postgres(&repository).await?
+        }
+        _ => {
+            let repository = SqliteRepository::connect(&config).await?;
+            fill(&repository).await?;
+            on_sqlite(&repository).await?
+        }
+    };
+    for (school, ends_at) in clubs {
+        println!("{school}: {}", ends_at.map_or("open end".to_owned(), |time| time.to_string()));
+    }
+    Ok(())
+}
+
+/// An invented town, where there is nothing yet.
+async fn fill(repository: &dyn SchoolRepository) -> Result<()> {
+    if repository.councils().await?.is_empty() { sample::fill(repository).await } else { Ok(()) }
+}

@@ -1,0 +1,33 @@
+//! What a shell and `man` are told of the program.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::Failure;
+use crate::args::Arguments;
+use crate::commands::Outcome;
+
+/// The script for a shell.
+pub fn completions(shell: Shell) -> Result<Outcome, Failure> {
+    // Into memory first: the generator panics where standard output is closed, as by `head`.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "school-finder", &mut script);
+    std::io::stdout().lock().write_all(&script)?;
+    Ok(Outcome::Done)
+}
+
+/// The program's page on standard output, or every command's in a folder.
+pub fn pages(folder: Option<PathBuf>) -> Result<Outcome, Failure> {
+    let program = Arguments::command();
+    let Some(folder) = folder else {
+        clap_mangen::Man::new(program).render(&mut std::io::stdout().lock())?;
+        return Ok(Outcome::Done);
+    };
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| clap_mangen::generate_to(program, &folder))
+        .map_err(|error| Failure::File { action: "write", path: folder, error })?;
+    Ok(Outcome::Done)
+}
