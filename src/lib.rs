@@ -24,7 +24,8 @@
 //! ```
 //!
 //! In reading order: what is asked ([`request`]), what is answered ([`models`]), the contract between the two
-//! ([`repository`]), and the databases that keep it ([`sqlite`], [`postgres`]).
+//! ([`repository`]), and the databases that keep it ([`sqlite`], [`postgres`]). How each is used, by subject: [`guide`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -44,6 +45,9 @@ pub mod explain;
 #[cfg(feature = "polars")]
 pub mod frame;
 pub mod geo;
+// Its examples are on the embedded backend. There is nothing in it but documentation.
+#[cfg(all(any(doc, doctest), feature = "sqlite"))]
+pub mod guide;
 pub mod ids;
 #[cfg(feature = "register")]
 pub mod import;

@@ -1,0 +1,18 @@
+//! How the crate is used, a subject a page. Its examples run as documentation tests.
+#![cfg_attr(docsrs, doc(auto_cfg = false))]
+
+#[doc = include_str!("guide/backends.md")]
+pub mod backends {}
+
+#[doc = include_str!("guide/distances.md")]
+pub mod distances {}
+
+#[doc = include_str!("guide/pages.md")]
+pub mod pages {}
+
+#[doc = include_str!("guide/migrations.md")]
+pub mod migrations {}
+
+#[cfg(feature = "testing")]
+#[doc = include_str!("guide/tests.md")]
+pub mod tests {}
