@@ -9,6 +9,10 @@ mod contract;
 mod files;
 mod health;
 mod logs;
+#[cfg(all(feature = "cli", feature = "polars", feature = "postgres", feature = "sqlite"))]
+mod manifest;
+#[cfg(all(feature = "cli", feature = "polars", feature = "postgres", feature = "sqlite"))]
+mod manual;
 #[cfg(feature = "sqlite")]
 mod migrations;
 #[cfg(feature = "postgres")]
@@ -21,6 +25,9 @@ mod postgres;
 #[cfg(feature = "cli")]
 mod program;
 mod properties;
+// What the documents show needs everything.
+#[cfg(all(feature = "cli", feature = "polars", feature = "postgres", feature = "sqlite"))]
+mod readme;
 #[cfg(feature = "sqlite")]
 mod rebuild;
 #[cfg(feature = "register")]

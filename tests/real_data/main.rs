@@ -1,6 +1,13 @@
 //! The real register, imported and asked. The data is not part of the project: `SCHOOL_FINDER_DATA` names its folder.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop and say so")]
 
+#[cfg(feature = "polars")]
+mod readme;
+#[cfg(feature = "polars")]
+#[allow(dead_code, reason = "some of it is for the sample's commands")]
+#[path = "../it/support/transcript.rs"]
+mod transcript;
+
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
