@@ -1,0 +1,120 @@
+//! Answers: JSON or GeoJSON, whichever the caller would rather have, and where the next page is.
+
+use std::str::FromStr;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderName, Uri, header};
+use axum::response::{IntoResponse, Response};
+use geojson::{Feature, FeatureCollection, Geometry, feature};
+use headers_accept::Accept;
+use mediatype::{MediaType, names};
+use school_finder_db::Page;
+use school_finder_db::request::Cursor;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::problem::Problem;
+
+pub const JSON: &str = "application/json";
+pub const GEOJSON: &str = "application/geo+json";
+
+/// How schools are told.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    Json,
+    GeoJson,
+}
+
+impl<S: Sync> FromRequestParts<S> for Shape {
+    type Rejection = Problem;
+
+    /// By the request's `Accept`; JSON where it says nothing or both are welcome.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        const AVAILABLE: [MediaType<'_>; 2] = [
+            MediaType::new(names::APPLICATION, names::JSON),
+            MediaType::from_parts(names::APPLICATION, names::GEO, Some(names::JSON), &[]),
+        ];
+        let accepted: Vec<_> =
+            parts.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        if accepted.is_empty() {
+            return Ok(Self::Json);
+        }
+        // What cannot be read asks for nothing that is here.
+        let accept = Accept::from_str(&accepted.join(", ")).map_err(|_| Problem::not_acceptable())?;
+        match accept.negotiate(&AVAILABLE) {
+            Some(chosen) if *chosen == AVAILABLE[0] => Ok(Self::Json),
+            Some(_) => Ok(Self::GeoJson),
+            None => Err(Problem::not_acceptable()),
+        }
+    }
+}
+
+/// One object of schools: what `school-finder --format json` prints.
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    schools: &'a [T],
+    next: Option<&'a Cursor>,
+}
+
+/// A page of schools, with a link to the next one.
+pub fn page<T: Serialize>(shape: Shape, uri: &Uri, page: &Page<T>) -> Result<Response, Problem> {
+    let next = page.next.as_ref().map(|cursor| (header::LINK, format!("<{}>; rel=\"next\"", after(uri, cursor))));
+    schools(shape, &page.items, page.next.as_ref(), next)
+}
+
+/// Schools that are no page of a longer list.
+pub fn whole<T: Serialize>(shape: Shape, items: &[T]) -> Result<Response, Problem> {
+    schools(shape, items, None, None)
+}
+
+fn schools<T: Serialize>(
+    shape: Shape,
+    schools: &[T],
+    next: Option<&Cursor>,
+    link: Option<(HeaderName, String)>,
+) -> Result<Response, Problem> {
+    let (kind, body) = match shape {
+        Shape::Json => (JSON, serde_json::to_vec(&Envelope { schools, next })?),
+        Shape::GeoJson => (GEOJSON, serde_json::to_vec(&features(schools, next)?)?),
+    };
+    // The address names a home: no cache keeps it.
+    let headers = [(header::CONTENT_TYPE, kind), (header::VARY, "accept"), (header::CACHE_CONTROL, "no-store")];
+    let mut response = (headers, body).into_response();
+    if let Some((name, value)) = link
+        && let Ok(value) = value.try_into()
+    {
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
+}
+
+/// The same question, after a cursor.
+fn after(uri: &Uri, cursor: &Cursor) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let given = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    query.extend_pairs(given.filter(|(name, _)| name != "after"));
+    query.append_pair("after", &cursor.to_string());
+    format!("{}?{}", uri.path(), query.finish())
+}
+
+/// A GeoJSON feature collection (RFC 7946): longitude first; a school that stands nowhere known has no geometry. The
+/// cursor is a foreign member.
+fn features<T: Serialize>(schools: &[T], next: Option<&Cursor>) -> Result<FeatureCollection, Problem> {
+    let features = schools.iter().map(|school| {
+        let mut properties: Map<String, Value> = serde_json::from_value(serde_json::to_value(school)?)?;
+        let (lat, lng) = (properties.remove("lat"), properties.remove("lng"));
+        let place = lng.and_then(|lng| lng.as_f64()).zip(lat.and_then(|lat| lat.as_f64()));
+        let urn = properties.get("urn").and_then(Value::as_i64);
+        Ok(Feature {
+            bbox: None,
+            geometry: place.map(|(lng, lat)| Geometry::new_point([lng, lat])),
+            id: urn.map(|urn| feature::Id::Number(urn.into())),
+            properties: Some(properties.into_iter().collect()),
+            foreign_members: None,
+        })
+    });
+    let features = features.collect::<Result<_, Problem>>()?;
+    let next = std::iter::once(("next".to_owned(), serde_json::to_value(next)?)).collect();
+    Ok(FeatureCollection { bbox: None, features, foreign_members: Some(next) })
+}

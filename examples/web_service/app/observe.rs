@@ -1,0 +1,144 @@
+//! What can be seen of the service while it runs: a span for each request, and figures for Prometheus.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use school_finder_db::repository::PoolStatus;
+use tracing::Span;
+
+/// The format of [`Metrics::page`].
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The upper ends of the latency buckets, in seconds: from a look-up in memory to a request that is given up.
+const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+
+/// A span for a request. It names the route and never the query string, which holds where somebody lives; the spans of
+/// the crate's queries lie inside it.
+pub fn span(request: &Request) -> Span {
+    tracing::info_span!(
+        "request",
+        http.request.method = method(request.method()),
+        http.route = route(request),
+        http.response.status_code = tracing::field::Empty,
+    )
+}
+
+/// Notes how a request was answered.
+pub fn answered(response: &Response, took: Duration, span: &Span) {
+    span.record("http.response.status_code", response.status().as_u16());
+    tracing::info!(parent: span, ?took, "answered");
+}
+
+/// The route that a request matched, as the router spells it; one word for all that match none, so that nobody can make
+/// up labels.
+fn route(request: &Request) -> &str {
+    request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str)
+}
+
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        _ => "other",
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+/// Figures of the service.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Answered, Counter>,
+    latency: Family<Answered, Histogram>,
+    in_flight: Gauge,
+    pool: Pool,
+}
+
+/// The pool of connections, as it was last asked.
+#[derive(Default)]
+struct Pool {
+    max: Gauge,
+    open: Gauge,
+    idle: Gauge,
+    waiting: Gauge,
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let requests = Family::default();
+        let latency = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        let in_flight = Gauge::default();
+        let pool = Pool::default();
+        let mut registry = Registry::with_prefix("school_finder");
+        registry.register("http_requests", "Requests that were answered", Family::clone(&requests));
+        registry.register_with_unit(
+            "http_request_duration",
+            "How long answers took",
+            Unit::Seconds,
+            Family::clone(&latency),
+        );
+        registry.register("http_requests_in_flight", "Requests that are being answered", in_flight.clone());
+        registry.register("pool_connections_max", "Connections that the pool may open", pool.max.clone());
+        registry.register("pool_connections_open", "Connections that are open", pool.open.clone());
+        registry.register("pool_connections_idle", "Open connections that nobody uses", pool.idle.clone());
+        registry.register("pool_waiting", "Calls that wait for a connection", pool.waiting.clone());
+        Self { registry, requests, latency, in_flight, pool }
+    }
+
+    /// All of it, in the text format of Prometheus and OpenMetrics.
+    pub fn page(&self, status: &PoolStatus) -> Response {
+        self.pool.max.set(status.max.into());
+        self.pool.open.set(status.open.into());
+        self.pool.idle.set(status.idle.into());
+        self.pool.waiting.set(status.waiting.into());
+        let mut page = String::new();
+        match text::encode(&mut page, &self.registry) {
+            Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], page).into_response(),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+}
+
+/// Counts and times a request.
+pub async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let (method, route) = (method(request.method()), route(&request).to_owned());
+    let in_flight = InFlight::of(&metrics.in_flight);
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    drop(in_flight);
+    let answered = Answered { method, route, status: response.status().as_u16() };
+    metrics.requests.get_or_create(&answered).inc();
+    metrics.latency.get_or_create(&answered).observe(begun.elapsed().as_secs_f64());
+    response
+}
+
+/// One request more, until it is dropped: a caller may hang up in the middle.
+struct InFlight(Gauge);
+
+impl InFlight {
+    fn of(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,37 @@
+//! The files of the map, compiled in: the service needs no folder beside it.
+
+use axum::Router;
+use axum::http::header;
+use axum::routing::get;
+
+use super::Finder;
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Where each file is found, what it is, and what is in it.
+const FILES: &[(&str, &str, &str)] = &[
+    ("/", HTML, include_str!("../page/index.html")),
+    ("/style.css", CSS, include_str!("../page/style.css")),
+    ("/map.js", SCRIPT, include_str!("../page/map.js")),
+    ("/state.js", SCRIPT, include_str!("../page/state.js")),
+    ("/service.js", SCRIPT, include_str!("../page/service.js")),
+    ("/chart.js", SCRIPT, include_str!("../page/chart.js")),
+    ("/graticule.js", SCRIPT, include_str!("../page/graticule.js")),
+    ("/list.js", SCRIPT, include_str!("../page/list.js")),
+    ("/filters.js", SCRIPT, include_str!("../page/filters.js")),
+    ("/icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),
+    ("/leaflet/leaflet.js", SCRIPT, include_str!("../page/leaflet/leaflet.js")),
+    ("/leaflet/leaflet.css", CSS, include_str!("../page/leaflet/leaflet.css")),
+    ("/leaflet/LICENSE", "text/plain; charset=utf-8", include_str!("../page/leaflet/LICENSE")),
+];
+
+/// Adds them to a router.
+pub fn files(router: Router<Finder>) -> Router<Finder> {
+    FILES.iter().fold(router, |router, &(path, kind, text)| {
+        // A browser asks again each time, so that a new build is seen at once.
+        let file = ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text);
+        router.route(path, get(move || async move { file }))
+    })
+}

@@ -1,0 +1,182 @@
+//! What a caller is told when there is no answer: problem details, as RFC 9457 has them.
+
+use axum::Json;
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use school_finder_db::Error;
+use school_finder_db::models::School;
+use serde::Serialize;
+
+/// When a caller may try again after the database did not answer, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub struct Problem(Box<Members>);
+
+/// The members of the JSON object.
+#[derive(Debug, Serialize)]
+struct Members {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    #[serde(serialize_with = "number")]
+    status: StatusCode,
+    /// What went wrong and what to do, in a sentence.
+    detail: String,
+    /// The name of what went wrong, for programs.
+    error: &'static str,
+    /// The query parameter, or part of the path, at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// The schools of today that a URN without a school leads to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leads_to: Option<Vec<LeadsTo>>,
+}
+
+/// A school that came after another.
+#[derive(Debug, Serialize)]
+struct LeadsTo {
+    urn: i32,
+    name: String,
+    href: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, error: &'static str, detail: String) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self(Box::new(Members { kind: "about:blank", title, status, detail, error, field: None, leads_to: None }))
+    }
+
+    /// The caller's mistake, in one field.
+    pub fn in_field(field: impl Into<String>, error: &'static str, detail: String) -> Self {
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, error, detail);
+        problem.0.field = Some(field.into());
+        problem
+    }
+
+    pub fn not_found(detail: String) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFound", detail)
+    }
+
+    /// No school has this URN; its links may lead to others.
+    pub fn no_school(urn: i32, today: Vec<School>) -> Self {
+        let told = today.iter().map(|school| format!("{} ({})", school.urn, school.name)).collect::<Vec<_>>();
+        let told = if told.is_empty() { String::new() } else { format!("; its links lead to {}", told.join(", ")) };
+        let leads_to = today.into_iter().map(|school| LeadsTo {
+            urn: school.urn.get(),
+            href: format!("/api/schools/{}", school.urn),
+            name: school.name,
+        });
+        let mut problem = Self::not_found(format!("no school in this database has URN {urn}{told}"));
+        problem.0.leads_to = Some(leads_to.collect());
+        problem
+    }
+
+    pub fn method_not_allowed() -> Self {
+        let detail = "this service only answers questions: use GET".to_owned();
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", detail)
+    }
+
+    pub fn not_acceptable() -> Self {
+        let detail = "this is told in application/json and application/geo+json: accept one of them".to_owned();
+        Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", detail)
+    }
+
+    pub fn too_slow() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "TooSlow", "this took too long: try again".to_owned())
+    }
+
+    /// The database cannot be used; the words are for whoever runs the service.
+    pub fn unhealthy(error: &Error) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.name(), error.to_string())
+    }
+
+    /// A mistake of this service, which the log tells of.
+    fn internal() -> Self {
+        let detail = "the service failed, and its log says why".to_owned();
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal", detail)
+    }
+
+    /// What a panic leaves of a request.
+    pub fn panicked() -> Response<Body> {
+        Self::internal().into_response()
+    }
+}
+
+impl From<Error> for Problem {
+    /// By kind: the caller's mistakes are told as they are, the database's in words that give nothing away.
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::InvalidCoordinate { .. }
+            | Error::InvalidRadius { .. }
+            | Error::InvalidSearch { .. }
+            | Error::LimitTooLarge { .. }
+            | Error::InvalidCursor { .. }
+            | Error::InvalidText { .. }
+            | Error::TooLong { .. }
+            | Error::InvalidTime { .. }
+            | Error::UnknownWord { .. }
+            | Error::InvalidUrn { .. }
+            | Error::OfstedRating => {
+                let mut problem = Self::new(StatusCode::BAD_REQUEST, error.name(), error.to_string());
+                problem.0.field = error.field().map(|field| parameter(field).to_owned());
+                problem
+            }
+            Error::Unavailable { .. }
+            | Error::PoolTimeout { .. }
+            | Error::Busy
+            | Error::ConnectionLost
+            | Error::Conflict
+            | Error::SchemaChanged
+            | Error::Timeout => {
+                tracing::warn!(%error, "the database did not answer");
+                let detail = "the database does not answer at the moment: try again".to_owned();
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.name(), detail)
+            }
+            _ => {
+                tracing::error!(%error, "a request failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// The query parameter of a field of a search.
+fn parameter(field: &str) -> &str {
+    match field {
+        "radius" => "within",
+        "ofsted_rating" => "max-rating",
+        same => same,
+    }
+}
+
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        tracing::error!(%error, "an answer could not be written");
+        Self::internal()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.0.status;
+        let mut response = (status, Json(self.0)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER)),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                drop(headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD")));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}

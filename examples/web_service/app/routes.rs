@@ -1,0 +1,161 @@
+//! The routes: what is served, and what is said of it, in one list.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use axum::{Json, http::header};
+use school_finder_db::models::Facets;
+use serde_json::{Value, json};
+
+use super::Finder;
+use super::answer::{self, Shape};
+use super::describe::{self, Answers};
+use super::details;
+use super::observe::{self, Metrics};
+use super::problem::Problem;
+use super::query;
+use super::search::{PARAMETERS, Search};
+use super::shapes;
+
+/// A route and its description: an OpenAPI operation.
+pub struct Route {
+    pub path: &'static str,
+    pub serve: MethodRouter<Finder>,
+    pub describe: Value,
+}
+
+/// Every route of the interface.
+pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
+    let nothing_required: &[&str] = &[];
+    let of_search = |required: &[&str]| -> Vec<Value> {
+        PARAMETERS.iter().map(|parameter| parameter.describe(required.contains(&parameter.name))).collect()
+    };
+    let metrics = Arc::clone(metrics);
+    vec![
+        Route {
+            path: "/api/schools",
+            serve: get(schools),
+            describe: describe::operation(
+                "findSchools",
+                "The nearest schools to a point, or all by name: one page of them.",
+                of_search(nothing_required),
+                Answers::schools(shapes::hit()),
+            ),
+        },
+        Route {
+            path: "/api/schools/{urn}",
+            serve: get(details::school),
+            describe: describe::operation(
+                "showSchool",
+                "One school with all that belongs to it, whatever its status. Where there is none, the schools of today \
+                 that its links lead to.",
+                vec![details::describe_urn()],
+                Answers::schools(shapes::details()).with_not_found(),
+            ),
+        },
+        Route {
+            path: "/api/catchment",
+            serve: get(catchment),
+            describe: describe::operation(
+                "findCatchments",
+                "The schools whose catchment holds a point, with what says so.",
+                of_search(&["lat", "lng"]),
+                Answers::schools(shapes::catchment_hit()),
+            ),
+        },
+        Route {
+            path: "/api/reach",
+            serve: get(reach),
+            describe: describe::operation(
+                "findReach",
+                "The schools that would have offered a child from a point a place by distance in past years: an \
+                 estimate.",
+                of_search(&["lat", "lng"]),
+                Answers::schools(shapes::reach_hit()),
+            ),
+        },
+        Route {
+            path: "/api/facets",
+            serve: get(facets),
+            describe: describe::operation(
+                "countSchools",
+                "How many of the schools that a search finds have each value.",
+                of_search(nothing_required),
+                Answers::of(answer::JSON, shapes::facets()),
+            ),
+        },
+        Route {
+            path: "/api/outlines",
+            serve: get(details::outlines),
+            describe: describe::operation(
+                "drawCatchments",
+                "The catchments of schools, to draw them: an outline, or a point with a radius. Schools without either \
+                 are left out.",
+                details::OUTLINE_PARAMETERS.iter().map(|parameter| parameter.describe(true)).collect(),
+                Answers::of(answer::GEOJSON, shapes::feature_collection()),
+            ),
+        },
+        Route {
+            path: "/health",
+            serve: get(health),
+            describe: describe::operation(
+                "checkHealth",
+                "Whether the database answers and has the schema of this build.",
+                Vec::new(),
+                Answers::of(answer::JSON, shapes::health()),
+            ),
+        },
+        Route {
+            path: "/metrics",
+            serve: get(move |State(finder): State<Finder>| async move { metrics.page(&finder.pool_status()) }),
+            describe: describe::operation(
+                "scrapeMetrics",
+                "Requests, their latency, and the pool of connections, for Prometheus.",
+                Vec::new(),
+                Answers::of(observe::OPEN_METRICS, json!({ "type": "string" })),
+            ),
+        },
+    ]
+}
+
+async fn schools(
+    State(finder): State<Finder>,
+    shape: Shape,
+    uri: Uri,
+    Search(search): Search,
+) -> Result<Response, Problem> {
+    answer::page(shape, &uri, &finder.find_schools(&search).await?)
+}
+
+async fn catchment(
+    State(finder): State<Finder>,
+    shape: Shape,
+    uri: Uri,
+    Search(search): Search,
+) -> Result<Response, Problem> {
+    answer::page(shape, &uri, &finder.find_catchments(&search).await?)
+}
+
+async fn reach(
+    State(finder): State<Finder>,
+    shape: Shape,
+    uri: Uri,
+    Search(search): Search,
+) -> Result<Response, Problem> {
+    answer::page(shape, &uri, &finder.find_reach(&search).await?)
+}
+
+async fn facets(State(finder): State<Finder>, Search(search): Search) -> Result<Json<Facets>, Problem> {
+    Ok(Json(finder.facets(&search).await?))
+}
+
+async fn health(State(finder): State<Finder>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    query::read::<()>(&[], query.as_deref())?;
+    match finder.health().await {
+        Ok(health) => Ok(([(header::CACHE_CONTROL, "no-store")], Json(health)).into_response()),
+        Err(error) => Err(Problem::unhealthy(&error)),
+    }
+}

@@ -1,0 +1,313 @@
+//! A search, from the query parameters of a request: they are the options of `school-finder find`.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use chrono::NaiveTime;
+use school_finder_db::models::{ClubKind, Gender, Phase, Status, Weekday};
+use school_finder_db::request::{ClubFilter, Cursor, Faith, MAX_LIMIT, Ownership, ReachFilter, Unrated};
+use school_finder_db::{Kilometres, LatLng, SchoolSearch, Sort};
+use serde_json::{Value, json};
+
+use super::problem::Problem;
+use super::query::{Parameter, flag, number, parsed, read, shortened, within};
+use super::shapes::words;
+
+/// The search that a request asks for.
+pub struct Search(pub SchoolSearch);
+
+impl<S: Sync> FromRequestParts<S> for Search {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(read(PARAMETERS, parts.uri.query())?.search()?))
+    }
+}
+
+/// What was given, before it is put together.
+#[derive(Default)]
+pub struct Given {
+    lat: Option<f64>,
+    lng: Option<f64>,
+    within: Option<f64>,
+    limit: Option<u32>,
+    after: Option<Cursor>,
+    councils: Vec<String>,
+    phases: Vec<Phase>,
+    phase_by_ages: bool,
+    statuses: Vec<Status>,
+    max_rating: Option<i16>,
+    unrated: Option<Unrated>,
+    state: bool,
+    private: bool,
+    age: Option<i16>,
+    gender: Option<Gender>,
+    faith: Option<String>,
+    clubs: Vec<ClubKind>,
+    club_on: Option<Weekday>,
+    club_until: Option<NaiveTime>,
+    reached: bool,
+    years: Option<u8>,
+    intake: Option<String>,
+    name: Option<String>,
+    sort: Option<Sort>,
+}
+
+const SORTS: [(&str, Sort); 4] =
+    [("distance", Sort::Distance), ("name", Sort::Name), ("rating", Sort::Rating), ("margin", Sort::Margin)];
+const UNRATED: [(&str, Unrated); 2] = [("include", Unrated::Include), ("exclude", Unrated::Exclude)];
+const MAX_YEARS: u8 = 50;
+
+/// Every filter, order and page of a search.
+pub const PARAMETERS: &[Parameter<Given>] = &[
+    Parameter {
+        name: "lat",
+        about: "Degrees north of the point to measure from (WGS84).",
+        schema: || json!({ "type": "number", "minimum": -90, "maximum": 90 }),
+        repeats: false,
+        take: |given, text| put(&mut given.lat, number(text).map(Some)),
+    },
+    Parameter {
+        name: "lng",
+        about: "Degrees east of the point.",
+        schema: || json!({ "type": "number", "minimum": -180, "maximum": 180 }),
+        repeats: false,
+        take: |given, text| put(&mut given.lng, number(text).map(Some)),
+    },
+    Parameter {
+        name: "within",
+        about: "Only schools within so many kilometres of the point, its boundary included.",
+        schema: || json!({ "type": "number", "exclusiveMinimum": 0 }),
+        repeats: false,
+        take: |given, text| put(&mut given.within, number(text).map(Some)),
+    },
+    Parameter {
+        name: "limit",
+        about: "At most so many schools.",
+        schema: || json!({ "type": "integer", "minimum": 0, "maximum": MAX_LIMIT, "default": 20 }),
+        repeats: false,
+        take: |given, text| put(&mut given.limit, within(text, (0, MAX_LIMIT)).map(Some)),
+    },
+    Parameter {
+        name: "after",
+        about: "Go on after this cursor, from the page before of the same search.",
+        schema: || json!({ "type": "string", "minLength": 1 }),
+        repeats: false,
+        take: |given, text| put(&mut given.after, parsed(text).map(Some)),
+    },
+    Parameter {
+        name: "council",
+        about: "Only in these councils, as /api/facets spells them.",
+        schema: || json!({ "type": "string" }),
+        repeats: true,
+        take: |given, text| add(&mut given.councils, Ok(text.to_owned())),
+    },
+    Parameter {
+        name: "phase",
+        about: "Only of these phases.",
+        schema: || words(Phase::ALL),
+        repeats: true,
+        take: |given, text| add(&mut given.phases, parsed(text)),
+    },
+    Parameter {
+        name: "phase-by-ages",
+        about: "Schools to which the register gives no phase pass `phase` by the ages they teach.",
+        schema: boolean,
+        repeats: false,
+        take: |given, text| put(&mut given.phase_by_ages, flag(text)),
+    },
+    Parameter {
+        name: "status",
+        about: "Only of these statuses. Without it: open now, which includes those proposed to close.",
+        schema: || words(Status::ALL),
+        repeats: true,
+        take: |given, text| add(&mut given.statuses, parsed(text)),
+    },
+    Parameter {
+        name: "max-rating",
+        about: "Only with an Ofsted rating of at most this, from 1 (outstanding) to 4 (inadequate).",
+        schema: || json!({ "type": "integer", "minimum": 1, "maximum": 4 }),
+        repeats: false,
+        take: |given, text| put(&mut given.max_rating, within(text, (1, 4)).map(Some)),
+    },
+    Parameter {
+        name: "unrated",
+        about: "What to do with schools that have no rating. Without it: exclude with max-rating, include otherwise.",
+        schema: || words(&UNRATED.map(|(word, _)| word)),
+        repeats: false,
+        take: |given, text| put(&mut given.unrated, one_of(&UNRATED, text).map(Some)),
+    },
+    Parameter {
+        name: "state",
+        about: "Only state schools.",
+        schema: boolean,
+        repeats: false,
+        take: |given, text| put(&mut given.state, flag(text)),
+    },
+    Parameter {
+        name: "private",
+        about: "Only private schools.",
+        schema: boolean,
+        repeats: false,
+        take: |given, text| put(&mut given.private, flag(text)),
+    },
+    Parameter {
+        name: "age",
+        about: "Only schools that teach children of this age, in years.",
+        schema: || json!({ "type": "integer", "minimum": 0, "maximum": 99 }),
+        repeats: false,
+        take: |given, text| put(&mut given.age, within(text, (0, 99)).map(Some)),
+    },
+    Parameter {
+        name: "gender",
+        about: "Only schools open to a child: boys (boys' and mixed schools), girls, or mixed alone.",
+        schema: || words(Gender::ALL),
+        repeats: false,
+        take: |given, text| put(&mut given.gender, parsed(text).map(Some)),
+    },
+    Parameter {
+        name: "faith",
+        about: "Only schools of a faith: any, none, or one as /api/facets spells it.",
+        schema: || json!({ "type": "string" }),
+        repeats: false,
+        take: |given, text| put(&mut given.faith, Ok(Some(text.to_owned()))),
+    },
+    Parameter {
+        name: "has-club",
+        about: "Only schools with such a club. Given twice: with both.",
+        schema: || words(ClubKind::ALL),
+        repeats: true,
+        take: |given, text| add(&mut given.clubs, parsed(text)),
+    },
+    Parameter {
+        name: "club-on",
+        about: "The clubs are held on this day.",
+        schema: || words(&Weekday::ALL),
+        repeats: false,
+        take: |given, text| {
+            let days = Weekday::ALL.map(|day| (day.to_string(), day));
+            put(&mut given.club_on, one_of(&days, text).map(Some))
+        },
+    },
+    Parameter {
+        name: "club-until",
+        about: "The clubs last until this time or later.",
+        schema: || json!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["17:30"] }),
+        repeats: false,
+        take: |given, text| {
+            let time = NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| text.len() == 5);
+            put(&mut given.club_until, time.map(Some).ok_or_else(|| "a time is written like 17:30".to_owned()))
+        },
+    },
+    Parameter {
+        name: "reached",
+        about: "Only schools that would have offered a place by distance in the latest year known, or in each of `years`.",
+        schema: boolean,
+        repeats: false,
+        take: |given, text| put(&mut given.reached, flag(text)),
+    },
+    Parameter {
+        name: "years",
+        about: "In each of so many of the latest years.",
+        schema: || json!({ "type": "integer", "minimum": 1, "maximum": MAX_YEARS, "default": 1 }),
+        repeats: false,
+        take: |given, text| put(&mut given.years, within(text, (1, MAX_YEARS)).map(Some)),
+    },
+    Parameter {
+        name: "intake",
+        about: "For this intake, such as `Year R`. Without it: any.",
+        schema: || json!({ "type": "string" }),
+        repeats: false,
+        take: |given, text| put(&mut given.intake, Ok(Some(text.to_owned()))),
+    },
+    Parameter {
+        name: "name",
+        about: "Only schools with this text in their name. Case, accents and punctuation do not matter.",
+        schema: || json!({ "type": "string", "minLength": 1, "maxLength": 200 }),
+        repeats: false,
+        take: |given, text| put(&mut given.name, Ok(Some(text.to_owned()))),
+    },
+    Parameter {
+        name: "sort",
+        about: "In which order; margin needs `reached`. Without it: by distance with a point, by name otherwise.",
+        schema: || words(&SORTS.map(|(word, _)| word)),
+        repeats: false,
+        take: |given, text| put(&mut given.sort, one_of(&SORTS, text).map(Some)),
+    },
+];
+
+impl Given {
+    fn search(self) -> Result<SchoolSearch, Problem> {
+        let mut search = match (self.lat, self.lng) {
+            (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::from_lat_lng(lat, lng)?),
+            (Some(_), None) => return Err(needs("lng", "lat needs lng beside it")),
+            (None, Some(_)) => return Err(needs("lat", "lng needs lat beside it")),
+            (None, None) => SchoolSearch::all(),
+        };
+        if (self.club_on.is_some() || self.club_until.is_some()) && self.clubs.is_empty() {
+            return Err(needs("has-club", "a day or time of clubs needs has-club beside it"));
+        }
+        if self.phase_by_ages && self.phases.is_empty() {
+            return Err(needs("phase", "phase-by-ages needs phase beside it"));
+        }
+        search.within = self.within.map(Kilometres::new).transpose()?;
+        search.limit = self.limit.unwrap_or(search.limit);
+        search.after = self.after;
+        search.sort = self.sort.unwrap_or(search.sort);
+        search.filter.councils = self.councils;
+        search.filter.phases = self.phases;
+        search.filter.statuses = self.statuses;
+        search.filter.age = self.age;
+        search.filter.gender = self.gender;
+        search.filter.name = self.name;
+        if self.phase_by_ages {
+            search = search.phase_by_ages();
+        }
+        let club = |kind| ClubFilter { kind, on: self.club_on, until: self.club_until };
+        search.filter.clubs = self.clubs.into_iter().map(club).collect();
+        if self.reached || self.years.is_some() || self.intake.is_some() {
+            search = search.reached(ReachFilter { intake: self.intake, years: self.years.unwrap_or(1) });
+        }
+        search.filter.ownership = match (self.state, self.private) {
+            (true, true) => return Err(needs("private", "no school is both state and private: give one of them")),
+            (true, false) => Some(Ownership::State),
+            (false, true) => Some(Ownership::Private),
+            (false, false) => None,
+        };
+        search.filter.faith = self.faith.map(|faith| match faith.as_str() {
+            "any" => Faith::Any,
+            "none" => Faith::None,
+            _ => Faith::Is(faith),
+        });
+        Ok(match (self.max_rating, self.unrated) {
+            (None, None | Some(Unrated::Include)) => search,
+            (None, Some(Unrated::Exclude)) => search.rated(4, Unrated::Exclude),
+            (Some(at_most), unrated) => search.rated(at_most, unrated.unwrap_or(Unrated::Exclude)),
+        })
+    }
+}
+
+fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *place = value?;
+    Ok(())
+}
+
+fn add<T>(list: &mut Vec<T>, value: Result<T, String>) -> Result<(), String> {
+    list.push(value?);
+    Ok(())
+}
+
+fn needs(field: &'static str, detail: &str) -> Problem {
+    Problem::in_field(field, "InvalidSearch", detail.to_owned())
+}
+
+fn boolean() -> Value {
+    json!({ "type": "boolean", "default": false })
+}
+
+fn one_of<T: Copy>(words: &[(impl AsRef<str>, T)], text: &str) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| word.as_ref() == text).map(|(_, value)| *value);
+    found.ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|(word, _)| word.as_ref()).collect();
+        format!("{:?} is not one of {}", shortened(text), known.join(", "))
+    })
+}

@@ -1,0 +1,99 @@
+//! School Finder as a web service: a JSON and GeoJSON interface and a map, over whichever backend the environment names.
+//!
+//! ```sh
+//! cargo run --example web_service                                   # an invented town, on SQLite in memory
+//! DATABASE_URL=sqlite:schools.db cargo run --example web_service    # your schools
+//! DATABASE_URL=postgres://finder@localhost/schools cargo run --example web_service --features postgres
+//! ```
+//!
+//! It prints the map's address. `PORT` chooses the port (8080; 0 takes a free one), `RUST_LOG` what is logged, and
+//! `-- --sample` puts the invented town into the database that `DATABASE_URL` names, if that is empty.
+#![forbid(unsafe_code)]
+
+mod app;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use school_finder_db::{Config, SchoolRepository, SchoolSearch, connect, create, sample};
+use tokio::net::TcpListener;
+use tokio::signal;
+use tracing_subscriber::EnvFilter;
+
+type Failure = Box<dyn std::error::Error>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("web_service: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+
+    let port = match std::env::var("PORT") {
+        Ok(port) => port.parse().map_err(|_| format!("PORT is {port:?}: give a number from 0 to 65535"))?,
+        Err(_) => 8080,
+    };
+    let finder = finder().await?;
+    // This machine alone: what stands in front of it speaks TLS to the world.
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| format!("port {port}: {error}"))?;
+    println!("http://{}/", listener.local_addr()?);
+    axum::serve(listener, app::router(finder)).with_graceful_shutdown(told_to_stop()).await?;
+    eprintln!("stopped");
+    Ok(())
+}
+
+/// The database of the environment, or the sample.
+async fn finder() -> Result<Arc<dyn SchoolRepository>, Failure> {
+    let is_named = ["DATABASE_URL", "DB_BACKEND"].iter().any(|setting| std::env::var_os(setting).is_some());
+    let wants_sample = match std::env::args().nth(1).as_deref() {
+        None => false,
+        Some("--sample") => true,
+        Some(other) => return Err(format!("there is no option {other:?}, only --sample").into()),
+    };
+    if is_named && !wants_sample {
+        return Ok(connect(&Config::from_env()?).await?);
+    }
+    let config = if is_named { Config::from_env()? } else { Config::in_memory() };
+    let finder = create(&config).await?;
+    if finder.facets(&SchoolSearch::all()).await?.total == 0 {
+        sample::fill(finder.as_ref()).await?;
+    }
+    if !is_named {
+        eprintln!(
+            "DATABASE_URL is not set, so this is a sample in memory: Brackenford, a town of invented schools, round\n\
+             52.0406, -0.7594."
+        );
+    }
+    Ok(finder)
+}
+
+/// Ctrl-C, or what a service manager sends.
+async fn told_to_stop() {
+    let interrupted = async {
+        // Where no signal can be listened for, none ends the wait.
+        if signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminated = async {
+        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => terminate.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupted => {}
+        _ = terminated => {}
+    }
+}

@@ -1,0 +1,121 @@
+// The map: the home, the schools, their catchments, and a grid in place of tiles, which would need the internet.
+
+import { graticule } from "./graticule.js";
+
+const L = window.L;
+const METRES_A_DEGREE = 111_195;
+
+const home = L.divIcon({
+  className: "pin home",
+  iconSize: [30, 30],
+  html: '<svg viewBox="0 0 32 32" aria-hidden="true"><path d="M16 4 2 15h4v12h8v-8h4v8h8V15h4z"/></svg>',
+});
+
+export class Chart {
+  // `onMove` is told where the home shall be, `onPick` which school was clicked.
+  constructor(box, { onMove, onPick }) {
+    this.onPick = onPick;
+    this.map = L.map(box, {
+      attributionControl: false,
+      keyboard: false,
+      zoomControl: false,
+      zoomSnap: 0.5,
+      minZoom: 5,
+      maxZoom: 18,
+      center: [54.5, -3],
+      zoom: 6,
+    });
+    L.control.scale({ imperial: true, position: "bottomright" }).addTo(this.map);
+    L.control.zoom({ position: "bottomright" }).addTo(this.map);
+    graticule(this.map);
+    this.areas = L.layerGroup().addTo(this.map);
+    this.circle = L.layerGroup().addTo(this.map);
+    this.pins = L.layerGroup().addTo(this.map);
+    this.markers = new Map();
+    this.map.on("click", ({ latlng }) => onMove(latlng.lat, latlng.lng));
+    box.addEventListener("keydown", (event) => this.#key(event, onMove));
+    // The pins repeat the list, which is what a screen reader reads.
+    this.map.getPane("markerPane").setAttribute("aria-hidden", "true");
+    new ResizeObserver(() => this.map.invalidateSize()).observe(box);
+  }
+
+  #key(event, onMove) {
+    const step = event.shiftKey ? 1000 : 100;
+    const [north, east] =
+      { ArrowUp: [1, 0], ArrowDown: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key] ?? [];
+    if (event.target !== event.currentTarget || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (north !== undefined) {
+      const from = this.home?.getLatLng() ?? this.map.getCenter();
+      const wide = METRES_A_DEGREE * Math.max(0.01, Math.cos((from.lat * Math.PI) / 180));
+      onMove(from.lat + (north * step) / METRES_A_DEGREE, from.lng + (east * step) / wide);
+    } else if (event.key === "+" || event.key === "=") this.map.zoomIn();
+    else if (event.key === "-") this.map.zoomOut();
+    else return;
+    event.preventDefault();
+  }
+
+  // Puts the home somewhere, or nowhere.
+  place(at) {
+    this.home?.remove();
+    this.home = at && L.marker(at, { icon: home, keyboard: false, interactive: false, zIndexOffset: 1000 }).addTo(this.map);
+    if (at) this.map.panInside(at, { padding: [60, 60] });
+  }
+
+  // Draws the circle of so many kilometres round the home.
+  within(at, km) {
+    this.circle.clearLayers();
+    if (at && km) L.circle(at, { radius: km * 1000, className: "within", interactive: false }).addTo(this.circle);
+  }
+
+  // Draws schools, which carry their rank in the list.
+  schools(schools, evidence) {
+    this.pins.clearLayers();
+    this.markers.clear();
+    schools.forEach((school, at) => {
+      if (school.lat == null) return;
+      const kinds = [evidence.serving.has(school.id) && "serves", evidence.reached.has(school.id) && "reached"];
+      const icon = L.divIcon({
+        className: ["pin", "school", ...kinds.filter(Boolean)].join(" "),
+        iconSize: [26, 26],
+        html: String(at + 1),
+      });
+      // The nearer ones lie on top of those farther away.
+      const marker = L.marker([school.lat, school.lng], { icon, keyboard: false, title: school.name, zIndexOffset: -at });
+      marker.on("click", () => this.onPick(school));
+      marker.addTo(this.pins);
+      this.markers.set(school.urn, marker);
+    });
+  }
+
+  // Draws catchments: those that hold the home stand out.
+  outlines(collection, evidence) {
+    this.areas.clearLayers();
+    const kind = (feature) => `area ${evidence.serving.has(feature.properties.id) ? "serves" : ""}`.trim();
+    const layers = L.geoJSON(collection, {
+      style: (feature) => ({ className: kind(feature), interactive: false }),
+      pointToLayer: (feature, at) =>
+        L.circle(at, { radius: feature.properties.radius_km * 1000, className: kind(feature), interactive: false }),
+    });
+    // What stands out is drawn last.
+    const drawn = layers.getLayers().sort((a, b) => kind(a.feature).length - kind(b.feature).length);
+    drawn.forEach((layer) => this.areas.addLayer(layer));
+  }
+
+  // Marks one school as the one that is looked at.
+  mark(urn) {
+    for (const [other, marker] of this.markers) marker.getElement()?.classList.toggle("picked", other === urn);
+  }
+
+  // Brings a school into view.
+  show(urn) {
+    this.mark(urn);
+    const marker = this.markers.get(urn);
+    if (marker) this.map.panInside(marker.getLatLng(), { padding: [60, 60] });
+  }
+
+  // Shows all of some places.
+  fit(places) {
+    if (places.length === 0) return;
+    this.map.fitBounds(L.latLngBounds(places).pad(0.08), { maxZoom: 15, animate: false });
+  }
+}

@@ -1,0 +1,139 @@
+// The list of schools: all that the map shows, in words.
+
+import * as service from "./service.js";
+
+export const PHASES = {
+  nursery: "Nursery",
+  primary: "Primary",
+  middle_primary: "Middle (primary)",
+  middle_secondary: "Middle (secondary)",
+  secondary: "Secondary",
+  all_through: "All-through",
+  "16_plus": "16 plus",
+  not_applicable: "No phase",
+};
+const RATINGS = { 1: "Outstanding", 2: "Good", 3: "Requires improvement", 4: "Inadequate" };
+const GENDERS = { boys: "Boys", girls: "Girls" };
+const STATUSES = { proposed_to_close: "Proposed to close", proposed_to_open: "Proposed to open", closed: "Closed" };
+
+// An element with attributes and children; text is never read as markup.
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === true) made.setAttribute(key, "");
+    else if (value !== false && value != null) made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child != null && child !== false));
+  return made;
+}
+
+export const kilometres = (km) => `${km.toFixed(km < 10 ? 2 : 1)} km`;
+
+const year = (text) => text.replace(/\/\d\d(\d\d)$/, "/$1");
+
+// A school as an item of the list. The map marks the one that is looked at.
+export function item(school, rank, evidence, chart) {
+  const id = `details-${school.urn}`;
+  const more = element("div", { id, class: "details", hidden: true });
+  const name = element("button", { type: "button", "aria-expanded": "false", "aria-controls": id }, school.name);
+  name.addEventListener("click", () => {
+    const opens = more.hidden;
+    more.hidden = !opens;
+    name.setAttribute("aria-expanded", String(opens));
+    if (opens) {
+      chart.show(school.urn);
+      fill(more, school.urn);
+    }
+  });
+  const serves = evidence.serving.get(school.id);
+  const years = evidence.reached.get(school.id);
+  const classes = ["school", serves && "serves", years && "reached"].filter(Boolean).join(" ");
+  const made = element(
+    "li",
+    { class: classes, "data-urn": school.urn },
+    element("span", { class: "rank", "aria-hidden": "true" }, String(rank)),
+    element(
+      "div",
+      { class: "body" },
+      element("h3", {}, name),
+      element("p", { class: "facts" }, facts(school).join(" · ")),
+      badges(school, serves, years),
+      more,
+    ),
+    element("span", { class: "distance" }, school.distance_km == null ? "" : kilometres(school.distance_km)),
+  );
+  made.addEventListener("pointerenter", () => chart.mark(school.urn));
+  made.addEventListener("focusin", () => chart.mark(school.urn));
+  return made;
+}
+
+function facts(school) {
+  const { age_range_from: from, age_range_to: to } = school;
+  return [
+    PHASES[school.phase],
+    from != null && to != null && `ages ${from} to ${to}`,
+    school.is_private && "private",
+    GENDERS[school.gender],
+    school.faith && school.faith !== "None" && school.faith,
+    RATINGS[school.ofsted_rating] ?? (school.is_private ? null : "not rated"),
+    school.lat == null && "place not known",
+  ].filter(Boolean);
+}
+
+function badges(school, serves, years) {
+  const made = [];
+  if (STATUSES[school.status]) made.push(element("li", { class: "badge warns" }, STATUSES[school.status]));
+  if (serves) {
+    const words = serves === "polygon" ? "Catchment holds your home" : "Home within its catchment's radius";
+    made.push(element("li", { class: "badge serves" }, words));
+  }
+  for (const { academic_year, margin_km, last_distance_km } of years ?? []) {
+    const fits = margin_km >= 0;
+    const words = `${year(academic_year)} ${fits ? "✓" : "✗"} ${kilometres(Math.abs(margin_km))} ${fits ? "to spare" : "too far"}`;
+    const title = `In ${academic_year} the last place by distance went to a child ${kilometres(last_distance_km)} away`;
+    made.push(element("li", { class: `badge year ${fits ? "fits" : "misses"}`, title }, words));
+  }
+  return made.length > 0 && element("ul", { class: "badges" }, ...made);
+}
+
+async function fill(more, urn) {
+  if (more.childElementCount > 0) return;
+  try {
+    more.replaceChildren(...describe(await service.details(urn)));
+  } catch (error) {
+    more.replaceChildren(element("p", { class: "error" }, error.message));
+  }
+}
+
+function describe(school) {
+  const rows = [
+    ["Address", [school.address, school.postcode].filter(Boolean).join(", ")],
+    ["Kind", school.type],
+    ["Council", school.council],
+    ["Pupils", school.pupils && (school.capacity ? `${school.pupils} of ${school.capacity}` : school.pupils)],
+    ["Clubs", school.clubs.map(club).join("; ")],
+    ["Fees", school.fees.map(fee).join("; ")],
+    ["Offers", school.admissions.map(offers).join("; ")],
+    ["URN", school.urn],
+  ].filter(([, value]) => value);
+  const list = element("dl", {});
+  for (const [name, value] of rows) list.append(element("dt", {}, name), element("dd", {}, String(value)));
+  const site = school.website_url;
+  const link = site && element("p", {}, element("a", { href: site, rel: "noopener noreferrer" }, "Its website"));
+  return [list, link].filter(Boolean);
+}
+
+function club({ kind, ends_at, cost, cost_per }) {
+  const until = ends_at ? ` until ${ends_at.slice(0, 5)}` : "";
+  return `${kind === "breakfast" ? "breakfast" : "after school"}${until}${cost ? `, £${cost} a ${cost_per}` : ""}`;
+}
+
+function fee({ academic_year, age_from, age_to, per_year }) {
+  return `${year(academic_year)}, ages ${age_from} to ${age_to}: ${per_year ? `£${per_year} a year` : "not known"}`;
+}
+
+function offers({ academic_year, intake, places_offered, applications_received, last_distance_offered_km: last }) {
+  const asked = applications_received == null ? "" : ` for ${applications_received} applications`;
+  const places = places_offered == null ? "places not known" : `${places_offered} places${asked}`;
+  return `${year(academic_year)}${intake ? ` ${intake}` : ""}: ${places}${last == null ? "" : `, last at ${kilometres(last)}`}`;
+}

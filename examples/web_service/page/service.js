@@ -1,0 +1,70 @@
+// Questions to the service.
+
+export const PAGE = 20;
+// More than lie round any one home; the map marks as many.
+const MARKED = 200;
+
+// The query parameters of a state; `without` leaves one filter out.
+function parameters(state, without) {
+  const query = new URLSearchParams();
+  for (const name of ["lat", "lng", "within", "max-rating", "gender", "name"]) {
+    if (state[name] && name !== without) query.append(name, state[name]);
+  }
+  for (const name of ["phase", "has-club"]) {
+    if (name !== without) state[name].forEach((value) => query.append(name, value));
+  }
+  if (state.ownership && without !== "ownership") query.append(state.ownership, "true");
+  return query;
+}
+
+async function ask(path, query, signal) {
+  const response = await fetch(`${path}?${query}`, { signal, headers: { Accept: "application/json, application/geo+json" } });
+  if (response.ok) return response.json();
+  const problem = await response.json().catch(() => ({}));
+  throw new Error(problem.detail ?? `The service answered ${response.status}.`);
+}
+
+// A page of the schools of the view.
+export function schools(state, after, signal) {
+  const path = { nearest: "/api/schools", catchment: "/api/catchment", reach: "/api/reach" }[state.view];
+  const query = parameters(state);
+  query.append("limit", PAGE);
+  if (after) query.append("after", after);
+  return ask(path, query, signal);
+}
+
+// Every school whose catchment holds the home, and every one whose offers reached it.
+export async function evidence(state, signal) {
+  const query = parameters(state);
+  query.append("limit", MARKED);
+  const [serving, reached] = await Promise.all([
+    ask("/api/catchment", query, signal),
+    ask("/api/reach", query, signal),
+  ]);
+  return {
+    serving: new Map(serving.schools.map((school) => [school.id, school.evidence])),
+    reached: new Map(reached.schools.map((school) => [school.id, school.years])),
+  };
+}
+
+// Counts of what the search finds; for each filter that is set, also what it would find with another value of it.
+export async function facets(state, set, signal) {
+  const counts = {};
+  const asked = [null, ...set].map(async (without) => {
+    const query = parameters(state, without);
+    if (state.view === "reach") query.append("reached", "true");
+    counts[without ?? ""] = await ask("/api/facets", query, signal);
+  });
+  await Promise.all(asked);
+  return counts;
+}
+
+export function outlines(ids, signal) {
+  if (ids.length === 0) return { type: "FeatureCollection", features: [] };
+  return ask("/api/outlines", new URLSearchParams(ids.slice(0, MARKED).map((id) => ["id", id])), signal);
+}
+
+export async function details(urn) {
+  const { schools } = await ask(`/api/schools/${urn}`, "");
+  return schools[0];
+}

@@ -1,0 +1,294 @@
+"""The map page in Chromium: what a reader sees and does, on a real screen's and a phone's width.
+
+    python tests/web/browser.py http://127.0.0.1:8080/ [--screenshot FILE]
+"""
+
+import argparse
+import io
+import json
+import sys
+import urllib.parse
+import urllib.request
+
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+HOME = "52.0406, -0.7594"
+# A screenshot that a README can carry, in bytes.
+LARGEST = 250_000
+
+
+class Page:
+    def __init__(self, address, browser):
+        self.address, self.browser = address, browser
+
+    def open(self, fragment="", width=1280, height=860):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        # A new document, and not a jump within the one that is open.
+        self.browser.get("about:blank")
+        self.browser.get(self.address + fragment)
+        self.until(lambda: self.status() or self.one("#failure").text, "the page says nothing")
+
+    def one(self, selector):
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def all(self, selector):
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def run(self, script, *arguments):
+        return self.browser.execute_script(script, *arguments)
+
+    def status(self):
+        return self.one("#status").text
+
+    def names(self):
+        return self.run("return [...document.querySelectorAll('#schools h3')].map((name) => name.textContent)")
+
+    def pins(self):
+        return self.run("return [...document.querySelectorAll('.pin.school')].map((pin) => pin.title)")
+
+    def count(self, option):
+        return int(self.one(f'[data-count="{option}"]').get_attribute("textContent"))
+
+    def hash(self):
+        return dict(urllib.parse.parse_qsl(self.run("return location.hash.slice(1)")))
+
+    def home(self):
+        return float(self.hash()["lat"]), float(self.hash()["lng"])
+
+    def until(self, met, complaint):
+        # While the page redraws, what was found a moment ago may be gone.
+        wait = WebDriverWait(self.browser, 10, ignored_exceptions=[Exception])
+        wait.until(lambda _: met(), complaint)
+
+    def until_names(self, expected):
+        self.until(lambda: self.names() == expected, f"the list is {self.names()} and not {expected}")
+
+    def asked(self, path, **parameters):
+        query = urllib.parse.urlencode(parameters, doseq=True)
+        with urllib.request.urlopen(f"{self.address}api/{path}?{query}", timeout=10) as answer:
+            return json.load(answer)
+
+    def found(self, path="schools", **parameters):
+        parameters.setdefault("limit", 20)
+        return [school["name"] for school in self.asked(path, **parameters)["schools"]]
+
+
+def opens_with_all_schools(page):
+    page.open()
+    page.until_names(page.found())
+    assert "Say where you live" in page.status(), page.status()
+    assert page.one("input[value=reach]").get_attribute("disabled"), "reach needs a home"
+    assert not page.all(".pin.home")
+
+
+def a_click_gives_what_the_interface_gives(page):
+    page.open()
+    chart = page.one("#map")
+    ActionChains(page.browser).move_to_element_with_offset(chart, 40, -60).click().perform()
+    page.until(lambda: page.all(".pin.home"), "the click placed no home")
+    lat, lng = page.home()
+    page.until_names(page.found(lat=lat, lng=lng))
+    distances = [school["distance_km"] for school in page.asked("schools", lat=lat, lng=lng)["schools"]]
+    shown = [text.text for text in page.all("#schools .distance")]
+    assert shown == [f"{km:.2f} km" for km in distances], (shown, distances)
+    page.until(lambda: page.pins() == page.names(), "the pins are not the list")
+    held = page.found("catchment", lat=lat, lng=lng)
+    page.until(lambda: len(page.all("path.area.serves")) == len(held), "other outlines are drawn")
+
+
+def coordinates_can_be_typed(page):
+    page.open()
+    box = page.one("#coordinates")
+    box.send_keys("somewhere", Keys.ENTER)
+    page.until(lambda: "latitude first" in page.one("#place-error").text, "nonsense is taken for a place")
+    box.clear()
+    box.send_keys(HOME, Keys.ENTER)
+    page.until_names(page.found(lat=52.0406, lng=-0.7594))
+    assert page.one("#place-error").text == ""
+
+
+def evidence_is_marked(page):
+    page.open("#lat=52.0406&lng=-0.7594")
+    page.until(lambda: page.all(".badge.year"), "no year is marked")
+    millpond = page.one('[data-urn="9990001"]').text
+    assert "Home within its catchment's radius" in millpond, millpond
+    assert "2025/26 ✓ 0.57 km to spare" in millpond and "2024/25 ✓ 0.73 km to spare" in millpond, millpond
+    for view in ("catchment", "reach"):
+        page.run("arguments[0].click()", page.one(f"input[value={view}]"))
+        page.until_names(page.found(view, lat=52.0406, lng=-0.7594))
+        assert page.hash()["view"] == view
+
+
+def filters_change_the_list_and_the_counts(page):
+    page.open("#lat=52.0406&lng=-0.7594")
+    page.until(lambda: page.count("ownership:") == 25, "not all are counted")
+    page.one('input[name=phase][value=primary]').click()
+    home = {"lat": 52.0406, "lng": -0.7594}
+    page.until_names(page.found(phase="primary", **home))
+    facets = page.asked("facets", phase="primary", **home)
+    page.until(lambda: page.count("ownership:") == facets["total"], "the counts stayed")
+    assert page.count("max-rating:2") == facets["rating"]["1"] + facets["rating"]["2"]
+    # What another phase would find is told all the same.
+    assert page.count("phase:secondary") == page.asked("facets", **home)["phase"]["secondary"]
+    Select(page.one("#within")).select_by_value("1")
+    page.until_names(page.found(phase="primary", within=1, **home))
+    assert page.all("path.within"), "the circle is not drawn"
+    page.one('input[name=has-club][value=breakfast]').click()
+    page.until_names(page.found(phase="primary", within=1, **home, **{"has-club": "breakfast"}))
+    assert page.hash()["has-club"] == "breakfast"
+    page.one("#filters button[type=reset]").click()
+    page.until_names(page.found(**home))
+    page.one("#name").send_keys("ecole")
+    page.until_names(["École du Canal"])
+
+
+def the_address_can_be_shared(page):
+    fragment = "#lat=52.0389&lng=-0.7651&within=2&gender=girls&phase=primary&phase=secondary"
+    page.open(fragment)
+    page.until_names(page.found(lat=52.0389, lng=-0.7651, within=2, gender="girls", phase=["primary", "secondary"]))
+    assert page.one("#coordinates").get_attribute("value") == "52.0389, -0.7651"
+    assert [box.get_attribute("value") for box in page.all("input[name=phase]:checked")] == ["primary", "secondary"]
+    assert page.one("input[name=gender]:checked").get_attribute("value") == "girls"
+
+
+def keys_are_enough(page):
+    page.open("#lat=52.0406&lng=-0.7594")
+    keys = lambda *pressed: ActionChains(page.browser).send_keys(*pressed).perform()
+    focused = lambda: page.browser.switch_to.active_element
+    keys(Keys.TAB)
+    assert focused().text == "Skip to the schools"
+    keys(Keys.ENTER)
+    assert page.hash()["lat"] == "52.0406", "the link took the home out of the address"
+    keys(Keys.TAB)
+    first = focused()
+    assert first.text == page.names()[0], first.text
+    outline = page.run("return getComputedStyle(arguments[0]).outlineStyle", first)
+    assert outline == "solid", "the focus cannot be seen"
+    keys(Keys.ENTER)
+    page.until(lambda: "9990010" in page.one("#details-9990010").text, "the school did not open")
+    assert first.get_attribute("aria-expanded") == "true"
+    assert page.all(".pin.picked"), "the map does not mark it"
+    # The arrow keys move the home.
+    page.run("arguments[0].focus()", page.one("#map"))
+    keys(Keys.ARROW_UP)
+    page.until(lambda: page.home()[0] > 52.0406, "the home did not move north")
+    keys(Keys.SHIFT, Keys.ARROW_RIGHT)
+    page.until(lambda: page.home()[1] > -0.7594, "the home did not move east")
+    page.until_names(page.found(lat=page.home()[0], lng=page.home()[1]))
+    zoomed = page.run("return document.querySelector('.leaflet-control-scale-line').textContent")
+    keys("+", "+")
+    scale = "return document.querySelector('.leaflet-control-scale-line').textContent"
+    page.until(lambda: page.run(scale) != zoomed, "plus does not zoom")
+
+
+def a_screen_reader_finds_its_way(page):
+    page.open("#lat=52.0406&lng=-0.7594")
+    nameless = page.run(
+        """return [...document.querySelectorAll('input, select, button, a, [role=application]')].filter((control) =>
+             !(control.labels?.length || control.textContent.trim() || control.getAttribute('aria-label'))
+           ).map((control) => control.outerHTML)"""
+    )
+    assert nameless == [], nameless
+    assert page.one("#status").get_attribute("role") == "status"
+    assert page.one("html").get_attribute("lang") == "en-GB"
+    levels = page.run("return [...document.querySelectorAll('h1, h2, h3')].map((heading) => +heading.tagName[1])")
+    assert levels[:2] == [1, 2] and all(b - a <= 1 for a, b in zip(levels, levels[1:])), levels
+    hidden = page.run("return !!document.querySelector('.pin.school').closest('[aria-hidden=true]')")
+    assert hidden, "the pins are read beside the list"
+
+
+def more_schools_follow(page):
+    page.open("#lat=52.0406&lng=-0.7594")
+    page.until(lambda: len(page.names()) == 20, "not a page of 20")
+    page.one("#more").click()
+    page.until_names(page.found(lat=52.0406, lng=-0.7594, limit=100))
+    assert not page.one("#more").is_displayed()
+    # The last one stands nowhere that is known, and has no pin.
+    page.until(lambda: len(page.pins()) == len(page.names()) - 1, "a pin is missing")
+
+
+def a_phone_is_wide_enough(page):
+    for width in (360, 320):
+        page.open("#lat=52.0406&lng=-0.7594&within=2", width=width, height=740)
+        page.until(lambda: page.names(), "nothing is listed")
+        page.one("#filters-panel summary").click()
+        page.one("#schools button").click()
+        page.until(lambda: page.all("#schools dl"), "the school did not open")
+        wide, screen = page.run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert wide <= screen, f"{wide} on {screen} pixels"
+
+
+def refusals_are_told(page):
+    page.open("#lat=52.0406&lng=-0.7594&name=%27")
+    page.until(lambda: "has no letter" in page.one("#failure").text, "a refusal is not told")
+    # The browser notes a refused request in its log, which is no error of the page.
+    page.browser.get_log("browser")
+
+
+def screenshot(page, path):
+    page.open("#lat=52.0406&lng=-0.7594&within=2", width=1240, height=760)
+    page.until(lambda: page.all("path.area.serves"), "no catchment is drawn")
+    page.one('[data-urn="9990001"] button').click()
+    page.until(lambda: page.all("#details-9990001 dl"), "the school did not open")
+    page.run("document.activeElement.blur(); document.querySelector('.results').scrollTop = 0")
+    picture = Image.open(io.BytesIO(page.browser.get_screenshot_as_png())).convert("RGB")
+    picture.quantize(128).save(path, optimize=True)
+
+
+TESTS = [
+    opens_with_all_schools,
+    a_click_gives_what_the_interface_gives,
+    coordinates_can_be_typed,
+    evidence_is_marked,
+    filters_change_the_list_and_the_counts,
+    the_address_can_be_shared,
+    keys_are_enough,
+    a_screen_reader_finds_its_way,
+    more_schools_follow,
+    a_phone_is_wide_enough,
+    refusals_are_told,
+]
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("address")
+    arguments.add_argument("--screenshot")
+    arguments = arguments.parse_args()
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    # Without a sandbox, since it may run as root; it opens nothing but the page.
+    for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    page = Page(arguments.address, browser)
+    failed = 0
+    try:
+        for test in TESTS:
+            try:
+                test(page)
+                noted = [entry["message"] for entry in browser.get_log("browser")]
+                assert noted == [], f"the console says {noted}"
+                print(f"test {test.__name__} ... ok")
+            except Exception as error:  # Every test is told of, whatever stopped it.
+                failed += 1
+                print(f"test {test.__name__} ... FAILED\n  {type(error).__name__}: {error}")
+        if arguments.screenshot and not failed:
+            screenshot(page, arguments.screenshot)
+    finally:
+        browser.quit()
+    print(f"{len(TESTS) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

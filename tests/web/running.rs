@@ -1,0 +1,141 @@
+//! What holds while it runs: health, figures, the log, the page, and the description.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use axum::http::StatusCode;
+use school_finder_db::models::{ClubKind, Gender, Phase, Status};
+use serde_json::{Value, json};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::{Site, on_every_backend};
+
+on_every_backend! {
+    health_names_the_backend,
+    requests_are_counted_by_route_and_status,
+    the_log_never_says_where_somebody_lives,
+    the_page_and_its_files,
+    the_description_is_of_what_there_is,
+}
+
+async fn health_names_the_backend(site: &Site) {
+    let answer = site.get("/health").await.json();
+    assert_eq!(answer["backend"], site.database.config().backend().as_str());
+    assert!(answer["migration"].is_string() && answer["version"].is_string(), "{answer}");
+}
+
+async fn requests_are_counted_by_route_and_status(site: &Site) {
+    site.get("/api/schools/9990001").await.json();
+    site.get("/api/schools/9990002").await.json();
+    site.get("/api/schools/1").await;
+    site.get("/made-up").await;
+    let reply = site.get("/metrics").await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let page = reply.text();
+    let has = |line: &str| assert!(page.lines().any(|there| there == line), "{line} is not in\n{page}");
+    let labels = |status| format!("{{method=\"GET\",route=\"/api/schools/{{urn}}\",status=\"{status}\"}}");
+    has(&format!("school_finder_http_requests_total{} 2", labels(200)));
+    has(&format!("school_finder_http_requests_total{} 1", labels(404)));
+    has(&format!("school_finder_http_request_duration_seconds_count{} 2", labels(200)));
+    has("school_finder_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"} 1");
+    has("school_finder_http_requests_in_flight 1");
+    has(&format!("school_finder_pool_connections_max {}", site.database.config().pool.max_size));
+    has("school_finder_pool_waiting 0");
+    assert!(!page.contains("9990001"), "a label of its own for every school");
+}
+
+/// What is logged, kept.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no test panicked with it").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+async fn the_log_never_says_where_somebody_lives(site: &Site) {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+    let everything = tracing_subscriber::fmt::format::FmtSpan::CLOSE;
+    let guard =
+        tracing::subscriber::set_default(subscriber.with_span_events(everything).with_writer(log.clone()).finish());
+    site.get("/api/schools?lat=52.04061&lng=-0.75941").await.json();
+    site.get("/api/schools?lat=52.04061&lng=-0.75941&after=x").await;
+    drop(guard);
+    let log = String::from_utf8(log.0.lock().expect("no test panicked with it").clone()).expect("UTF-8");
+    assert!(log.contains("http.route=\"/api/schools\"") && log.contains("http.response.status_code=200"), "{log}");
+    assert!(log.contains("http.response.status_code=400"), "{log}");
+    // The crate's own spans lie inside the request's.
+    assert!(log.lines().any(|line| line.contains("request{") && line.contains("db.operation.name")), "{log}");
+    assert!(!log.contains("04061") && !log.contains("75941"), "{log}");
+}
+
+async fn the_page_and_its_files(site: &Site) {
+    let page = site.get("/").await;
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+    for (header, value) in [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")] {
+        assert_eq!(page.header(header), value);
+        assert_eq!(site.get("/api/schools?x").await.header(header), value, "on refusals as well");
+    }
+    let html = page.text();
+    assert!(!html.contains("style=") && !html.contains("onclick") && !html.contains("<script>"), "{html}");
+    // Whatever the page and its scripts name is there.
+    let quoted = |text: &str| -> Vec<String> { text.split('"').skip(1).step_by(2).map(str::to_owned).collect() };
+    let mut files: Vec<String> = quoted(&html).into_iter().filter(|text| text.starts_with('/')).collect();
+    assert!(files.contains(&"/map.js".to_owned()));
+    let mut at = 0;
+    while at < files.len() {
+        let reply = site.get(&files[at]).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", files[at]);
+        if files[at].ends_with(".js") && !files[at].starts_with("/leaflet") {
+            let imports =
+                reply.text().lines().filter(|line| line.starts_with("import")).flat_map(quoted).collect::<Vec<_>>();
+            let imports = imports.into_iter().map(|name| name.replacen("./", "/", 1));
+            let new: Vec<_> = imports.filter(|name| !files.contains(name)).collect();
+            files.extend(new);
+        }
+        at += 1;
+    }
+    assert!(files.contains(&"/graticule.js".to_owned()), "{files:?}");
+}
+
+async fn the_description_is_of_what_there_is(site: &Site) {
+    let document = site.get("/openapi.json").await.json();
+    let paths = document["paths"].as_object().expect("paths");
+    for path in
+        ["/api/schools", "/api/schools/{urn}", "/api/catchment", "/api/reach", "/api/facets", "/health", "/metrics"]
+    {
+        assert!(paths.contains_key(path), "{path}");
+    }
+    let parameters = document["paths"]["/api/schools"]["get"]["parameters"].as_array().expect("parameters");
+    let schema = |name: &str| {
+        let of_name = parameters.iter().find(|parameter| parameter["name"] == name);
+        of_name.unwrap_or_else(|| panic!("{name} is not described"))["schema"].clone()
+    };
+    let words = |words: Vec<&str>| json!({ "type": "string", "enum": words });
+    assert_eq!(schema("phase")["items"], words(Phase::ALL.iter().map(|word| word.as_str()).collect()));
+    assert_eq!(schema("status")["items"], words(Status::ALL.iter().map(|word| word.as_str()).collect()));
+    assert_eq!(schema("has-club")["items"], words(ClubKind::ALL.iter().map(|word| word.as_str()).collect()));
+    assert_eq!(schema("gender"), words(Gender::ALL.iter().map(|word| word.as_str()).collect()));
+    let required = |path: &str| -> Vec<Value> {
+        let all = document["paths"][path]["get"]["parameters"].as_array().expect("parameters");
+        all.iter().filter(|one| one["required"] == true).map(|one| one["name"].clone()).collect()
+    };
+    assert_eq!(required("/api/reach"), ["lat", "lng"]);
+    assert!(required("/api/schools").is_empty());
+}

@@ -1,0 +1,250 @@
+//! What is found, and how it is told.
+
+use axum::http::StatusCode;
+use school_finder_db::SchoolSearch;
+use school_finder_db::ids::Urn;
+use school_finder_db::models::{LinkKind, NewLink};
+use school_finder_db::request::WriteMode;
+use serde_json::{Value, json};
+
+use crate::{Site, names, on_every_backend};
+
+on_every_backend! {
+    nearest_first,
+    filters_have_the_names_of_the_program,
+    pages_are_linked,
+    geojson_for_those_who_accept_it,
+    catchments_have_evidence,
+    reach_is_told_by_year,
+    facets_count,
+    outlines_are_drawn,
+    a_school_with_all_that_belongs_to_it,
+    an_old_urn_leads_to_the_school_of_today,
+}
+
+const HOME: &str = "lat=52.0406&lng=-0.7594";
+
+async fn nearest_first(site: &Site) {
+    let reply = site.get(&format!("/api/schools?{HOME}&within=0.5&limit=3")).await;
+    let answer = reply.json();
+    let nearest = ["Little Acorns Nursery School", "Brackenford Sixth Form College", "Millpond Primary School"];
+    assert_eq!(names(&answer), nearest);
+    assert_eq!(reply.header("content-type"), "application/json");
+    assert_eq!(reply.header("cache-control"), "no-store");
+    assert_eq!(reply.header("vary"), "accept");
+    // As the crate's own model is written.
+    let at_home = SchoolSearch::near(school_finder_db::sample::home()).limit(3);
+    let page = site.database.repository().find_schools(&at_home).await.expect("an answer");
+    assert_eq!(answer["schools"], serde_json::to_value(&page.items).expect("JSON"));
+}
+
+async fn filters_have_the_names_of_the_program(site: &Site) {
+    for (query, found) in [
+        ("name=%C3%A9cole", 1),
+        ("phase=nursery&phase=16_plus", 4),
+        ("phase=nursery&phase-by-ages=true", 5),
+        ("status=closed", 1),
+        ("max-rating=1", 5),
+        ("max-rating=1&unrated=include", 12),
+        ("unrated=exclude", 18),
+        ("state=true", 21),
+        ("private=true", 4),
+        ("age=17&gender=boys", 6),
+        ("faith=Roman+Catholic", 2),
+        ("faith=any", 3),
+        ("has-club=breakfast", 3),
+        ("has-club=breakfast&has-club=after_school", 2),
+        ("has-club=after_school&club-on=monday&club-until=18:00", 2),
+        ("has-club=after_school&club-until=18:01", 0),
+        ("council=Brackenford", 25),
+        ("council=Elsewhere", 0),
+        ("lat=52.0406&lng=-0.7594&within=1&reached=true", 2),
+        ("lat=52.0406&lng=-0.7594&years=2&intake=Year+R", 1),
+        ("limit=0", 0),
+    ] {
+        let limited = if query.starts_with("limit") { query.to_owned() } else { format!("{query}&limit=100") };
+        let answer = site.get(&format!("/api/schools?{limited}")).await.json();
+        assert_eq!(names(&answer).len(), found, "{query}: {:?}", names(&answer));
+    }
+    let by_name = site.get("/api/schools?sort=name&lat=52.0406&lng=-0.7594&limit=1").await.json();
+    assert_eq!(names(&by_name), ["Ashworth High School for Girls"]);
+}
+
+async fn pages_are_linked(site: &Site) {
+    let all = site.get(&format!("/api/schools?{HOME}&phase=primary&limit=100")).await;
+    assert_eq!(all.header("link"), "");
+    let all = all.json();
+    assert_eq!(all["next"], Value::Null);
+    let (mut found, mut uri) = (Vec::new(), format!("/api/schools?{HOME}&phase=primary&limit=4"));
+    loop {
+        let reply = site.get(&uri).await;
+        let answer = reply.json();
+        found.extend(answer["schools"].as_array().expect("schools").clone());
+        let Some(rest) = reply.header("link").strip_prefix('<') else { break };
+        uri = rest.strip_suffix(">; rel=\"next\"").expect("a link to the next page").to_owned();
+        let cursor = answer["next"].as_str().expect("a cursor");
+        assert!(uri.starts_with("/api/schools?lat=52.0406&lng=-0.7594&phase=primary&limit=4&after="), "{uri}");
+        assert!(uri.ends_with(cursor), "{uri}");
+    }
+    assert!(found.len() > 8);
+    assert_eq!(Value::from(found), all["schools"]);
+}
+
+async fn geojson_for_those_who_accept_it(site: &Site) {
+    let uri = format!("/api/schools?{HOME}&limit=1");
+    for accept in ["application/geo+json", "application/geo+json;q=0.9, */*;q=0.1", "text/html, application/geo+json"] {
+        let reply = site.get_as(&uri, accept).await;
+        assert_eq!(reply.header("content-type"), "application/geo+json", "{accept}");
+        let answer = reply.json();
+        assert_eq!(answer["type"], "FeatureCollection");
+        assert_eq!(answer["features"][0]["geometry"], json!({ "type": "Point", "coordinates": [-0.7613, 52.0412] }));
+        assert_eq!(answer["features"][0]["id"], 9_990_010);
+        assert_eq!(answer["features"][0]["properties"]["name"], "Little Acorns Nursery School");
+        assert!(answer["next"].is_string());
+    }
+    for accept in ["*/*", "application/json", "application/geo+json;q=0.5, application/json", "text/html, */*;q=0.8"] {
+        assert_eq!(site.get_as(&uri, accept).await.header("content-type"), "application/json", "{accept}");
+    }
+    for accept in ["text/csv", "application/json;q=0", "nonsense"] {
+        let reply = site.get_as(&uri, accept).await;
+        assert_eq!(reply.status, StatusCode::NOT_ACCEPTABLE, "{accept}");
+        assert_eq!(reply.parsed()["error"], "NotAcceptable");
+    }
+    // It is not known where this one stands.
+    let nowhere = site.get_as("/api/schools?name=forest", "application/geo+json").await.json();
+    assert_eq!(nowhere["features"][0]["geometry"], Value::Null);
+}
+
+async fn catchments_have_evidence(site: &Site) {
+    let answer = site.get(&format!("/api/catchment?{HOME}")).await.json();
+    let evidence: Vec<_> = answer["schools"].as_array().expect("schools").iter().map(|s| &s["evidence"]).collect();
+    assert_eq!(names(&answer)[0], "Millpond Primary School");
+    assert_eq!(evidence, ["radius", "polygon", "polygon", "polygon"]);
+}
+
+async fn reach_is_told_by_year(site: &Site) {
+    let answer = site.get(&format!("/api/reach?{HOME}&limit=1")).await.json();
+    let school = &answer["schools"][0];
+    assert_eq!(school["name"], "Millpond Primary School");
+    let years: Vec<_> = school["years"].as_array().expect("years").iter().map(|year| &year["academic_year"]).collect();
+    assert_eq!(years, ["2025/2026", "2024/2025"]);
+    assert!(school["years"][0]["margin_km"].as_f64().expect("a margin") > 0.0);
+    assert_eq!(school["estimate"], true);
+}
+
+async fn facets_count(site: &Site) {
+    let answer = site.get("/api/facets?phase=nursery").await.json();
+    assert_eq!(answer["total"], 3);
+    assert_eq!(answer["ownership"], json!({ "private": 1, "state": 2 }));
+}
+
+async fn outlines_are_drawn(site: &Site) {
+    // One with a radius, one with an outline, one with neither, one that is not there.
+    let reply = site.get("/api/outlines?id=1&id=2&id=5&id=4000").await;
+    assert_eq!(reply.header("content-type"), "application/geo+json");
+    let answer = reply.json();
+    let features = answer["features"].as_array().expect("features");
+    let told: Vec<_> = features.iter().map(|f| (&f["id"], &f["geometry"]["type"], &f["properties"])).collect();
+    assert_eq!(
+        json!(told),
+        json!([
+            [9_990_002, "MultiPolygon", { "id": 2, "radius_km": null }],
+            [9_990_001, "Point", { "id": 1, "radius_km": 1.2 }],
+        ])
+    );
+    assert_eq!(features[0]["geometry"]["coordinates"][0][0][0], json!([-0.785, 52.03]));
+}
+
+async fn a_school_with_all_that_belongs_to_it(site: &Site) {
+    let answer = site.get("/api/schools/9990001").await.json();
+    let school = &answer["schools"][0];
+    assert_eq!(school["name"], "Millpond Primary School");
+    assert_eq!(school["clubs"][0]["cost"], "6.50");
+    assert_eq!(school["admissions"][0]["places_offered"], 60);
+    assert_eq!(school["reviews"], json!([]));
+    assert_eq!(answer["next"], Value::Null);
+    // A closed one too.
+    assert_eq!(site.get("/api/schools/9990025").await.json()["schools"][0]["status"], "closed");
+    let drawn = site.get_as("/api/schools/9990001", "application/geo+json").await.json();
+    assert_eq!(drawn["features"][0]["properties"]["clubs"], school["clubs"]);
+}
+
+async fn an_old_urn_leads_to_the_school_of_today(site: &Site) {
+    let urn = |number| Urn::new(number).expect("a URN");
+    let link = NewLink {
+        urn: urn(9_980_001),
+        linked_urn: urn(9_990_001),
+        kind: LinkKind::Successor,
+        linked_name: None,
+        link_type: None,
+        linked_on: None,
+    };
+    site.database.repository().upsert_links(vec![link], WriteMode::Commit).await.expect("a link");
+    let reply = site.get("/api/schools/9980001").await;
+    assert_eq!(reply.status, StatusCode::NOT_FOUND);
+    let problem = reply.parsed();
+    assert_eq!(
+        problem["detail"],
+        "no school in this database has URN 9980001; its links lead to 9990001 (Millpond Primary School)"
+    );
+    let today = json!([{ "urn": 9_990_001, "name": "Millpond Primary School", "href": "/api/schools/9990001" }]);
+    assert_eq!(problem["leads_to"], today);
+    let nowhere = site.get("/api/schools/9980002").await;
+    assert_eq!((nowhere.status, &nowhere.parsed()["leads_to"]), (StatusCode::NOT_FOUND, &json!([])));
+}
+
+/// Both backends, byte by byte.
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn the_backends_answer_with_the_same_bytes() {
+    use school_finder_db::config::Backend;
+
+    let (sqlite, postgres) = (Site::on(Backend::Sqlite).await, Site::on(Backend::Postgres).await);
+    let mut asked = vec![
+        "/api/schools".to_owned(),
+        "/api/schools?sort=rating&limit=7".to_owned(),
+        "/api/facets".to_owned(),
+        "/api/facets?phase=primary&lat=52.0406&lng=-0.7594&within=2".to_owned(),
+        "/api/outlines?id=1&id=2&id=3&id=4&id=12".to_owned(),
+        "/api/schools/1".to_owned(),
+        "/api/schools?phase=college".to_owned(),
+    ];
+    asked.extend((9_990_001..=9_990_027).map(|urn| format!("/api/schools/{urn}")));
+    for path in ["schools", "catchment", "reach"] {
+        for (lat, lng) in [(52.0406, -0.7594), (52.0389, -0.7651), (52.05, -0.759), (51.0, 0.5)] {
+            asked.push(format!("/api/{path}?lat={lat}&lng={lng}&limit=5"));
+        }
+    }
+    for uri in asked {
+        for accept in ["application/json", "application/geo+json, */*;q=0.1"] {
+            let (one, other) = (sqlite.get_as(&uri, accept).await, postgres.get_as(&uri, accept).await);
+            assert_eq!(one.text(), other.text(), "{uri}");
+            assert_eq!((one.status, &one.headers), (other.status, &other.headers), "{uri}");
+        }
+    }
+}
+
+/// The program and the service say the same.
+#[cfg(feature = "cli")]
+#[tokio::test]
+async fn the_program_says_the_same() {
+    let site = Site::on(school_finder_db::config::Backend::Sqlite).await;
+    let home = ["--lat", "52.0406", "--lng=-0.7594"];
+    for (arguments, uri) in [
+        ([&["find"], &home[..], &["--phase", "primary"]].concat(), format!("/api/schools?{HOME}&phase=primary")),
+        ([&["catchment"], &home[..]].concat(), format!("/api/catchment?{HOME}")),
+        ([&["reach"], &home[..]].concat(), format!("/api/reach?{HOME}")),
+        (vec!["show", "9990001"], "/api/schools/9990001".to_owned()),
+    ] {
+        for (format, accept) in [("json", "application/json"), ("geojson", "application/geo+json")] {
+            let printed = std::process::Command::new(env!("CARGO_BIN_EXE_school-finder"))
+                .args(["--database", &site.database.config().to_string()])
+                .args(&arguments)
+                .args(["--format", format])
+                .output()
+                .expect("the program runs");
+            let printed: Value = serde_json::from_slice(&printed.stdout).expect("JSON");
+            assert_eq!(printed, site.get_as(&uri, accept).await.json(), "{uri} as {format}");
+        }
+    }
+}
