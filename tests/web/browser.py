@@ -6,6 +6,7 @@
 import argparse
 import io
 import json
+import os
 import sys
 import urllib.parse
 import urllib.request
@@ -239,7 +240,8 @@ def screenshot(page, path):
     page.until(lambda: page.all("#details-9990001 dl"), "the school did not open")
     page.run("document.activeElement.blur(); document.querySelector('.results').scrollTop = 0")
     picture = Image.open(io.BytesIO(page.browser.get_screenshot_as_png())).convert("RGB")
-    picture.quantize(128).save(path, optimize=True)
+    picture.save(path, optimize=True)
+    assert os.path.getsize(path) < LARGEST, f"{path} has {os.path.getsize(path)} bytes"
 
 
 TESTS = [
@@ -260,16 +262,18 @@ TESTS = [
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("address")
-    arguments.add_argument("--screenshot")
+    arguments.add_argument("--browser", default="/usr/bin/chromium")
+    arguments.add_argument("--driver", default="/usr/bin/chromedriver")
+    arguments.add_argument("--screenshot", help="write a picture of the page to this file")
     arguments = arguments.parse_args()
 
     options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
+    options.binary_location = arguments.browser
     # Without a sandbox, since it may run as root; it opens nothing but the page.
     for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    browser = webdriver.Chrome(options=options, service=Service(arguments.driver))
     page = Page(arguments.address, browser)
     failed = 0
     try:

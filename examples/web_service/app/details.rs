@@ -40,7 +40,7 @@ pub fn describe_urn() -> Value {
         "in": "path",
         "description": "The school's number in the official register.",
         "required": true,
-        "schema": { "type": "integer", "minimum": 1, "maximum": 9_999_999 },
+        "schema": { "type": "integer", "minimum": 1, "maximum": 9_999_999, "examples": [9_990_001] },
     })
 }
 

@@ -17,7 +17,7 @@ use super::details;
 use super::observe::{self, Metrics};
 use super::problem::Problem;
 use super::query;
-use super::search::{PARAMETERS, Search};
+use super::search::{self, PARAMETERS, Search};
 use super::shapes;
 
 /// A route and its description: an OpenAPI operation.
@@ -29,7 +29,6 @@ pub struct Route {
 
 /// Every route of the interface.
 pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
-    let nothing_required: &[&str] = &[];
     let of_search = |required: &[&str]| -> Vec<Value> {
         PARAMETERS.iter().map(|parameter| parameter.describe(required.contains(&parameter.name))).collect()
     };
@@ -41,7 +40,7 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
             describe: describe::operation(
                 "findSchools",
                 "The nearest schools to a point, or all by name: one page of them.",
-                of_search(nothing_required),
+                of_search(&[]),
                 Answers::schools(shapes::hit()),
             ),
         },
@@ -62,7 +61,7 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
             describe: describe::operation(
                 "findCatchments",
                 "The schools whose catchment holds a point, with what says so.",
-                of_search(&["lat", "lng"]),
+                search::without_margin(of_search(&["lat", "lng"])),
                 Answers::schools(shapes::catchment_hit()),
             ),
         },
@@ -83,7 +82,7 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
             describe: describe::operation(
                 "countSchools",
                 "How many of the schools that a search finds have each value.",
-                of_search(nothing_required),
+                of_search(&[]),
                 Answers::of(answer::JSON, shapes::facets()),
             ),
         },

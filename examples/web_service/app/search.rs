@@ -62,14 +62,14 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
     Parameter {
         name: "lat",
         about: "Degrees north of the point to measure from (WGS84).",
-        schema: || json!({ "type": "number", "minimum": -90, "maximum": 90 }),
+        schema: || json!({ "type": "number", "minimum": -90, "maximum": 90, "examples": [52.0406] }),
         repeats: false,
         take: |given, text| put(&mut given.lat, number(text).map(Some)),
     },
     Parameter {
         name: "lng",
         about: "Degrees east of the point.",
-        schema: || json!({ "type": "number", "minimum": -180, "maximum": 180 }),
+        schema: || json!({ "type": "number", "minimum": -180, "maximum": 180, "examples": [-0.7594] }),
         repeats: false,
         take: |given, text| put(&mut given.lng, number(text).map(Some)),
     },
@@ -97,7 +97,7 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
     Parameter {
         name: "council",
         about: "Only in these councils, as /api/facets spells them.",
-        schema: || json!({ "type": "string" }),
+        schema: text,
         repeats: true,
         take: |given, text| add(&mut given.councils, Ok(text.to_owned())),
     },
@@ -167,7 +167,7 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
     Parameter {
         name: "faith",
         about: "Only schools of a faith: any, none, or one as /api/facets spells it.",
-        schema: || json!({ "type": "string" }),
+        schema: text,
         repeats: false,
         take: |given, text| put(&mut given.faith, Ok(Some(text.to_owned()))),
     },
@@ -190,8 +190,8 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
     },
     Parameter {
         name: "club-until",
-        about: "The clubs last until this time or later.",
-        schema: || json!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["17:30"] }),
+        about: "The clubs last until this time or later, such as 17:30.",
+        schema: || json!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$" }),
         repeats: false,
         take: |given, text| {
             let time = NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| text.len() == 5);
@@ -207,22 +207,22 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
     },
     Parameter {
         name: "years",
-        about: "In each of so many of the latest years.",
-        schema: || json!({ "type": "integer", "minimum": 1, "maximum": MAX_YEARS, "default": 1 }),
+        about: "As `reached`, in each of so many of the latest years.",
+        schema: || json!({ "type": "integer", "minimum": 1, "maximum": MAX_YEARS }),
         repeats: false,
         take: |given, text| put(&mut given.years, within(text, (1, MAX_YEARS)).map(Some)),
     },
     Parameter {
         name: "intake",
-        about: "For this intake, such as `Year R`. Without it: any.",
-        schema: || json!({ "type": "string" }),
+        about: "As `reached`, for this intake, such as `Year R`. Without it: for any.",
+        schema: text,
         repeats: false,
         take: |given, text| put(&mut given.intake, Ok(Some(text.to_owned()))),
     },
     Parameter {
         name: "name",
         about: "Only schools with this text in their name. Case, accents and punctuation do not matter.",
-        schema: || json!({ "type": "string", "minLength": 1, "maxLength": 200 }),
+        schema: || json!({ "type": "string", "minLength": 1, "maxLength": 200, "pattern": NO_NUL }),
         repeats: false,
         take: |given, text| put(&mut given.name, Ok(Some(text.to_owned()))),
     },
@@ -234,6 +234,16 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
         take: |given, text| put(&mut given.sort, one_of(&SORTS, text).map(Some)),
     },
 ];
+
+/// The descriptions of parameters for a question that has no order by margin.
+pub fn without_margin(mut described: Vec<Value>) -> Vec<Value> {
+    for parameter in described.iter_mut().filter(|parameter| parameter["name"] == "sort") {
+        if let Some(words) = parameter["schema"]["enum"].as_array_mut() {
+            words.retain(|word| word != "margin");
+        }
+    }
+    described
+}
 
 impl Given {
     fn search(self) -> Result<SchoolSearch, Problem> {
@@ -298,6 +308,13 @@ fn add<T>(list: &mut Vec<T>, value: Result<T, String>) -> Result<(), String> {
 
 fn needs(field: &'static str, detail: &str) -> Problem {
     Problem::in_field(field, "InvalidSearch", detail.to_owned())
+}
+
+/// What no database looks for.
+const NO_NUL: &str = "^[^\\u0000]*$";
+
+fn text() -> Value {
+    json!({ "type": "string", "pattern": NO_NUL })
 }
 
 fn boolean() -> Value {

@@ -9,7 +9,7 @@ export function graticule(map) {
   const draw = () => {
     lines.clearLayers();
     const bounds = map.getBounds();
-    const wanted = (bounds.getNorth() - bounds.getSouth()) / 5;
+    const wanted = (bounds.getNorth() - bounds.getSouth()) / 8;
     const step = STEPS.find((step) => step >= wanted) ?? 10;
     const places = Math.max(0, Math.ceil(-Math.log10(step)));
     const line = (from, to) => L.polyline([from, to], { pane: "graticule", className: "line", interactive: false });
