@@ -14,6 +14,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const FILES: &[(&str, &str, &str)] = &[
     ("/", HTML, include_str!("../page/index.html")),
     ("/style.css", CSS, include_str!("../page/style.css")),
+    ("/map.css", CSS, include_str!("../page/map.css")),
     ("/map.js", SCRIPT, include_str!("../page/map.js")),
     ("/state.js", SCRIPT, include_str!("../page/state.js")),
     ("/service.js", SCRIPT, include_str!("../page/service.js")),
