@@ -71,12 +71,18 @@ export class Chart {
   schools(schools, evidence) {
     this.pins.clearLayers();
     this.markers.clear();
+    const standing = new Map();
     schools.forEach((school, at) => {
       if (school.lat == null) return;
+      // Schools that share a place stand side by side.
+      const place = `${school.lat},${school.lng}`;
+      const beside = standing.get(place) ?? 0;
+      standing.set(place, beside + 1);
       const kinds = [evidence.serving.has(school.id) && "serves", evidence.reached.has(school.id) && "reached"];
       const icon = L.divIcon({
         className: ["pin", "school", ...kinds.filter(Boolean)].join(" "),
         iconSize: [26, 26],
+        iconAnchor: [13 - 22 * beside, 13],
         html: String(at + 1),
       });
       // The nearer ones lie on top of those farther away.
