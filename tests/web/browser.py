@@ -55,7 +55,7 @@ class Page:
         return self.run("return [...document.querySelectorAll('.pin.school')].map((pin) => pin.title)")
 
     def count(self, option):
-        return int(self.one(f'[data-count="{option}"]').get_attribute("textContent"))
+        return int(self.one(f'[data-count="{option}"]').get_attribute("textContent").replace(",", ""))
 
     def hash(self):
         return dict(urllib.parse.parse_qsl(self.run("return location.hash.slice(1)")))

@@ -1,6 +1,6 @@
 // The filters, each option with the number of schools that it would leave.
 
-import { PHASES, element } from "./list.js";
+import { PHASES, element, whole } from "./list.js";
 
 const sum = (counts, keys) => keys.reduce((total, key) => total + (counts[key] ?? 0), 0);
 const all = (facets) => facets.total;
@@ -126,7 +126,7 @@ export function count(form, counts) {
     const facets = counts?.[name] ?? counts?.[""];
     for (const [value, , of] of options) {
       const place = form.querySelector(`[data-count="${name}:${value}"]`);
-      place.textContent = facets ? of(facets) : "";
+      place.textContent = facets ? whole(of(facets)) : "";
       place.parentElement.classList.toggle("none", facets !== undefined && of(facets) === 0);
     }
   }

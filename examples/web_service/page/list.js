@@ -29,6 +29,8 @@ export function element(name, attributes = {}, ...children) {
 
 export const kilometres = (km) => `${km.toFixed(km < 10 ? 2 : 1)} km`;
 
+export const whole = (count) => count.toLocaleString("en-GB");
+
 const year = (text) => text.replace(/\/\d\d(\d\d)$/, "/$1");
 
 // A school as an item of the list. The map marks the one that is looked at.

@@ -2,7 +2,7 @@
 
 import { Chart } from "./chart.js";
 import * as filters from "./filters.js";
-import { item } from "./list.js";
+import { item, whole } from "./list.js";
 import * as service from "./service.js";
 import * as asked from "./state.js";
 
@@ -128,7 +128,7 @@ async function showOnMap(home, fits, signal) {
 
 // What was found, for those who read it and those who hear it.
 function say(total, home) {
-  const schools = (count) => (count === 1 ? "1 school" : `${count} schools`);
+  const schools = (count) => (count === 1 ? "1 school" : `${whole(count)} schools`);
   const sentences = {
     nearest: () => (home ? `${schools(total)}, the nearest first.` : `${schools(total)}, by name. Say where you live to see how far they are.`),
     catchment: () => `${schools(evidence.serving.size)} with a catchment that holds your home.`,
