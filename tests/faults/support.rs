@@ -224,5 +224,8 @@ async fn server() -> Raw {
 
 /// What SQLite finds wrong with a file.
 pub async fn integrity(path: &Path) -> String {
-    Raw::open(&format!("sqlite:{}", path.display())).await.texts("PRAGMA integrity_check").await.join("; ")
+    let mut raw = Raw::open(&format!("sqlite:{}", path.display())).await;
+    // A pool that was dropped closes its connections a moment later, and the last one locks the file.
+    raw.execute("PRAGMA busy_timeout = 10000").await;
+    raw.texts("PRAGMA integrity_check").await.join("; ")
 }
