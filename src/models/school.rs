@@ -298,7 +298,7 @@ impl NewSchool {
         check_date("closed_on", *closed_on)?;
         check_date("source_date", *source_date)?;
         // SQLite takes a NaN for NULL, which would be "unknown".
-        if catchment_radius_km.is_some_and(|km| !(km > 0.0 && km <= 20_037.6)) {
+        if catchment_radius_km.is_some_and(|km| !(km > 0.0 && km <= 20_015.1)) {
             return Err(Error::Radius);
         }
         match location {

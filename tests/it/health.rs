@@ -148,6 +148,27 @@ mod on_postgres {
         assert!(error.to_string().contains("a role that the tables belong to may"), "{error}");
     }
 
+    #[cfg(feature = "cli")]
+    #[tokio::test]
+    async fn the_program_gives_a_role_what_a_service_needs() {
+        let database = database().await;
+        let url = url_of(&database).await;
+        let role = format!("school_finder_granted_{}", std::process::id());
+        database.execute(&format!("CREATE ROLE {role}")).await.expect("a role");
+        let granted = std::process::Command::new(env!("CARGO_BIN_EXE_school-finder"))
+            .args(["--database", &url, "migrate", "grant", &role])
+            .output()
+            .expect("the program runs");
+        assert!(granted.status.success(), "{granted:?}");
+        let may = async |right: &str| {
+            let asked = format!("SELECT has_table_privilege('{role}', 'schools', '{right}')::int::bigint");
+            database.number(&asked).await.expect("an answer") == 1
+        };
+        assert!(may("SELECT").await && may("INSERT").await && may("UPDATE").await && may("DELETE").await);
+        assert!(!may("TRUNCATE").await && !may("TRIGGER").await);
+        database.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.expect("gone");
+    }
+
     #[tokio::test]
     async fn a_role_that_is_not_there_is_told() {
         let database = database().await;
