@@ -11,7 +11,10 @@ fn main() -> std::io::Result<()> {
         std::fs::write(out.join(folder).with_extension("rs"), scripts(Path::new(folder))?)?;
     }
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for file in files(Path::new("migrations_postgres")) {
+    // What a service's role may do is in the template too.
+    let grants = PathBuf::from("src/postgres/grants.rs");
+    println!("cargo::rerun-if-changed={}", grants.display());
+    for file in files(Path::new("migrations_postgres")).into_iter().chain([grants]) {
         // FNV-1a, as in src/text.rs.
         for byte in std::fs::read(file)? {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

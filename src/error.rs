@@ -369,6 +369,12 @@ pub enum Error {
         /// What it is.
         what: &'static str,
     },
+    /// There is no such role on the server.
+    #[error("there is no role {role:?} on this server: an administrator makes it, as by `createuser`")]
+    UnknownRole {
+        /// The name that was given.
+        role: String,
+    },
     /// The role may not do what was asked.
     #[error("this database role may not do that ({reason}): a role that the tables belong to may")]
     PermissionDenied {

@@ -24,8 +24,8 @@ pub fn home() -> LatLng {
     place(52.0406, -0.7594)
 }
 
-/// The town's schools: 24 open ones, one of which is about to close, one closed, one to come, and one of which it is
-/// not known where it stands.
+/// The town's schools: 25 open ones, one of which is about to close and another stands nobody knows where; one closed, and one to
+/// come.
 ///
 /// ```
 /// use school_finder_db::sample;

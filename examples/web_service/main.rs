@@ -16,7 +16,8 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use school_finder_db::{Config, SchoolRepository, SchoolSearch, connect, create, sample};
+use school_finder_db::models::Status;
+use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, connect, create, sample};
 use tokio::net::TcpListener;
 use tokio::signal;
 use tracing_subscriber::EnvFilter;
@@ -64,8 +65,13 @@ async fn finder() -> Result<Arc<dyn SchoolRepository>, Failure> {
         return Ok(connect(&Config::from_env()?).await?);
     }
     let config = if is_named { Config::from_env()? } else { Config::in_memory() };
-    let finder = create(&config).await?;
-    if finder.facets(&SchoolSearch::all()).await?.total == 0 {
+    // One that is there and older than this build is not migrated in silence.
+    let finder = match connect(&config).await {
+        Err(Error::SchemaMissing | Error::CannotOpen { .. }) => create(&config).await?,
+        connected => connected?,
+    };
+    let whatever = Status::ALL.iter().fold(SchoolSearch::all(), |search, status| search.status(*status));
+    if finder.facets(&whatever).await?.total == 0 {
         sample::fill(finder.as_ref()).await?;
     }
     if !is_named {

@@ -45,7 +45,12 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
         || (says(" with OID ") && says("does not exist"))
     {
         Some(Error::SchemaChanged)
-    } else if says("terminating connection") || says("connection closed") || says("server closed the connection") {
+    } else if says("terminating connection")
+        || says("connection closed")
+        || says("server closed the connection")
+        || says("error communicating with the server")
+        || says("channel closed")
+    {
         Some(Error::ConnectionLost)
     } else if says("permission denied to create extension")
         || says("extension \"postgis\" is not available")

@@ -2,10 +2,10 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Text};
+use diesel::sql_types::{Array, Bool, Text};
 
 use super::migrations::MigrationConnection;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Tables whose rows a service reads and writes. Triggers, which run with the service's rights, keep some of them.
 const WRITTEN: &[&str] = &[
@@ -32,6 +32,11 @@ struct Statement {
 
 /// Lets a role read and write the rows of this crate's tables. A migration that adds a table needs it again.
 pub(crate) fn grant_on_conn(connection: &mut MigrationConnection, role: &str) -> Result<()> {
+    // PUBLIC is not a role but everybody, and would be taken for it even in quotes.
+    let is_role = diesel::dsl::sql::<Bool>("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ");
+    if !is_role.bind::<Text, _>(role).sql(")").get_result::<bool>(connection)? {
+        return Err(Error::UnknownRole { role: role.to_owned() });
+    }
     // GRANT takes no binds, so the server quotes the names.
     let grants: Vec<Statement> = diesel::sql_query(
         "SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), $1) AS statement

@@ -17,6 +17,7 @@ pub mod schema;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -75,10 +76,13 @@ impl PostgresRepository {
     /// ```
     ///
     /// # Errors
-    /// Those of `work`, [`PoolTimeout`](crate::Error::PoolTimeout) and [`Unavailable`](crate::Error::Unavailable).
+    /// Those of `work`, [`PoolTimeout`](crate::Error::PoolTimeout) and [`Unavailable`](crate::Error::Unavailable);
+    /// [`CommitUnknown`](crate::Error::CommitUnknown) where the connection was lost after something may have been committed. A
+    /// connection on which a transaction was begun in plain SQL is closed afterwards.
     pub async fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>) -> Result<T> {
-        let mut connection = self.connections.get().await?;
-        let answer = work(&mut connection).await;
+        let mut connection = self.connections.get(Intent::Lend).await?;
+        let call = Arc::clone(&connection.call);
+        let answer = watch(&call, self.connections.silence(), work(connection.get()?)).await;
         self.connections.give_back(&answer, connection);
         answer
     }
@@ -91,9 +95,10 @@ macro_rules! ask {
         let call = async {
             let mut again = true;
             loop {
-                let mut connection = connections.get().await?;
-                let work = queries::$query(&mut connection $(, $argument)*);
-                let answer = watch(Intent::Ask, connections.silence(), work).await;
+                let mut connection = connections.get(Intent::Ask).await?;
+                let call = Arc::clone(&connection.call);
+                let work = queries::$query(connection.get()? $(, $argument)*);
+                let answer = watch(&call, connections.silence(), work).await;
                 connections.give_back(&answer, connection);
                 match answer {
                     Err(Error::ConnectionLost | Error::SchemaChanged) if again => again = false,
@@ -123,15 +128,17 @@ macro_rules! change {
                 }
             }
         };
-        observe(Backend::Postgres, stringify!($query), slow_query, finish(tokio::spawn(call.in_current_span()))).await
+        let call = async { finish(tokio::spawn(call.in_current_span())).await };
+        observe(Backend::Postgres, stringify!($query), slow_query, call).await
     }};
 }
 
 macro_rules! change_once {
     ($connections:ident, $query:ident $(, $argument:expr)*) => {{
-        let mut connection = $connections.get().await?;
-        let work = queries::$query(&mut connection $(, $argument)*);
-        let answer = watch(Intent::Change, $connections.silence(), work).await;
+        let mut connection = $connections.get(Intent::Change).await?;
+        let call = Arc::clone(&connection.call);
+        let work = queries::$query(connection.get()? $(, $argument)*);
+        let answer = watch(&call, $connections.silence(), work).await;
         $connections.give_back(&answer, connection);
         answer
     }};
@@ -221,8 +228,9 @@ impl SchoolRepository for PostgresRepository {
         let connections = self.connections.clone();
         // Not repeated: the stream is spent.
         let call = async move { change_once!(connections, upsert_schools_on_conn, schools, mode) };
-        let call = finish(tokio::spawn(call.in_current_span()));
-        observe(Backend::Postgres, "upsert_schools", self.connections.slow_query, call).await
+        let call = async { finish(tokio::spawn(call.in_current_span())).await };
+        // As slow as its source is.
+        observe(Backend::Postgres, "upsert_schools", Duration::MAX, call).await
     }
 
     async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School> {

@@ -8,15 +8,17 @@ use deadpool::managed::{Hook, HookError, Metrics, PoolError, TimeoutType};
 use diesel::ConnectionError;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, PoolError as ConnectError, RecyclingMethod,
+    AsyncDieselConnectionManager, ManagerConfig, PoolError as ConnectError, PoolableConnection, RecyclingMethod,
 };
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio::sync::Mutex;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::health::health_on_conn;
+use super::watch::{Call, Intent};
 use super::{errors, watch};
 use crate::config::{Config, PoolConfig, Server, Target, Tls};
 use crate::error::{Error, Result};
@@ -38,6 +40,7 @@ pub(super) struct Connections {
     acquire_timeout: Duration,
     pub(super) slow_query: Duration,
     set_up: Arc<SetUp>,
+    asking: Arc<Mutex<()>>,
 }
 
 impl Connections {
@@ -63,17 +66,31 @@ impl Connections {
             }))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(acquire_timeout))
-            .create_timeout(Some(acquire_timeout))
+            // Connecting has bounds of its own.
+            .create_timeout(None)
             .recycle_timeout(Some(acquire_timeout))
             .build()
             .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
         tokio::spawn(close_idle(pool.weak(), usize::try_from(keep).unwrap_or(usize::MAX)));
-        Ok(Self { pool, acquire_timeout, slow_query, set_up })
+        Ok(Self { pool, acquire_timeout, slow_query, set_up, asking: Arc::default() })
     }
 
-    /// A connection that was checked. One that is dropped within a transaction is not used again.
-    pub(super) async fn get(&self) -> Result<Object<AsyncPgConnection>> {
-        self.pool.get().await.map_err(|error| match error {
+    /// A connection that was checked, for one call.
+    pub(super) async fn get(&self, intent: Intent) -> Result<Lent> {
+        // Each idle connection that turns out to be lost takes its time, so that there is one for all of it.
+        let connection = tokio::time::timeout(self.acquire_timeout + self.set_up.patience(), self.pool.get()).await;
+        let connection = match connection {
+            Ok(connection) => connection.map_err(|error| self.cannot_acquire(error))?,
+            Err(_) => {
+                self.pool.retain(|_, _| false);
+                return Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
+            }
+        };
+        Ok(Lent { connection: Some(connection), call: Call::new(intent) })
+    }
+
+    fn cannot_acquire(&self, error: PoolError<ConnectError>) -> Error {
+        match error {
             PoolError::Timeout(TimeoutType::Wait) => {
                 Error::PoolTimeout { waited_ms: u64::try_from(self.acquire_timeout.as_millis()).unwrap_or(u64::MAX) }
             }
@@ -85,7 +102,7 @@ impl Connections {
             }
             PoolError::Backend(ConnectError::QueryError(error)) => error.into(),
             other => Error::Unavailable { reason: other.to_string() },
-        })
+        }
     }
 
     /// How long the server may say nothing before a call gives it up.
@@ -95,15 +112,17 @@ impl Connections {
 
     /// Gives a connection back, unless what was asked on it shows that it is of no more use. Then the idle ones are most likely
     /// not either: the server was started again, or the schema changed under all of them.
-    pub(super) fn give_back<T>(&self, answer: &Result<T>, connection: Object<AsyncPgConnection>) {
+    pub(super) fn give_back<T>(&self, answer: &Result<T>, mut lent: Lent) {
         if answer.as_ref().is_err_and(Error::ends_connection) {
-            drop(Object::take(connection));
+            drop(lent.connection.take().map(Object::take));
             self.pool.retain(|_, _| false);
         }
     }
 
     /// Whether the database can be used, by a connection of its own.
     pub(super) async fn health(&self) -> Result<Health> {
+        // One at a time, however many ask: they may be anybody, and the server has only so many connections.
+        let _asking = self.asking.lock().await;
         health(&self.set_up).await
     }
 
@@ -112,6 +131,31 @@ impl Connections {
         let deadpool::Status { max_size, size, available, waiting } = self.pool.status();
         let count = |connections| u32::try_from(connections).unwrap_or(u32::MAX);
         PoolStatus { max: count(max_size), open: count(size), idle: count(available), waiting: count(waiting) }
+    }
+}
+
+/// A connection of the pool, lent to one call. Where that is dropped in a transaction, or began one in plain SQL, the connection is
+/// closed: in the pool it would hold its locks until somebody needs it.
+pub(super) struct Lent {
+    /// There until the connection is given back.
+    connection: Option<Object<AsyncPgConnection>>,
+    pub(super) call: Arc<Call>,
+}
+
+impl Lent {
+    /// What queries are run on.
+    pub(super) fn get(&mut self) -> Result<&mut AsyncPgConnection> {
+        Ok(self.connection.as_mut().ok_or(Error::ConnectionLost)?)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.connection.take()
+            && (self.call.begun_by_hand() || PoolableConnection::is_broken(&mut *connection))
+        {
+            drop(Object::take(connection));
+        }
     }
 }
 
@@ -203,9 +247,12 @@ impl SetUp {
     /// setting of the same name does not do.
     pub(super) async fn connect(&self) -> Result<AsyncPgConnection> {
         let silent = |_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
-        // Each of several servers has its time.
-        let servers = u32::try_from(self.settings.get_hosts().len()).unwrap_or(u32::MAX).max(1);
-        tokio::time::timeout(self.connect_timeout * servers, self.connect_to_any()).await.unwrap_or_else(silent)
+        tokio::time::timeout(self.patience(), self.connect_to_any()).await.unwrap_or_else(silent)
+    }
+
+    /// How long connecting may take: each of several servers has its time.
+    fn patience(&self) -> Duration {
+        self.connect_timeout * u32::try_from(self.settings.get_hosts().len()).unwrap_or(u32::MAX).max(1)
     }
 
     async fn connect_to_any(&self) -> Result<AsyncPgConnection> {

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::connection::InstrumentationEvent;
@@ -19,51 +19,96 @@ tokio::task_local! {
     static CALL: Arc<Call>;
 }
 
-/// What is known of a call from its connection's events.
-#[derive(Debug, Default)]
-struct Call {
-    /// Grows by one as a statement begins, and as one ends: odd while one runs.
-    events: AtomicU64,
-    stage: AtomicU8,
+/// What a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Intent {
+    /// It reads.
+    Ask,
+    /// It writes, in one transaction.
+    Change,
+    /// Whatever somebody else's code does.
+    Lend,
 }
 
-/// How far a call's write is.
+/// What is known of a call from its connection's events.
+#[derive(Debug)]
+pub(super) struct Call {
+    intent: Intent,
+    /// Grows by one as a statement begins, and as one ends: odd while one runs. By two where the call goes or comes back
+    /// elsewhere.
+    events: AtomicU64,
+    /// It waits for something that is not the server.
+    is_elsewhere: AtomicBool,
+    stage: AtomicU8,
+    /// `COMMIT` was sent at some time, or a statement that stood alone.
+    may_be_committed: AtomicBool,
+    /// A transaction was begun in plain SQL, which Diesel does not know of.
+    begun_by_hand: AtomicBool,
+}
+
+/// Where the next statement of a call stands.
 mod stage {
-    /// No statement was sent.
-    pub const BEFORE: u8 = 0;
-    /// In a transaction, which goes with its connection.
+    /// Outside of a transaction.
+    pub const ALONE: u8 = 0;
+    /// In one, which goes with its connection.
     pub const INSIDE: u8 = 1;
-    /// `ROLLBACK` was sent.
-    pub const UNDOING: u8 = 2;
-    /// `COMMIT` was sent.
-    pub const COMMITTING: u8 = 3;
-    /// A statement was sent outside of a transaction, which commits it.
-    pub const ALONE: u8 = 4;
+    /// It is the `COMMIT` or the `ROLLBACK` of one.
+    pub const ENDING: u8 = 2;
 }
 
 impl Call {
-    fn may_be_committed(&self) -> bool {
-        matches!(self.stage.load(Ordering::Relaxed), stage::COMMITTING | stage::ALONE)
+    pub(super) fn new(intent: Intent) -> Arc<Self> {
+        Arc::new(Self {
+            intent,
+            events: AtomicU64::new(0),
+            is_elsewhere: AtomicBool::new(false),
+            stage: AtomicU8::new(stage::ALONE),
+            may_be_committed: AtomicBool::new(false),
+            begun_by_hand: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether its connection may be in a transaction that nobody ends.
+    pub(super) fn begun_by_hand(&self) -> bool {
+        self.begun_by_hand.load(Ordering::Relaxed)
     }
 
     fn note(&self, event: &InstrumentationEvent<'_>) {
-        let stage = match event {
-            InstrumentationEvent::BeginTransaction { depth, .. } if depth.get() == 1 => stage::INSIDE,
-            InstrumentationEvent::CommitTransaction { depth, .. } if depth.get() == 1 => stage::COMMITTING,
-            InstrumentationEvent::RollbackTransaction { depth, .. } if depth.get() == 1 => stage::UNDOING,
-            InstrumentationEvent::StartQuery { .. } => {
+        match event {
+            InstrumentationEvent::BeginTransaction { depth, .. } if depth.get() == 1 => {
+                self.stage.store(stage::INSIDE, Ordering::Relaxed);
+            }
+            InstrumentationEvent::CommitTransaction { depth, .. } if depth.get() == 1 => {
+                self.stage.store(stage::ENDING, Ordering::Relaxed);
+                self.may_be_committed.store(true, Ordering::Relaxed);
+            }
+            InstrumentationEvent::RollbackTransaction { depth, .. } if depth.get() == 1 => {
+                self.stage.store(stage::ENDING, Ordering::Relaxed);
+            }
+            InstrumentationEvent::StartQuery { query, .. } => {
                 self.events.fetch_add(1, Ordering::Relaxed);
-                let alone = |stage| (stage == stage::BEFORE).then_some(stage::ALONE);
-                let _ = self.stage.fetch_update(Ordering::Relaxed, Ordering::Relaxed, alone);
-                return;
+                if self.intent == Intent::Lend && self.stage.load(Ordering::Relaxed) == stage::ALONE {
+                    self.note_alone(&query.to_string());
+                }
             }
             InstrumentationEvent::FinishQuery { .. } => {
                 self.events.fetch_add(1, Ordering::Relaxed);
-                return;
+                let ended = |stage| (stage == stage::ENDING).then_some(stage::ALONE);
+                let _ = self.stage.fetch_update(Ordering::Relaxed, Ordering::Relaxed, ended);
             }
-            _ => return,
-        };
-        self.stage.store(stage, Ordering::Relaxed);
+            _ => {}
+        }
+    }
+
+    /// A statement outside of Diesel's transactions is committed by itself, but for one that only reads.
+    fn note_alone(&self, statement: &str) {
+        let statement = statement.trim_start().to_ascii_uppercase();
+        if !statement.starts_with("SELECT") || statement.contains(';') {
+            self.may_be_committed.store(true, Ordering::Relaxed);
+        }
+        if statement.contains("BEGIN") || statement.contains("START TRANSACTION") {
+            self.begun_by_hand.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -73,24 +118,14 @@ pub(super) fn note(event: InstrumentationEvent<'_>) {
     let _ = CALL.try_with(|call| call.note(&event));
 }
 
-/// What a call does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Intent {
-    /// It reads, so that the server has something to say all the while.
-    Ask,
-    /// It writes, perhaps from a source that takes its time between two statements.
-    Change,
-}
-
 /// Does a call's work, and gives it up where the server has said nothing for so long. A write whose connection went while
 /// it may have been committed says so.
 pub(super) async fn watch<T>(
-    intent: Intent,
+    call: &Arc<Call>,
     silence: Option<Duration>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let call = Arc::new(Call::default());
-    let (work, silent) = (pin!(CALL.scope(Arc::clone(&call), work)), pin!(silent(&call, intent, silence)));
+    let (work, silent) = (pin!(CALL.scope(Arc::clone(call), work)), pin!(silent(call, silence)));
     let answer = match select(work, silent).await {
         Either::Left((answer, _)) => answer,
         Either::Right((silence, _)) => {
@@ -99,7 +134,7 @@ pub(super) async fn watch<T>(
     };
     match answer {
         Err(Error::ConnectionLost | Error::Unavailable { .. })
-            if intent == Intent::Change && call.may_be_committed() =>
+            if call.intent != Intent::Ask && call.may_be_committed.load(Ordering::Relaxed) =>
         {
             Err(Error::CommitUnknown)
         }
@@ -107,13 +142,31 @@ pub(super) async fn watch<T>(
     }
 }
 
+/// Waits for something that is not the server, such as a file that is read.
+pub(super) async fn elsewhere<T>(work: impl Future<Output = T>) -> T {
+    let note = |is_elsewhere| {
+        let _ = CALL.try_with(|call| {
+            call.is_elsewhere.store(is_elsewhere, Ordering::Relaxed);
+            call.events.fetch_add(2, Ordering::Relaxed);
+        });
+    };
+    note(true);
+    let value = work.await;
+    note(false);
+    value
+}
+
 /// Ends when the server has said nothing for as long as `longest`, which it gives.
-async fn silent(call: &Call, intent: Intent, longest: Option<Duration>) -> Duration {
+async fn silent(call: &Call, longest: Option<Duration>) -> Duration {
     let Some(longest) = longest else { return std::future::pending().await };
     loop {
         let seen = call.events.load(Ordering::Relaxed);
         tokio::time::sleep(longest).await;
-        let waits_for_server = intent == Intent::Ask || seen % 2 == 1;
+        let waits_for_server = match call.intent {
+            Intent::Ask | Intent::Change => !call.is_elsewhere.load(Ordering::Relaxed),
+            // Between two statements it does what it likes.
+            Intent::Lend => seen % 2 == 1,
+        };
         if waits_for_server && call.events.load(Ordering::Relaxed) == seen {
             return longest;
         }

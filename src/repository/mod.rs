@@ -34,8 +34,8 @@ pub use health::{Health, PoolStatus};
 ///   distance, lies within no radius, and comes last by distance.
 /// - **Writes are whole or not at all**: a method that fails has written nothing.
 /// - **A dropped future** does not stop a write that has begun: it ends by itself, whole or not at all.
-/// - **A lost server** is waited for no longer than a statement may take. Questions are asked once more on another connection;
-///   writes that collided are repeated, and those that may have been committed never are.
+/// - **A silent server** is waited for no longer than a statement may take, and a while more. Questions are asked once more on
+///   another connection; writes that collided are repeated, and those that may have been committed never are.
 ///
 /// Each call is a [`tracing`] span with the name of the method, the backend, the rows and how long it took.
 #[async_trait]
@@ -48,7 +48,8 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// [`pool_status`](Self::pool_status) tells.
     ///
     /// # Errors
-    /// Within twice the pool's `connect_timeout`: those of [`connect`].
+    /// Those of [`connect`], each of whose two steps ends within the pool's `connect_timeout` (for each server, where the URL names
+    /// several).
     async fn health(&self) -> Result<Health>;
 
     /// How many connections there are just now.

@@ -191,7 +191,9 @@ impl SchoolRepository for SqliteRepository {
     }
 
     async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts> {
-        ask!(self, upsert_schools_on_conn, schools, mode)
+        let call = self.run(move |connection| queries::upsert_schools_on_conn(connection, schools, mode));
+        // As slow as its source is.
+        observe(Backend::Sqlite, "upsert_schools", Duration::MAX, call).await
     }
 
     async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School> {

@@ -118,10 +118,10 @@ async fn a_killed_server_process_is_told_and_the_next_call_is_served() {
         let call = tokio::spawn({
             let finder = finder.clone();
             async move {
-                let work = async |c: &mut AsyncPgConnection| {
-                    Ok(c.batch_execute("BEGIN; DELETE FROM schools; SELECT pg_sleep(60)").await?)
+                let delete = async |c: &mut AsyncPgConnection| {
+                    Ok::<_, Error>(c.batch_execute("DELETE FROM schools; SELECT pg_sleep(60)").await?)
                 };
-                finder.with_connection(work).await
+                finder.with_connection(async |c: &mut AsyncPgConnection| c.transaction(delete).await).await
             }
         });
         let mut pid = String::new();
@@ -240,10 +240,10 @@ async fn a_line_that_is_cut_is_told_and_replaced() {
     let call = tokio::spawn({
         let finder = finder.clone();
         async move {
-            let work = async |c: &mut AsyncPgConnection| {
-                Ok(c.batch_execute("BEGIN; DELETE FROM schools; SELECT pg_sleep(2)").await?)
+            let delete = async |c: &mut AsyncPgConnection| {
+                Ok::<_, Error>(c.batch_execute("DELETE FROM schools; SELECT pg_sleep(2)").await?)
             };
-            finder.with_connection(work).await
+            finder.with_connection(async |c: &mut AsyncPgConnection| c.transaction(delete).await).await
         }
     });
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -289,6 +289,35 @@ async fn a_commit_whose_answer_is_lost_is_told_as_unknown() {
             assert_eq!(total(finder.as_ref()).await.expect("an answer"), before + 10);
         }
     }
+}
+
+/// The same of a transaction of a service's own, and of a statement that stands alone; in between nothing was written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_of_ones_own_whose_answer_is_lost_is_told_as_unknown() {
+    let place = Place::new(school_finder_db::config::Backend::Postgres).await;
+    let relay = Relay::start(&place.url).await;
+    let finder = PostgresRepository::connect(&hasty(relay.url())).await.expect("the database");
+    finder.insert_schools(schools(1..=3)).await.expect("schools that fit");
+    warm(&finder).await;
+    let own = async |connection: &mut AsyncPgConnection| {
+        let change = async |connection: &mut AsyncPgConnection| {
+            Ok::<_, Error>(connection.batch_execute("UPDATE schools SET capacity = 5").await?)
+        };
+        connection.transaction(change).await
+    };
+    relay.set(Flow::CutAfterCommit);
+    let error = finder.with_connection(own).await.expect_err("the line is cut");
+    assert!(matches!(error, Error::CommitUnknown), "{error:?}");
+    relay.set(Flow::Passing);
+    let ended = async |connection: &mut AsyncPgConnection, statement: &str| {
+        connection.batch_execute(statement).await?;
+        Ok(connection.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())").await?)
+    };
+    let error = finder.with_connection(async |c: &mut AsyncPgConnection| ended(c, "SELECT 1").await).await;
+    assert!(matches!(error, Err(Error::ConnectionLost)), "{error:?}");
+    let alone = "UPDATE schools SET capacity = 6";
+    let error = finder.with_connection(async |c: &mut AsyncPgConnection| ended(c, alone).await).await;
+    assert!(matches!(error, Err(Error::CommitUnknown)), "{error:?}");
 }
 
 /// A question whose connection goes is asked once more, and nobody notices.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use school_finder_db::config::Backend;
 use school_finder_db::migrate::Migrator;
 use school_finder_db::postgres::PostgresRepository;
@@ -26,10 +26,40 @@ async fn execute(repository: &PostgresRepository, statement: &str) -> Result<()>
     repository.with_connection(async |c: &mut AsyncPgConnection| Ok(c.batch_execute(statement).await?)).await
 }
 
+/// Where others are idle nobody takes it up soon, and its locks would keep everybody waiting.
+#[tokio::test]
+async fn a_transaction_that_is_dropped_is_ended_at_once() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    repository.insert_schools(vec![school(1)]).await.expect("a school that fits");
+    tokio::join!(repository.councils(), repository.councils(), repository.councils()).0.expect("three connections");
+    for by_hand in [false, true] {
+        let held = async |c: &mut AsyncPgConnection| {
+            let hold = async |c: &mut AsyncPgConnection| {
+                c.batch_execute("UPDATE schools SET capacity = 1").await?;
+                std::future::pending::<Result<()>>().await
+            };
+            if by_hand {
+                c.batch_execute("BEGIN").await?;
+                hold(c).await
+            } else {
+                c.transaction(hold).await
+            }
+        };
+        let dropped = tokio::time::timeout(Duration::from_millis(200), repository.with_connection(held)).await;
+        assert!(dropped.is_err(), "it was dropped");
+        let begun = Instant::now();
+        repository.insert_schools(vec![school(2 + i64::from(by_hand))]).await.expect("nobody holds a lock");
+        database.execute("SET lock_timeout = '3s'; UPDATE schools SET capacity = 2").await.expect("nor here");
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+    // And one that ends well, with a transaction begun in plain SQL still open.
+    execute(&repository, "BEGIN; UPDATE schools SET capacity = 3").await.expect("done");
+    database.execute("SET lock_timeout = '3s'; UPDATE schools SET capacity = 4").await.expect("nobody holds a lock");
+}
+
 #[tokio::test]
 async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
-    use diesel_async::AsyncConnection;
-
     let database = database().await;
     let mut config = database.config().clone();
     config.pool.max_size = 1;

@@ -88,9 +88,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "TooSlow", "this took too long: try again".to_owned())
     }
 
-    /// The database cannot be used; the words are for whoever runs the service.
+    /// The database cannot be used. Anybody may ask, so that the words, which name roles and files, are for the log.
     pub fn unhealthy(error: &Error) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.name(), error.to_string())
+        tracing::warn!(%error, "the database cannot be used");
+        let detail = "the database cannot be used, and the service's log says why".to_owned();
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.name(), detail)
     }
 
     /// A mistake of this service, which the log tells of.

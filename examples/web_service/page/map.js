@@ -86,6 +86,8 @@ async function update({ fits = false } = {}) {
 
 // Adds the next page to the list.
 async function more() {
+  // Clicked twice, it would list the same schools twice.
+  at("more").disabled = true;
   try {
     const page = await service.schools(state, next, running.signal);
     const first = shown.length;
@@ -98,6 +100,8 @@ async function more() {
     await showOnMap(asked.home(state), false, running.signal);
   } catch (error) {
     if (error.name !== "AbortError") fail(error);
+  } finally {
+    at("more").disabled = false;
   }
 }
 

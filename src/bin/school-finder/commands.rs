@@ -140,8 +140,7 @@ pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outco
     };
     bar.finish_and_clear();
     if counts.is_err() {
-        drop(finder);
-        database::remove_created(target.created);
+        database::remove_created(finder, target.created).await;
     }
     let counts = counts?;
     rejects.lock().unwrap_or_else(PoisonError::into_inner).finish()?;

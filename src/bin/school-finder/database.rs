@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use school_finder_db::config::{PoolMode, Target};
-use school_finder_db::{Config, SchoolRepository, connect, create, migrate, sample};
+use school_finder_db::models::Status;
+use school_finder_db::{Config, SchoolRepository, SchoolSearch, connect, create, migrate, sample};
 
 use crate::Failure;
 
@@ -82,15 +83,24 @@ pub async fn for_additions(named: Option<&str>) -> Result<ImportTarget, Failure>
 /// Removes the file of a database that could not be created, unless another program has created it meanwhile.
 async fn remove_unfinished(config: &Config, path: &Path) {
     if migrate::status(config).await.is_ok_and(|status| status.iter().all(|migration| !migration.applied)) {
-        remove_created(Some(path.to_owned()));
+        remove(path);
     }
 }
 
-/// Removes the file of an import that failed, so that no empty database is left in its place.
-pub fn remove_created(created: Option<PathBuf>) {
+/// Removes the file of an import that failed, so that no empty database is left in its place; unless another program has
+/// stored something in it meanwhile.
+pub async fn remove_created(finder: Arc<dyn SchoolRepository>, created: Option<PathBuf>) {
     let Some(path) = created else { return };
+    let whatever = Status::ALL.iter().fold(SchoolSearch::all(), |search, status| search.status(*status));
+    if finder.facets(&whatever).await.is_ok_and(|facets| facets.total == 0) {
+        drop(finder);
+        remove(&path);
+    }
+}
+
+fn remove(path: &Path) {
     for ending in ["", "-wal", "-shm"] {
-        let mut file = path.clone().into_os_string();
+        let mut file = path.as_os_str().to_owned();
         file.push(ending);
         // What is not there need not be removed; what cannot be is told of by the next command that opens it.
         let _ = std::fs::remove_file(file);

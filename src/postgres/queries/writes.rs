@@ -19,6 +19,7 @@ use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{NewSchool, School, SchoolPatch, UpsertCounts};
 use crate::postgres::schema::schools;
+use crate::postgres::watch::elsewhere;
 use crate::request::{Batches, Ended, SchoolStream, WriteMode, refuse_twice};
 use crate::twin::{school_columns, school_values};
 
@@ -155,7 +156,7 @@ async fn upsert_in_txn(
     batches: &mut Receiver<Result<Vec<NewSchool>>>,
 ) -> Result<UpsertCounts, Ended> {
     let mut counts = UpsertCounts::default();
-    while let Some(batch) = batches.recv().await {
+    while let Some(batch) = elsewhere(batches.recv()).await {
         upsert_batch_in_txn(connection, batch?, &mut counts).await?;
     }
     Ok(counts)
