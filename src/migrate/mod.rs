@@ -150,7 +150,8 @@ impl Migrator {
     ///
     /// # Errors
     /// [`OnlyPostgres`](crate::Error::OnlyPostgres) on SQLite; those of [`connect`](crate::connect) where the schema is not
-    /// this build's; [`PermissionDenied`](crate::Error::PermissionDenied) where the tables belong to somebody else.
+    /// this build's; [`UnknownRole`](crate::Error::UnknownRole);
+    /// [`PermissionDenied`](crate::Error::PermissionDenied) where the tables belong to somebody else.
     pub async fn grant(&self, role: &str) -> Result<()> {
         match self.config.backend() {
             #[cfg(feature = "sqlite")]

@@ -121,9 +121,13 @@ impl Connections {
 
     /// Whether the database can be used, by a connection of its own.
     pub(super) async fn health(&self) -> Result<Health> {
-        // One at a time, however many ask: they may be anybody, and the server has only so many connections.
-        let _asking = self.asking.lock().await;
-        health(&self.set_up).await
+        // One at a time, however many ask: they may be anybody, and the server has only so many connections. Waiting for the
+        // others is part of the time that each has.
+        let asked = async {
+            let _asking = self.asking.lock().await;
+            health(&self.set_up).await
+        };
+        in_time(self.set_up.patience() + self.set_up.connect_timeout, asked).await
     }
 
     /// How many connections there are.
@@ -168,9 +172,13 @@ impl std::fmt::Debug for Connections {
 /// Connects, and asks whether this build can use the database. Each may take as long as connecting may.
 async fn health(set_up: &SetUp) -> Result<Health> {
     let mut connection = set_up.connect().await?;
-    tokio::time::timeout(set_up.connect_timeout, health_on_conn(&mut connection))
-        .await
-        .unwrap_or_else(|_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() }))
+    in_time(set_up.connect_timeout, health_on_conn(&mut connection)).await
+}
+
+/// What the server says, unless it takes too long over it.
+async fn in_time<T>(longest: Duration, answer: impl Future<Output = Result<T>>) -> Result<T> {
+    let silent = |_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
+    tokio::time::timeout(longest, answer).await.unwrap_or_else(silent)
 }
 
 /// Asks a connection that has been idle for a while whether the server still answers. One that a call has just used does not
@@ -246,8 +254,7 @@ impl SetUp {
     /// Connects and sets the connection up. A server that takes the connection and then says nothing is given up too, which the
     /// setting of the same name does not do.
     pub(super) async fn connect(&self) -> Result<AsyncPgConnection> {
-        let silent = |_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
-        tokio::time::timeout(self.patience(), self.connect_to_any()).await.unwrap_or_else(silent)
+        in_time(self.patience(), self.connect_to_any()).await
     }
 
     /// How long connecting may take: each of several servers has its time.

@@ -101,6 +101,7 @@ async fn make_template_in_lock(connection: &mut AsyncPgConnection, server: &Conf
     migrate::up(&owner).await?;
     let role = sql::<Bool>("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ").bind::<Text, _>(SERVICE).sql(")");
     if !role.get_result::<bool>(connection).await? {
+        // No name of a role can be bound; this one is the constant above.
         connection.batch_execute(&format!("CREATE ROLE {SERVICE} NOLOGIN")).await?;
     }
     migrate::Migrator::new(&owner).grant(SERVICE).await?;

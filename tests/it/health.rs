@@ -66,16 +66,12 @@ async fn roles_are_for_postgres() {
 
 #[cfg(feature = "postgres")]
 mod on_postgres {
-    use school_finder_db::config::Backend;
     use school_finder_db::postgres::PostgresRepository;
 
     use super::*;
     use crate::support::raw::{Raw, url_of};
     use crate::support::relay::Relay;
-
-    async fn database() -> TestDatabase {
-        TestDatabase::new(Backend::Postgres).await.expect("a database")
-    }
+    use crate::support::server::database;
 
     #[tokio::test]
     async fn a_missing_or_old_extension_is_told() {
@@ -102,6 +98,19 @@ mod on_postgres {
         let begun = Instant::now();
         let error = repository.health().await.expect_err("nobody answers");
         assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        // However many ask at once, each is told in time.
+        let begun = Instant::now();
+        let many: Vec<_> = (0..30)
+            .map(|_| {
+                let repository = std::sync::Arc::clone(&repository);
+                tokio::spawn(async move { repository.health().await })
+            })
+            .collect();
+        for asked in many {
+            let error = asked.await.expect("no panic").expect_err("nobody answers");
+            assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        }
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 

@@ -3,28 +3,14 @@
 use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
-use school_finder_db::config::Backend;
 use school_finder_db::migrate::Migrator;
-use school_finder_db::postgres::PostgresRepository;
 use school_finder_db::request::WriteMode;
-use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Config, Error, Result, SchoolRepository, SchoolSearch, sample};
+use school_finder_db::{Error, Result, SchoolRepository, SchoolSearch, sample};
 
 use crate::support::raw::{Raw, url_of};
 use crate::support::relay::Relay;
 use crate::support::school;
-
-async fn database() -> TestDatabase {
-    TestDatabase::new(Backend::Postgres).await.expect("a database")
-}
-
-async fn open(config: &Config) -> PostgresRepository {
-    PostgresRepository::connect(config).await.expect("the database")
-}
-
-async fn execute(repository: &PostgresRepository, statement: &str) -> Result<()> {
-    repository.with_connection(async |c: &mut AsyncPgConnection| Ok(c.batch_execute(statement).await?)).await
-}
+use crate::support::server::{database, execute, open};
 
 /// Where others are idle nobody takes it up soon, and its locks would keep everybody waiting.
 #[tokio::test]

@@ -10,23 +10,11 @@ use school_finder_db::config::Backend;
 use school_finder_db::models::{NewSchool, Phase};
 use school_finder_db::postgres::PostgresRepository;
 use school_finder_db::request::WriteMode;
-use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, Result, SchoolRepository, SchoolSearch, connect, migrate, sample};
 
 use crate::plans::searches;
 use crate::support::school;
-
-async fn database() -> TestDatabase {
-    TestDatabase::new(Backend::Postgres).await.expect("a database")
-}
-
-async fn open(config: &Config) -> PostgresRepository {
-    PostgresRepository::connect(config).await.expect("the database")
-}
-
-async fn execute(repository: &PostgresRepository, statement: &str) -> Result<()> {
-    repository.with_connection(async |c: &mut AsyncPgConnection| Ok(c.batch_execute(statement).await?)).await
-}
+use crate::support::server::{database, execute, open};
 
 async fn number(repository: &PostgresRepository, query: &str) -> Result<Option<f64>> {
     let query = async |c: &mut AsyncPgConnection| Ok(sql::<Nullable<Double>>(query).get_result(c).await?);

@@ -5,6 +5,8 @@ pub mod raw;
 #[cfg(feature = "postgres")]
 pub mod relay;
 pub mod rows;
+#[cfg(feature = "postgres")]
+pub mod server;
 #[cfg(all(feature = "cli", feature = "polars", feature = "postgres", feature = "sqlite"))]
 pub mod transcript;
 pub mod world;

@@ -1,0 +1,19 @@
+//! The test server's own: databases on it, and statements through a repository.
+
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use school_finder_db::config::Backend;
+use school_finder_db::postgres::PostgresRepository;
+use school_finder_db::testing::TestDatabase;
+use school_finder_db::{Config, Result};
+
+pub async fn database() -> TestDatabase {
+    TestDatabase::new(Backend::Postgres).await.expect("a database")
+}
+
+pub async fn open(config: &Config) -> PostgresRepository {
+    PostgresRepository::connect(config).await.expect("the database")
+}
+
+pub async fn execute(repository: &PostgresRepository, statement: &str) -> Result<()> {
+    repository.with_connection(async |c: &mut AsyncPgConnection| Ok(c.batch_execute(statement).await?)).await
+}
