@@ -1,7 +1,5 @@
 //! What a service's `/health` says, and who may do what.
 
-use std::time::{Duration, Instant};
-
 use school_finder_db::migrate::{self, Migrator};
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Error, SchoolSearch, connect, sample};
@@ -66,6 +64,8 @@ async fn roles_are_for_postgres() {
 
 #[cfg(feature = "postgres")]
 mod on_postgres {
+    use std::time::{Duration, Instant};
+
     use school_finder_db::postgres::PostgresRepository;
 
     use super::*;
