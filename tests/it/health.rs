@@ -6,7 +6,12 @@ use school_finder_db::{Error, SchoolSearch, connect, sample};
 
 use crate::contract::on_every_backend;
 
-on_every_backend!(a_database_that_can_be_used_says_what_it_is, pending_migrations_are_told, gauges_follow_the_calls);
+on_every_backend!(
+    a_database_that_can_be_used_says_what_it_is,
+    pending_migrations_are_told,
+    a_build_goes_on_while_a_newer_one_migrates,
+    gauges_follow_the_calls,
+);
 
 async fn a_database_that_can_be_used_says_what_it_is(database: &TestDatabase) {
     let health = database.repository().health().await.expect("a database that can be used");
@@ -25,6 +30,23 @@ async fn pending_migrations_are_told(database: &TestDatabase) {
     assert!(error.to_string().contains("school-finder migrate up"), "{error}");
     Migrator::new(database.owner()).up().await.expect("up again");
     database.repository().health().await.expect("a database that can be used");
+}
+
+/// What adds something is no matter to a build that runs already, with its statements prepared; a new one does not begin.
+async fn a_build_goes_on_while_a_newer_one_migrates(database: &TestDatabase) {
+    let repository = connect(database.config()).await.expect("the database");
+    repository.insert_schools(sample::schools()).await.expect("schools that fit");
+    let before = repository.find_schools(&SchoolSearch::all()).await.expect("schools").items;
+    let newer = "ALTER TABLE schools ADD COLUMN motto TEXT;
+        INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')";
+    database.execute(newer).await.expect("a newer build's migration");
+    let after = repository.find_schools(&SchoolSearch::all()).await.expect("schools").items;
+    assert_eq!(after, before);
+    repository.insert_schools(vec![crate::support::school(1)]).await.expect("a school that fits");
+    let told = [repository.health().await.map(drop), connect(database.config()).await.map(drop)];
+    for error in told.map(|told| told.expect_err("too new for this build")) {
+        assert!(matches!(error, Error::SchemaTooNew { .. }), "{error:?}");
+    }
 }
 
 async fn gauges_follow_the_calls(database: &TestDatabase) {
