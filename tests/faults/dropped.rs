@@ -47,25 +47,28 @@ async fn reads_that_are_dropped_leave_the_connection_whole() {
         let finder = connect(&of_one(&place)).await.expect("the database");
         let ids = finder.insert_schools(schools(1..=300)).await.expect("schools that fit");
         let near = SchoolSearch::near(LatLng::from_lat_lng(52.0, -0.7).expect("a place"));
-        let mut polls = [0; 4];
-        for (kind, polls) in polls.iter_mut().enumerate() {
-            for times in 0.. {
-                let ended = match kind {
-                    0 => polled(finder.find_schools(&near), times).await.is_some(),
-                    1 => polled(finder.facets(&SchoolSearch::all()), times).await.is_some(),
-                    2 => polled(finder.details(&ids, Collections::ALL), times).await.is_some(),
-                    _ => polled(finder.find_catchments(&near), times).await.is_some(),
-                };
-                let schools = finder.schools(&ids[..3]).await.expect("the next call is served");
-                assert_eq!(schools.len(), 3, "and gets its own answer");
-                if ended {
-                    *polls = times;
-                    break;
+        let mut most = [0; 4];
+        for (kind, most) in most.iter_mut().enumerate() {
+            // More than once: on SQLite a worker thread may have the answer before the first poll asks for it.
+            for _ in 0..20 {
+                for times in 0.. {
+                    let ended = match kind {
+                        0 => polled(finder.find_schools(&near), times).await.is_some(),
+                        1 => polled(finder.facets(&SchoolSearch::all()), times).await.is_some(),
+                        2 => polled(finder.details(&ids, Collections::ALL), times).await.is_some(),
+                        _ => polled(finder.find_catchments(&near), times).await.is_some(),
+                    };
+                    let schools = finder.schools(&ids[..3]).await.expect("the next call is served");
+                    assert_eq!(schools.len(), 3, "and gets its own answer");
+                    if ended {
+                        *most = times.max(*most);
+                        break;
+                    }
                 }
             }
         }
-        assert!(polls.iter().all(|polls| *polls > 1), "{polls:?}");
-        crate::support::say(&format!("reads on {backend} dropped after each of {polls:?} polls"));
+        assert!(most.iter().all(|most| *most > 1), "{most:?}");
+        crate::support::say(&format!("reads on {backend} dropped after each of up to {most:?} polls"));
         no_transaction_is_open(&place).await;
     }
 }
