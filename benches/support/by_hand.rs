@@ -1,5 +1,6 @@
 //! The same questions without Diesel, pool or task: one connection, statements prepared once, columns read by number. Both use
-//! what was found to be best: candidates from the index alone, the distances in Rust, then the rows of the page.
+//! what was found to be best. SQLite: candidates from the index alone, the distances in Rust, then the rows of the page. Postgres,
+//! where each statement is a trip: the rows of the nearest of a few circles that holds enough.
 
 use rusqlite::types::FromSql;
 use school_finder_db::geo::{BoundingBox, Latitude, Longitude, haversine};
@@ -24,9 +25,9 @@ struct Circles {
 }
 
 impl Circles {
-    fn new(question: Question, home: LatLng, first_km: f64) -> Self {
+    fn new(question: Question, home: LatLng) -> Self {
         let radius_km = if question == Question::Nearest { 400.0 } else { RADIUS_KM };
-        Self { home, km: first_km.min(radius_km), radius_km }
+        Self { home, km: 1.0, radius_km }
     }
 
     fn bounds(&self) -> (Vec<i32>, f64, f64) {
@@ -53,6 +54,27 @@ impl Circles {
         near.truncate(LIMIT);
         Some(near)
     }
+}
+
+/// How many schools a circle is asked for on Postgres: in the order of the plane they are not quite the nearest.
+const FULL: usize = 26;
+
+/// The rows of the first of some circles round ($1, $2) that holds enough, or of the widest; the plane's degrees of longitude
+/// are $3 as long as those of latitude, squared. Each circle is its strips, its meridians and its radius in squared degrees.
+fn in_circles(circles: usize, conditions: &str) -> String {
+    let away = "(lat - $1) * (lat - $1) + (lng - $2) * (lng - $2) * $3";
+    let circle = |n: usize| {
+        let [strips, west, east, within] = [4, 5, 6, 7].map(|first| first + n * 4);
+        format!(
+            "ARRAY(SELECT id FROM schools WHERE floor((lat + 90) * 100)::INTEGER = ANY(${strips}) \
+             AND lng BETWEEN ${west} AND ${east} AND {conditions} AND {away} <= ${within} ORDER BY {away} LIMIT {FULL})"
+        )
+    };
+    let ids = (0..circles - 1).rev().fold(circle(circles - 1), |wider, n| {
+        let own = circle(n);
+        format!("(SELECT CASE WHEN cardinality(ids) = {FULL} THEN ids ELSE {wider} END FROM (SELECT {own} AS ids OFFSET 0) AS own)")
+    });
+    format!("SELECT {COLUMNS} FROM schools WHERE id = ANY(({ids})::BIGINT[])")
 }
 
 fn in_order(home: LatLng, schools: impl Iterator<Item = SchoolSummary>) -> Vec<SchoolHit> {
@@ -113,7 +135,7 @@ impl Sqlite {
             "SELECT id, lat, lng FROM schools WHERE CAST((lat + 90) * 100 AS INTEGER) IN (SELECT value FROM json_each(?1))
              AND lng BETWEEN ?2 AND ?3 AND {conditions}"
         ));
-        let mut circles = Circles::new(question, home, 1.0);
+        let mut circles = Circles::new(question, home);
         loop {
             let (strips, west, east) = circles.bounds();
             let rows =
@@ -196,27 +218,25 @@ pub async fn postgres_client(settings: &tokio_postgres::Config) -> Client {
 /// A Postgres database, by tokio-postgres.
 pub struct Postgres {
     client: Client,
-    candidates: Statement,
+    radius: Statement,
     filtered: Statement,
-    schools: Statement,
-    filtered_schools: Statement,
+    nearest: Statement,
     catchments: Statement,
     listing: Statement,
 }
 
 impl Postgres {
+    /// The circles of the questions by distance, in kilometres.
+    const RADIUS: [f64; 2] = [2.0, RADIUS_KM];
+    const NEAREST: [f64; 3] = [2.0, 5.6, 15.7];
+
     pub async fn connect(settings: &tokio_postgres::Config) -> Self {
         let client = postgres_client(settings).await;
-        let candidates = format!(
-            "SELECT id, lat, lng FROM schools WHERE floor((lat + 90) * 100)::INTEGER = ANY($1) AND lng BETWEEN $2 AND $3 AND {OPEN}"
-        );
-        let schools = format!("SELECT {COLUMNS} FROM schools WHERE id = ANY($1) AND {OPEN}");
         let prepare = async |sql: &str| client.prepare(sql).await.expect("a statement");
         Self {
-            candidates: prepare(&candidates).await,
-            filtered: prepare(&format!("{candidates} AND {FILTERED}")).await,
-            schools: prepare(&schools).await,
-            filtered_schools: prepare(&format!("{schools} AND {FILTERED}")).await,
+            radius: prepare(&in_circles(2, OPEN)).await,
+            filtered: prepare(&in_circles(2, &format!("{OPEN} AND {FILTERED}"))).await,
+            nearest: prepare(&in_circles(3, OPEN)).await,
             catchments: prepare(&format!(
                 "SELECT {COLUMNS} FROM schools WHERE catchment_geometry && ST_SetSRID(ST_MakePoint($1, $2), 4326)
                  AND ST_Covers(catchment_geometry, ST_SetSRID(ST_MakePoint($1, $2), 4326)) AND {OPEN}"
@@ -233,8 +253,9 @@ impl Postgres {
     pub async fn answer(&self, question: Question, ask: &Ask) -> Vec<SchoolHit> {
         let home = ask.place;
         match question {
-            Question::Radius | Question::Nearest => self.nearest(question, home, &self.candidates, &self.schools).await,
-            Question::Filtered => self.nearest(question, home, &self.filtered, &self.filtered_schools).await,
+            Question::Radius => self.nearest(home, &self.radius, &Self::RADIUS, Some(RADIUS_KM)).await,
+            Question::Filtered => self.nearest(home, &self.filtered, &Self::RADIUS, Some(RADIUS_KM)).await,
+            Question::Nearest => self.nearest(home, &self.nearest, &Self::NEAREST, None).await,
             Question::Catchment => {
                 in_order(home, self.schools(&self.catchments, &[&home.lng().degrees(), &home.lat().degrees()]).await)
             }
@@ -245,22 +266,37 @@ impl Postgres {
         }
     }
 
+    /// The nearest schools. This country and these circles are such that one statement always has them, which is checked; a
+    /// service would have to ask again.
     async fn nearest(
         &self,
-        question: Question,
         home: LatLng,
-        candidates: &Statement,
-        schools: &Statement,
+        statement: &Statement,
+        circles: &[f64],
+        radius_km: Option<f64>,
     ) -> Vec<SchoolHit> {
-        let mut circles = Circles::new(question, home, 2.0);
-        loop {
-            let (strips, west, east) = circles.bounds();
-            let rows = self.client.query(candidates, &[&strips, &west, &east]).await.expect("a query");
-            if let Some(near) = circles.nearest(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)))) {
-                let ids: Vec<i64> = near.iter().map(|(_, id)| *id).collect();
-                return in_order(home, self.schools(schools, &[&ids]).await);
-            }
+        let (lat, lng) = (home.lat().degrees(), home.lng().degrees());
+        let shrink = lat.to_radians().cos().powi(2);
+        let circles: Vec<_> = circles
+            .iter()
+            .map(|km| {
+                let bounds = BoundingBox::around(home, Kilometres::new(*km).expect("a distance"));
+                // Wider than the radius, since the plane is not quite the sphere.
+                let degrees = (bounds.north - bounds.south) / 2.0 * 1.01;
+                #[expect(clippy::cast_possible_truncation, reason = "at most 18,000")]
+                let strip = |lat: f64| ((lat + 90.0) * 100.0) as i32;
+                let strips: Vec<i32> = (strip(bounds.south)..=strip(bounds.north)).collect();
+                (strips, bounds.west, bounds.east, degrees * degrees)
+            })
+            .collect();
+        let mut binds: Vec<&(dyn ToSql + Sync)> = vec![&lat, &lng, &shrink];
+        for (strips, west, east, within) in &circles {
+            let circle: [&(dyn ToSql + Sync); 4] = [strips, west, east, within];
+            binds.extend(circle);
         }
+        let mut near = in_order(home, self.schools(statement, &binds).await);
+        near.retain(|hit| radius_km.is_none_or(|radius| hit.distance_km.is_some_and(|km| km.get() <= radius)));
+        near
     }
 
     async fn schools(

@@ -56,12 +56,18 @@ macro_rules! words {
             }
         }
 
-        impl<DB: Backend> FromSql<Text, DB> for $name
-        where
-            String: FromSql<Text, DB>,
-        {
-            fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
-                Ok(String::from_sql(value)?.parse()?)
+        // Each backend by itself: text that is only looked at is not copied.
+        #[cfg(feature = "postgres")]
+        impl FromSql<Text, diesel::pg::Pg> for $name {
+            fn from_sql(value: diesel::pg::PgValue<'_>) -> deserialize::Result<Self> {
+                Ok(std::str::from_utf8(value.as_bytes())?.parse()?)
+            }
+        }
+
+        #[cfg(feature = "sqlite")]
+        impl FromSql<Text, diesel::sqlite::Sqlite> for $name {
+            fn from_sql(mut value: diesel::sqlite::SqliteValue<'_, '_, '_>) -> deserialize::Result<Self> {
+                Ok(value.read_text().parse()?)
             }
         }
 

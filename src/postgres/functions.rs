@@ -1,16 +1,17 @@
 //! What `print-schema` cannot give: SQL functions, of this crate and of PostGIS, with their units, and the condition that takes a
 //! list.
 
-use diesel::expression::ValidGrouping;
+use diesel::expression::{ValidGrouping, is_aggregate};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Array, Bool, Double, Integer, Nullable};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable};
 use postgis_diesel::sql_types::{Geography, Geometry};
 use postgis_diesel::types::Point;
 
 use super::schema::schools;
 use crate::geo::{BoundingBox, LatLng};
+use crate::request::Plane;
 
 diesel::define_sql_function! {
     /// The great-circle distance in kilometres between two places in degrees: latitude, longitude, latitude,
@@ -97,6 +98,100 @@ impl QueryFragment<Pg> for InBox {
         out.push_bind_param::<Double, _>(&self.west)?;
         out.push_sql(" AND ");
         out.push_bind_param::<Double, _>(&self.east)?;
+        Ok(())
+    }
+}
+
+/// How far away a school is on a plane, in degrees of latitude squared: [`Plane`] says what that is good for. NULL where it stands
+/// nowhere.
+#[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
+pub(crate) struct Away(Plane);
+
+impl Away {
+    pub(crate) const fn on(plane: Plane) -> Self {
+        Self(plane)
+    }
+}
+
+impl Expression for Away {
+    type SqlType = Nullable<Double>;
+}
+
+impl AppearsOnTable<schools::table> for Away {}
+
+impl QueryFragment<Pg> for Away {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let Plane { lat, lng, shrink, .. } = &self.0;
+        for (before, value) in [
+            ("((schools.lat - ", lat),
+            (") * (schools.lat - ", lat),
+            (") + (schools.lng - ", lng),
+            (") * (schools.lng - ", lng),
+            (") * ", shrink),
+        ] {
+            out.push_sql(before);
+            out.push_bind_param::<Double, _>(value)?;
+        }
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// The condition that a school's id is among those that the first of some queries gives which is full, or else the last one. Those
+/// after it are not run.
+#[derive(Debug, Clone)]
+pub(crate) struct IdAmong<Q> {
+    queries: Vec<Q>,
+    full: i64,
+}
+
+impl<Q> IdAmong<Q> {
+    /// `full` is how many ids each query gives at most.
+    pub(crate) fn new(queries: Vec<Q>, full: i64) -> Self {
+        Self { queries, full }
+    }
+}
+
+// How many queries there are is not known from the type.
+impl<Q> QueryId for IdAmong<Q> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q> ValidGrouping<()> for IdAmong<Q> {
+    type IsAggregate = is_aggregate::No;
+}
+
+impl<Q: Query<SqlType = BigInt>> Expression for IdAmong<Q> {
+    type SqlType = Bool;
+}
+
+impl<Q: Query<SqlType = BigInt>> AppearsOnTable<schools::table> for IdAmong<Q> {}
+
+impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for IdAmong<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let Some((last, before)) = self.queries.split_last() else {
+            out.push_sql("FALSE");
+            return Ok(());
+        };
+        // The cast makes one array of what would be taken for a query that gives arrays.
+        out.push_sql("schools.id = ANY(CAST(");
+        for _ in before {
+            out.push_sql("(SELECT CASE WHEN cardinality(ids) >= ");
+            out.push_bind_param::<BigInt, _>(&self.full)?;
+            out.push_sql(" THEN ids ELSE ");
+        }
+        out.push_sql("ARRAY(");
+        last.walk_ast(out.reborrow())?;
+        out.push_sql(")");
+        // `OFFSET 0` keeps the array from being worked out twice.
+        for query in before.iter().rev() {
+            out.push_sql(" END FROM (SELECT ARRAY(");
+            query.walk_ast(out.reborrow())?;
+            out.push_sql(") AS ids OFFSET 0) AS look)");
+        }
+        out.push_sql(" AS BIGINT[]))");
         Ok(())
     }
 }

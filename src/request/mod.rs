@@ -5,6 +5,10 @@ mod backfill;
 mod cursor;
 mod filter;
 mod lineage;
+#[cfg(feature = "sqlite")]
+mod look;
+#[cfg(feature = "postgres")]
+mod plane;
 mod reach;
 mod rows;
 mod search;
@@ -16,7 +20,11 @@ pub use cursor::Cursor;
 pub(crate) use cursor::Position;
 pub use filter::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, RatingFilter, SchoolFilter, Unrated};
 pub(crate) use lineage::{Step, Walk};
-pub(crate) use reach::{Look, Place, Reach};
+#[cfg(feature = "sqlite")]
+pub(crate) use look::{Look, Place};
+#[cfg(feature = "postgres")]
+pub(crate) use plane::{Looks, Plane, SLACK_KM, Seen};
+pub(crate) use reach::Reach;
 pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, facets_of, give};
 pub(crate) use search::Settled;
 pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};

@@ -1,15 +1,9 @@
 //! How far a search looks. An order by distance looks close by first and then farther, so that its cost follows the page
 //! and not the country.
 
-use std::cmp::Ordering;
-use std::collections::HashMap;
-
 use super::cursor::Position;
-use super::rows::HitRow;
 use super::search::{Near, Settled, Sort};
-use crate::geo::{self, BoundingBox, LatLng};
-use crate::ids::SchoolId;
-use crate::models::SchoolSummary;
+use crate::geo::{BoundingBox, LatLng};
 use crate::units::Kilometres;
 
 /// Past this reach a look is at all that the search asks for: where so wide a circle does not fill the page, the filter
@@ -29,7 +23,7 @@ pub(crate) enum Reach {
 
 impl Settled {
     /// Where the search begins to look: so many kilometres from its point, or from its cursor on.
-    fn first_reach(&self, first_km: f64) -> Reach {
+    pub(super) fn first_reach(&self, first_km: f64) -> Reach {
         let Some(Near { radius, .. }) = self.near else { return Reach::Whole };
         let begin = match (self.search.sort, &self.after) {
             (Sort::Distance, Some(Position::Distance { km: None, .. })) => return Reach::Whole,
@@ -42,7 +36,7 @@ impl Settled {
 
     /// The next, wider look after one that found so many rows, or nothing where these are the answer. Where schools stand
     /// evenly their number grows with the square of the reach; the wider look aims a little beyond that.
-    fn wider_reach(&self, reach: Reach, found: usize) -> Option<Reach> {
+    pub(super) fn wider_reach(&self, reach: Reach, found: usize) -> Option<Reach> {
         let Reach::Partial(km) = reach else { return None };
         let wanted = usize::try_from(self.fetch()).unwrap_or(usize::MAX);
         if found >= wanted {
@@ -63,102 +57,15 @@ impl Settled {
             Reach::Partial(km) => Some((point, Kilometres::new(km).ok()?)),
         }
     }
-}
 
-impl Settled {
     /// A box round the circle that a look is at. Nothing where that is so wide that the box would leave out little.
     pub(crate) fn bounds(&self, reach: Reach) -> Option<BoundingBox> {
         let (point, km) = self.circle(reach).filter(|(_, km)| km.get() <= LAST_REACH_KM)?;
         Some(BoundingBox::around(point, km))
     }
-
-    /// The first look of a search in an order by distance. Nothing in any other order: an index has that.
-    pub(crate) fn first_look(&self, first_km: f64) -> Option<Look> {
-        self.look(self.first_reach(first_km))
-    }
-
-    /// The next, wider look after one that found so many schools, or nothing where these are the answer.
-    pub(crate) fn wider_look(&self, look: &Look, found: usize) -> Option<Look> {
-        self.look(self.wider_reach(look.reach, found)?)
-    }
-
-    fn look(&self, reach: Reach) -> Option<Look> {
-        let Near { point, .. } = self.near.filter(|_| self.search.sort == Sort::Distance)?;
-        let after = match self.after {
-            Some(Position::Distance { km, id }) => Some(Place { km, id }),
-            _ => None,
-        };
-        let radius = self.circle(reach).map(|(_, km)| km);
-        Some(Look { reach, point, radius, after, wanted: usize::try_from(self.fetch()).unwrap_or(usize::MAX) })
-    }
 }
 
-/// A look round a point, in an order by distance: the places of schools are fetched alone, and the schools of the page after them.
-#[derive(Debug)]
-pub(crate) struct Look {
-    pub reach: Reach,
-    point: LatLng,
-    radius: Option<Kilometres>,
-    after: Option<Place>,
-    wanted: usize,
-}
-
-/// A school and how far it is, where that is known.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Place {
-    km: Option<f64>,
-    pub id: SchoolId,
-}
-
-impl Place {
-    /// By distance, those that stand nowhere last, then by id.
-    fn in_order(&self, other: &Self) -> Ordering {
-        let by_distance = match (self.km, other.km) {
-            (Some(km), Some(other)) => km.total_cmp(&other),
-            (ours, theirs) => ours.is_none().cmp(&theirs.is_none()),
-        };
-        by_distance.then(self.id.cmp(&other.id))
-    }
-}
-
-impl Look {
-    fn km_to(&self, lat: Option<f64>, lng: Option<f64>) -> Option<f64> {
-        Some(geo::haversine(self.point.lat().degrees(), self.point.lng().degrees(), lat?, lng?))
-    }
-
-    /// The nearest of these schools that are in the circle and come after the search's cursor, one more than a page holds.
-    /// Distances are worked out here and not in SQL, where each would be a call of a function for the radius, for the order
-    /// and for the answer, and could differ between backends in the last bit.
-    pub(crate) fn nearest(&self, candidates: Vec<(SchoolId, Option<f64>, Option<f64>)>) -> Vec<Place> {
-        let within = |place: &Place| {
-            self.radius.is_none_or(|radius| place.km.is_some_and(|km| km <= radius.get()))
-                && self.after.is_none_or(|after| place.in_order(&after).is_gt())
-        };
-        let places = candidates.into_iter().map(|(id, lat, lng)| Place { km: self.km_to(lat, lng), id });
-        let mut near: Vec<Place> = places.filter(within).collect();
-        if near.len() > self.wanted {
-            near.select_nth_unstable_by(self.wanted, Place::in_order);
-            near.truncate(self.wanted);
-        }
-        near.sort_unstable_by(Place::in_order);
-        near
-    }
-
-    /// The schools of these places, in the places' order. One that was moved since is left out.
-    pub(crate) fn rows(&self, places: &[Place], schools: Vec<SchoolSummary>) -> Vec<HitRow> {
-        let mut schools: HashMap<SchoolId, SchoolSummary> =
-            schools.into_iter().map(|school| (school.id, school)).collect();
-        let row = |place: &Place| {
-            let school = schools.remove(&place.id)?;
-            let stands = school.location().map(|stands| (stands.lat().degrees(), stands.lng().degrees())).unzip();
-            // The folded name is for other orders.
-            (self.km_to(stands.0, stands.1) == place.km).then(|| (school, place.km, String::new()))
-        };
-        places.iter().filter_map(row).collect()
-    }
-}
-
-fn up_to(radius: Option<Kilometres>, km: f64) -> Reach {
+pub(super) fn up_to(radius: Option<Kilometres>, km: f64) -> Reach {
     match radius {
         Some(radius) if km >= radius.get() => Reach::Whole,
         _ if km > LAST_REACH_KM => Reach::Whole,

@@ -55,12 +55,12 @@ impl Settled {
         SchoolHit { school, distance_km }
     }
 
-    fn km_to(&self, school: &SchoolSummary) -> Option<Kilometres> {
+    pub(super) fn km_to(&self, school: &SchoolSummary) -> Option<Kilometres> {
         Some(self.near?.point.distance_to(school.location()?))
     }
 
     /// A row's place in the search's order.
-    fn position(&self, (school, km, name): &HitRow) -> Position {
+    pub(super) fn position(&self, (school, km, name): &HitRow) -> Position {
         match self.search.sort {
             Sort::Distance => Position::Distance { km: *km, id: school.id },
             // The filter lets only schools through of which it is known.

@@ -7,7 +7,7 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::catchments::catchments_query;
-use super::find::{FIRST_REACH_KM, bounded_in_txn, candidates_query, find_query, margin_query};
+use super::find::{FIRST_REACH_KM, bounded_in_txn, find_query, margin_query, nearest_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
 use crate::request::{Settled, Sort};
@@ -53,9 +53,9 @@ enum Plan {
 
 async fn plan_of_find(connection: &mut AsyncPgConnection, settled: &Settled, plan: Plan) -> Result<Explanation> {
     let settled = &bounded_in_txn(connection, settled).await?;
-    match (settled.search.sort, settled.first_look(FIRST_REACH_KM)) {
+    match (settled.search.sort, settled.first_looks(FIRST_REACH_KM)) {
         (Sort::Margin, _) => explain_on_conn(connection, margin_query(settled), plan).await,
-        (_, Some(look)) => explain_on_conn(connection, candidates_query(settled, look.reach), plan).await,
+        (_, Some(looks)) => explain_on_conn(connection, nearest_query(settled, &looks), plan).await,
         (_, None) => explain_on_conn(connection, find_query(settled), plan).await,
     }
 }

@@ -11,17 +11,16 @@ use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::error::Result;
-use crate::ids::SchoolId;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::postgres::functions::{InBox, haversine};
+use crate::postgres::functions::{Away, IdAmong, InBox, haversine};
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
-use crate::request::{HitRow, ListedRow, Look, Page, Place, Position, Reach, Settled, Sort};
+use crate::request::{HitRow, ListedRow, Looks, Page, Plane, Position, Reach, SLACK_KM, Seen, Settled, Sort};
 use crate::twin;
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
 pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
 
-/// How far the first look for the nearest schools reaches, in kilometres. About a town: each look is a trip to the server.
+/// How far the first look for the nearest schools reaches, in kilometres.
 pub(super) const FIRST_REACH_KM: f64 = 2.0;
 
 type Selection = (AsSelect<SchoolSummary, Pg>, schools::name_folded);
@@ -32,71 +31,63 @@ pub(in crate::postgres) async fn find_schools_on_conn(
     settled: &Settled,
 ) -> Result<Page<SchoolHit>> {
     let settled = &bounded_in_txn(connection, settled).await?;
-    match (settled.search.sort, settled.first_look(FIRST_REACH_KM)) {
+    match (settled.search.sort, settled.first_looks(FIRST_REACH_KM)) {
         (Sort::Margin, _) => Ok(settled.page_of_hits(margin_query(settled).load(connection).await?)),
         (Sort::Distance | Sort::Name | Sort::Rating, None) => {
             Ok(settled.page_of_listed(find_query(settled).load(connection).await?))
         }
-        // To begin and to end a transaction are two more trips to the server. It is made only for one whose page was written
-        // to between its own trips.
-        (Sort::Distance | Sort::Name | Sort::Rating, Some(look)) => {
-            match nearest_on_conn(connection, settled, look).await? {
-                Nearest { page, is_of_one_moment: true, .. } => Ok(page),
-                Nearest { look, is_of_one_moment: false, .. } => {
-                    let mut moment = connection.build_transaction().read_only().repeatable_read();
-                    Ok(moment.run(async |connection| nearest_on_conn(connection, settled, look).await).await?.page)
-                }
-            }
-        }
+        (Sort::Distance | Sort::Name | Sort::Rating, Some(looks)) => nearest_on_conn(connection, settled, looks).await,
     }
 }
 
-/// A page in an order by distance, and whether every school of it was still there, and let through, when it was fetched.
-struct Nearest {
-    page: Page<SchoolHit>,
-    /// The look that found it.
-    look: Look,
-    is_of_one_moment: bool,
-}
-
-async fn nearest_on_conn(connection: &mut AsyncPgConnection, settled: &Settled, first: Look) -> Result<Nearest> {
-    let mut look = first;
+/// Looks farther and farther, until the page is full. What is on it is of one moment, since it is from one statement.
+async fn nearest_on_conn(
+    connection: &mut AsyncPgConnection,
+    settled: &Settled,
+    first: Looks,
+) -> Result<Page<SchoolHit>> {
+    let mut looks = first;
     loop {
-        let places = look.nearest(candidates_query(settled, look.reach).load(connection).await?);
-        match settled.wider_look(&look, places.len()) {
-            Some(wider) => look = wider,
-            None => {
-                let schools = page_query(settled, &places).load(connection).await?;
-                let rows = look.rows(&places, schools);
-                let is_of_one_moment = rows.len() == places.len();
-                return Ok(Nearest { page: settled.page_of_hits(rows), look, is_of_one_moment });
-            }
+        match settled.see(&looks, nearest_query(settled, &looks).load(connection).await?) {
+            Seen::Enough(rows) => return Ok(settled.page_of_hits(rows)),
+            Seen::TooFew(next) => looks = next,
         }
     }
 }
 
-/// Where the schools stand that a look may find: those in the box round its circle, where it has one, that meet the search's
-/// conditions.
-pub(super) fn candidates_query<'a>(
+/// The first schools of the first look that has enough, or else of the last one, in no order.
+pub(super) fn nearest_query<'a>(
     settled: &'a Settled,
-    reach: Reach,
-) -> impl LoadQuery<'a, AsyncPgConnection, (SchoolId, Option<f64>, Option<f64>)> + QueryFragment<Pg> + QueryId + Send + 'a
-{
-    let mut query = schools::table.select((schools::id, schools::lat, schools::lng)).into_boxed();
+    looks: &Looks,
+) -> impl LoadQuery<'a, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send + 'a {
+    let first = |reach: &Reach| first_of_look(settled, *reach).limit(looks.most);
+    let ids = IdAmong::new(looks.reaches.iter().map(first).collect(), looks.most);
+    schools::table.filter(ids).select(SchoolSummary::as_select())
+}
+
+/// The schools in a look's reach that meet the search's conditions and come after its cursor, in about the order of their
+/// distances: Rust decides.
+fn first_of_look(settled: &Settled, reach: Reach) -> IntoBoxed<'_, Select<schools::table, schools::id>, Pg> {
+    let mut query = schools::table.select(schools::id).into_boxed();
     twin::within_box!(query, settled, reach);
     twin::filter_schools!(query, schools, settled);
-    query
-}
-
-/// The schools of these places that still meet the search's conditions, in no order.
-fn page_query<'a>(
-    settled: &'a Settled,
-    places: &[Place],
-) -> impl LoadQuery<'a, AsyncPgConnection, SchoolSummary> + Send + 'a {
-    let ids: Vec<SchoolId> = places.iter().map(|place| place.id).collect();
-    let mut query = schools::table.filter(schools::id.eq_any(ids)).select(SchoolSummary::as_select()).into_boxed();
-    twin::filter_schools!(query, schools, settled);
-    query
+    match settled.after {
+        Some(Position::Distance { km: Some(km), .. }) => {
+            let later = distance(settled).ge(km - SLACK_KM);
+            query = query.filter(later.or(distance(settled).is_null().nullable()));
+        }
+        Some(Position::Distance { km: None, id }) => {
+            query = query.filter(distance(settled).is_null()).filter(schools::id.gt(id));
+        }
+        _ => {}
+    }
+    match (settled.plane(reach), reach) {
+        (Some(plane), Reach::Partial(km)) => {
+            query.filter(Away::on(plane).le(Plane::reach(km))).order_by(Away::on(plane))
+        }
+        (Some(plane), Reach::Whole) => query.order_by(Away::on(plane)),
+        (None, _) => query.order_by((distance(settled).asc().nulls_last(), schools::id.asc())),
+    }
 }
 
 /// A search by reach looks no farther than any offers ever reached.

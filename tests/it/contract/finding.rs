@@ -23,6 +23,7 @@ on_every_backend! {
     names_are_searched_folded_and_literally,
     orders_have_unknown_values_last,
     poles_and_dateline_are_places_too,
+    pages_are_whole_where_many_share_a_place,
     many_schools_at_once,
     councils_are_counted,
     facets_count_what_is_found,
@@ -59,7 +60,7 @@ async fn nearest_first(database: &TestDatabase) {
     assert!(page.next.is_some());
 }
 
-/// The places of a page and its rows may be read one after the other. Twenty schools move together, there and back.
+/// Twenty schools move together, there and back.
 async fn a_page_is_of_one_moment(database: &TestDatabase) {
     let finder = database.repository();
     let home = at(52.0, -0.7);
@@ -234,6 +235,36 @@ async fn poles_and_dateline_are_places_too(database: &TestDatabase) {
     both_sides.sort();
     assert_eq!(both_sides, ["School 2", "School 3", "School 5"]);
     assert_eq!(names(database, &within(-89.999, 123.0, 1.0)).await, ["School 4"]);
+}
+
+/// More schools in one place than a page holds, and more that stand nowhere, from homes near and far: no page may lose one.
+async fn pages_are_whole_where_many_share_a_place(database: &TestDatabase) {
+    let shared = at(52.02, -0.7);
+    let place = |number: i64| match number {
+        1..=120 => Some(shared),
+        121..=140 => Some(at(52.0 + f64::from(i32::try_from(number).expect("small")) * 0.0005, -0.75)),
+        _ => None,
+    };
+    insert(database, (1..=200).map(|number| NewSchool { location: place(number), ..school(number) }).collect()).await;
+    for home in [shared, at(52.0, -0.7), at(52.0, -0.9), at(40.7, -74.0), at(89.99, 170.0), at(-52.0, 179.3)] {
+        let mut expected: Vec<(Option<Kilometres>, i64)> =
+            (1..=200).map(|number| (place(number).map(|there| home.distance_to(there)), number)).collect();
+        let km = |distance: Option<Kilometres>| distance.map_or(f64::INFINITY, Kilometres::get);
+        expected.sort_by(|a, b| km(a.0).total_cmp(&km(b.0)).then(a.1.cmp(&b.1)));
+        for limit in [7, 50, 1_000] {
+            let mut search = SchoolSearch::near(home).limit(limit);
+            let mut found = Vec::new();
+            loop {
+                let page = database.repository().find_schools(&search).await.expect("an answer");
+                found.extend(page.items.iter().map(|hit| (hit.distance_km, i64::from(hit.school.urn.get()))));
+                match page.next {
+                    Some(next) => search.after = Some(next),
+                    None => break,
+                }
+            }
+            assert_eq!(found, expected, "from {home:?}, {limit} a page");
+        }
+    }
 }
 
 async fn many_schools_at_once(database: &TestDatabase) {

@@ -1,0 +1,189 @@
+//! An order by distance in one statement: it looks close by and, where that is too little, farther; and gives the schools of the
+//! page with a few more, in about their order. For a backend where a statement costs more than what it looks at: a server.
+
+use super::reach::{Reach, up_to};
+use super::rows::HitRow;
+use super::search::{Settled, Sort};
+use crate::geo::{BoundingBox, EARTH_RADIUS_KM, LatLng};
+use crate::models::SchoolSummary;
+use crate::units::Kilometres;
+
+/// How many looks one statement takes.
+const LOOKS_A_STATEMENT: usize = 3;
+
+/// How many times farther each of them reaches.
+const WIDER: f64 = 2.8;
+
+/// How much a distance in kilometres may be off that SQL worked out, or a plane: a millimetre, and they are a millionth of that.
+pub(crate) const SLACK_KM: f64 = 1e-6;
+
+/// The looks of one statement, each wider than the one before it and taken only where that found too few.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Looks {
+    pub reaches: Vec<Reach>,
+    /// How many schools each gives at most, the nearest first.
+    pub most: i64,
+}
+
+impl Looks {
+    /// The reach of the last one.
+    fn widest(&self) -> Reach {
+        self.reaches.last().copied().unwrap_or(Reach::Whole)
+    }
+}
+
+/// What a statement found.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// The rows of the page, and the one after them.
+    Enough(Vec<HitRow>),
+    /// Too few for that: look again.
+    TooFew(Looks),
+}
+
+impl Settled {
+    /// The first looks of a search in an order by distance. Nothing in any other order: an index has that.
+    pub(crate) fn first_looks(&self, first_km: f64) -> Option<Looks> {
+        self.near.filter(|_| self.search.sort == Sort::Distance)?;
+        // A few more than are wanted, since a plane's order is not quite that of the distances.
+        Some(self.looks_from(self.first_reach(first_km), self.fetch() + self.fetch() / 16 + 4))
+    }
+
+    fn looks_from(&self, first: Reach, most: i64) -> Looks {
+        let radius = self.near.and_then(|near| near.radius);
+        let wider = |reach: &Reach| match reach {
+            Reach::Whole => None,
+            Reach::Partial(km) => Some(up_to(radius, km * WIDER)),
+        };
+        Looks { reaches: std::iter::successors(Some(first), wider).take(LOOKS_A_STATEMENT).collect(), most }
+    }
+
+    /// The plane on which a look's schools are ordered. Nothing where it has no box: then they are by `haversine`.
+    pub(crate) fn plane(&self, reach: Reach) -> Option<Plane> {
+        Some(Plane::around(self.near?.point, &self.bounds(reach)?))
+    }
+
+    /// What a statement found, as rows in order, one more than the page holds if there are so many; or what to look at next.
+    ///
+    /// Distances are worked out here and not in SQL, so that they are the same to the last bit on every backend.
+    pub(crate) fn see(&self, looks: &Looks, found: Vec<SchoolSummary>) -> Seen {
+        let wanted = usize::try_from(self.fetch()).unwrap_or(usize::MAX);
+        let is_all = i64::try_from(found.len()).unwrap_or(i64::MAX) < looks.most;
+        let radius_km = self.near.and_then(|near| near.radius).map_or(f64::INFINITY, Kilometres::get);
+        let certain_km = self.certain_km(looks, is_all, &found);
+        let row = |school: SchoolSummary| {
+            let km = self.km_to(&school).map(Kilometres::get);
+            (school, km, String::new())
+        };
+        // Schools that stand nowhere are as far as can be.
+        let is_certain = |km: Option<f64>| km.unwrap_or(f64::INFINITY) <= certain_km.min(radius_km);
+        let is_after =
+            |row: &HitRow| self.after.as_ref().is_none_or(|after| self.position(row).in_order(after).is_gt());
+        let mut rows: Vec<HitRow> =
+            found.into_iter().map(row).filter(|row| is_certain(row.1) && is_after(row)).collect();
+
+        let is_last = looks.widest() == Reach::Whole && (is_all || certain_km >= radius_km);
+        if rows.len() < wanted && !is_last {
+            let wider = self.wider_reach(looks.widest(), rows.len()).filter(|_| is_all);
+            return Seen::TooFew(match wider {
+                Some(reach) => self.looks_from(reach, looks.most),
+                None => self.looks_from(looks.widest(), looks.most.saturating_mul(4)),
+            });
+        }
+        rows.sort_unstable_by(|a, b| self.position(a).in_order(&self.position(b)));
+        rows.truncate(wanted);
+        Seen::Enough(rows)
+    }
+
+    /// Up to which distance, in kilometres, nothing was missed by looks that found these: all that there are, or the first of them.
+    fn certain_km(&self, looks: &Looks, is_all: bool, found: &[SchoolSummary]) -> f64 {
+        match (self.plane(looks.widest()), looks.widest()) {
+            (_, Reach::Whole) if is_all => f64::INFINITY,
+            (Some(plane), Reach::Partial(km)) if is_all => plane.least_km(Plane::reach(km)),
+            (Some(plane), _) => {
+                let away = found.iter().filter_map(|school| Some(plane.away(school.location()?)));
+                plane.least_km(away.fold(0.0, f64::max))
+            }
+            (None, _) => {
+                let km = found.iter().map(|school| self.km_to(school).map_or(f64::INFINITY, Kilometres::get));
+                km.fold(0.0, f64::max) - SLACK_KM
+            }
+        }
+    }
+}
+
+/// A plane that touches the earth at a point. What is near on it is cheap to tell in SQL, where a call of `haversine` for
+/// each school costs more than all else; and it says from where on a school cannot be nearer than another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Plane {
+    /// The point's latitude in degrees.
+    pub lat: f64,
+    /// The point's longitude in degrees.
+    pub lng: f64,
+    /// By how much shorter than a degree of latitude one of longitude is there, squared.
+    pub shrink: f64,
+    /// How far in longitude the plane is used at most, in radians.
+    half_width: f64,
+}
+
+impl Plane {
+    fn around(point: LatLng, bounds: &BoundingBox) -> Self {
+        let (lat, lng) = (point.lat().degrees(), point.lng().degrees());
+        let half_width = (lng - bounds.west).max(bounds.east - lng).to_radians();
+        Self { lat, lng, shrink: lat.to_radians().cos().powi(2), half_width }
+    }
+
+    /// How far away on the plane a place is, in degrees of latitude squared. SQL works out the same.
+    fn away(&self, place: LatLng) -> f64 {
+        let (lat, lng) = (place.lat().degrees() - self.lat, place.lng().degrees() - self.lng);
+        lat * lat + lng * lng * self.shrink
+    }
+
+    /// As [`Self::away`], for a distance in kilometres to the north.
+    pub(crate) fn reach(km: f64) -> f64 {
+        (km / EARTH_RADIUS_KM).to_degrees().powi(2)
+    }
+
+    /// No place that is so far away on the plane, or farther, is nearer than this in kilometres.
+    ///
+    /// With d = √away in radians: a place d or more to the north or south is as far as that. Another's parallel is no
+    /// shorter than cos(lat) · (1 - d · tan(lat) - d²/2), and sin²(x/2) is at least (x/2)² · (1 - x²/12), so that the haversine is
+    /// no less than (d/2)² times both.
+    fn least_km(&self, away: f64) -> f64 {
+        let d = away.sqrt().to_radians();
+        let parallel = 1.0 - d * self.lat.to_radians().tan().abs() - d * d / 2.0;
+        let chord = 1.0 - self.half_width * self.half_width / 12.0;
+        EARTH_RADIUS_KM * d * (parallel.max(0.0) * chord.max(0.0)).sqrt() - SLACK_KM
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        #[test]
+        fn nothing_is_nearer_than_the_plane_says(
+            lat in -90.0..=90.0f64, lng in -180.0..=180.0f64, km in 0.0..400.0f64,
+            north in -1.0..=1.0f64, east in -1.0..=1.0f64,
+        ) {
+            let home = LatLng::from_lat_lng(lat, lng).expect("a place");
+            let bounds = BoundingBox::around(home, Kilometres::new(km).expect("a distance"));
+            let between = |part: f64, low: f64, at: f64, high: f64| at + part * if part < 0.0 { at - low } else { high - at };
+            let place = LatLng::from_lat_lng(
+                between(north, bounds.south, lat, bounds.north).clamp(-90.0, 90.0),
+                between(east, bounds.west, lng, bounds.east).clamp(-180.0, 180.0),
+            ).expect("in the box");
+            let plane = Plane::around(home, &bounds);
+            let (least, is) = (plane.least_km(plane.away(place)), home.distance_to(place).get());
+            prop_assert!(least <= is, "{least} is more than {is}");
+            // Or it would say nothing: where homes are, it is close. A box that meets the dateline goes all the way round.
+            if lat.abs() < 61.0 && lng.abs() < 179.0 && km < 20.0 && is < km {
+                prop_assert!(least > is * 0.99 - 1e-5, "{least} is much less than {is}");
+            }
+        }
+    }
+}
