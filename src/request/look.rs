@@ -86,16 +86,12 @@ impl Look {
         near
     }
 
-    /// The schools of these places, in the places' order. One that was moved since is left out.
-    pub(crate) fn rows(&self, places: &[Place], schools: Vec<SchoolSummary>) -> Vec<HitRow> {
+    /// The schools of these places, in the places' order.
+    pub(crate) fn rows(places: &[Place], schools: Vec<SchoolSummary>) -> Vec<HitRow> {
         let mut schools: HashMap<SchoolId, SchoolSummary> =
             schools.into_iter().map(|school| (school.id, school)).collect();
-        let row = |place: &Place| {
-            let school = schools.remove(&place.id)?;
-            let stands = school.location().map(|stands| (stands.lat().degrees(), stands.lng().degrees())).unzip();
-            // The folded name is for other orders.
-            (self.km_to(stands.0, stands.1) == place.km).then(|| (school, place.km, String::new()))
-        };
+        // The folded name is for other orders.
+        let row = |place: &Place| Some((schools.remove(&place.id)?, place.km, String::new()));
         places.iter().filter_map(row).collect()
     }
 }

@@ -60,14 +60,18 @@ pub(super) fn nearest_query<'a>(
     settled: &'a Settled,
     looks: &Looks,
 ) -> impl LoadQuery<'a, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send + 'a {
-    let first = |reach: &Reach| first_of_look(settled, *reach).limit(looks.most);
+    let first = |reach: &Reach| first_of_look(settled, *reach, looks.by_plane).limit(looks.most);
     let ids = IdAmong::new(looks.reaches.iter().map(first).collect(), looks.most);
     schools::table.filter(ids).select(SchoolSummary::as_select())
 }
 
 /// The schools in a look's reach that meet the search's conditions and come after its cursor, in about the order of their
 /// distances: Rust decides.
-fn first_of_look(settled: &Settled, reach: Reach) -> IntoBoxed<'_, Select<schools::table, schools::id>, Pg> {
+fn first_of_look(
+    settled: &Settled,
+    reach: Reach,
+    by_plane: bool,
+) -> IntoBoxed<'_, Select<schools::table, schools::id>, Pg> {
     let mut query = schools::table.select(schools::id).into_boxed();
     twin::within_box!(query, settled, reach);
     twin::filter_schools!(query, schools, settled);
@@ -81,12 +85,15 @@ fn first_of_look(settled: &Settled, reach: Reach) -> IntoBoxed<'_, Select<school
         }
         _ => {}
     }
-    match (settled.plane(reach), reach) {
+    match (settled.plane(reach).filter(|_| by_plane), reach) {
         (Some(plane), Reach::Partial(km)) => {
             query.filter(Away::on(plane).le(Plane::reach(km))).order_by(Away::on(plane))
         }
         (Some(plane), Reach::Whole) => query.order_by(Away::on(plane)),
-        (None, _) => query.order_by((distance(settled).asc().nulls_last(), schools::id.asc())),
+        (None, Reach::Partial(km)) => {
+            query.filter(distance(settled).le(km)).order_by((distance(settled).asc(), schools::id.asc()))
+        }
+        (None, Reach::Whole) => query.order_by((distance(settled).asc().nulls_last(), schools::id.asc())),
     }
 }
 

@@ -51,7 +51,7 @@ fn nearest_in_txn(connection: &mut SqliteConnection, settled: &Settled, first: L
             Some(wider) => look = wider,
             None => {
                 let schools = page_query(&places).load(connection)?;
-                return Ok(settled.page_of_hits(look.rows(&places, schools)));
+                return Ok(settled.page_of_hits(Look::rows(&places, schools)));
             }
         }
     }

@@ -4,7 +4,7 @@ use school_finder_db::ids::SchoolId;
 use school_finder_db::models::{Gender, NewSchool, Phase, Status};
 use school_finder_db::request::{Faith, Ownership, Unrated, WriteMode};
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Error, Kilometres, SchoolSearch, Sort, sample};
+use school_finder_db::{Error, Kilometres, LatLng, SchoolSearch, Sort, sample};
 
 use super::on_every_backend;
 use crate::support::{at, school, urn};
@@ -24,6 +24,7 @@ on_every_backend! {
     orders_have_unknown_values_last,
     poles_and_dateline_are_places_too,
     pages_are_whole_where_many_share_a_place,
+    pages_are_whole_where_schools_are_far,
     many_schools_at_once,
     councils_are_counted,
     facets_count_what_is_found,
@@ -237,33 +238,74 @@ async fn poles_and_dateline_are_places_too(database: &TestDatabase) {
     assert_eq!(names(database, &within(-89.999, 123.0, 1.0)).await, ["School 4"]);
 }
 
+/// Walks all pages from a home, and compares them with the order of the distances.
+async fn walk(database: &TestDatabase, places: &[Option<LatLng>], home: LatLng, limit: u32) {
+    let number = |at: usize| i64::try_from(at).expect("small") + 1;
+    let mut expected: Vec<(Option<Kilometres>, i64)> =
+        places.iter().enumerate().map(|(at, place)| (place.map(|place| home.distance_to(place)), number(at))).collect();
+    let km = |distance: Option<Kilometres>| distance.map_or(f64::INFINITY, Kilometres::get);
+    expected.sort_by(|a, b| km(a.0).total_cmp(&km(b.0)).then(a.1.cmp(&b.1)));
+    let mut search = SchoolSearch::near(home).limit(limit);
+    let mut found = Vec::new();
+    loop {
+        let page = database.repository().find_schools(&search).await.expect("an answer");
+        found.extend(page.items.iter().map(|hit| (hit.distance_km, i64::from(hit.school.urn.get()))));
+        match page.next {
+            Some(next) => search.after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(found, expected, "from {home:?}, {limit} a page");
+}
+
+async fn insert_at(database: &TestDatabase, places: &[Option<LatLng>]) {
+    let numbers = 1..=i64::try_from(places.len()).expect("small");
+    let schools = numbers.zip(places).map(|(number, location)| NewSchool { location: *location, ..school(number) });
+    insert(database, schools.collect()).await;
+}
+
 /// More schools in one place than a page holds, and more that stand nowhere, from homes near and far: no page may lose one.
 async fn pages_are_whole_where_many_share_a_place(database: &TestDatabase) {
     let shared = at(52.02, -0.7);
-    let place = |number: i64| match number {
-        1..=120 => Some(shared),
-        121..=140 => Some(at(52.0 + f64::from(i32::try_from(number).expect("small")) * 0.0005, -0.75)),
-        _ => None,
-    };
-    insert(database, (1..=200).map(|number| NewSchool { location: place(number), ..school(number) }).collect()).await;
+    let apart = |number: u32| Some(at(52.0 + f64::from(number) * 0.0005, -0.75));
+    let few: Vec<Option<LatLng>> = [vec![Some(at(52.009, -0.7)); 5], vec![None; 3]].concat();
+    insert_at(database, &few).await;
+    walk(database, &few, at(52.0, -0.7), 1).await;
+    let many = [vec![Some(shared); 120], (120..140).map(apart).collect(), vec![None; 60]].concat();
+    let rest: Vec<NewSchool> =
+        (1..).zip(&many).map(|(number, location)| NewSchool { location: *location, ..school(number) }).collect();
+    let finder = database.repository();
+    finder.upsert_schools(Box::new(rest.into_iter().map(Ok)), WriteMode::Commit).await.expect("schools that fit");
     for home in [shared, at(52.0, -0.7), at(52.0, -0.9), at(40.7, -74.0), at(89.99, 170.0), at(-52.0, 179.3)] {
-        let mut expected: Vec<(Option<Kilometres>, i64)> =
-            (1..=200).map(|number| (place(number).map(|there| home.distance_to(there)), number)).collect();
-        let km = |distance: Option<Kilometres>| distance.map_or(f64::INFINITY, Kilometres::get);
-        expected.sort_by(|a, b| km(a.0).total_cmp(&km(b.0)).then(a.1.cmp(&b.1)));
-        for limit in [7, 50, 1_000] {
-            let mut search = SchoolSearch::near(home).limit(limit);
-            let mut found = Vec::new();
-            loop {
-                let page = database.repository().find_schools(&search).await.expect("an answer");
-                found.extend(page.items.iter().map(|hit| (hit.distance_km, i64::from(hit.school.urn.get()))));
-                match page.next {
-                    Some(next) => search.after = Some(next),
-                    None => break,
-                }
-            }
-            assert_eq!(found, expected, "from {home:?}, {limit} a page");
+        for limit in [7, 9, 50, 1_000] {
+            walk(database, &many, home, limit).await;
         }
+    }
+}
+
+/// Where schools are rare a page looks far, where a map is no longer flat.
+async fn pages_are_whole_where_schools_are_far(database: &TestDatabase) {
+    // Six to the south-east, which a flat map has nearer than the one to the north-east, and it is not.
+    let home = at(52.0, -0.7);
+    let away = |bearing: f64, km: f64| {
+        let (bearing, d, lat) = (bearing.to_radians(), km / 6_371.0, home.lat().degrees().to_radians());
+        let to = (lat.sin() * d.cos() + lat.cos() * d.sin() * bearing.cos()).asin();
+        let east = (bearing.sin() * d.sin() * lat.cos()).atan2(d.cos() - lat.sin() * to.sin());
+        Some(at(to.to_degrees(), home.lng().degrees() + east.to_degrees()))
+    };
+    let mut places: Vec<Option<LatLng>> = (0..6).map(|n| away(135.0, 100.0 + f64::from(n) * 0.001)).collect();
+    places.push(away(45.0, 99.9));
+    insert_at(database, &places).await;
+    walk(database, &places, home, 1).await;
+
+    // A spiral over five hundred kilometres.
+    let turn = |n: u32| away(f64::from(n) * 137.5, f64::from(n).sqrt() * 20.0);
+    let scattered: Vec<Option<LatLng>> = (1..=600).map(turn).collect();
+    let schools = (1..).zip(scattered.clone()).map(|(number, location)| Ok(NewSchool { location, ..school(number) }));
+    let finder = database.repository();
+    finder.upsert_schools(Box::new(schools), WriteMode::Commit).await.expect("schools that fit");
+    for (home, limit) in [(home, 20), (home, 100), (at(53.4, -2.9), 20), (at(49.2, 1.0), 7)] {
+        walk(database, &scattered, home, limit).await;
     }
 }
 
