@@ -16,8 +16,7 @@ const LAST_REACH_KM: f64 = 400.0;
 pub(crate) enum Reach {
     /// All that the search asks for.
     Whole,
-    /// Only what lies so many kilometres from the search's point. The answer stands if it fills the page, since any
-    /// other school is farther.
+    /// Only what lies so many kilometres from the search's point, about: any other school is farther.
     Partial(f64),
 }
 
