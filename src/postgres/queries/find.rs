@@ -40,7 +40,8 @@ pub(in crate::postgres) async fn find_schools_on_conn(
     }
 }
 
-/// Looks farther and farther, until the page is full. What is on it is of one moment, since it is from one statement.
+/// Looks farther and farther, until the page is full. What is on it is of one moment, since it is from one statement; how far a
+/// search by reach looks at all was read before.
 async fn nearest_on_conn(
     connection: &mut AsyncPgConnection,
     settled: &Settled,
