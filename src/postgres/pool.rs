@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::health::health_on_conn;
-use super::watch::{Call, Intent};
+use super::watch::{Call, Intent, Silence};
 use super::{errors, watch};
 use crate::config::{Config, PoolConfig, Server, Target, Tls};
 use crate::error::{Error, Result};
@@ -40,6 +40,7 @@ pub(super) struct Connections {
     acquire_timeout: Duration,
     pub(super) slow_query: Duration,
     set_up: Arc<SetUp>,
+    silence: Option<Silence>,
     asking: Arc<Mutex<()>>,
 }
 
@@ -72,7 +73,8 @@ impl Connections {
             .build()
             .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
         tokio::spawn(close_idle(pool.weak(), usize::try_from(keep).unwrap_or(usize::MAX)));
-        Ok(Self { pool, acquire_timeout, slow_query, set_up, asking: Arc::default() })
+        let silence = set_up.silence.map(Silence::of);
+        Ok(Self { pool, acquire_timeout, slow_query, set_up, silence, asking: Arc::default() })
     }
 
     /// A connection that was checked, for one call.
@@ -106,8 +108,8 @@ impl Connections {
     }
 
     /// How long the server may say nothing before a call gives it up.
-    pub(super) fn silence(&self) -> Option<Duration> {
-        self.set_up.silence
+    pub(super) fn silence(&self) -> Option<&Silence> {
+        self.silence.as_ref()
     }
 
     /// Gives a connection back, unless what was asked on it shows that it is of no more use. Then the idle ones are most likely
