@@ -160,6 +160,13 @@ impl Plane {
         (km / EARTH_RADIUS_KM).to_degrees().powi(2)
     }
 
+    /// How far away on the plane, at most, a place of a look is that is no farther than this in kilometres. Nothing where the
+    /// plane cannot tell.
+    pub(crate) fn most(&self, km: f64) -> Option<f64> {
+        let wider = |part: f64| Self::reach(km * part + 2.0 * SLACK_KM);
+        [1.001, 1.01, 1.1].map(wider).into_iter().find(|away| self.least_km(*away) > km)
+    }
+
     /// No place that is so far away on the plane, or farther, is nearer than this in kilometres.
     ///
     /// With d = √away in radians, and differences Δ of latitude φ and longitude λ from the point's: sin²(x/2) is at least (x/2)² ·
@@ -199,9 +206,14 @@ mod tests {
             prop_assert!(least <= is, "{least} is more than {is}");
             let least_of_nearer = plane.least_km(plane.away(place) * part);
             prop_assert!(least_of_nearer <= is, "{least_of_nearer} is more than {is}");
+            if let Some(most) = plane.most(is) {
+                prop_assert!(plane.away(place) <= most, "{} is more than {most}", plane.away(place));
+            }
             // Or it would say nothing: where homes are, it is close. A box that meets the dateline goes all the way round.
             if lat.abs() < 61.0 && lng.abs() < 179.0 && km < 20.0 && is < km {
                 prop_assert!(least > is * 0.99 - 2.0 * SLACK_KM, "{least} is much less than {is}");
+                let most = plane.most(is).expect("near enough");
+                prop_assert!(most < Plane::reach(is * 1.02 + 4.0 * SLACK_KM), "{most} is much more than {is}");
             }
         }
     }

@@ -87,10 +87,17 @@ fn first_of_look(
         _ => {}
     }
     match (settled.plane(reach).filter(|_| by_plane), reach) {
-        (Some(plane), Reach::Partial(km)) => {
-            query.filter(Away::on(plane).le(Plane::reach(km))).order_by(Away::on(plane))
+        (Some(plane), _) => {
+            let most = match reach {
+                Reach::Partial(km) => Some(Plane::reach(km)),
+                // The corners of the box hold as many schools as fill a page, which are farther than was asked.
+                Reach::Whole => settled.circle(reach).and_then(|(_, radius)| plane.most(radius.get())),
+            };
+            if let Some(most) = most {
+                query = query.filter(Away::on(plane).le(most));
+            }
+            query.order_by(Away::on(plane))
         }
-        (Some(plane), Reach::Whole) => query.order_by(Away::on(plane)),
         (None, Reach::Partial(km)) => {
             query.filter(distance(settled).le(km)).order_by((distance(settled).asc(), schools::id.asc()))
         }
