@@ -70,7 +70,7 @@ pub(super) const UNREADABLE_OUTLINE: &str = "the stored outline of a catchment c
 /// An outline as the R*Tree has it: the first argument of [`catchment_covers`].
 #[derive(Debug, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Nullable<Binary>)]
-pub(crate) enum Outline {
+enum Outline {
     Unknown,
     Wkb(Vec<u8>),
     /// Or why it cannot be read: an error of the answer is shown whole, and one of an argument is not.
@@ -79,7 +79,7 @@ pub(crate) enum Outline {
 
 impl Outline {
     /// Whether it holds a place, its boundary included; nothing where there is no outline.
-    pub(crate) fn covers(&self, place: LatLng) -> Result<Option<bool>, String> {
+    fn covers(&self, place: LatLng) -> Result<Option<bool>, String> {
         match self {
             Self::Unknown => Ok(None),
             Self::Wkb(wkb) => geo::wkb_covers(wkb, place).map(Some).ok_or("it is no WKB"),

@@ -14,53 +14,40 @@ use crate::geo::{Catchment, to_wkb};
 use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
 use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
-use crate::sqlite::functions::{Outline, Unindexed, schools_catchment, unindexed};
+use crate::sqlite::functions::{Unindexed, catchment_covers, schools_catchment, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::twin;
-
-/// A school, its folded name, the outline as the R*Tree has it, and the radius in kilometres of a circle.
-pub(super) type BoxedRow = (SchoolSummary, String, Outline, Option<f64>);
 
 /// One page of the schools whose catchment holds a search's point.
 pub(in crate::sqlite) fn find_catchments_on_conn(
     connection: &mut SqliteConnection,
     settled: &Settled,
 ) -> Result<Page<CatchmentHit>> {
-    let mut rows: Vec<CatchmentRow> = Vec::new();
-    for (school, name, outline, radius_km) in catchments_query(settled).load::<BoxedRow>(connection)? {
-        let covers = settled.near.map_or(Ok(None), |near| outline.covers(near.point));
-        match covers.map_err(|reason| Error::CorruptValue { reason })? {
-            Some(false) => {}
-            // Without an outline there is a circle, which is decided with the others.
-            covers => rows.push((school, name, covers.is_some(), radius_km)),
-        }
-    }
-    Ok(settled.page_of_catchments(rows))
+    Ok(settled.page_of_catchments(catchments_query(settled).load(connection)?))
 }
 
-/// The schools that meet the search's conditions and whose catchment's box holds its point, in no order, with their outlines. A
-/// join, so that all is read at one moment; `Unindexed` keeps it from being turned round, which on a connection that has
-/// analysed the R*Tree itself ends in a scan of the schools.
+/// The schools whose outline holds the search's point, or whose circle may, that meet its conditions, in no order. The R*Tree
+/// gives candidates by their boxes; [`catchment_covers`] decides of an outline before its school's row is looked for. `Unindexed` keeps
+/// the join from being turned round, which on a connection that has analysed the R*Tree itself ends in a scan of the schools.
 pub(super) fn catchments_query<'a>(
     settled: &'a Settled,
-) -> impl LoadQuery<'a, SqliteConnection, BoxedRow> + QueryFragment<Sqlite> + QueryId + 'a {
+) -> impl LoadQuery<'a, SqliteConnection, CatchmentRow> + QueryFragment<Sqlite> + QueryId + 'a {
     let boxed_and_school = schools::id.eq(Unindexed::new(schools_catchment::id));
+    let has_outline = schools_catchment::outline.is_not_null();
     let mut query = schools_catchment::table
         .inner_join(schools::table.on(boxed_and_school))
-        .select((
-            SchoolSummary::as_select(),
-            schools::name_folded,
-            schools_catchment::outline,
-            schools::catchment_radius_km,
-        ))
+        .select((SchoolSummary::as_select(), schools::name_folded, has_outline, schools::catchment_radius_km))
         .into_boxed();
     if let Some(near) = settled.near {
         let (lat, lng) = (near.point.lat().degrees(), near.point.lng().degrees());
+        // Asked in this order, the R*Tree's copy of most outlines is read once.
+        let covered = catchment_covers(schools_catchment::outline, lat, lng).or(schools_catchment::outline.is_null());
         query = query
             .filter(schools_catchment::min_lat.le(lat))
             .filter(schools_catchment::max_lat.ge(lat))
             .filter(schools_catchment::min_lng.le(lng))
-            .filter(schools_catchment::max_lng.ge(lng));
+            .filter(schools_catchment::max_lng.ge(lng))
+            .filter(covered);
     }
     twin::filter_schools!(query, unindexed, settled);
     query

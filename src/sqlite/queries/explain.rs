@@ -8,11 +8,11 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Integer, Text};
 use diesel::sqlite::Sqlite;
 
-use super::catchments::{BoxedRow, catchments_query};
+use super::catchments::catchments_query;
 use super::find::{FIRST_REACH_KM, bounded_in_txn, candidates_query, find_query, margin_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
-use crate::request::{HitRow, Settled, Sort};
+use crate::request::{CatchmentRow, HitRow, Settled, Sort};
 
 /// The query that a search begins with, and its plan.
 pub(in crate::sqlite) fn explain_find_on_conn(
@@ -57,7 +57,7 @@ pub(in crate::sqlite) fn analyze_catchments_on_conn(
     settled: &Settled,
 ) -> Result<Explanation> {
     let explanation = explain_catchments_on_conn(connection, settled)?;
-    timed(explanation, || Ok(catchments_query(settled).load::<BoxedRow>(connection)?.len()))
+    timed(explanation, || Ok(catchments_query(settled).load::<CatchmentRow>(connection)?.len()))
 }
 
 /// SQLite has no plan with times, so that the whole is timed.
