@@ -2,6 +2,7 @@
 //! what was found to be best. SQLite: candidates from the index alone, the distances in Rust, then the rows of the page. Postgres,
 //! where each statement is a trip: the rows of the nearest of a few circles that holds enough.
 
+use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::FromSql;
 use school_finder_db::geo::{BoundingBox, Latitude, Longitude, haversine};
 use school_finder_db::ids::{SchoolId, Urn};
@@ -95,6 +96,11 @@ impl Sqlite {
         let connection = rusqlite::Connection::open(path).expect("a database");
         connection.execute_batch("PRAGMA cache_size = -32768").expect("a setting");
         connection.set_prepared_statement_cache_capacity(64);
+        let holds = |call: &Context<'_>| {
+            let outline = call.get_raw(0).as_blob().expect("an outline");
+            Ok(wkb_holds(outline, call.get(2)?, call.get(1)?))
+        };
+        connection.create_scalar_function("holds", 3, FunctionFlags::SQLITE_DETERMINISTIC, holds).expect("a function");
         Self(connection)
     }
 
@@ -104,17 +110,14 @@ impl Sqlite {
             Question::Radius | Question::Nearest => self.nearest(question, home, OPEN),
             Question::Filtered => self.nearest(question, home, &format!("{OPEN} AND {FILTERED}")),
             Question::Catchment => {
-                let mut boxes = self.prepared(
-                    "SELECT id, outline FROM schools_catchment
-                     WHERE min_lat <= ?1 AND max_lat >= ?1 AND min_lng <= ?2 AND max_lng >= ?2",
-                );
-                let (lat, lng) = (home.lat().degrees(), home.lng().degrees());
-                let serving = boxes.query_map((lat, lng), |row| {
-                    let holds = wkb_holds(row.get_ref(1)?.as_blob().expect("an outline"), lng, lat);
-                    Ok(holds.then_some(row.get::<_, i64>(0)?))
-                });
-                let ids: Vec<i64> = serving.expect("a query").filter_map(|id| id.expect("a row")).collect();
-                in_order(home, self.schools(&ids).into_iter())
+                let mut serving = self.prepared(&format!(
+                    "SELECT {COLUMNS} FROM schools_catchment CROSS JOIN schools USING (id)
+                     WHERE min_lat <= ?1 AND max_lat >= ?1 AND min_lng <= ?2 AND max_lng >= ?2
+                     AND holds(outline, ?1, ?2) AND {OPEN}"
+                ));
+                let place = (home.lat().degrees(), home.lng().degrees());
+                let schools = serving.query_map(place, |row| Ok(sqlite_school(row))).expect("a query");
+                in_order(home, schools.map(|school| school.expect("a row")))
             }
             Question::Listing => {
                 let mut listing = self.prepared(&format!(

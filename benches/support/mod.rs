@@ -3,6 +3,7 @@
 pub mod by_hand;
 pub mod made;
 pub mod memory;
+pub mod ways;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,0 +1,296 @@
+//! What a question takes beside the limit and beside the same by hand, in the same minute: all ways answer in turn, round after round, so
+//! that a machine that grows slower does so for all, and none has the processor's caches to itself. Writes the README's tables, between
+//! its two marks, and a picture of them. `scripts/bench` runs it with a throw-away Postgres.
+//!
+//! All ways give the same answers: that is checked before anything is measured.
+#![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
+
+mod support;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use school_finder_db::SchoolRepository;
+use support::made::Country;
+use support::ways::{Way, Ways, answer};
+use support::{Ask, Question, sizes};
+
+const BEGIN: &str = "<!-- benchmarks: written by scripts/bench -->\n";
+const END: &str = "<!-- benchmarks: end -->";
+
+/// Where the picture is kept, for the README to show.
+const PICTURE: &str = "docs/latency.svg";
+
+/// How often each way is asked from each place.
+const ROUNDS: usize = 31;
+
+/// How often a reader asks in a round.
+const READINGS: usize = 400;
+
+/// The colour of each way in the picture, in their order.
+const COLOURS: [&str; 5] = ["#777777", "#7fb2e5", "#1f6fb4", "#f2b27a", "#c8641b"];
+
+fn main() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a folder");
+    let measured: Vec<Measured> =
+        sizes().into_iter().map(|size| runtime.block_on(measure(Country::of(size), folder.path()))).collect();
+
+    let mut text: String = measured.iter().map(times).collect();
+    text.push_str(&growth(&measured));
+    text.extend(measured.iter().map(readers));
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    writeln!(text, "On {processors} cores, by {ROUNDS} rounds of all ways in turn.").expect("text");
+    println!("{text}");
+    for measured in &measured {
+        println!("{}", fastest(measured));
+    }
+
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = project.join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("the README");
+    let (before, rest) = readme.split_once(BEGIN).expect("the README has the mark of the tables' beginning");
+    let (_, after) = rest.split_once(END).expect("the README has the mark of the tables' end");
+    std::fs::write(&path, format!("{before}{BEGIN}\n{text}\n{END}{after}")).expect("the README can be written");
+    std::fs::write(project.join(PICTURE), picture(&measured)).expect("the picture can be written");
+}
+
+/// What was measured over one country.
+struct Measured {
+    schools: usize,
+    /// Of each question by each way, in their order.
+    times: Vec<[Times; Way::ALL.len()]>,
+    /// How often one reader's throughput two have: on SQLite, and on Postgres.
+    two_readers: [f64; 2],
+}
+
+/// What a question takes by a way, in microseconds.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// The median of the rounds, and of that the mean over the places: what a service has to do.
+    typical: f64,
+    /// The best of the rounds, and of that the median over the places: what is left where nothing disturbs.
+    best: f64,
+}
+
+async fn measure(country: Country, folder: &Path) -> Measured {
+    let ways = Ways::over(country, folder).await;
+    ways.check().await;
+    let mut times = Vec::new();
+    for question in Question::ALL {
+        let mut taken = Way::ALL.map(|_| vec![Vec::with_capacity(ROUNDS); ways.country.asks.len()]);
+        for _ in 0..ROUNDS {
+            for (way, taken) in Way::ALL.into_iter().zip(&mut taken) {
+                for (ask, taken) in ways.country.asks.iter().zip(taken) {
+                    let begun = Instant::now();
+                    let answer = ways.answer(way, question, ask).await;
+                    taken.push(begun.elapsed());
+                    drop(answer);
+                }
+            }
+        }
+        times.push(taken.map(Times::of));
+    }
+    let schools = ways.country.schools.len();
+    let asks = Arc::new(ways.country.asks.clone());
+    let two_readers =
+        [two_readers(&ways.sqlite.repository, &asks).await, two_readers(&ways.postgres.repository, &asks).await];
+    ways.remove().await;
+    Measured { schools, times, two_readers }
+}
+
+/// The throughput of two readers over that of one.
+async fn two_readers(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>>) -> f64 {
+    let mut taken = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (readers, taken) in [1, 2].into_iter().zip(&mut taken) {
+            let begun = Instant::now();
+            let readers: Vec<_> = (0..readers)
+                .map(|reader| {
+                    let (repository, asks) = (Arc::clone(repository), Arc::clone(asks));
+                    tokio::spawn(async move {
+                        for call in 0..READINGS / readers {
+                            let ask = &asks[(call * readers + reader) % asks.len()];
+                            answer(repository.as_ref(), Question::Radius, ask).await;
+                        }
+                    })
+                })
+                .collect();
+            for reader in readers {
+                reader.await.expect("answers");
+            }
+            taken.push(begun.elapsed());
+        }
+    }
+    let [one, two] = taken.map(median);
+    one / two
+}
+
+impl Times {
+    /// Of each place's rounds.
+    #[expect(clippy::cast_precision_loss, reason = "small")]
+    fn of(places: Vec<Vec<Duration>>) -> Self {
+        let best = places.iter().filter_map(|rounds| rounds.iter().min().copied()).collect();
+        let count = places.len() as f64;
+        Self { typical: places.into_iter().map(median).sum::<f64>() / count, best: median(best) }
+    }
+}
+
+/// In microseconds.
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64() * 1e6
+}
+
+/// What each way takes, and how often the limit or the same by hand.
+fn times(measured: &Measured) -> String {
+    let mut table = format!("| {} schools; µs | memory", thousands(measured.schools));
+    table.push_str(" | SQLite by hand | SQLite | over memory | Postgres by hand | Postgres | over by hand |\n");
+    table.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+    for (question, times) in Question::ALL.iter().zip(&measured.times) {
+        let [memory, sqlite_by_hand, sqlite, postgres_by_hand, postgres] = times.map(|times| times.typical);
+        writeln!(
+            table,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            question.name(),
+            microseconds(memory),
+            microseconds(sqlite_by_hand),
+            microseconds(sqlite),
+            ratio(sqlite, memory),
+            microseconds(postgres_by_hand),
+            microseconds(postgres),
+            ratio(postgres, postgres_by_hand),
+        )
+        .expect("text");
+    }
+    table.push('\n');
+    table
+}
+
+/// The best of the rounds: for whoever wants to know what noise is in the tables.
+fn fastest(measured: &Measured) -> String {
+    let mut text =
+        format!("Best of the rounds, {} schools, median over the places; µs:\n", thousands(measured.schools));
+    for (question, times) in Question::ALL.iter().zip(&measured.times) {
+        write!(text, "{:24}", question.name()).expect("text");
+        for (way, times) in Way::ALL.iter().zip(times) {
+            write!(text, "{} {:8} ", way.name(), microseconds(times.best)).expect("text");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// What the large country costs over the small one.
+fn growth(measured: &[Measured]) -> String {
+    let [small, .., large] = measured else { return String::new() };
+    let mut table = format!(
+        "| {} schools over {} | memory | SQLite | Postgres |\n",
+        thousands(large.schools),
+        thousands(small.schools)
+    );
+    table.push_str("| --- | ---: | ---: | ---: |\n");
+    for (question, (small, large)) in Question::ALL.iter().zip(small.times.iter().zip(&large.times)) {
+        let [memory, _, sqlite, _, postgres] = [0, 1, 2, 3, 4].map(|way| ratio(large[way].typical, small[way].typical));
+        writeln!(table, "| {} | {memory} | {sqlite} | {postgres} |", question.name()).expect("text");
+    }
+    table.push('\n');
+    table
+}
+
+/// What two readers do together over what one does.
+fn readers(measured: &Measured) -> String {
+    let [sqlite, postgres] = measured.two_readers;
+    let schools = thousands(measured.schools);
+    format!("Two readers at once, {schools} schools: SQLite ×{sqlite:.1}, Postgres ×{postgres:.1}.\n\n")
+}
+
+fn microseconds(microseconds: f64) -> String {
+    format!("{microseconds:.*}", usize::from(microseconds < 10.0))
+}
+
+fn ratio(of: f64, over: f64) -> String {
+    format!("×{:.*}", usize::from(of < over * 10.0), of / over)
+}
+
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).expect("digits")).collect();
+    groups.join(",")
+}
+
+/// A bar for each way and size, by question, on a logarithmic scale.
+fn picture(measured: &[Measured]) -> String {
+    const LEFT: f64 = 170.0;
+    const WIDTH: f64 = 620.0;
+    const BAR: f64 = 11.0;
+    // From a microsecond to ten milliseconds.
+    let across = |microseconds: f64| LEFT + WIDTH * microseconds.max(1.0).log10() / 4.0;
+    let mut body = String::new();
+    let mut y = 70.0;
+    for (at, question) in Question::ALL.iter().enumerate() {
+        for measured in measured {
+            let middle = y + BAR * 3.0;
+            writeln!(
+                body,
+                "<text x=\"{:.0}\" y=\"{middle:.0}\" text-anchor=\"end\">{}</text>\
+                 <text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\" fill=\"#777\">{} schools</text>",
+                LEFT - 8.0,
+                question.name(),
+                LEFT - 8.0,
+                middle + 13.0,
+                thousands(measured.schools),
+            )
+            .expect("text");
+            for (times, colour) in measured.times[at].iter().zip(COLOURS) {
+                let end = across(times.typical);
+                writeln!(
+                    body,
+                    "<rect x=\"{LEFT:.0}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\
+                     <text x=\"{:.1}\" y=\"{:.1}\" class=\"small\">{} µs</text>",
+                    end - LEFT,
+                    BAR - 2.0,
+                    end + 4.0,
+                    y + BAR - 3.0,
+                    microseconds(times.typical),
+                )
+                .expect("text");
+                y += BAR;
+            }
+            y += 10.0;
+        }
+    }
+    let bottom = y;
+    let mut grid = String::new();
+    for (power, name) in ["1 µs", "10 µs", "100 µs", "1 ms", "10 ms"].iter().enumerate() {
+        let x = LEFT + WIDTH * f64::from(u32::try_from(power).expect("small")) / 4.0;
+        writeln!(
+            grid,
+            "<line x1=\"{x:.1}\" y1=\"52\" x2=\"{x:.1}\" y2=\"{bottom:.1}\" stroke=\"#ddd\"/>\
+             <text x=\"{x:.1}\" y=\"46\" text-anchor=\"middle\" fill=\"#777\">{name}</text>"
+        )
+        .expect("text");
+    }
+    let mut legend = String::new();
+    for (at, (way, colour)) in Way::ALL.iter().zip(COLOURS).enumerate() {
+        let x = LEFT + 130.0 * f64::from(u32::try_from(at).expect("small"));
+        writeln!(
+            legend,
+            "<rect x=\"{x:.0}\" y=\"10\" width=\"12\" height=\"12\" fill=\"{colour}\"/><text x=\"{:.0}\" y=\"20\">{}</text>",
+            x + 17.0,
+            way.name(),
+        )
+        .expect("text");
+    }
+    let (width, height) = (LEFT + WIDTH + 80.0, bottom + 10.0);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"sans-serif\" \
+         font-size=\"12\" role=\"img\" aria-label=\"Latency of each question, by way and number of schools\">\n\
+         <style>.small {{ font-size: 9px; fill: #444 }}</style>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{grid}{legend}{body}</svg>\n"
+    )
+}

@@ -1,0 +1,107 @@
+//! The ways to answer a question, over one country.
+
+use std::path::Path;
+
+use school_finder_db::models::{Phase, SchoolHit};
+use school_finder_db::request::Unrated;
+use school_finder_db::{Kilometres, SchoolRepository, SchoolSearch};
+
+use super::made::Country;
+use super::memory::Memory;
+use super::{Ask, At, Database, LISTED, Question, RADIUS_KM, by_hand};
+
+/// A way to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// R-trees in memory: the limit.
+    Memory,
+    SqliteByHand,
+    Sqlite,
+    PostgresByHand,
+    Postgres,
+}
+
+impl Way {
+    /// From the limit on.
+    pub const ALL: [Self; 5] = [Self::Memory, Self::SqliteByHand, Self::Sqlite, Self::PostgresByHand, Self::Postgres];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::SqliteByHand => "sqlite by hand",
+            Self::Sqlite => "sqlite",
+            Self::PostgresByHand => "postgres by hand",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+/// A country, and all that answers questions about it.
+pub struct Ways {
+    pub country: Country,
+    memory: Memory,
+    pub sqlite: Database,
+    by_rusqlite: by_hand::Sqlite,
+    pub postgres: Database,
+    by_tokio_postgres: by_hand::Postgres,
+}
+
+impl Ways {
+    /// Fills the databases: a file in a folder, and one of the server's.
+    pub async fn over(country: Country, folder: &Path) -> Self {
+        let memory = Memory::of(&country);
+        let (sqlite, postgres) = (Database::sqlite(folder, &country).await, Database::postgres(&country).await);
+        let (At::Sqlite(path), At::Postgres(settings)) = (&sqlite.at, &postgres.at) else {
+            unreachable!("made as such")
+        };
+        let by_rusqlite = by_hand::Sqlite::open(path);
+        let by_tokio_postgres = by_hand::Postgres::connect(settings).await;
+        Self { country, memory, sqlite, by_rusqlite, postgres, by_tokio_postgres }
+    }
+
+    pub async fn answer(&self, way: Way, question: Question, ask: &Ask) -> Vec<SchoolHit> {
+        match way {
+            Way::Memory => self.memory.answer(question, ask),
+            Way::SqliteByHand => self.by_rusqlite.answer(question, ask),
+            Way::Sqlite => answer(self.sqlite.repository.as_ref(), question, ask).await,
+            Way::PostgresByHand => self.by_tokio_postgres.answer(question, ask).await,
+            Way::Postgres => answer(self.postgres.repository.as_ref(), question, ask).await,
+        }
+    }
+
+    /// Panics unless all ways give the same answers.
+    pub async fn check(&self) {
+        for (question, ask) in
+            Question::ALL.iter().flat_map(|question| self.country.asks.iter().map(|ask| (*question, ask)))
+        {
+            let expected = self.answer(Way::Memory, question, ask).await;
+            for way in Way::ALL {
+                assert_eq!(self.answer(way, question, ask).await, expected, "{way:?} {question:?} {ask:?}");
+            }
+        }
+    }
+
+    /// Drops what was made.
+    pub async fn remove(self) {
+        drop((self.by_rusqlite, self.by_tokio_postgres));
+        self.sqlite.remove().await;
+        self.postgres.remove().await;
+    }
+}
+
+/// A question by the crate, through its public interface.
+pub async fn answer(finder: &dyn SchoolRepository, question: Question, ask: &Ask) -> Vec<SchoolHit> {
+    let near = SchoolSearch::near(ask.place);
+    let five_km = Kilometres::new(RADIUS_KM).expect("a distance");
+    let search = match question {
+        Question::Radius => near.within(five_km),
+        Question::Filtered => near.within(five_km).phase(Phase::Primary).rated(2, Unrated::Include),
+        Question::Nearest => near,
+        Question::Catchment => {
+            let page = finder.find_catchments(&near).await.expect("an answer");
+            return page.items.into_iter().map(|catchment| catchment.hit).collect();
+        }
+        Question::Listing => SchoolSearch::all().council(&ask.council).limit(u32::try_from(LISTED).expect("small")),
+    };
+    finder.find_schools(&search).await.expect("an answer").items
+}
