@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use school_finder_db::SchoolRepository;
 use support::made::Country;
 use support::ways::{Way, Ways, answer};
-use support::{Ask, Question, sizes};
+use support::{Ask, At, Database, Question, by_hand, sizes};
 
 const BEGIN: &str = "<!-- benchmarks: written by scripts/bench -->\n";
 const END: &str = "<!-- benchmarks: end -->";
@@ -27,7 +27,7 @@ const PICTURE: &str = "docs/latency.svg";
 const ROUNDS: usize = 31;
 
 /// How often a reader asks in a round.
-const READINGS: usize = 400;
+const READINGS: usize = 2_000;
 
 /// The colour of each way in the picture, in their order.
 const COLOURS: [&str; 5] = ["#777777", "#7fb2e5", "#1f6fb4", "#f2b27a", "#c8641b"];
@@ -63,8 +63,8 @@ struct Measured {
     schools: usize,
     /// Of each question by each way, in their order.
     times: Vec<[Times; Way::ALL.len()]>,
-    /// How often one reader's throughput two have: on SQLite, and on Postgres.
-    two_readers: [f64; 2],
+    /// How often one reader's throughput two have: on SQLite by hand, on SQLite, and on Postgres.
+    two_readers: [f64; 3],
 }
 
 /// What a question takes by a way, in microseconds.
@@ -96,8 +96,11 @@ async fn measure(country: Country, folder: &Path) -> Measured {
     }
     let schools = ways.country.schools.len();
     let asks = Arc::new(ways.country.asks.clone());
-    let two_readers =
-        [two_readers(&ways.sqlite.repository, &asks).await, two_readers(&ways.postgres.repository, &asks).await];
+    let two_readers = [
+        two_threads(&ways.sqlite, &asks),
+        two_readers(&ways.sqlite.repository, &asks).await,
+        two_readers(&ways.postgres.repository, &asks).await,
+    ];
     ways.remove().await;
     Measured { schools, times, two_readers }
 }
@@ -122,6 +125,30 @@ async fn two_readers(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>
             for reader in readers {
                 reader.await.expect("answers");
             }
+            taken.push(begun.elapsed());
+        }
+    }
+    let [one, two] = taken.map(median);
+    one / two
+}
+
+/// As [`two_readers`], of two threads that have nothing in common but the file: what the machine gives.
+fn two_threads(sqlite: &Database, asks: &[Ask]) -> f64 {
+    let At::Sqlite(path) = &sqlite.at else { unreachable!("made as such") };
+    let mut connections = [by_hand::Sqlite::open(path), by_hand::Sqlite::open(path)];
+    let mut taken = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (readers, taken) in [1, 2].into_iter().zip(&mut taken) {
+            let begun = Instant::now();
+            std::thread::scope(|scope| {
+                for (reader, connection) in connections.iter_mut().take(readers).enumerate() {
+                    scope.spawn(move || {
+                        for call in 0..READINGS / readers {
+                            connection.answer(Question::Radius, &asks[(call * readers + reader) % asks.len()]);
+                        }
+                    });
+                }
+            });
             taken.push(begun.elapsed());
         }
     }
@@ -203,9 +230,11 @@ fn growth(measured: &[Measured]) -> String {
 
 /// What two readers do together over what one does.
 fn readers(measured: &Measured) -> String {
-    let [sqlite, postgres] = measured.two_readers;
+    let [threads, sqlite, postgres] = measured.two_readers;
     let schools = thousands(measured.schools);
-    format!("Two readers at once, {schools} schools: SQLite ×{sqlite:.1}, Postgres ×{postgres:.1}.\n\n")
+    format!(
+        "Two readers at once, {schools} schools: SQLite ×{sqlite:.1} (by hand, on two threads, ×{threads:.1}), Postgres ×{postgres:.1}.\n\n"
+    )
 }
 
 fn microseconds(microseconds: f64) -> String {
