@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use diesel::connection::InstrumentationEvent;
 use futures_util::future::{Either, select};
-use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 
@@ -123,16 +122,10 @@ pub(super) fn note(event: InstrumentationEvent<'_>) {
 /// it may have been committed says so.
 pub(super) async fn watch<T>(
     call: &Arc<Call>,
-    silence: Option<&Silence>,
+    silence: Option<Duration>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let silent = async {
-        match silence {
-            Some(silence) => silence.of_call(call).await,
-            None => std::future::pending().await,
-        }
-    };
-    let (work, silent) = (pin!(CALL.scope(Arc::clone(call), work)), pin!(silent));
+    let (work, silent) = (pin!(CALL.scope(Arc::clone(call), work)), pin!(silent(call, silence)));
     let answer = match select(work, silent).await {
         Either::Left((answer, _)) => answer,
         Either::Right((silence, _)) => {
@@ -163,51 +156,19 @@ pub(super) async fn elsewhere<T>(work: impl Future<Output = T>) -> T {
     value
 }
 
-/// For how long the server may say nothing, and the clock of all calls that wait for it. A timer for each call would wake the runtime's
-/// driver once more, which takes as long as a tenth of a query.
-#[derive(Debug, Clone)]
-pub(super) struct Silence {
-    longest: Duration,
-    ticks: watch::Receiver<()>,
-}
-
-impl Silence {
-    /// How many ticks make up the longest silence: by one of them it may be longer.
-    const TICKS: u32 = 8;
-
-    /// Starts the clock, which ends with the last clone of this.
-    pub(super) fn of(longest: Duration) -> Self {
-        let (clock, ticks) = watch::channel(());
-        tokio::spawn(async move {
-            while !clock.is_closed() {
-                tokio::time::sleep(longest / Self::TICKS).await;
-                clock.send_replace(());
-            }
-        });
-        Self { longest, ticks }
-    }
-
-    /// Ends when the server has said nothing to a call for too long, and says how long that is.
-    async fn of_call(&self, call: &Call) -> Duration {
-        let mut ticks = self.ticks.clone();
-        ticks.mark_unchanged();
-        let mut seen = call.events.load(Ordering::Relaxed);
-        // The first tick may come at once.
-        let mut left = Self::TICKS + 1;
-        while left > 0 {
-            if ticks.changed().await.is_err() {
-                // The clock's runtime has ended. This is another.
-                tokio::time::sleep(self.longest / Self::TICKS).await;
-            }
-            let waits_for_server = match call.intent {
-                Intent::Ask | Intent::Change => !call.is_elsewhere.load(Ordering::Relaxed),
-                // Between two statements it does what it likes.
-                Intent::Lend => seen % 2 == 1,
-            };
-            let now = call.events.load(Ordering::Relaxed);
-            left = if waits_for_server && now == seen { left - 1 } else { Self::TICKS + 1 };
-            seen = now;
+/// Ends when the server has said nothing for as long as `longest`, which it gives.
+async fn silent(call: &Call, longest: Option<Duration>) -> Duration {
+    let Some(longest) = longest else { return std::future::pending().await };
+    loop {
+        let seen = call.events.load(Ordering::Relaxed);
+        tokio::time::sleep(longest).await;
+        let waits_for_server = match call.intent {
+            Intent::Ask | Intent::Change => !call.is_elsewhere.load(Ordering::Relaxed),
+            // Between two statements it does what it likes.
+            Intent::Lend => seen % 2 == 1,
+        };
+        if waits_for_server && call.events.load(Ordering::Relaxed) == seen {
+            return longest;
         }
-        self.longest
     }
 }
