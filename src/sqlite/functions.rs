@@ -26,16 +26,16 @@ diesel::define_sql_function! {
 
 diesel::define_sql_function! {
     /// Whether the outline of a catchment holds a place in degrees, its boundary included: the twin of PostGIS's
-    /// `ST_Covers`. The outline is WKB or WKT; an error where it is neither, false where there is none.
+    /// `ST_Covers`. The outline is WKB or WKT; an error where it is neither, NULL where there is none.
     ///
     /// It is [`Catchment::covers`](geo::Catchment::covers), registered on every connection of this crate.
-    fn catchment_covers(outline: Nullable<Binary>, lat: Double, lng: Double) -> Bool;
+    fn catchment_covers(outline: Nullable<Binary>, lat: Double, lng: Double) -> Nullable<Bool>;
 }
 
 /// Registers the functions of this crate on a connection, as deterministic.
 pub(crate) fn register(connection: &mut SqliteConnection) -> diesel::QueryResult<()> {
     catchment_covers_utils::register_impl(connection, |outline: Outline, lat: Latitude, lng: Longitude| {
-        Covers(outline.covers(LatLng::new(lat, lng)).map(Option::unwrap_or_default))
+        Covers(outline.covers(LatLng::new(lat, lng)))
     })?;
     haversine_utils::register_impl(connection, |lat1: Argument, lng1: Argument, lat2: Argument, lng2: Argument| {
         let km = geo::haversine(lat1.0?, lng1.0?, lat2.0?, lng2.0?);
@@ -98,7 +98,7 @@ impl FromSql<Nullable<Binary>, Sqlite> for Outline {
             Some(SqliteType::Text) => {
                 Ok(Self::Wkt(FromSql::<Text, Sqlite>::from_sql(value).map_err(|error| error.to_string())))
             }
-            _ => Err("catchment_covers takes an outline in WKB or WKT".into()),
+            _ => Ok(Self::Wkt(Err("it is neither WKB nor WKT".to_owned()))),
         }
     }
 
@@ -109,16 +109,17 @@ impl FromSql<Nullable<Binary>, Sqlite> for Outline {
 
 /// The answer of [`catchment_covers`], or what is wrong with the outline.
 #[derive(Debug, AsExpression)]
-#[diesel(sql_type = Bool)]
-struct Covers(Result<bool, String>);
+#[diesel(sql_type = Nullable<Bool>)]
+struct Covers(Result<Option<bool>, String>);
 
-impl ToSql<Bool, Sqlite> for Covers {
+impl ToSql<Nullable<Bool>, Sqlite> for Covers {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
         match &self.0 {
-            Ok(covers) => {
+            Ok(Some(covers)) => {
                 out.set_value(i32::from(*covers));
                 Ok(IsNull::No)
             }
+            Ok(None) => Ok(IsNull::Yes),
             Err(reason) => Err(reason.as_str().into()),
         }
     }

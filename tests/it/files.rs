@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use school_finder_db::config::Backend;
 use school_finder_db::sqlite::SqliteRepository;
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Config, Error, SchoolSearch, connect, migrate, sample};
+use school_finder_db::{Config, Error, LatLng, SchoolSearch, connect, migrate, sample};
 
 /// A file with these bytes, in a folder that lives as long as the test.
 fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
@@ -236,4 +236,32 @@ async fn the_boxes_of_catchments_follow_their_outlines() {
     execute(&database, "UPDATE schools SET catchment_geometry = 'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'").await;
     execute(&database, "DELETE FROM schools").await;
     assert!(boxes().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_outline_that_cannot_be_read_is_an_error_where_its_box_holds_the_place() {
+    let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
+    execute(&database, one("catchment_geometry", "'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'")).await;
+    let place = |lat, lng| SchoolSearch::near(LatLng::from_lat_lng(lat, lng).expect("a place"));
+    let (inside, beside) = (place(4.5, 4.5), place(4.5, 9.0));
+    assert_eq!(database.repository().find_catchments(&inside).await.expect("an outline").items.len(), 1);
+    for broken in [
+        // Pairs of numbers, which is all that the table's CHECK and the box's trigger ask for; but the ring is not closed.
+        "UPDATE schools SET catchment_geometry = 'MULTIPOLYGON(((3 4,5 4,5 6)))'",
+        "UPDATE schools_catchment SET outline = x'00'",
+        "UPDATE schools_catchment SET outline = 'POINT(0 0)'",
+        "UPDATE schools_catchment SET outline = 7",
+    ] {
+        execute(&database, broken).await;
+        let error = database.repository().find_catchments(&inside).await.expect_err(broken);
+        assert!(
+            matches!(&error, Error::CorruptValue { reason } if reason.contains("outline of a catchment")),
+            "{broken}: {error:?}"
+        );
+        let page = database.repository().find_catchments(&beside).await.expect("nobody's box");
+        assert!(page.items.is_empty(), "{broken}");
+    }
+    // As where there is a circle.
+    execute(&database, "UPDATE schools_catchment SET outline = NULL").await;
+    assert!(database.repository().find_catchments(&inside).await.expect("no outline").items.is_empty());
 }

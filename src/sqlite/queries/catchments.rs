@@ -40,8 +40,8 @@ pub(super) fn catchments_query<'a>(
         .into_boxed();
     if let Some(near) = settled.near {
         let (lat, lng) = (near.point.lat().degrees(), near.point.lng().degrees());
-        // Asked in this order, the R*Tree's copy of most outlines is read once.
-        let covered = catchment_covers(schools_catchment::outline, lat, lng).or(schools_catchment::outline.is_null());
+        // NULL for a circle, which is decided with the others.
+        let covered = catchment_covers(schools_catchment::outline, lat, lng).is_not(false);
         query = query
             .filter(schools_catchment::min_lat.le(lat))
             .filter(schools_catchment::max_lat.ge(lat))
