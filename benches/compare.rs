@@ -1,6 +1,7 @@
-//! What a question takes beside the limit and beside the same by hand, in the same minute: all ways answer in turn, round after round, so
-//! that a machine that grows slower does so for all, and none has the processor's caches to itself. Writes the README's tables, between
-//! its two marks, and a picture of them. `scripts/bench` runs it with a throw-away Postgres.
+//! What a question takes beside the limit and beside the same by hand, in the same minute: all ways answer in turn, 200 places each, round
+//! after round, there and back. So a machine that grows slower does so for all, and each begins with caches that another has filled.
+//! Writes the README's tables, between its two marks, and a picture of them, unless `SCHOOL_FINDER_SIZES` says otherwise than
+//! that all is measured. `scripts/bench` runs it with a throw-away Postgres.
 //!
 //! All ways give the same answers: that is checked before anything is measured.
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
@@ -33,6 +34,10 @@ const READINGS: usize = 2_000;
 const COLOURS: [&str; 5] = ["#777777", "#7fb2e5", "#1f6fb4", "#f2b27a", "#c8641b"];
 
 fn main() {
+    // `cargo test --benches` runs it too, and has nothing to do here.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
@@ -43,12 +48,19 @@ fn main() {
     text.push_str(&growth(&measured));
     text.extend(measured.iter().map(readers));
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    writeln!(text, "On {processors} cores, by {ROUNDS} rounds of all ways in turn.").expect("text");
+    writeln!(
+        text,
+        "On {processors} cores: {ROUNDS} rounds of all ways in turn; the sizes, and the readers, one after the other."
+    )
+    .expect("text");
     println!("{text}");
     for measured in &measured {
         println!("{}", fastest(measured));
     }
 
+    if std::env::var_os("SCHOOL_FINDER_SIZES").is_some() {
+        return;
+    }
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = project.join("README.md");
     let readme = std::fs::read_to_string(&path).expect("the README");
@@ -82,9 +94,13 @@ async fn measure(country: Country, folder: &Path) -> Measured {
     let mut times = Vec::new();
     for question in Question::ALL {
         let mut taken = Way::ALL.map(|_| vec![Vec::with_capacity(ROUNDS); ways.country.asks.len()]);
-        for _ in 0..ROUNDS {
-            for (way, taken) in Way::ALL.into_iter().zip(&mut taken) {
-                for (ask, taken) in ways.country.asks.iter().zip(taken) {
+        for round in 0..ROUNDS {
+            let mut order = Way::ALL;
+            if round % 2 == 1 {
+                order.reverse();
+            }
+            for way in order {
+                for (ask, taken) in ways.country.asks.iter().zip(&mut taken[way as usize]) {
                     let begun = Instant::now();
                     let answer = ways.answer(way, question, ask).await;
                     taken.push(begun.elapsed());
@@ -197,7 +213,7 @@ fn times(measured: &Measured) -> String {
     table
 }
 
-/// The best of the rounds: for whoever wants to know what noise is in the tables.
+/// The best of the rounds: beside figures from elsewhere that are told so.
 fn fastest(measured: &Measured) -> String {
     let mut text =
         format!("Best of the rounds, {} schools, median over the places; µs:\n", thousands(measured.schools));
