@@ -16,7 +16,6 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use school_finder_db::models::Status;
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, connect, create, sample};
 use tokio::net::TcpListener;
 use tokio::signal;
@@ -70,7 +69,7 @@ async fn finder() -> Result<Arc<dyn SchoolRepository>, Failure> {
         Err(Error::SchemaMissing | Error::CannotOpen { .. }) => create(&config).await?,
         connected => connected?,
     };
-    let whatever = Status::ALL.iter().fold(SchoolSearch::all(), |search, status| search.status(*status));
+    let whatever = SchoolSearch::all().any_status();
     if finder.facets(&whatever).await?.total == 0 {
         sample::fill(finder.as_ref()).await?;
     }

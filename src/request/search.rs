@@ -120,6 +120,19 @@ impl SchoolSearch {
         self
     }
 
+    /// Schools of every status: closed ones too, and those that are yet to open.
+    ///
+    /// ```
+    /// use school_finder_db::{SchoolSearch, models::Status};
+    ///
+    /// assert_eq!(SchoolSearch::all().any_status().filter.statuses, Status::ALL);
+    /// ```
+    #[must_use]
+    pub fn any_status(mut self) -> Self {
+        self.filter.statuses = Status::ALL.to_vec();
+        self
+    }
+
     /// Only schools rated `at_most` (1 is best), with a policy for those that are not rated.
     #[must_use]
     pub fn rated(mut self, at_most: i16, unrated: Unrated) -> Self {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use school_finder_db::config::{PoolMode, Target};
-use school_finder_db::models::Status;
 use school_finder_db::{Config, SchoolRepository, SchoolSearch, connect, create, migrate, sample};
 
 use crate::Failure;
@@ -91,7 +90,7 @@ async fn remove_unfinished(config: &Config, path: &Path) {
 /// stored something in it meanwhile.
 pub async fn remove_created(finder: Arc<dyn SchoolRepository>, created: Option<PathBuf>) {
     let Some(path) = created else { return };
-    let whatever = Status::ALL.iter().fold(SchoolSearch::all(), |search, status| search.status(*status));
+    let whatever = SchoolSearch::all().any_status();
     if finder.facets(&whatever).await.is_ok_and(|facets| facets.total == 0) {
         drop(finder);
         remove(&path);
