@@ -113,7 +113,7 @@ async fn measure(country: Country, folder: &Path) -> Measured {
     let schools = ways.country.schools.len();
     let asks = Arc::new(ways.country.asks.clone());
     let two_readers = [
-        two_threads(&ways.sqlite, &asks),
+        two_threads(&ways.sqlite, &asks).await,
         two_readers(&ways.sqlite.repository, &asks).await,
         two_readers(&ways.postgres.repository, &asks).await,
     ];
@@ -123,48 +123,48 @@ async fn measure(country: Country, folder: &Path) -> Measured {
 
 /// The throughput of two readers over that of one.
 async fn two_readers(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>>) -> f64 {
-    let mut taken = [Vec::new(), Vec::new()];
-    for _ in 0..ROUNDS {
-        for (readers, taken) in [1, 2].into_iter().zip(&mut taken) {
-            let begun = Instant::now();
-            let readers: Vec<_> = (0..readers)
-                .map(|reader| {
-                    let (repository, asks) = (Arc::clone(repository), Arc::clone(asks));
-                    tokio::spawn(async move {
-                        for call in 0..READINGS / readers {
-                            let ask = &asks[(call * readers + reader) % asks.len()];
-                            answer(repository.as_ref(), Question::Radius, ask).await;
-                        }
-                    })
-                })
-                .collect();
-            for reader in readers {
-                reader.await.expect("answers");
-            }
-            taken.push(begun.elapsed());
+    two_over_one(async |readers| {
+        let reading = |reader| {
+            let (repository, asks) = (Arc::clone(repository), Arc::clone(asks));
+            tokio::spawn(async move {
+                for call in 0..READINGS / readers {
+                    let ask = &asks[(call * readers + reader) % asks.len()];
+                    answer(repository.as_ref(), Question::Radius, ask).await;
+                }
+            })
+        };
+        for reading in (0..readers).map(reading).collect::<Vec<_>>() {
+            reading.await.expect("answers");
         }
-    }
-    let [one, two] = taken.map(median);
-    one / two
+    })
+    .await
 }
 
 /// As [`two_readers`], of two threads that have nothing in common but the file: what the machine gives.
-fn two_threads(sqlite: &Database, asks: &[Ask]) -> f64 {
+async fn two_threads(sqlite: &Database, asks: &[Ask]) -> f64 {
     let At::Sqlite(path) = &sqlite.at else { unreachable!("made as such") };
     let mut connections = [by_hand::Sqlite::open(path), by_hand::Sqlite::open(path)];
+    two_over_one(async |readers| {
+        std::thread::scope(|scope| {
+            for (reader, connection) in connections.iter_mut().take(readers).enumerate() {
+                scope.spawn(move || {
+                    for call in 0..READINGS / readers {
+                        connection.answer(Question::Radius, &asks[(call * readers + reader) % asks.len()]);
+                    }
+                });
+            }
+        });
+    })
+    .await
+}
+
+/// How long one takes for all readings over how long two take, in turn.
+async fn two_over_one(mut read: impl AsyncFnMut(usize)) -> f64 {
     let mut taken = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for (readers, taken) in [1, 2].into_iter().zip(&mut taken) {
             let begun = Instant::now();
-            std::thread::scope(|scope| {
-                for (reader, connection) in connections.iter_mut().take(readers).enumerate() {
-                    scope.spawn(move || {
-                        for call in 0..READINGS / readers {
-                            connection.answer(Question::Radius, &asks[(call * readers + reader) % asks.len()]);
-                        }
-                    });
-                }
-            });
+            read(readers).await;
             taken.push(begun.elapsed());
         }
     }

@@ -72,8 +72,9 @@ impl Connections {
             .build()
             .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
         // Each call has a timer of its own that nearly never ends. A timer wakes the runtime's driver where it would be the next to
-        // end, which takes as long as a tenth of a query, and with this one nearer it never is.
-        let often = set_up.silence.map_or(IDLE, |silence| IDLE.min(silence / 8));
+        // end, which takes as long as a tenth of a query, and with this one nearer it never is. Not so near that it keeps the runtime
+        // busy, however short the settings are.
+        let often = set_up.silence.map_or(IDLE, |silence| (silence / 8).clamp(Duration::from_secs(1), IDLE));
         tokio::spawn(close_idle(pool.weak(), usize::try_from(keep).unwrap_or(usize::MAX), often));
         Ok(Self { pool, acquire_timeout, slow_query, set_up, asking: Arc::default() })
     }
@@ -201,7 +202,8 @@ async fn still_answers(
     Ok(())
 }
 
-/// Closes connections beyond those that are kept once they have been idle for a while. Ends with the pool.
+/// Closes connections beyond those that are kept once they have been idle for a while, and looks for them so often. Ends with the
+/// pool.
 async fn close_idle(
     pool: deadpool::managed::WeakPool<AsyncDieselConnectionManager<AsyncPgConnection>>,
     keep: usize,
