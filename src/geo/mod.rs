@@ -15,4 +15,4 @@ pub use coordinates::{LatLng, Latitude, Longitude};
 pub use grid_reference::GridReference;
 pub use haversine::{EARTH_RADIUS_KM, haversine};
 #[cfg(feature = "sqlite")]
-pub(crate) use outline::{to_wkb, wkb_covers};
+pub(crate) use outline::{is_wkb, to_wkb, wkb_covers};

@@ -49,7 +49,7 @@ where
 }
 
 #[cfg(feature = "sqlite")]
-pub(crate) use wkb::{to_wkb, wkb_covers};
+pub(crate) use wkb::{is_wkb, to_wkb, wkb_covers};
 
 /// The compact encoding: well-known binary of the Open Geospatial Consortium, little-endian, as PostGIS's `ST_AsBinary`
 /// gives it.
@@ -91,12 +91,22 @@ mod wkb {
     /// are no such encoding.
     pub(crate) fn wkb_covers(wkb: &[u8], place: LatLng) -> Option<bool> {
         let point = Coord { x: place.lng().degrees(), y: place.lat().degrees() };
+        any_polygon(wkb, |rings| polygon_covers(rings, point))
+    }
+
+    /// Whether bytes are the compact encoding of an outline.
+    pub(crate) fn is_wkb(bytes: &[u8]) -> bool {
+        any_polygon(bytes, |_| false).is_some()
+    }
+
+    /// Whether the test holds for a polygon of an encoded outline, of which those after it are not looked at.
+    fn any_polygon(wkb: &[u8], mut test: impl FnMut(&mut Rings<'_, '_>) -> bool) -> Option<bool> {
         let mut bytes = Bytes(wkb);
         let polygons = bytes.header(MULTI_POLYGON)?;
         for _ in 0..polygons {
             let rings = bytes.header(POLYGON)?;
             let mut rings = Rings { bytes: &mut bytes, left: rings, is_broken: false };
-            if polygon_covers(rings.by_ref(), point) {
+            if test(&mut rings) {
                 return Some(true);
             }
             // The next polygon begins after the rings that were not looked at.

@@ -25,18 +25,25 @@ diesel::define_sql_function! {
 }
 
 diesel::define_sql_function! {
-    /// Whether the outline of a catchment holds a place in degrees, its boundary included: the twin of PostGIS's
-    /// `ST_Covers`. The outline is WKB or WKT; an error where it is neither, NULL where there is none.
+    /// Whether the outline of a catchment, as WKB or WKT, holds a place in degrees, its boundary included: the twin of
+    /// PostGIS's `ST_Covers`. NULL where there is no outline, or none that can be read.
     ///
     /// It is [`Catchment::covers`](geo::Catchment::covers), registered on every connection of this crate.
     fn catchment_covers(outline: Nullable<Binary>, lat: Double, lng: Double) -> Nullable<Bool>;
 }
 
+diesel::define_sql_function! {
+    /// Whether a catchment has an outline; an error where that is neither WKB nor WKT. Where [`catchment_covers`] is NULL,
+    /// this tells a school of which no outline is known from one whose outline is lost.
+    fn catchment_has_outline(outline: Nullable<Binary>) -> Bool;
+}
+
 /// Registers the functions of this crate on a connection, as deterministic.
 pub(crate) fn register(connection: &mut SqliteConnection) -> diesel::QueryResult<()> {
     catchment_covers_utils::register_impl(connection, |outline: Outline, lat: Latitude, lng: Longitude| {
-        Covers(outline.covers(LatLng::new(lat, lng)))
+        outline.covers(LatLng::new(lat, lng))
     })?;
+    catchment_has_outline_utils::register_impl(connection, |outline: Outline| HasOutline(outline.is_there()))?;
     haversine_utils::register_impl(connection, |lat1: Argument, lng1: Argument, lat2: Argument, lng2: Argument| {
         let km = geo::haversine(lat1.0?, lng1.0?, lat2.0?, lng2.0?);
         km.is_finite().then_some(km)
@@ -64,7 +71,7 @@ impl FromSql<Nullable<Double>, Sqlite> for Argument {
     }
 }
 
-/// What an error of [`catchment_covers`] begins with.
+/// What an error of [`catchment_has_outline`] begins with.
 pub(super) const UNREADABLE_OUTLINE: &str = "the stored outline of a catchment cannot be read";
 
 /// An outline as the R*Tree has it: the first argument of [`catchment_covers`].
@@ -78,13 +85,22 @@ enum Outline {
 }
 
 impl Outline {
-    /// Whether it holds a place, its boundary included; nothing where there is no outline.
-    fn covers(&self, place: LatLng) -> Result<Option<bool>, String> {
+    /// Whether it holds a place, its boundary included; nothing where there is no outline that can be read.
+    fn covers(&self, place: LatLng) -> Option<bool> {
         match self {
-            Self::Unknown => Ok(None),
-            Self::Wkb(wkb) => geo::wkb_covers(wkb, place).map(Some).ok_or("it is no WKB"),
-            Self::Wkt(Ok(outline)) => Ok(Some(outline.covers(place))),
+            Self::Unknown | Self::Wkt(Err(_)) => None,
+            Self::Wkb(wkb) => geo::wkb_covers(wkb, place),
+            Self::Wkt(Ok(outline)) => Some(outline.covers(place)),
+        }
+    }
+
+    /// Whether it is there, or why it cannot be read.
+    fn is_there(&self) -> Result<bool, String> {
+        match self {
+            Self::Unknown => Ok(false),
+            Self::Wkb(wkb) if !geo::is_wkb(wkb) => Err("it is no WKB"),
             Self::Wkt(Err(reason)) => Err(reason.as_str()),
+            Self::Wkb(_) | Self::Wkt(Ok(_)) => Ok(true),
         }
         .map_err(|reason| format!("{UNREADABLE_OUTLINE}: {reason}"))
     }
@@ -107,19 +123,18 @@ impl FromSql<Nullable<Binary>, Sqlite> for Outline {
     }
 }
 
-/// The answer of [`catchment_covers`], or what is wrong with the outline.
+/// The answer of [`catchment_has_outline`], or what is wrong with the outline.
 #[derive(Debug, AsExpression)]
-#[diesel(sql_type = Nullable<Bool>)]
-struct Covers(Result<Option<bool>, String>);
+#[diesel(sql_type = Bool)]
+struct HasOutline(Result<bool, String>);
 
-impl ToSql<Nullable<Bool>, Sqlite> for Covers {
+impl ToSql<Bool, Sqlite> for HasOutline {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
         match &self.0 {
-            Ok(Some(covers)) => {
-                out.set_value(i32::from(*covers));
+            Ok(is_there) => {
+                out.set_value(i32::from(*is_there));
                 Ok(IsNull::No)
             }
-            Ok(None) => Ok(IsNull::Yes),
             Err(reason) => Err(reason.as_str().into()),
         }
     }

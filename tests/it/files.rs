@@ -239,7 +239,7 @@ async fn the_boxes_of_catchments_follow_their_outlines() {
 }
 
 #[tokio::test]
-async fn an_outline_that_cannot_be_read_is_an_error_where_its_box_holds_the_place() {
+async fn an_outline_that_cannot_be_read_is_an_error_where_its_school_is_asked_for() {
     let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
     execute(&database, one("catchment_geometry", "'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'")).await;
     let place = |lat, lng| SchoolSearch::near(LatLng::from_lat_lng(lat, lng).expect("a place"));
@@ -260,6 +260,11 @@ async fn an_outline_that_cannot_be_read_is_an_error_where_its_box_holds_the_plac
         );
         let page = database.repository().find_catchments(&beside).await.expect("nobody's box");
         assert!(page.items.is_empty(), "{broken}");
+        // Nobody needs to know of a school that is not asked for.
+        execute(&database, "UPDATE schools SET status = 'closed'").await;
+        let page = database.repository().find_catchments(&inside).await.expect("no open school");
+        assert!(page.items.is_empty(), "{broken}");
+        execute(&database, "UPDATE schools SET status = 'open'").await;
     }
     // As where there is a circle.
     execute(&database, "UPDATE schools_catchment SET outline = NULL").await;

@@ -14,7 +14,7 @@ use crate::geo::{Catchment, to_wkb};
 use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
 use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
-use crate::sqlite::functions::{Unindexed, catchment_covers, schools_catchment, unindexed};
+use crate::sqlite::functions::{Unindexed, catchment_covers, catchment_has_outline, schools_catchment, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::twin;
 
@@ -33,14 +33,15 @@ pub(super) fn catchments_query<'a>(
     settled: &'a Settled,
 ) -> impl LoadQuery<'a, SqliteConnection, CatchmentRow> + QueryFragment<Sqlite> + QueryId + 'a {
     let boxed_and_school = schools::id.eq(Unindexed::new(schools_catchment::id));
-    let has_outline = schools_catchment::outline.is_not_null();
+    let has_outline = catchment_has_outline(schools_catchment::outline);
     let mut query = schools_catchment::table
         .inner_join(schools::table.on(boxed_and_school))
         .select((SchoolSummary::as_select(), schools::name_folded, has_outline, schools::catchment_radius_km))
         .into_boxed();
     if let Some(near) = settled.near {
         let (lat, lng) = (near.point.lat().degrees(), near.point.lng().degrees());
-        // NULL for a circle, which is decided with the others.
+        // NULL for a circle, which is decided with the others, and for an outline that cannot be read: an error where its
+        // school is asked for.
         let covered = catchment_covers(schools_catchment::outline, lat, lng).is_not(false);
         query = query
             .filter(schools_catchment::min_lat.le(lat))
