@@ -1,5 +1,5 @@
-//! What a question takes beside the limit and beside the same by hand, in the same minute: all ways answer in turn, 200 places each, round
-//! after round, there and back. So a machine that grows slower does so for all, and each begins with caches that another has filled.
+//! What a question takes beside the limit and beside the same by hand, in the same minute: all ways answer in turn, 200 places
+//! each, round after round. So a machine that grows slower does so for all, and each begins with caches that another has filled.
 //! Writes the README's tables, between its two marks, and a picture of them, unless `SCHOOL_FINDER_SIZES` says otherwise than
 //! that all is measured. `scripts/bench` runs it with a throw-away Postgres.
 //!
@@ -25,13 +25,19 @@ const END: &str = "<!-- benchmarks: end -->";
 const PICTURE: &str = "docs/latency.svg";
 
 /// How often each way is asked from each place.
-const ROUNDS: usize = 31;
+const ROUNDS: usize = 32;
 
-/// How often a reader asks in a round.
+/// How often the readers ask in a round, together.
 const READINGS: usize = 2_000;
 
-/// The colour of each way in the picture, in their order.
-const COLOURS: [&str; 5] = ["#777777", "#7fb2e5", "#1f6fb4", "#f2b27a", "#c8641b"];
+/// The name and the colour of each way in the picture, in their order.
+const LEGEND: [(&str, &str); Way::ALL.len()] = [
+    ("memory", "#777777"),
+    ("SQLite by hand", "#7fb2e5"),
+    ("SQLite", "#1f6fb4"),
+    ("Postgres by hand", "#f2b27a"),
+    ("Postgres", "#c8641b"),
+];
 
 fn main() {
     // `cargo test --benches` runs it too, and has nothing to do here.
@@ -47,10 +53,10 @@ fn main() {
     let mut text: String = measured.iter().map(times).collect();
     text.push_str(&growth(&measured));
     text.extend(measured.iter().map(readers));
-    let processors = std::thread::available_parallelism().map_or(0, usize::from);
     writeln!(
         text,
-        "On {processors} cores: {ROUNDS} rounds of all ways in turn; the sizes, and the readers, one after the other."
+        "{ROUNDS} rounds of all ways in turn; the sizes, and the readers, one after the other. {}, and Postgres on the same machine.",
+        machine(),
     )
     .expect("text");
     println!("{text}");
@@ -68,6 +74,15 @@ fn main() {
     let (_, after) = rest.split_once(END).expect("the README has the mark of the tables' end");
     std::fs::write(&path, format!("{before}{BEGIN}\n{text}\n{END}{after}")).expect("the README can be written");
     std::fs::write(project.join(PICTURE), picture(&measured)).expect("the picture can be written");
+}
+
+/// What it is measured on.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = told.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or_else(String::new, |(_, model)| format!(" ({model})"));
+    format!("{cores} cores{model}")
 }
 
 /// What was measured over one country.
@@ -94,18 +109,12 @@ async fn measure(country: Country, folder: &Path) -> Measured {
     let mut times = Vec::new();
     for question in Question::ALL {
         let mut taken = Way::ALL.map(|_| vec![Vec::with_capacity(ROUNDS); ways.country.asks.len()]);
-        for round in 0..ROUNDS {
-            let mut order = Way::ALL;
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for way in order {
-                for (ask, taken) in ways.country.asks.iter().zip(&mut taken[way as usize]) {
-                    let begun = Instant::now();
-                    let answer = ways.answer(way, question, ask).await;
-                    taken.push(begun.elapsed());
-                    drop(answer);
-                }
+        for way in turns() {
+            for (ask, taken) in ways.country.asks.iter().zip(&mut taken[way as usize]) {
+                let begun = Instant::now();
+                let answer = ways.answer(way, question, ask).await;
+                taken.push(begun.elapsed());
+                drop(answer);
             }
         }
         times.push(taken.map(Times::of));
@@ -121,14 +130,29 @@ async fn measure(country: Country, folder: &Path) -> Measured {
     Measured { schools, times, two_readers }
 }
 
+/// All ways, round after round. Each round takes other steps round their circle, whose number is prime: so each way follows each
+/// other one as often, and never itself.
+fn turns() -> impl Iterator<Item = Way> {
+    let ways = Way::ALL.len();
+    let steps = (0..ROUNDS).flat_map(move |round| std::iter::repeat_n(1 + round % (ways - 1), ways));
+    steps.scan(0, move |at, step| {
+        *at = (*at + step) % ways;
+        Some(Way::ALL[*at])
+    })
+}
+
+/// What a reader asks, of some readers who share the work: all places, again and again. They begin as far apart as can be.
+fn readings(reader: usize, readers: usize, asks: &[Ask]) -> impl Iterator<Item = &Ask> {
+    asks.iter().cycle().skip(reader * asks.len() / readers).take(READINGS / readers)
+}
+
 /// The throughput of two readers over that of one.
 async fn two_readers(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>>) -> f64 {
     two_over_one(async |readers| {
         let reading = |reader| {
             let (repository, asks) = (Arc::clone(repository), Arc::clone(asks));
             tokio::spawn(async move {
-                for call in 0..READINGS / readers {
-                    let ask = &asks[(call * readers + reader) % asks.len()];
+                for ask in readings(reader, readers, &asks) {
                     answer(repository.as_ref(), Question::Radius, ask).await;
                 }
             })
@@ -148,8 +172,8 @@ async fn two_threads(sqlite: &Database, asks: &[Ask]) -> f64 {
         std::thread::scope(|scope| {
             for (reader, connection) in connections.iter_mut().take(readers).enumerate() {
                 scope.spawn(move || {
-                    for call in 0..READINGS / readers {
-                        connection.answer(Question::Radius, &asks[(call * readers + reader) % asks.len()]);
+                    for ask in readings(reader, readers, asks) {
+                        connection.answer(Question::Radius, ask);
                     }
                 });
             }
@@ -188,24 +212,30 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1e6
 }
 
-/// What each way takes, and how often the limit or the same by hand.
+/// What each way takes, and how often the same by hand and the limit.
 fn times(measured: &Measured) -> String {
     let mut table = format!("| {} schools; µs | memory", thousands(measured.schools));
-    table.push_str(" | SQLite by hand | SQLite | over memory | Postgres by hand | Postgres | over by hand |\n");
-    table.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+    for backend in ["SQLite", "Postgres"] {
+        write!(table, " | {backend} by hand | {backend} | over by hand | over memory").expect("text");
+    }
+    table.push_str(" |\n| ---");
+    table.push_str(&" | ---:".repeat(9));
+    table.push_str(" |\n");
     for (question, times) in Question::ALL.iter().zip(&measured.times) {
         let [memory, sqlite_by_hand, sqlite, postgres_by_hand, postgres] = times.map(|times| times.typical);
         writeln!(
             table,
-            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             question.name(),
             microseconds(memory),
             microseconds(sqlite_by_hand),
             microseconds(sqlite),
+            ratio(sqlite, sqlite_by_hand),
             ratio(sqlite, memory),
             microseconds(postgres_by_hand),
             microseconds(postgres),
             ratio(postgres, postgres_by_hand),
+            ratio(postgres, memory),
         )
         .expect("text");
     }
@@ -249,7 +279,7 @@ fn readers(measured: &Measured) -> String {
     let [threads, sqlite, postgres] = measured.two_readers;
     let schools = thousands(measured.schools);
     format!(
-        "Two readers at once, {schools} schools: SQLite ×{sqlite:.1} (by hand, on two threads, ×{threads:.1}), Postgres ×{postgres:.1}.\n\n"
+        "Two readers at once, {schools} schools: SQLite ×{sqlite:.2} (by hand, on two threads, ×{threads:.2}), Postgres ×{postgres:.2}.\n\n"
     )
 }
 
@@ -258,7 +288,8 @@ fn microseconds(microseconds: f64) -> String {
 }
 
 fn ratio(of: f64, over: f64) -> String {
-    format!("×{:.*}", usize::from(of < over * 10.0), of / over)
+    let ratio = of / over;
+    format!("×{ratio:.*}", usize::from(ratio < 10.0) + usize::from(ratio < 2.0))
 }
 
 fn thousands(number: usize) -> String {
@@ -268,74 +299,94 @@ fn thousands(number: usize) -> String {
     groups.join(",")
 }
 
-/// A bar for each way and size, by question, on a logarithmic scale.
+/// A panel for each question: a line for each way from the smallest country to the largest. Both scales are logarithmic, so that
+/// a line is as steep as its way grows.
 fn picture(measured: &[Measured]) -> String {
-    const LEFT: f64 = 170.0;
-    const WIDTH: f64 = 620.0;
-    const BAR: f64 = 11.0;
-    // From a microsecond to ten milliseconds.
-    let across = |microseconds: f64| LEFT + WIDTH * microseconds.max(1.0).log10() / 4.0;
+    const LEFT: f64 = 60.0;
+    const TOP: f64 = 60.0;
+    const PANEL: f64 = 150.0;
+    const GAP: f64 = 24.0;
+    const HEIGHT: f64 = 300.0;
+    // From ten microseconds to ten milliseconds.
+    let up = |microseconds: f64| TOP + HEIGHT * (1.0 - (microseconds.max(10.0).log10() - 1.0) / 3.0);
+    let across = |schools: usize| {
+        #[expect(clippy::cast_precision_loss, reason = "small")]
+        let power = |schools: usize| (schools as f64).log10();
+        let [from, to] = [measured.first(), measured.last()].map(|m| m.map_or(0.0, |m| power(m.schools)));
+        20.0 + (PANEL - 40.0) * (power(schools) - from) / (to - from).max(f64::MIN_POSITIVE)
+    };
+    let width = LEFT + (PANEL + GAP) * 5.0;
     let mut body = String::new();
-    let mut y = 70.0;
+    for (power, name) in ["10 µs", "100 µs", "1 ms", "10 ms"].iter().enumerate() {
+        let y = up(10_f64.powi(i32::try_from(power).expect("small") + 1));
+        writeln!(
+            body,
+            "<line x1=\"{LEFT}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\" stroke=\"#ddd\"/>\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#777\">{name}</text>",
+            width - GAP,
+            LEFT - 6.0,
+            y + 4.0,
+        )
+        .expect("text");
+    }
+    let mut left = LEFT;
     for (at, question) in Question::ALL.iter().enumerate() {
+        writeln!(
+            body,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            left + PANEL / 2.0,
+            TOP - 8.0,
+            question.name()
+        )
+        .expect("text");
         for measured in measured {
-            let middle = y + BAR * 3.0;
             writeln!(
                 body,
-                "<text x=\"{:.0}\" y=\"{middle:.0}\" text-anchor=\"end\">{}</text>\
-                 <text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\" fill=\"#777\">{} schools</text>",
-                LEFT - 8.0,
-                question.name(),
-                LEFT - 8.0,
-                middle + 13.0,
-                thousands(measured.schools),
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#777\">{}</text>",
+                left + across(measured.schools),
+                TOP + HEIGHT + 18.0,
+                thousands(measured.schools)
             )
             .expect("text");
-            for (times, colour) in measured.times[at].iter().zip(COLOURS) {
-                let end = across(times.typical);
-                writeln!(
-                    body,
-                    "<rect x=\"{LEFT:.0}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\
-                     <text x=\"{:.1}\" y=\"{:.1}\" class=\"small\">{} µs</text>",
-                    end - LEFT,
-                    BAR - 2.0,
-                    end + 4.0,
-                    y + BAR - 3.0,
-                    microseconds(times.typical),
-                )
-                .expect("text");
-                y += BAR;
-            }
-            y += 10.0;
         }
+        for (way, (_, colour)) in LEGEND.iter().enumerate() {
+            let places: Vec<(f64, f64)> =
+                measured.iter().map(|m| (left + across(m.schools), up(m.times[at][way].typical))).collect();
+            let points: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+            writeln!(
+                body,
+                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+                points.join(" ")
+            )
+            .expect("text");
+            for (x, y) in places {
+                writeln!(body, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>").expect("text");
+            }
+        }
+        left += PANEL + GAP;
     }
-    let bottom = y;
-    let mut grid = String::new();
-    for (power, name) in ["1 µs", "10 µs", "100 µs", "1 ms", "10 ms"].iter().enumerate() {
-        let x = LEFT + WIDTH * f64::from(u32::try_from(power).expect("small")) / 4.0;
+    let mut x = LEFT;
+    for (way, colour) in LEGEND {
         writeln!(
-            grid,
-            "<line x1=\"{x:.1}\" y1=\"52\" x2=\"{x:.1}\" y2=\"{bottom:.1}\" stroke=\"#ddd\"/>\
-             <text x=\"{x:.1}\" y=\"46\" text-anchor=\"middle\" fill=\"#777\">{name}</text>"
-        )
-        .expect("text");
-    }
-    let mut legend = String::new();
-    for (at, (way, colour)) in Way::ALL.iter().zip(COLOURS).enumerate() {
-        let x = LEFT + 130.0 * f64::from(u32::try_from(at).expect("small"));
-        writeln!(
-            legend,
+            body,
             "<rect x=\"{x:.0}\" y=\"10\" width=\"12\" height=\"12\" fill=\"{colour}\"/><text x=\"{:.0}\" y=\"20\">{}</text>",
             x + 17.0,
-            way.name(),
+            way,
         )
         .expect("text");
+        x += 130.0;
     }
-    let (width, height) = (LEFT + WIDTH + 80.0, bottom + 10.0);
+    let height = TOP + HEIGHT + 50.0;
+    writeln!(
+        body,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#777\">schools</text>",
+        f64::midpoint(LEFT, width - GAP),
+        height - 10.0,
+    )
+    .expect("text");
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"sans-serif\" \
-         font-size=\"12\" role=\"img\" aria-label=\"Latency of each question, by way and number of schools\">\n\
-         <style>.small {{ font-size: 9px; fill: #444 }}</style>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{grid}{legend}{body}</svg>\n"
+         font-size=\"12\" role=\"img\" aria-label=\"Latency of each question against the number of schools, by way\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}</svg>\n"
     )
 }
