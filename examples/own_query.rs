@@ -1,14 +1,14 @@
 //! A service's own query, in Diesel over the crate's schema, on a connection that the repository lends:
 //!
 //!     cargo run --example own_query
-//!     DATABASE_URL=postgres://... cargo run --features postgres --example own_query
+//!     cargo run --features postgres --example own_query -- postgres://...
 //!
 //! Which schools look after children until when? The query reads the same on both backends; the schema's module differs, and
 //! so does how it is run. A query over one backend's schema on the other's connection does not compile.
 
 use chrono::NaiveTime;
 use school_finder_db::sqlite::SqliteRepository;
-use school_finder_db::{Config, Result, SchoolRepository, migrate, sample};
+use school_finder_db::{Config, Result, SchoolRepository, SchoolSearch, migrate, sample};
 #[cfg(feature = "postgres")]
 use school_finder_db::{config::Backend, postgres::PostgresRepository};
 
@@ -42,7 +42,7 @@ async fn on_postgres(repository: &PostgresRepository) -> Result<Vec<Club>> {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let url = std::env::var("DATABASE_URL").unwrap_or("sqlite::memory:".to_owned());
+    let url = std::env::args().nth(1).unwrap_or("sqlite::memory:".to_owned());
     let config = Config::from_url(&url)?;
     migrate::up(&config).await?;
     let clubs = match config.backend() {
@@ -66,5 +66,6 @@ async fn main() -> Result<()> {
 
 /// An invented town, where there is nothing yet.
 async fn fill(repository: &dyn SchoolRepository) -> Result<()> {
-    if repository.councils().await?.is_empty() { sample::fill(repository).await } else { Ok(()) }
+    let schools = repository.facets(&SchoolSearch::all().any_status()).await?.total;
+    if schools == 0 { sample::fill(repository).await } else { Ok(()) }
 }

@@ -1,15 +1,15 @@
-//! The nearest schools to a home, from an invented town in memory, or from the database of `DATABASE_URL`:
+//! The nearest schools to a home, from an invented town in memory, or from a database that is named:
 //!
 //!     cargo run --example quickstart
-//!     DATABASE_URL=postgres://... cargo run --features postgres --example quickstart
+//!     cargo run --features postgres --example quickstart -- postgres://...
 
 use school_finder_db::{Config, Kilometres, LatLng, SchoolSearch, create, sample};
 
 #[tokio::main]
 async fn main() -> school_finder_db::Result<()> {
-    let url = std::env::var("DATABASE_URL").unwrap_or("sqlite::memory:".to_owned());
+    let url = std::env::args().nth(1).unwrap_or("sqlite::memory:".to_owned());
     let finder = create(&Config::from_url(&url)?).await?;
-    if finder.councils().await?.is_empty() {
+    if finder.facets(&SchoolSearch::all().any_status()).await?.total == 0 {
         sample::fill(finder.as_ref()).await?; // an invented town
     }
     let home = LatLng::from_lat_lng(52.0406, -0.7594)?;

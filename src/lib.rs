@@ -23,6 +23,9 @@
 //! # }).expect("an answer");
 //! ```
 //!
+//! Features: `sqlite` (default) and `postgres` are the backends; `register` has the importers, `cli` the program `school-finder`, `polars`
+//! backfills, batches and data frames, and `testing` databases for your tests.
+//!
 //! In reading order: what is asked ([`request`]), what is answered ([`models`]), the contract between the two
 //! ([`repository`]), and the databases that keep it ([`sqlite`], [`postgres`]). How each is used, by subject: [`guide`].
 #![cfg_attr(docsrs, feature(doc_cfg))]

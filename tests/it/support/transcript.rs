@@ -23,7 +23,7 @@ pub enum Run {
 #[rustfmt::skip]
 pub const RUN: &[(&str, Run)] = &[
     ("cargo run --example quickstart", Run::OnTheSample),
-    ("DATABASE_URL=postgres://postgres@localhost/schools cargo run --features postgres --example quickstart", Run::OnTheSample),
+    ("cargo run --features postgres --example quickstart -- postgres://postgres@localhost/schools", Run::OnTheSample),
     ("cargo run --features cli -- find --lat 52.0406 --lng -0.7594 --within 5 --limit 3", Run::OnTheSample),
     ("scripts/test", Run::Nowhere("it runs this test itself, and all others")),
     ("cargo install --path . --features cli,postgres", Run::Nowhere("a release build of the program takes minutes, and puts it into the home of whoever tests")),
@@ -70,7 +70,8 @@ pub fn shown() -> Vec<Shown> {
         for line in text.lines() {
             match (line.strip_prefix("```"), language) {
                 (Some(begun), None) => {
-                    let is_run = begun == "console" || (begun.starts_with("rust") && document == "README.md");
+                    let is_run = begun == "console"
+                        || (document == "README.md" && (begun == "toml" || begun.starts_with("rust")));
                     assert!(is_run, "{document}: a block of {begun:?} is not run by any test");
                     language = Some(begun);
                 }
@@ -120,9 +121,10 @@ impl Session {
         }
         // What cargo would build is built already, with all features.
         command = command.replace("cargo run --features cli --", "school-finder").replace(" --features postgres", "");
-        if let Some((_, example)) = command.split_once("cargo run --example ") {
+        if let Some((before, run)) = command.split_once("cargo run --example ") {
+            let (example, arguments) = run.split_once(" -- ").unwrap_or((run, ""));
             require_built(example);
-            command = command.replace("cargo run --example ", "");
+            command = format!("{before}{example} {arguments}");
         }
         let path = self.folder().join(".printed");
         let printed = std::fs::File::create(&path).expect("a file");
