@@ -140,8 +140,7 @@ impl Serving {
     pub async fn load(finder: &dyn SchoolRepository, search: &SchoolSearch) -> Result<Self> {
         let ids: Vec<SchoolId> = all_of(finder, search).await?.into_iter().map(|school| school.id).collect();
         let (mut catchments, mut boxes) = (Vec::new(), Vec::new());
-        let mut add = |School { id, urn, lat, lng, .. }: School, area: Area| {
-            let place = lat.zip(lng).map(|(lat, lng)| LatLng::new(lat, lng));
+        let mut add = |School { id, urn, .. }: School, place: Option<LatLng>, area: Area| {
             boxes.push(GeomWithData::new(area.bounds(), catchments.len()));
             catchments.push(Served { id, urn, place, area });
         };
@@ -149,12 +148,12 @@ impl Serving {
             // Both in the order of the ids.
             let mut outlines = finder.catchments(ids).await?.into_iter().peekable();
             for school in finder.schools(ids).await? {
-                let place = school.lat.zip(school.lng).map(|(lat, lng)| LatLng::new(lat, lng));
+                let place = school.location();
                 match outlines.next_if(|catchment| catchment.id == school.id) {
-                    Some(catchment) => add(school, Area::Outline(catchment.outline)),
+                    Some(catchment) => add(school, place, Area::Outline(catchment.outline)),
                     None => {
                         if let (Some(place), Some(km)) = (place, school.catchment_radius_km) {
-                            add(school, Area::Circle(place, Kilometres::new(km)?));
+                            add(school, Some(place), Area::Circle(place, Kilometres::new(km)?));
                         }
                     }
                 }
@@ -265,7 +264,10 @@ fn rows(first: u64, answers: &[Vec<Answer>]) -> Result<DataFrame> {
 /// Every school that a search finds.
 async fn all_of(finder: &dyn SchoolRepository, search: &SchoolSearch) -> Result<Vec<SchoolSummary>> {
     if search.near.is_some() {
-        return Err(Error::InvalidSearch { reason: "the homes of a batch are its points: search without one" });
+        return Err(Error::InvalidSearch {
+            field: "near",
+            reason: "the homes of a batch are its points: search without one",
+        });
     }
     let mut search = search.clone().limit(MAX_LIMIT);
     let mut all = Vec::new();

@@ -32,8 +32,8 @@ pub enum Error {
         /// The longitude that was given, in degrees.
         lng: f64,
     },
-    /// A radius is zero, negative or not a number.
-    #[error("{value} is not a distance in kilometres: give a finite number above zero")]
+    /// A radius is zero, or a distance is negative or not a number.
+    #[error("{value} is not a distance in kilometres: give a finite number, for a radius one above zero")]
     InvalidRadius {
         /// What was given, in kilometres.
         value: f64,
@@ -41,6 +41,8 @@ pub enum Error {
     /// A search contradicts itself, such as a radius without a point.
     #[error("this search cannot be answered: {reason}")]
     InvalidSearch {
+        /// The field of [`SchoolSearch`](crate::SchoolSearch) or of its filter that cannot stay as it is.
+        field: &'static str,
         /// What contradicts what.
         reason: &'static str,
     },
@@ -187,6 +189,12 @@ pub enum Error {
         /// The URN.
         urn: Urn,
     },
+    /// A school cannot be merged into itself.
+    #[error("the school with URN {urn} cannot be merged into itself: name the school that goes on")]
+    MergeIntoSelf {
+        /// The school.
+        urn: Urn,
+    },
     /// A school cannot be merged into one that is not open.
     #[error("the school with URN {urn} is not open: merge into the school that goes on")]
     MergeIntoClosed {
@@ -241,10 +249,10 @@ pub enum Error {
     #[error("the database's file is damaged: restore it from a backup")]
     Corrupt,
     /// The database holds no schema of this crate.
-    #[error("this database is empty: run `school-finder migrate up`")]
+    #[error("this database is empty: run `school-finder migrate up`, or call `migrate::up`")]
     SchemaMissing,
     /// The database is older than this build.
-    #[error("this database has {pending} pending migration(s): run `school-finder migrate up`")]
+    #[error("this database has {pending} pending migration(s): run `school-finder migrate up`, or call `migrate::up`")]
     SchemaPending {
         /// How many migrations have yet to be run.
         pending: usize,
@@ -278,7 +286,7 @@ pub enum Error {
         migration: String,
     },
     /// Reverting a migration would lose data. Nothing was written.
-    #[error("reverting {migration} loses {loses}: add --accept-loss to do so all the same")]
+    #[error("reverting {migration} loses {loses}: add --accept-loss (`Migrator::accept_loss`) to do so all the same")]
     LossyDown {
         /// The migration's name.
         migration: String,
@@ -389,11 +397,11 @@ pub enum Error {
     },
     /// Something else failed in the database.
     #[error("the database failed: {0}")]
-    Database(#[source] diesel::result::Error),
+    Database(diesel::result::Error),
 
     /// A data frame could not be made or written.
     #[cfg(feature = "polars")]
-    #[error("the data frame failed: {0}")]
+    #[error(transparent)]
     Frame(#[from] polars::error::PolarsError),
 
     /// An import stopped. The database is as it was.
@@ -418,6 +426,7 @@ impl Error {
     pub fn field(&self) -> Option<&str> {
         match self {
             Self::InvalidCoordinate { field, .. }
+            | Self::InvalidSearch { field, .. }
             | Self::InvalidText { field, .. }
             | Self::TooLong { field, .. }
             | Self::InvalidDate { field }
@@ -429,6 +438,7 @@ impl Error {
             Self::InvalidCursor { .. } => Some("after"),
             Self::InvalidAcademicYear { .. } => Some("academic_year"),
             Self::InvalidUrn { .. } | Self::DuplicateUrn { .. } | Self::UnknownUrn { .. } => Some("urn"),
+            Self::MergeIntoSelf { .. } | Self::MergeIntoClosed { .. } => Some("into"),
             Self::AgeFrom => Some("age_range_from"),
             Self::AgeRange => Some("age_range_to"),
             Self::OfstedRating => Some("ofsted_rating"),
@@ -436,6 +446,26 @@ impl Error {
             Self::InvalidGeometry { .. } | Self::GeometryTooLarge { .. } => Some("catchment_geometry"),
             _ => None,
         }
+    }
+
+    /// Whether the same call may be made again, since nothing was written and the cause may pass: the database was busy, or away.
+    ///
+    /// ```
+    /// # use school_finder_db::Error;
+    /// assert!(Error::Busy.is_retryable());
+    /// // It may have been written.
+    /// assert!(!Error::CommitUnknown.is_retryable());
+    /// ```
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::Conflict
+                | Self::ConnectionLost
+                | Self::PoolTimeout { .. }
+                | Self::SchemaChanged
+                | Self::Unavailable { .. }
+        )
     }
 
     /// Whether the connection that gave it is of no more use.

@@ -57,7 +57,7 @@ pub fn of_hits(hits: &[SchoolHit]) -> Result<DataFrame> {
             hits.iter().map(|SchoolHit { school: $school, .. }| $value).collect::<Vec<_>>()
         };
     }
-    // Names each field once, so that a new one does not compile until it has a column.
+    // Names each field once, so that a new one does not compile until somebody has come by here, and given it a column.
     let _ = |SchoolSummary {
                  id: _,
                  urn: _,

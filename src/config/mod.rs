@@ -51,9 +51,10 @@ pub enum Target {
 pub struct PoolConfig {
     /// Pooled, single or none. Only SQLite tells them apart: connections to Postgres are always pooled.
     pub mode: PoolMode,
-    /// The most connections the pool opens: 8 to SQLite, 15 to Postgres, unless told otherwise.
+    /// The most connections the pool opens: by [`Config`]'s constructors 8 to SQLite, each of which may hold a cache of 32 MB, and 15 to
+    /// Postgres; by `default()` 8.
     pub max_size: u32,
-    /// How many idle connections the pool keeps; others are closed when they have been idle for a minute.
+    /// How many idle connections the pool keeps; others are closed when they have been idle for a minute. SQLite's keeps one.
     pub keep: u32,
     /// How long a call waits for a free connection before [`Error::PoolTimeout`].
     pub acquire_timeout: Duration,

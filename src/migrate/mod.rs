@@ -94,24 +94,28 @@ impl Migrator {
     }
 
     /// Waits this long for another program that changes the schema.
+    #[must_use]
     pub fn patience(mut self, longest: Duration) -> Self {
         self.patience.longest = longest;
         self
     }
 
     /// Calls `tell` once, when it has to wait for another program.
+    #[must_use]
     pub fn on_wait(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
         self.patience.on_wait = Some(Arc::new(tell));
         self
     }
 
     /// Reverts migrations also where that loses data, as their `down.sql` says.
+    #[must_use]
     pub fn accept_loss(mut self) -> Self {
         self.on_loss = OnLoss::Accept;
         self
     }
 
-    /// Runs every pending migration and gives their names, in order. Creates the database where there is none.
+    /// Runs every pending migration and gives their names, in order. Creates an SQLite file where there is none; a Postgres
+    /// database must be there.
     ///
     /// All of them or none, but for one that no transaction may hold, such as an index that Postgres builds while others
     /// write: what stood before it stays.

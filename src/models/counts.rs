@@ -47,11 +47,11 @@ pub struct Facets {
 /// What an upsert did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpsertCounts {
-    /// Schools that are new.
+    /// Rows that are new.
     pub inserted: u64,
-    /// Schools of which something changed.
+    /// Rows of which something changed.
     pub updated: u64,
-    /// Schools that were stored as given already.
+    /// Rows that were stored as given already.
     pub unchanged: u64,
 }
 

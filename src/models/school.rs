@@ -45,7 +45,7 @@ pub struct School {
     pub is_private: Option<bool>,
     /// The youngest age it admits, in years.
     pub age_range_from: Option<i16>,
-    /// The oldest age it teaches, in years.
+    /// The age by which its oldest pupils leave, in years.
     pub age_range_to: Option<i16>,
     /// Its last Ofsted rating: 1 outstanding, 2 good, 3 requires improvement, 4 inadequate.
     pub ofsted_rating: Option<i16>,
@@ -115,7 +115,7 @@ pub struct SchoolSummary {
     pub is_private: Option<bool>,
     /// The youngest age it admits, in years.
     pub age_range_from: Option<i16>,
-    /// The oldest age it teaches, in years.
+    /// The age by which its oldest pupils leave, in years.
     pub age_range_to: Option<i16>,
     /// Its last Ofsted rating, from 1 (outstanding) to 4 (inadequate).
     pub ofsted_rating: Option<i16>,

@@ -37,7 +37,7 @@ pub async fn connect(config: &Config) -> Result<Arc<dyn SchoolRepository>> {
     }
 }
 
-/// Creates the database where there is none, brings its schema up to this build's, and opens it.
+/// Creates an SQLite file where there is none (a Postgres database must be there), brings its schema up to this build's, and opens it.
 ///
 /// # Errors
 /// Those of [`migrate::up`](crate::migrate::up) and of [`connect`].

@@ -37,7 +37,8 @@ pub use health::{Health, PoolStatus};
 /// - **A silent server** is waited for no longer than a statement may take, and a while more. Questions are asked once more on
 ///   another connection; writes that collided are repeated, and those that may have been committed never are.
 ///
-/// Each call is a [`tracing`] span with the name of the method, the backend, the rows and how long it took.
+/// Each call that asks the database is a [`tracing`] span with the name of the method, the backend, the rows and how long it took;
+/// that of one school has the name of the method for many.
 #[async_trait]
 pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// The backend that answers.

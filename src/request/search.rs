@@ -232,17 +232,26 @@ impl SchoolSearch {
         }
         let near = match (self.near, self.within) {
             (None, Some(_)) => {
-                return Err(Error::InvalidSearch { reason: "a radius needs a point to be measured from" });
+                return Err(Error::InvalidSearch {
+                    field: "within",
+                    reason: "a radius needs a point to be measured from",
+                });
             }
             (_, Some(radius)) if radius.get() == 0.0 => return Err(Error::InvalidRadius { value: 0.0 }),
             (None, None) => None,
             (Some(point), radius) => Some(Near { point, radius }),
         };
         if near.is_none() && self.sort == Sort::Distance {
-            return Err(Error::InvalidSearch { reason: "an order by distance needs a point to be measured from" });
+            return Err(Error::InvalidSearch {
+                field: "sort",
+                reason: "an order by distance needs a point to be measured from",
+            });
         }
         if self.sort == Sort::Margin && self.filter.reach.is_none() {
-            return Err(Error::InvalidSearch { reason: "an order by margin needs to know which years: ask for reach" });
+            return Err(Error::InvalidSearch {
+                field: "sort",
+                reason: "an order by margin needs to know which years: ask for reach",
+            });
         }
         if let Some(RatingFilter { at_most, unrated: _ }) = self.filter.rating
             && !(1..=4).contains(&at_most)
@@ -261,23 +270,34 @@ impl SchoolSearch {
             gender: _,
             faith,
             clubs,
-            fees: _,
+            fees,
             reach,
             name: _,
         } = &self.filter;
         if let Some(ReachFilter { intake, years }) = reach {
             if near.is_none() {
-                return Err(Error::InvalidSearch { reason: "whether offers reached a home needs its point" });
+                return Err(Error::InvalidSearch {
+                    field: "near",
+                    reason: "whether offers reached a home needs its point",
+                });
             }
             if *years == 0 {
-                return Err(Error::InvalidSearch { reason: "offers of no year reach nowhere: ask for one at least" });
+                return Err(Error::InvalidSearch {
+                    field: "reach",
+                    reason: "offers of no year reach nowhere: ask for one at least",
+                });
             }
             if intake.as_ref().is_some_and(|intake| intake.contains('\0')) {
                 return Err(Error::InvalidText { field: "intake", reason: "holds a NUL character" });
             }
         }
+        if let Some(FeeFilter { at_least: Some(least), at_most: Some(most), .. }) = fees
+            && least > most
+        {
+            return Err(Error::InvalidSearch { field: "fees", reason: "no fee is at least so much and at most less" });
+        }
         if clubs.len() > MAX_CLUBS {
-            return Err(Error::InvalidSearch { reason: "a filter may ask for at most 10 clubs" });
+            return Err(Error::InvalidSearch { field: "clubs", reason: "a filter may ask for at most 10 clubs" });
         }
         // SQLite would look for a NUL, and Postgres cannot be asked.
         if councils.iter().any(|council| council.contains('\0')) {
@@ -286,8 +306,9 @@ impl SchoolSearch {
         if matches!(faith, Some(Faith::Is(name)) if name.contains('\0')) {
             return Err(Error::InvalidText { field: "faith", reason: "holds a NUL character" });
         }
-        if councils.len().max(phases.len()).max(statuses.len()) > MAX_LIST {
-            return Err(Error::InvalidSearch { reason: "a filter may list at most 1,000 values" });
+        let lists = [("councils", councils.len()), ("phases", phases.len()), ("statuses", statuses.len())];
+        if let Some((field, _)) = lists.into_iter().find(|(_, length)| *length > MAX_LIST) {
+            return Err(Error::InvalidSearch { field, reason: "a filter may list at most 1,000 values" });
         }
         let after = self.after.as_ref().map(|cursor| cursor.position(self)).transpose()?;
         Ok(Settled { search: self.clone(), near, name: self.filter.folded_name()?, after })
@@ -298,9 +319,14 @@ impl SchoolSearch {
     /// As [`settle`](Self::settle), for the catchments that hold the search's point.
     pub(crate) fn settle_catchments(&self) -> Result<Settled> {
         match (self.near, self.sort) {
-            (Some(_), Sort::Margin) => Err(Error::InvalidSearch { reason: "catchments have no order by margin" }),
+            (Some(_), Sort::Margin) => {
+                Err(Error::InvalidSearch { field: "sort", reason: "catchments have no order by margin" })
+            }
             (Some(_), Sort::Distance | Sort::Name | Sort::Rating) => self.settle(),
-            (None, _) => Err(Error::InvalidSearch { reason: "a catchment is asked about a point: begin with `near`" }),
+            (None, _) => Err(Error::InvalidSearch {
+                field: "near",
+                reason: "a catchment is asked about a point: begin with `near`",
+            }),
         }
     }
 }

@@ -33,7 +33,7 @@ diesel::define_sql_function! {
 }
 
 diesel::define_sql_function! {
-    /// Whether a catchment has an outline; an error where that is neither WKB nor WKT. Where [`catchment_covers`] is NULL,
+    /// Whether a catchment has an outline; an error where that is neither WKB nor WKT. Where `catchment_covers` is NULL,
     /// this tells a school of which no outline is known from one whose outline is lost.
     fn catchment_has_outline(outline: Nullable<Binary>) -> Bool;
 }

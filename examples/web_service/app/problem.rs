@@ -126,13 +126,7 @@ impl From<Error> for Problem {
                 problem.0.field = error.field().map(|field| parameter(field).to_owned());
                 problem
             }
-            Error::Unavailable { .. }
-            | Error::PoolTimeout { .. }
-            | Error::Busy
-            | Error::ConnectionLost
-            | Error::Conflict
-            | Error::SchemaChanged
-            | Error::Timeout => {
+            _ if error.is_retryable() || matches!(error, Error::Timeout) => {
                 tracing::warn!(%error, "the database did not answer");
                 let detail = "the database does not answer at the moment: try again".to_owned();
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.name(), detail)
@@ -149,6 +143,11 @@ impl From<Error> for Problem {
 fn parameter(field: &str) -> &str {
     match field {
         "radius" => "within",
+        "near" => "lat",
+        "councils" => "council",
+        "phases" => "phase",
+        "statuses" => "status",
+        "clubs" => "has-club",
         "ofsted_rating" => "max-rating",
         same => same,
     }

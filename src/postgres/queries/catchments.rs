@@ -97,18 +97,10 @@ pub(in crate::postgres) async fn upsert_catchments_on_conn(
             for batch in catchments.chunks(OUTLINES_AN_UPDATE) {
                 upsert_catchments_in_txn(connection, batch, &mut counts).await?;
             }
-            match mode {
-                WriteMode::Commit => Ok(counts),
-                // The only way to undo a transaction is to fail it.
-                WriteMode::DryRun => Err(Ended::Undone(counts)),
-            }
+            Ended::commit(counts, mode)
         })
         .await;
-    match ended {
-        Ok(counts) | Err(Ended::Undone(counts)) => Ok(counts),
-        Err(Ended::Failed(error)) => Err(error),
-        Err(Ended::Database(error)) => Err(error.into()),
-    }
+    Ended::counts(ended)
 }
 
 /// Stores those outlines of a batch that differ from what is stored, by one statement.

@@ -134,11 +134,7 @@ pub(in crate::postgres) async fn upsert_schools_on_conn(
                 // The panic itself is passed on below.
                 return Err(Ended::Database(DieselError::RollbackTransaction));
             }
-            match mode {
-                WriteMode::Commit => Ok(counts),
-                // The only way to undo a transaction is to fail it.
-                WriteMode::DryRun => Err(Ended::Undone(counts)),
-            }
+            Ended::commit(counts, mode)
         })
         .await;
     drop(batches);

@@ -91,17 +91,9 @@ pub(in crate::sqlite) fn upsert_catchments_on_conn(
         for catchment in catchments {
             upsert_catchment_in_txn(connection, catchment, &mut counts)?;
         }
-        match mode {
-            WriteMode::Commit => Ok(counts),
-            // The only way to undo a transaction is to fail it.
-            WriteMode::DryRun => Err(Ended::Undone(counts)),
-        }
+        Ended::commit(counts, mode)
     });
-    match ended {
-        Ok(counts) | Err(Ended::Undone(counts)) => Ok(counts),
-        Err(Ended::Failed(error)) => Err(error),
-        Err(Ended::Database(error)) => Err(error.into()),
-    }
+    Ended::counts(ended)
 }
 
 fn upsert_catchment_in_txn(

@@ -107,7 +107,7 @@ pub(in crate::sqlite) fn merge_schools_on_conn(
     on: NaiveDate,
 ) -> Result<MergeCounts> {
     if from == into {
-        return Err(Error::InvalidSearch { reason: "a school cannot be merged into itself" });
+        return Err(Error::MergeIntoSelf { urn: into });
     }
     check_date("on", Some(on))?;
     let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {

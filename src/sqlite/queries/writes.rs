@@ -48,11 +48,7 @@ pub(in crate::sqlite) fn upsert_schools_on_conn(
 ) -> Result<UpsertCounts> {
     let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
         let counts = upsert_in_txn(connection, stream)?;
-        match mode {
-            WriteMode::Commit => Ok(counts),
-            // The only way to undo a transaction is to fail it.
-            WriteMode::DryRun => Err(Ended::Undone(counts)),
-        }
+        Ended::commit(counts, mode)
     });
     match ended {
         Ok(counts) | Err(Ended::Undone(counts)) => Ok(counts),
