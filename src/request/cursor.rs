@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::SchoolSearch;
+use super::{SchoolSearch, Sort};
 use crate::error::{Error, Result};
 use crate::ids::SchoolId;
 use crate::text::fnv1a;
@@ -54,6 +54,16 @@ pub(crate) enum Position {
 }
 
 impl Position {
+    /// Whether it is a place in such an order.
+    fn is_in(&self, sort: Sort) -> bool {
+        match self {
+            Self::Distance { .. } => sort == Sort::Distance,
+            Self::Name { .. } => sort == Sort::Name,
+            Self::Margin { .. } => sort == Sort::Margin,
+            Self::Rating { .. } => sort == Sort::Rating,
+        }
+    }
+
     /// Which of two places in the same order comes first, as the databases order: text by its bytes, what is not known last.
     pub(crate) fn in_order(&self, other: &Self) -> Ordering {
         match (self, other) {
@@ -110,7 +120,8 @@ impl Cursor {
                 reason: "it was taken from a search with other filters, place or order",
             });
         }
-        parse(place).ok_or(Error::InvalidCursor { reason: "it is damaged" })
+        let position = parse(place).filter(|position| position.is_in(search.sort));
+        position.ok_or(Error::InvalidCursor { reason: "it is damaged" })
     }
 
     /// Its text.
