@@ -33,6 +33,9 @@ const NO_ANSWER: &str = "it did not answer in time";
 /// How long a connection may be idle beyond those that are kept.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// The longest timeout that the server and the kernel can count: 2^31 - 1 milliseconds.
+const LONGEST: Duration = Duration::from_millis(2_147_483_647);
+
 /// The connections of a repository.
 #[derive(Clone)]
 pub(super) struct Connections {
@@ -82,7 +85,8 @@ impl Connections {
     /// A connection that was checked, for one call.
     pub(super) async fn get(&self, intent: Intent) -> Result<Lent> {
         // Each idle connection that turns out to be lost takes its time, so that there is one for all of it.
-        let connection = tokio::time::timeout(self.acquire_timeout + self.set_up.patience(), self.pool.get()).await;
+        let connection =
+            tokio::time::timeout(self.acquire_timeout.saturating_add(self.set_up.patience()), self.pool.get()).await;
         let connection = match connection {
             Ok(connection) => connection.map_err(|error| self.cannot_acquire(error))?,
             Err(_) => {
@@ -131,7 +135,7 @@ impl Connections {
             let _asking = self.asking.lock().await;
             health(&self.set_up).await
         };
-        in_time(self.set_up.patience() + self.set_up.connect_timeout, asked).await
+        in_time(self.set_up.patience().saturating_add(self.set_up.connect_timeout), asked).await
     }
 
     /// How many connections there are.
@@ -143,7 +147,7 @@ impl Connections {
 }
 
 /// A connection of the pool, lent to one call. Where that is dropped in a transaction, or began one in plain SQL, the connection is
-/// closed: in the pool it would hold its locks until somebody needs it.
+/// closed: in the pool it would hold its locks until somebody needs it. So is one that holds as many prepared statements as it may.
 pub(super) struct Lent {
     /// There until the connection is given back.
     connection: Option<Object<AsyncPgConnection>>,
@@ -160,7 +164,7 @@ impl Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if let Some(mut connection) = self.connection.take()
-            && (self.call.begun_by_hand() || PoolableConnection::is_broken(&mut *connection))
+            && (self.call.is_the_last() || PoolableConnection::is_broken(&mut *connection))
         {
             drop(Object::take(connection));
         }
@@ -237,7 +241,8 @@ impl SetUp {
             return Err(Error::BackendMismatch { backend: "postgres", url_is_for: config.backend().as_str() });
         };
         let PoolConfig { busy_timeout, connect_timeout, statement_timeout, .. } = config.pool;
-        let silence = (!statement_timeout.is_zero()).then_some(statement_timeout + connect_timeout);
+        let silence = statement_timeout.saturating_add(connect_timeout).min(LONGEST);
+        let silence = (!statement_timeout.is_zero()).then_some(silence);
         let mut settings = tokio_postgres::Config::clone(settings);
         settings.connect_timeout(connect_timeout).keepalives_idle(Duration::from_secs(30));
         if let Some(silence) = silence {
@@ -249,8 +254,8 @@ impl SetUp {
             "{} -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=600000 \
              -c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0 -c jit=off",
             settings.get_options().unwrap_or_default(),
-            statement_timeout.as_millis(),
-            busy_timeout.as_millis(),
+            statement_timeout.min(LONGEST).as_millis(),
+            busy_timeout.min(LONGEST).as_millis(),
         );
         settings.options(options);
         let tls = match tls {
@@ -268,7 +273,7 @@ impl SetUp {
 
     /// How long connecting may take: each of several servers has its time.
     fn patience(&self) -> Duration {
-        self.connect_timeout * u32::try_from(self.settings.get_hosts().len()).unwrap_or(u32::MAX).max(1)
+        self.connect_timeout.saturating_mul(u32::try_from(self.settings.get_hosts().len()).unwrap_or(u32::MAX).max(1))
     }
 
     async fn connect_to_any(&self) -> Result<AsyncPgConnection> {
@@ -284,7 +289,7 @@ impl SetUp {
             }
         };
         let mut connection = connection.map_err(|error| Error::Unavailable { reason: error.to_string() })?;
-        connection.set_instrumentation(watch::note);
+        connection.set_instrumentation(watch::noting());
         Ok(connection)
     }
 }

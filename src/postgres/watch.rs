@@ -14,6 +14,10 @@ use futures_util::future::{Either, select};
 
 use crate::error::{Error, Result};
 
+/// How many statements a connection prepares before it is closed. Each search with other conditions is another one, which Diesel never
+/// forgets, and whose plan takes the server some 200 kB.
+const MOST_STATEMENTS: u32 = 256;
+
 tokio::task_local! {
     /// The call that this task makes just now.
     static CALL: Arc<Call>;
@@ -42,8 +46,9 @@ pub(super) struct Call {
     stage: AtomicU8,
     /// `COMMIT` was sent at some time, or a statement that stood alone.
     may_be_committed: AtomicBool,
-    /// A transaction was begun in plain SQL, which Diesel does not know of.
-    begun_by_hand: AtomicBool,
+    /// A transaction was begun in plain SQL, which Diesel does not know of, or the connection holds as many prepared statements as
+    /// it may.
+    is_the_last: AtomicBool,
 }
 
 /// Where the next statement of a call stands.
@@ -64,13 +69,13 @@ impl Call {
             is_elsewhere: AtomicBool::new(false),
             stage: AtomicU8::new(stage::ALONE),
             may_be_committed: AtomicBool::new(false),
-            begun_by_hand: AtomicBool::new(false),
+            is_the_last: AtomicBool::new(false),
         })
     }
 
-    /// Whether its connection may be in a transaction that nobody ends.
-    pub(super) fn begun_by_hand(&self) -> bool {
-        self.begun_by_hand.load(Ordering::Relaxed)
+    /// Whether its connection is to serve no other call.
+    pub(super) fn is_the_last(&self) -> bool {
+        self.is_the_last.load(Ordering::Relaxed)
     }
 
     fn note(&self, event: &InstrumentationEvent<'_>) {
@@ -107,15 +112,24 @@ impl Call {
             self.may_be_committed.store(true, Ordering::Relaxed);
         }
         if statement.contains("BEGIN") || statement.contains("START TRANSACTION") {
-            self.begun_by_hand.store(true, Ordering::Relaxed);
+            self.is_the_last.store(true, Ordering::Relaxed);
         }
     }
 }
 
-/// What every connection's instrumentation does.
-pub(super) fn note(event: InstrumentationEvent<'_>) {
-    // Outside of a call nobody watches.
-    let _ = CALL.try_with(|call| call.note(&event));
+/// What a connection's instrumentation does.
+pub(super) fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
+    let mut prepared = 0_u32;
+    move |event| {
+        prepared += u32::from(matches!(event, InstrumentationEvent::CacheQuery { .. }));
+        // Outside of a call nobody watches.
+        let _ = CALL.try_with(|call| {
+            call.note(&event);
+            if prepared >= MOST_STATEMENTS {
+                call.is_the_last.store(true, Ordering::Relaxed);
+            }
+        });
+    }
 }
 
 /// Does a call's work, and gives it up where the server has said nothing for so long. A write whose connection went while
