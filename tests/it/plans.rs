@@ -33,7 +33,7 @@ pub fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use diesel::connection::SimpleConnection;
-    use school_finder_db::models::Status;
+    use school_finder_db::models::{NewSchool, Status};
     use school_finder_db::sqlite::SqliteRepository;
     use school_finder_db::{Config, SchoolRepository, SchoolSearch, sample};
 
@@ -65,6 +65,22 @@ mod sqlite {
         // A search for closed schools has no index of its own, and says so.
         let closed = repository.explain_find(&SchoolSearch::all().status(Status::Closed)).await.expect("a plan");
         assert_eq!(closed.scans, ["schools"]);
+    }
+
+    /// The last look of a search that few schools pass is at all of them: here at those after one that stands nowhere.
+    #[tokio::test]
+    async fn a_look_without_a_box_uses_the_index_of_a_condition() {
+        let repository = repository().await;
+        let rare = |number| NewSchool { location: None, council: Some("Rutland".to_owned()), ..school(number) };
+        repository.insert_schools((3_001..=3_002).map(rare).collect()).await.expect("schools that fit");
+        let search = SchoolSearch::near(sample::home()).council("Rutland").limit(1);
+        let next = repository.find_schools(&search).await.expect("an answer").next.expect("there is another");
+        for when in ["before ANALYZE", "after ANALYZE"] {
+            let explanation = repository.explain_find(&search.clone().after(next.clone())).await.expect("a plan");
+            let by_council = |index: &String| index.contains("council");
+            assert!(explanation.indexes.iter().any(by_council), "{when}: {explanation}");
+            repository.with_connection(|c| Ok(c.batch_execute("ANALYZE")?)).await.expect("analysed");
+        }
     }
 
     #[tokio::test]

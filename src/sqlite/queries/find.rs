@@ -65,7 +65,12 @@ pub(super) fn candidates_query<'a>(
 ) -> impl LoadQuery<'a, SqliteConnection, (SchoolId, Option<f64>, Option<f64>)> + QueryFragment<Sqlite> + QueryId + 'a {
     let mut query = schools::table.select((schools::id, schools::lat, schools::lng)).into_boxed();
     twin::within_box!(query, settled, reach);
-    twin::filter_schools!(query, unindexed, settled);
+    if settled.bounds(reach).is_some() {
+        twin::filter_schools!(query, unindexed, settled);
+    } else {
+        // Without a box, an index of a condition is welcome.
+        twin::filter_schools!(query, schools, settled);
+    }
     query
 }
 
