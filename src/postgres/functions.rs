@@ -5,13 +5,15 @@ use diesel::expression::{ValidGrouping, is_aggregate};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text};
 use postgis_diesel::sql_types::{Geography, Geometry};
 use postgis_diesel::types::Point;
 
 use super::schema::schools;
 use crate::geo::{BoundingBox, LatLng};
 use crate::request::Plane;
+
+diesel::postfix_operator!(ByBytes, " COLLATE \"C\"", Text, backend: Pg);
 
 diesel::define_sql_function! {
     /// The great-circle distance in kilometres between two places in degrees: latitude, longitude, latitude,

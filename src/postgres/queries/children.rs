@@ -1,7 +1,7 @@
 //! What belongs to schools: read for many at once, replaced for one.
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::lists::schools_on_conn;
 use crate::error::{Error, Result};
@@ -10,6 +10,7 @@ use crate::models::{
     Admissions, Collections, NewCollections, Performance, PrivateDetails, PrivateFee, Review, SchoolClub,
     SchoolDetails, SchoolLink, TermDates,
 };
+use crate::postgres::functions::ByBytes;
 use crate::postgres::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,
@@ -63,7 +64,7 @@ async fn details_in_txn(
         give(&mut details, twin::term_dates!(of_schools!(connection, ids, order,)), |school| &mut school.term_dates);
     }
     if performance {
-        let order = (school_performance::metric, school_performance::year.desc());
+        let order = (ByBytes::new(school_performance::metric), school_performance::year.desc());
         give(&mut details, twin::performance!(of_schools!(connection, ids, order,)), |school| &mut school.performance);
     }
     if private_details {
@@ -94,8 +95,8 @@ pub(super) async fn admissions_in_txn(
     connection: &mut AsyncPgConnection,
     ids: &[SchoolId],
 ) -> Result<Vec<(SchoolId, Admissions)>> {
-    let order =
-        (admissions_history::academic_year.desc(), admissions_history::intake.is_null(), admissions_history::intake);
+    let intake = ByBytes::new(admissions_history::intake);
+    let order = (admissions_history::academic_year.desc(), admissions_history::intake.is_null(), intake);
     Ok(twin::admissions!(of_schools!(connection, ids, order,)))
 }
 
@@ -121,6 +122,8 @@ pub(in crate::postgres) async fn replace_collections_on_conn(
     new.validate()?;
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
+            // The lock comes before the row's, as an import takes it, so that the two do not wait for each other.
+            connection.batch_execute("LOCK TABLE admissions_history IN ROW EXCLUSIVE MODE").await?;
             // Locked, so that two replacements at once do not add up.
             let known = schools::table.find(id).select(schools::id).for_no_key_update();
             known.first::<SchoolId>(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
@@ -145,6 +148,8 @@ pub(in crate::postgres) async fn insert_reviews_on_conn(
     reviews.iter().try_for_each(Review::validate)?;
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
+            // A school that an import has inserted and not committed is waited for: neither would see the other's row.
+            connection.batch_execute("LOCK TABLE school_reviews IN SHARE ROW EXCLUSIVE MODE").await?;
             for reviews in reviews.chunks(ROWS_AN_INSERT) {
                 let ids = ids_of_in_txn(connection, reviews.iter().map(|review| review.urn)).await?;
                 let values = reviews.iter().map(|row| twin::reviews!(child_values!(ids.get(&row.urn).copied(), row,)));

@@ -176,7 +176,7 @@ pub(in crate::postgres) async fn delete_school_on_conn(
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
             // These locks come before the row's, as imports take them, so that they do not wait for each other.
-            let locks = "LOCK TABLE schools, school_links, admissions_history IN ROW EXCLUSIVE MODE";
+            let locks = "LOCK TABLE schools, school_links, school_reviews, admissions_history IN ROW EXCLUSIVE MODE";
             connection.batch_execute(locks).await?;
             // Nothing is added to the school between the counting and the end.
             let query = schools::table.find(id).select(schools::id).for_update();
