@@ -9,6 +9,7 @@ mod haversine;
 mod outline;
 
 pub use bounding_box::BoundingBox;
+pub(crate) use catchment::StoredOutline;
 pub use catchment::{Catchment, MAX_RINGS, MAX_VERTICES};
 pub use coordinates::{LatLng, Latitude, Longitude};
 #[cfg(feature = "register")]

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use diesel::connection::{SimpleConnection, TransactionManager};
+use diesel::connection::{SimpleConnection, TransactionManager, TransactionManagerStatus};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sql_types::{Integer, Text};
+use parking_lot::Mutex;
 
 use super::{errors, functions};
 use crate::config::{Backend, Config, PoolConfig, PoolMode, Target};
@@ -33,8 +33,14 @@ pub(super) struct Connections {
 /// How connections are held between calls.
 enum Held {
     Pooled { pool: Pool<ConnectionManager<SqliteConnection>>, acquire_timeout: Duration },
-    Single(Box<Mutex<SqliteConnection>>),
+    Single { connection: Box<Mutex<SqliteConnection>>, acquire_timeout: Duration },
     PerCall { url: String },
+}
+
+impl Held {
+    fn single(connection: SqliteConnection, acquire_timeout: Duration) -> Self {
+        Self::Single { connection: Box::new(Mutex::new(connection)), acquire_timeout }
+    }
 }
 
 impl Connections {
@@ -48,7 +54,7 @@ impl Connections {
             Target::SqliteMemory => {
                 let mut connection = set_up.connect(":memory:")?;
                 up_on_conn(&mut connection, &Patience { longest: busy_timeout, on_wait: None })?;
-                return Ok(Self::new(Held::Single(Box::new(Mutex::new(connection))), None, set_up));
+                return Ok(Self::new(Held::single(connection, acquire_timeout), None, set_up));
             }
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => return Err(not_sqlite()),
@@ -59,7 +65,7 @@ impl Connections {
             .map_err(|error| cannot_open(path, error))?;
         let url = existing_file(path)?;
         let held = match mode {
-            PoolMode::Single => Held::Single(Box::new(Mutex::new(first))),
+            PoolMode::Single => Held::single(first, acquire_timeout),
             PoolMode::PerCall => Held::PerCall { url },
             PoolMode::Pooled => {
                 let pool = Pool::builder()
@@ -97,10 +103,11 @@ impl Connections {
                 let connection = self.wait(|| pool.get());
                 work(&mut *connection.map_err(|error| cannot_acquire(&error, *acquire_timeout))?)
             }
-            Held::Single(connection) => {
+            Held::Single { connection, acquire_timeout } => {
+                let connection = self.wait(|| connection.try_lock_for(*acquire_timeout));
+                let mut connection = connection.ok_or_else(|| timed_out(*acquire_timeout))?;
                 // This connection is kept for good, so one that a panic left in a transaction is rolled back here.
-                let mut connection = self.wait(|| connection.lock().unwrap_or_else(PoisonError::into_inner));
-                roll_back_all(&mut connection)?;
+                roll_back_all(&mut connection);
                 work(&mut connection)
             }
             Held::PerCall { url } => work(&mut self.set_up.connect(url)?),
@@ -134,8 +141,8 @@ impl Connections {
                 let state = pool.state();
                 (status.max, status.open, status.idle) = (pool.max_size(), state.connections, state.idle_connections);
             }
-            Held::Single(connection) => {
-                (status.max, status.open, status.idle) = (1, 1, u32::from(connection.try_lock().is_ok()));
+            Held::Single { connection, .. } => {
+                (status.max, status.open, status.idle) = (1, 1, u32::from(!connection.is_locked()));
             }
             Held::PerCall { .. } => {}
         }
@@ -147,7 +154,7 @@ impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.held {
             Held::Pooled { pool, .. } => write!(f, "Pooled({:?})", pool.state()),
-            Held::Single(_) => f.write_str("Single"),
+            Held::Single { .. } => f.write_str("Single"),
             Held::PerCall { .. } => f.write_str("PerCall"),
         }
     }
@@ -173,7 +180,9 @@ impl SetUp {
 
     fn apply(&self, connection: &mut SqliteConnection) -> QueryResult<()> {
         // The timeout comes first, so that it holds for all that follows. It is a number, and a PRAGMA takes no binds.
-        let busy_timeout = format!("PRAGMA busy_timeout = {}", self.busy_timeout.as_millis());
+        // More than SQLite can count would be no timeout at all.
+        let milliseconds = i32::try_from(self.busy_timeout.as_millis()).unwrap_or(i32::MAX);
+        let busy_timeout = format!("PRAGMA busy_timeout = {milliseconds}");
         connection.batch_execute(&busy_timeout)?;
         // SQLite's own 2 MB hold less than one index of a whole register, and every search would read pages again. The memory
         // is taken as pages are read. Not `mmap_size`: a file that is cut off, or a disk that fails, would end the process.
@@ -216,7 +225,7 @@ pub(super) fn existing_file(path: &Path) -> Result<String> {
         Ok(metadata) if metadata.is_dir() => "it is a folder; name the file in it",
         Ok(_) => return file_url(path, "rw"),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            "there is no such file; `school-finder migrate up` creates it"
+            "there is no such file; `school-finder migrate up`, or `migrate::up`, creates it"
         }
         Err(error) => return Err(Error::CannotOpen { path: path.to_owned(), reason: error.to_string() }),
     };
@@ -252,8 +261,12 @@ fn cannot_acquire(error: &diesel::r2d2::PoolError, waited: Duration) -> Error {
     match error.to_string().split_once(": ") {
         Some((_, reason)) => errors::from_message(reason)
             .unwrap_or_else(|| Error::CannotOpen { path: "".into(), reason: reason.to_owned() }),
-        None => Error::PoolTimeout { waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX) },
+        None => timed_out(waited),
     }
+}
+
+fn timed_out(waited: Duration) -> Error {
+    Error::PoolTimeout { waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX) }
 }
 
 /// Readers and one writer at a time do not wait for each other. The setting stays with the file.
@@ -285,12 +298,19 @@ fn require_trusted_version(connection: &mut SqliteConnection) -> Result<()> {
     }
 }
 
-fn roll_back_all(connection: &mut SqliteConnection) -> Result<()> {
+fn roll_back_all(connection: &mut SqliteConnection) {
     type Manager = <SqliteConnection as Connection>::TransactionManager;
-    while Manager::transaction_manager_status_mut(connection).transaction_depth()?.is_some() {
-        Manager::rollback_transaction(connection)?;
+    while let Ok(Some(_)) = Manager::transaction_manager_status_mut(connection).transaction_depth() {
+        if Manager::rollback_transaction(connection).is_err() {
+            break;
+        }
     }
-    Ok(())
+    let status = Manager::transaction_manager_status_mut(connection);
+    if status.transaction_depth().is_err() {
+        // SQLite had ended the transaction itself, as where a disk fails, and Diesel gives up a connection that has none to roll back.
+        *status = TransactionManagerStatus::default();
+        let _ = connection.batch_execute("ROLLBACK");
+    }
 }
 
 #[cfg(test)]

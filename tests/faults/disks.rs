@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use school_finder_db::config::Backend;
+use school_finder_db::config::{Backend, PoolMode};
+use school_finder_db::request::WriteMode;
 use school_finder_db::{Config, Error, SchoolSearch, connect, migrate};
 
 use crate::support::{Place, integrity, is_root, left_out, program, register, schools, succeeds, until, with_ending};
@@ -83,6 +84,29 @@ async fn a_full_disk_undoes_the_write_and_nothing_else() {
         let more = i64::try_from(but).expect("small") + 30_000;
         let id = finder.insert_schools(schools(more..=more)).await.expect("it fits now")[0];
         finder.delete_school(id).await.expect("as before");
+    }
+}
+
+/// A write that is larger than the cache is written before its end, and SQLite undoes it itself when that fails.
+#[tokio::test]
+async fn a_full_disk_in_the_middle_of_a_large_write_is_told() {
+    let Some(disk) = Disk::new(16, "a large write of SQLite on a full disk") else { return };
+    let path = disk.path().join("schools.db");
+    for mode in [PoolMode::Pooled, PoolMode::Single] {
+        let mut config = Config::sqlite_file(&path).with_mode(mode);
+        config.pool.max_size = 1;
+        migrate::up(&config).await.expect("a schema");
+        let finder = connect(&config).await.expect("the database");
+        for _ in 0..2 {
+            let many = Box::new(schools(1..=120_000).into_iter().map(Ok));
+            let error = finder.upsert_schools(many, WriteMode::Commit).await.expect_err("the disk is full");
+            assert!(matches!(error, Error::StorageFull), "{mode:?}: {error:?}");
+            assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("readable").total, 0, "{mode:?}");
+        }
+        let id = finder.insert_schools(schools(1..=1)).await.expect("a small one fits")[0];
+        finder.delete_school(id).await.expect("as before");
+        drop(finder);
+        assert_eq!(integrity(&path).await, "ok", "{mode:?}");
     }
 }
 

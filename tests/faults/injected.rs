@@ -165,3 +165,25 @@ async fn a_register_that_cannot_be_read_changes_nothing() {
         assert_eq!(rows(&place.path().expect("a file")).await, 0);
     }
 }
+
+/// A write that is larger than the cache reaches the log before its end. Where that fails SQLite undoes the whole of it itself, and
+/// what is told is why, and not that there was nothing left to undo.
+#[tokio::test]
+async fn a_large_import_tells_why_the_log_could_not_be_written() {
+    let place = Place::new(Backend::Sqlite).await;
+    let path = place.path().expect("a file");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, trace) = (folder.path().join("register.csv"), folder.path().join("trace"));
+    std::fs::write(&file, register(1..=120_000, "School")).expect("a register");
+    let options = ["-e", "trace=pwrite64", "-e", "inject=pwrite64:error=EIO:when=10"].map(str::to_owned);
+    let log = with_ending(&path, "-wal");
+    let output = traced(&trace, &[&log], &options, &place.url, &file).output().expect("strace runs");
+    let seen = std::fs::read_to_string(&trace).expect("a trace");
+    assert!(seen.contains("(INJECTED)"), "{seen}");
+    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(
+        !output.status.success() && told.contains("the disk failed (disk I/O error): nothing was written"),
+        "{told}"
+    );
+    assert_eq!((rows(&path).await, integrity(&path).await.as_str()), (0, "ok"));
+}

@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use school_finder_db::config::Backend;
+use school_finder_db::models::NewCatchment;
+use school_finder_db::request::WriteMode;
 use school_finder_db::sqlite::SqliteRepository;
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, LatLng, SchoolSearch, connect, migrate, sample};
+
+use crate::support::urn;
 
 /// A file with these bytes, in a folder that lives as long as the test.
 fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
@@ -269,4 +273,47 @@ async fn an_outline_that_cannot_be_read_is_an_error_where_its_school_is_asked_fo
     // As where there is a circle.
     execute(&database, "UPDATE schools_catchment SET outline = NULL").await;
     assert!(database.repository().find_catchments(&inside).await.expect("no outline").items.is_empty());
+}
+
+#[tokio::test]
+async fn a_row_that_replaces_another_does_not_get_its_catchment() {
+    let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
+    let boxes = async || database.number("SELECT count(*) FROM schools_catchment").await.expect("a count");
+    execute(&database, one("catchment_geometry", "'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'")).await;
+    assert_eq!(boxes().await, 1);
+    let replace =
+        "REPLACE INTO schools (id, urn, name, name_folded, status, lat, lng) VALUES (1, 1, 'a', 'a', 'open', 57, -3)";
+    execute(&database, replace).await;
+    assert_eq!(boxes().await, 0, "the old one served its place");
+    let with_outline = "REPLACE INTO schools (id, urn, name, name_folded, status, catchment_geometry)
+        VALUES (1, 1, 'a', 'a', 'open', 'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))')";
+    execute(&database, with_outline).await;
+    execute(&database, with_outline).await;
+    assert_eq!(boxes().await, 1);
+}
+
+#[tokio::test]
+async fn an_outline_that_cannot_be_read_is_mended_by_the_right_one() {
+    let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
+    execute(&database, one("catchment_geometry", "'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'")).await;
+    let outline = "POLYGON((3 4,5 4,5 6,3 4))".parse().expect("an outline");
+    let right = vec![NewCatchment { urn: urn(1), outline: Some(outline) }];
+    let place = SchoolSearch::near(LatLng::from_lat_lng(4.5, 4.5).expect("a place"));
+    for (broken, is_updated) in [
+        ("UPDATE schools SET catchment_geometry = 'MULTIPOLYGON(((3 4,5 4,5 6)))'", true),
+        ("UPDATE schools_catchment SET outline = x'00'", false),
+        ("UPDATE schools_catchment SET outline = 'POINT(0 0)'", false),
+        ("UPDATE schools_catchment SET outline = 7", false),
+        ("UPDATE schools_catchment SET outline = NULL", false),
+    ] {
+        execute(&database, broken).await;
+        let counts = database.repository().upsert_catchments(right.clone(), WriteMode::Commit).await.expect(broken);
+        assert_eq!((counts.updated == 1, counts.unchanged == 0), (is_updated, is_updated), "{broken}");
+        let serving = database.repository().find_catchments(&place).await.expect(broken);
+        assert_eq!(serving.items.len(), 1, "{broken}");
+    }
+    execute(&database, "UPDATE schools SET catchment_geometry = 'MULTIPOLYGON(((3 4,5 4,5 6)))'").await;
+    let none = vec![NewCatchment { urn: urn(1), outline: None }];
+    let counts = database.repository().upsert_catchments(none, WriteMode::Commit).await.expect("taken away");
+    assert_eq!(counts.updated, 1);
 }

@@ -145,6 +145,67 @@ async fn a_taken_pool_times_out_by_name() {
     repository.councils().await.expect("and the next call is served");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_single_connection_times_out_by_name() {
+    let mut config = Config::in_memory();
+    config.pool.acquire_timeout = Duration::from_millis(200);
+    let repository = open(&config).await;
+    let (taken, release) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let holder = tokio::spawn({
+        let (repository, taken, release) = (repository.clone(), Arc::clone(&taken), Arc::clone(&release));
+        async move {
+            let hold = move |_: &mut SqliteConnection| {
+                taken.wait();
+                release.wait();
+                Ok(())
+            };
+            repository.with_connection(hold).await
+        }
+    });
+    tokio::task::spawn_blocking(move || taken.wait()).await.expect("it is taken");
+    assert_eq!(repository.pool_status().idle, 0);
+    let error = repository.councils().await.expect_err("it is not free");
+    assert!(matches!(error, Error::PoolTimeout { waited_ms: 200 }), "{error:?}");
+    tokio::task::spawn_blocking(move || release.wait()).await.expect("it is free again");
+    holder.await.expect("no panic").expect("it held on");
+    repository.councils().await.expect("and the next call is served");
+}
+
+/// Where a disk fails SQLite ends a transaction itself, which Diesel learns from a ROLLBACK that fails.
+#[tokio::test]
+async fn a_transaction_that_sqlite_ended_itself_breaks_no_connection() {
+    for mode in [PoolMode::Pooled, PoolMode::Single, PoolMode::PerCall] {
+        let database = database().await;
+        let mut config = database.config().clone().with_mode(mode);
+        config.pool.max_size = 1;
+        let repository = open(&config).await;
+        let ended = repository
+            .with_connection(|connection| {
+                connection.transaction(|connection| {
+                    connection.batch_execute("ROLLBACK")?;
+                    Err::<(), _>(Error::StorageFull)
+                })
+            })
+            .await;
+        assert!(ended.is_err());
+        for _ in 0..2 {
+            repository.insert_schools(vec![]).await.expect("the next call is served");
+        }
+        assert_eq!(repository.insert_schools(sample::schools()).await.expect("so is a write").len(), 27);
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_ever_is_no_other_than_waiting_long() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    (config.pool.acquire_timeout, config.pool.busy_timeout) = (Duration::from_secs(u64::MAX / 4), Duration::MAX);
+    let repository = open(&config).await;
+    let timeout =
+        repository.with_connection(|connection| Ok(pragma(connection, "SELECT timeout FROM pragma_busy_timeout")));
+    assert_eq!(timeout.await.expect("a pragma"), i32::MAX);
+}
+
 #[tokio::test]
 async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
     for mode in [PoolMode::Pooled, PoolMode::Single, PoolMode::PerCall] {

@@ -10,6 +10,7 @@ use geo_types::{Coord, Line, LineString, MultiPolygon, Polygon};
 use rstar::primitives::GeomWithData;
 use rstar::{RTree, RTreeObject};
 
+pub(crate) use self::values::StoredOutline;
 use super::outline::{Side, polygon_covers, side_of_ring};
 use super::{LatLng, Latitude, Longitude};
 use crate::error::{Error, Result};

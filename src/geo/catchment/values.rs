@@ -1,5 +1,24 @@
 //! Outlines as values of a database.
 
+use diesel::deserialize::FromSqlRow;
+
+use super::Catchment;
+
+/// An outline as a database has it, which need not be one that can be read: another program may have written it. To be compared
+/// with what takes its place.
+#[derive(Debug, FromSqlRow)]
+pub(crate) struct StoredOutline(Option<Catchment>);
+
+impl StoredOutline {
+    /// Whether what is stored is what is given. What cannot be read is neither an outline nor none.
+    pub(crate) fn is(stored: Option<&Self>, given: Option<&Catchment>) -> bool {
+        match (stored, given) {
+            (Some(Self(stored)), Some(given)) => stored.as_ref() == Some(given),
+            (stored, given) => stored.is_none() && given.is_none(),
+        }
+    }
+}
+
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use diesel::deserialize::{self, FromSql};
@@ -7,6 +26,7 @@ mod sqlite {
     use diesel::sql_types::Text;
     use diesel::sqlite::Sqlite;
 
+    use super::StoredOutline;
     use crate::geo::catchment::Catchment;
     use crate::geo::catchment::text::wkt_rings;
 
@@ -23,6 +43,12 @@ mod sqlite {
             Ok(Self::from_stored(wkt_rings(&text)?)?)
         }
     }
+
+    impl FromSql<Text, Sqlite> for StoredOutline {
+        fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+            Ok(Self(<Catchment as FromSql<Text, Sqlite>>::from_sql(value).ok()))
+        }
+    }
 }
 
 #[cfg(feature = "postgres")]
@@ -34,6 +60,7 @@ mod postgres {
     use postgis_diesel::sql_types::Geometry;
     use postgis_diesel::types::{MultiPolygon, Point, Polygon};
 
+    use super::StoredOutline;
     use crate::geo::catchment::Catchment;
     use crate::postgres::functions::WGS84;
 
@@ -56,6 +83,12 @@ mod postgres {
             let ring = |ring: Vec<Point>| ring.into_iter().map(|point| Coord { x: point.x, y: point.y }).collect();
             let rings = outline.polygons.into_iter().map(|polygon| polygon.rings.into_iter().map(ring).collect());
             Ok(Self::from_stored(rings.collect())?)
+        }
+    }
+
+    impl FromSql<Geometry, Pg> for StoredOutline {
+        fn from_sql(value: <Pg as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+            Ok(Self(<Catchment as FromSql<Geometry, Pg>>::from_sql(value).ok()))
         }
     }
 }

@@ -14,7 +14,7 @@ use postgis_diesel::sql_types::Geometry;
 
 use super::find::distance;
 use crate::error::{Error, Result};
-use crate::geo::Catchment;
+use crate::geo::{Catchment, StoredOutline};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
 use crate::postgres::functions::{postgis_point, st_covers};
@@ -112,7 +112,7 @@ async fn upsert_catchments_in_txn(
     let urns: Vec<Urn> = catchments.iter().map(|catchment| catchment.urn).collect();
     // Locked, so that nobody changes them between the comparison and the update; in one order for all, so that two who do
     // this do not wait for each other.
-    let stored: Vec<(Urn, SchoolId, Option<Catchment>)> = schools::table
+    let stored: Vec<(Urn, SchoolId, Option<StoredOutline>)> = schools::table
         .filter(schools::urn.eq_any(urns))
         .order_by(schools::urn)
         .select((schools::urn, schools::id, schools::catchment_geometry))
@@ -124,7 +124,7 @@ async fn upsert_catchments_in_txn(
     for NewCatchment { urn, outline } in catchments {
         let (_, id, stored) = stored.next_if(|(stored, ..)| stored == urn).ok_or(Error::UnknownUrn { urn: *urn })?;
         match stored {
-            stored if stored == *outline => {
+            stored if StoredOutline::is(stored.as_ref(), outline.as_ref()) => {
                 counts.unchanged += 1;
                 continue;
             }

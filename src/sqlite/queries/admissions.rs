@@ -6,6 +6,7 @@ use diesel::prelude::*;
 
 use super::children::{admissions_in_txn, ids_of_in_txn};
 use super::find::find_schools_on_conn;
+use super::whole;
 use crate::error::{Error, Result};
 use crate::ids::SchoolId;
 use crate::models::{Admissions, NewAdmissions, UpsertCounts};
@@ -24,7 +25,7 @@ pub(in crate::sqlite) fn upsert_admissions_on_conn(
 ) -> Result<UpsertCounts> {
     new.iter().try_for_each(|new| new.admissions.validate())?;
     refuse_repeated(new)?;
-    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
+    let ended = whole(connection, |connection| {
         let mut counts = UpsertCounts::default();
         for batch in new.chunks(ROWS_A_BATCH) {
             upsert_admissions_in_txn(connection, batch, &mut counts)?;

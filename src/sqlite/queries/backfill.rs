@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 
+use super::whole;
 use crate::error::Result;
 use crate::ids::SchoolId;
 use crate::models::{Phase, PhaseGap};
@@ -46,7 +47,7 @@ pub(in crate::sqlite) fn fill_phases_on_conn(
     for (gap, phase) in phases {
         alike.entry((*phase, gap.version)).or_default().push(gap.id);
     }
-    connection.immediate_transaction(|connection| {
+    whole(connection, |connection| {
         let mut filled = BTreeMap::new();
         for ((phase, version), ids) in alike {
             for ids in ids.chunks(IDS_AN_UPDATE) {

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::query_dsl::methods::LoadQuery;
-use diesel::sql_types::Bool;
 use diesel::sqlite::Sqlite;
 
 use super::find::distance;
+use super::whole;
 use crate::error::{Error, Result};
-use crate::geo::{Catchment, to_wkb};
+use crate::geo::{StoredOutline, to_wkb};
 use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
 use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
@@ -86,7 +86,7 @@ pub(in crate::sqlite) fn upsert_catchments_on_conn(
         catchment.validate()?;
         refuse_twice(&mut seen, catchment.urn)?;
     }
-    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
+    let ended = whole(connection, |connection| {
         let mut counts = UpsertCounts::default();
         for catchment in catchments {
             upsert_catchment_in_txn(connection, catchment, &mut counts)?;
@@ -105,28 +105,22 @@ fn upsert_catchment_in_txn(
     let stored = schools::table
         .filter(schools::urn.eq(urn))
         .select((schools::id, schools::catchment_geometry))
-        .first::<(SchoolId, Option<Catchment>)>(connection)
+        .first::<(SchoolId, Option<StoredOutline>)>(connection)
         .optional()?;
     let (id, stored) = stored.ok_or(Error::UnknownUrn { urn: *urn })?;
-    match (&stored, outline) {
-        (stored, outline) if stored == outline => {
-            counts.unchanged += 1;
-            // Another program, or a migration, may have left it as WKT.
-            if let Some(outline) = outline {
-                let is_wkt = diesel::dsl::sql::<Bool>("typeof(outline) = 'text'");
-                let entry = schools_catchment::table.filter(schools_catchment::id.eq(id)).filter(is_wkt);
-                diesel::update(entry).set(schools_catchment::outline.eq(to_wkb(outline))).execute(connection)?;
-            }
-            return Ok(());
-        }
-        (None, _) => counts.inserted += 1,
-        (Some(_), _) => counts.updated += 1,
+    match &stored {
+        stored if StoredOutline::is(stored.as_ref(), outline.as_ref()) => counts.unchanged += 1,
+        None => counts.inserted += 1,
+        Some(_) => counts.updated += 1,
     }
-    diesel::update(schools::table.find(id)).set(schools::catchment_geometry.eq(outline)).execute(connection)?;
+    if !StoredOutline::is(stored.as_ref(), outline.as_ref()) {
+        diesel::update(schools::table.find(id)).set(schools::catchment_geometry.eq(outline)).execute(connection)?;
+    }
     if let Some(outline) = outline {
-        // The trigger has put the WKT there.
-        let entry = schools_catchment::table.filter(schools_catchment::id.eq(id));
-        diesel::update(entry).set(schools_catchment::outline.eq(to_wkb(outline))).execute(connection)?;
+        // The trigger has put the WKT there, now or when another program wrote it.
+        let wkb = to_wkb(outline);
+        let entry = schools_catchment::table.find(id).filter(schools_catchment::outline.is_not(wkb.clone()));
+        diesel::update(entry).set(schools_catchment::outline.eq(wkb)).execute(connection)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::lists::schools_on_conn;
+use super::whole;
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
@@ -117,7 +118,7 @@ pub(in crate::sqlite) fn replace_collections_on_conn(
     new: &NewCollections,
 ) -> Result<()> {
     new.validate()?;
-    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
+    let ended = whole(connection, |connection| {
         let known = schools::table.find(id).select(schools::id).first::<SchoolId>(connection).optional()?;
         known.ok_or(Error::UnknownSchool)?;
         let NewCollections { clubs, term_dates, performance, private_details, fees, admissions } = new;
@@ -135,7 +136,7 @@ pub(in crate::sqlite) fn replace_collections_on_conn(
 /// Adds reviews, all or none. Each belongs to the school with its URN, where there is one.
 pub(in crate::sqlite) fn insert_reviews_on_conn(connection: &mut SqliteConnection, reviews: &[Review]) -> Result<()> {
     reviews.iter().try_for_each(Review::validate)?;
-    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
+    let ended = whole(connection, |connection| {
         for reviews in reviews.chunks(ROWS_AN_INSERT) {
             let ids = ids_of_in_txn(connection, reviews.iter().map(|review| review.urn))?;
             let values = reviews.iter().map(|row| twin::reviews!(child_values!(ids.get(&row.urn).copied(), row,)));

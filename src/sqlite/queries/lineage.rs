@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 
 use super::lists::schools_by_urn_on_conn;
+use super::whole;
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{DeleteCounts, LinkKind, MergeCounts, NewLink, School, Status, UpsertCounts, check_date};
@@ -27,7 +28,7 @@ pub(in crate::sqlite) fn upsert_links_on_conn(
 ) -> Result<UpsertCounts> {
     new.iter().try_for_each(NewLink::validate)?;
     refuse_repeated(new)?;
-    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
+    let ended = whole(connection, |connection| {
         let mut counts = UpsertCounts::default();
         for batch in new.chunks(ROWS_A_BATCH) {
             upsert_links_in_txn(connection, batch, &mut counts)?;
@@ -110,7 +111,7 @@ pub(in crate::sqlite) fn merge_schools_on_conn(
         return Err(Error::MergeIntoSelf { urn: into });
     }
     check_date("on", Some(on))?;
-    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
+    let ended = whole(connection, |connection| {
         let [(old, old_name, _), (new, new_name, status)] = schools_to_merge_in_txn(connection, [from, into])?;
         if !status.is_open() {
             return Err(Error::MergeIntoClosed { urn: into }.into());
@@ -153,7 +154,7 @@ pub(in crate::sqlite) fn delete_school_on_conn(
     connection: &mut SqliteConnection,
     id: SchoolId,
 ) -> Result<DeleteCounts> {
-    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
+    let ended = whole(connection, |connection| {
         let counts = twin::delete_counts!(id, |query| query.get_result::<i64>(connection)?);
         match diesel::delete(schools::table.find(id)).execute(connection)? {
             0 => Err(Error::UnknownSchool.into()),

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::lists::schools_by_urn_on_conn;
+use super::whole;
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
@@ -27,7 +28,7 @@ pub(in crate::sqlite) fn insert_schools_on_conn(
         school.validate()?;
         refuse_twice(&mut seen, school.urn)?;
     }
-    let inserted = connection.immediate_transaction::<_, Ended, _>(|connection| {
+    let inserted = whole(connection, |connection| {
         let mut ids = Vec::with_capacity(new.len());
         for rows in new.chunks(ROWS_AN_INSERT) {
             ids.extend(insert_in_txn(connection, rows)?);
@@ -46,7 +47,7 @@ pub(in crate::sqlite) fn upsert_schools_on_conn(
     stream: SchoolStream,
     mode: WriteMode,
 ) -> Result<UpsertCounts> {
-    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
+    let ended = whole(connection, |connection| {
         let counts = upsert_in_txn(connection, stream)?;
         Ended::commit(counts, mode)
     });
@@ -100,7 +101,7 @@ pub(in crate::sqlite) fn update_school_on_conn(
     version: i32,
     patch: &SchoolPatch,
 ) -> Result<School> {
-    let ended = connection.immediate_transaction::<_, Ended, _>(|connection| {
+    let ended = whole(connection, |connection| {
         let query = schools::table.find(id).select(School::as_select());
         let stored: School = query.first(connection).optional()?.ok_or(Error::UnknownSchool)?;
         if stored.version != version {
