@@ -7,14 +7,19 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use school_finder_db::config::Backend;
-use school_finder_db::models::{NewSchool, Phase};
+use school_finder_db::geo::Catchment;
+use school_finder_db::models::{
+    Admissions, ClubKind, NewAdmissions, NewCatchment, NewCollections, NewSchool, Performance, Phase, Review,
+};
 use school_finder_db::postgres::PostgresRepository;
-use school_finder_db::request::WriteMode;
-use school_finder_db::{Config, Error, Result, SchoolRepository, SchoolSearch, connect, migrate, sample};
+use school_finder_db::request::{ClubFilter, WriteMode};
+use school_finder_db::testing::TestDatabase;
+use school_finder_db::units::AcademicYear;
+use school_finder_db::{Config, Error, Result, SchoolRepository, SchoolSearch, Sort, connect, migrate, sample};
 
 use crate::plans::searches;
-use crate::support::school;
 use crate::support::server::{database, execute, open};
+use crate::support::{school, urn};
 
 async fn number(repository: &PostgresRepository, query: &str) -> Result<Option<f64>> {
     let query = async |c: &mut AsyncPgConnection| Ok(sql::<Nullable<Double>>(query).get_result(c).await?);
@@ -439,4 +444,160 @@ async fn a_query_of_ones_own_uses_the_typed_functions() {
         ["Brackenford Sixth Form College", "Little Acorns Nursery School", "Old Mill Lane Primary School"]
     );
     assert!(near.iter().all(|(_, km)| km.is_some_and(|km| km <= 0.3)));
+}
+
+/// Each search with other conditions is another statement, which the server plans and keeps.
+#[tokio::test]
+async fn a_connection_prepares_so_many_statements_and_no_more() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.max_size = 1;
+    let repository = open(&config).await;
+    let prepared = async || number(&repository, "SELECT count(*)::float8 FROM pg_prepared_statements").await;
+    let connected = async || number(&repository, "SELECT pg_backend_pid()::float8").await.expect("a server process");
+    let first = connected().await;
+    let mut most = 0.0;
+    for round in 0..3_u8 {
+        for clubs in 0..=10 {
+            for lists in 0..9_u8 {
+                let mut search = SchoolSearch::all();
+                search.sort = [Sort::Name, Sort::Rating, Sort::Name][usize::from(round)];
+                search.filter.age = (round == 2).then_some(7);
+                search.filter.clubs = vec![ClubFilter { kind: ClubKind::Breakfast, on: None, until: None }; clubs];
+                let many = |count: u8, word: &str| (0..count).map(|n| format!("{word} {n}")).collect::<Vec<_>>();
+                search.filter.councils = many(lists % 3, "council");
+                search.filter.phases = [Phase::Primary, Phase::Secondary][..usize::from(lists / 3)].to_vec();
+                repository.find_schools(&search).await.expect("an answer");
+            }
+            most = f64::max(most, prepared().await.expect("a number").expect("a number"));
+        }
+    }
+    assert!((100.0..=256.0).contains(&most), "{most} statements");
+    assert_ne!(connected().await, first, "the first connection was closed");
+}
+
+/// What `TRUNCATE` empties, it empties without a trigger of rows.
+#[tokio::test]
+async fn reach_goes_with_what_is_truncated() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    let offered = |number| NewAdmissions {
+        urn: urn(number),
+        admissions: Admissions {
+            last_distance_offered_km: Some(9.0),
+            ..Admissions::new(AcademicYear::starting(2024).expect("a year"), None)
+        },
+    };
+    let left = async || number(&repository, "SELECT count(*)::float8 FROM admissions_reach").await.expect("a number");
+    for truncate in ["TRUNCATE admissions_history", "TRUNCATE schools RESTART IDENTITY CASCADE"] {
+        TestDatabase::execute(&database, "TRUNCATE schools RESTART IDENTITY CASCADE").await.expect("nothing");
+        repository.insert_schools(vec![school(1), school(2)]).await.expect("schools that fit");
+        repository.upsert_admissions(vec![offered(1), offered(2)], WriteMode::Commit).await.expect("two years");
+        assert_eq!(left().await, Some(2.0));
+        TestDatabase::execute(&database, truncate).await.expect("truncated");
+        assert_eq!(left().await, Some(0.0), "{truncate}");
+    }
+}
+
+/// The school of a review may be one that an import has inserted and not committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_review_finds_the_school_that_is_just_imported() {
+    let database = database().await;
+    let (repository, other) = (open(database.config()).await, open(database.config()).await);
+    let review = Review {
+        urn: urn(1),
+        school_name: "School 1".to_owned(),
+        source: "A paper".to_owned(),
+        rating: Some(4),
+        snippet: None,
+        reviewed_on: None,
+    };
+    let insert = tokio::spawn({
+        let (repository, database) = (repository.clone(), database.owner().clone());
+        let import = async move |c: &mut AsyncPgConnection| {
+            c.batch_execute("BEGIN; INSERT INTO schools (urn, name, name_folded, status) VALUES (1, 'a', 'a', 'open')")
+                .await?;
+            let watch = open(&database).await;
+            let waiting = "SELECT count(*)::float8 FROM pg_locks WHERE NOT granted";
+            while number(&watch, waiting).await?.is_none_or(|waiting| waiting < 1.0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Ok(c.batch_execute("COMMIT").await?)
+        };
+        async move { repository.with_connection(import).await }
+    });
+    let lock = "SELECT count(*)::float8 FROM pg_locks WHERE relation = 'school_reviews'::regclass AND mode = 'RowExclusiveLock'";
+    while number(&other, lock).await.expect("a number").is_none_or(|held| held < 1.0) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    other.insert_reviews(vec![review.clone()]).await.expect("a review");
+    insert.await.expect("no panic").expect("imported");
+    let id = other.school_by_urn(urn(1)).await.expect("an answer").expect("the school").id;
+    let details = other.school_details(id).await.expect("an answer").expect("the school");
+    assert_eq!(details.reviews, Some(vec![review]));
+}
+
+/// A server sorts text as its database was told to when it was made, and this crate by its bytes.
+#[tokio::test]
+async fn details_are_in_order_whatever_the_language_of_the_database() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    let id = repository.insert_schools(vec![school(1)]).await.expect("a school")[0];
+    let metrics = ["EBacc APS", "P8MEA", "P8_BANDING", "attainment_8"];
+    let performance = metrics.map(|metric| Performance {
+        metric: metric.to_owned(),
+        year: 2024,
+        value: None,
+        is_suppressed: true,
+        national_average: None,
+        source: None,
+    });
+    let intakes = [Some("Reception"), Some("nursery"), None];
+    let year = AcademicYear::starting(2024).expect("a year");
+    let admissions = intakes.map(|intake| Admissions::new(year, intake.map(str::to_owned)));
+    let new = NewCollections {
+        performance: Some(performance.to_vec()),
+        admissions: Some(admissions.to_vec()),
+        ..NewCollections::default()
+    };
+    repository.replace_collections(id, new).await.expect("collections that fit");
+    let in_english = "DROP VIEW admissions_by_recency;
+        ALTER TABLE school_performance ALTER COLUMN metric TYPE TEXT COLLATE \"en-GB-x-icu\";
+        ALTER TABLE admissions_history ALTER COLUMN intake TYPE TEXT COLLATE \"en-GB-x-icu\";";
+    TestDatabase::execute(&database, in_english).await.expect("another language");
+    let repository = open(database.config()).await;
+    let details = repository.school_details(id).await.expect("an answer").expect("the school");
+    let sorted: Vec<_> = details.performance.iter().flatten().map(|row| row.metric.as_str()).collect();
+    assert_eq!(sorted, metrics);
+    let sorted: Vec<_> = details.admissions.iter().flatten().map(|row| row.intake.as_deref()).collect();
+    assert_eq!(sorted, intakes);
+}
+
+#[tokio::test]
+async fn waiting_for_ever_is_no_other_than_waiting_long() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    let pool = &mut config.pool;
+    (pool.acquire_timeout, pool.statement_timeout, pool.busy_timeout) = (Duration::MAX, Duration::MAX, Duration::MAX);
+    let repository = open(&config).await;
+    repository.councils().await.expect("an answer");
+    let shown = number(&repository, "SELECT setting::float8 FROM pg_settings WHERE name = 'statement_timeout'").await;
+    assert_eq!(shown.expect("a setting"), Some(f64::from(i32::MAX)));
+}
+
+#[tokio::test]
+async fn an_outline_that_cannot_be_read_is_mended_by_the_right_one() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    repository.insert_schools(vec![school(1)]).await.expect("a school");
+    // Without an area, which the table's CHECK does not ask for.
+    let broken = "UPDATE schools SET catchment_geometry = 'SRID=4326;MULTIPOLYGON(((0 0,1 1,2 2,0 0)))'";
+    let outline: Catchment = "POLYGON((3 4,5 4,5 6,3 4))".parse().expect("an outline");
+    for outline in [Some(outline), None] {
+        TestDatabase::execute(&database, broken).await.expect("another program's outline");
+        let new = vec![NewCatchment { urn: urn(1), outline }];
+        let counts = repository.upsert_catchments(new.clone(), WriteMode::Commit).await.expect("mended");
+        assert_eq!(counts.updated, 1);
+        assert_eq!(repository.upsert_catchments(new, WriteMode::Commit).await.expect("as before").unchanged, 1);
+    }
 }

@@ -324,6 +324,10 @@ async fn money_is_exact(database: &TestDatabase) {
         assert_eq!(fits(None, Some(money("9.99"))).await, age <= 3, "{amount}");
         assert_eq!(fits(Some(money("10")), None).await, age >= 4, "{amount}");
     }
+    let (at_least, at_most) = (Some(money("2")), Some(money("1")));
+    let none = SchoolSearch::all().fees(FeeFilter { academic_year: year(2024), age: 7, at_least, at_most });
+    let refused = database.repository().find_schools(&none).await;
+    assert!(matches!(refused, Err(Error::InvalidSearch { field: "fees", .. })), "{refused:?}");
 }
 
 async fn clubs_are_filtered_by_kind_day_and_time(database: &TestDatabase) {

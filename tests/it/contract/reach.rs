@@ -315,7 +315,8 @@ async fn a_merged_school_leads_on(database: &TestDatabase) {
     assert_eq!((again.reviews, again.links), (0, 0));
     let error = repository.merge_schools(urn(1), urn(99), on).await.expect_err("no such school");
     assert!(matches!(error, Error::UnknownUrn { urn } if urn.get() == 99));
-    assert!(repository.merge_schools(urn(1), urn(1), on).await.is_err());
+    let itself = repository.merge_schools(urn(1), urn(1), on).await;
+    assert!(matches!(itself, Err(Error::MergeIntoSelf { urn }) if urn.get() == 1), "{itself:?}");
     let back = repository.merge_schools(urn(2), urn(1), on).await;
     assert!(matches!(back, Err(Error::MergeIntoClosed { urn }) if urn.get() == 1), "no circle: {back:?}");
     let later = on + chrono::Days::new(1);
