@@ -26,6 +26,11 @@ use crate::twin::{school_columns, school_values};
 /// How many schools are compared, and inserted, at a time.
 const ROWS_AN_INSERT: usize = 2_000;
 
+diesel::define_sql_function! {
+    /// The values of an array, a row each. In a SELECT several of them go on side by side.
+    fn unnest<T: diesel::sql_types::SqlType + diesel::sql_types::SingleValue>(values: Array<T>) -> T;
+}
+
 /// An INSERT of schools from one array a column: however many there are, the statement and its values stay the same in number,
 /// and it is prepared once. It gives the URN and the id of each.
 #[derive(Debug, QueryId)]
@@ -47,9 +52,10 @@ impl<A: QueryFragment<Pg>> QueryFragment<Pg> for InsertSchools<A> {
             }
             out.push_identifier(column)?;
         }
-        out.push_sql(") SELECT * FROM unnest(");
+        // In FROM the server would store every array as rows before it inserts the first one, which takes a tenth of it all.
+        out.push_sql(") SELECT ");
         self.arrays.walk_ast(out.reborrow())?;
-        out.push_sql(") RETURNING urn, id");
+        out.push_sql(" RETURNING urn, id");
         Ok(())
     }
 }
@@ -63,11 +69,9 @@ macro_rules! insert_schools {
         InsertSchools {
             columns: &[$(<schools::$column as Column>::NAME),+],
             arrays: ($(
-                $schools
-                    .iter()
-                    .map(|NewSchool { $field, .. }| $value)
-                    .collect::<Vec<_>>()
-                    .into_sql::<Array<SqlTypeOf<schools::$column>>>(),
+                unnest::<SqlTypeOf<schools::$column>, _>(
+                    $schools.iter().map(|NewSchool { $field, .. }| $value).collect::<Vec<_>>(),
+                ),
             )+),
         }
     };
