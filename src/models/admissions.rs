@@ -55,7 +55,7 @@ impl Admissions {
 
     /// How many children asked for each place; nothing where either is not known, or there was no place.
     #[must_use]
-    pub fn applications_a_place(&self) -> Option<f64> {
+    pub fn applications_per_place(&self) -> Option<f64> {
         let places = self.places_offered.filter(|places| *places > 0)?;
         Some(f64::from(self.applications_received?) / f64::from(places))
     }

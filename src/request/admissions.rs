@@ -41,7 +41,7 @@ pub struct ReachYear {
     /// How much farther it was than in the known year before: the trend. Nothing for the first.
     pub change_km: Option<f64>,
     /// How many asked for each place, where it is known.
-    pub applications_a_place: Option<f64>,
+    pub applications_per_place: Option<f64>,
 }
 
 /// A school that would have offered a child from the search's point a place by distance. An estimate: next year's
@@ -105,7 +105,7 @@ fn reached(filter: &ReachFilter, distance: Option<Kilometres>, years: Vec<Admiss
             last_distance_km: *last,
             margin_km: last - distance,
             change_km: km.get(at + 1).map(|before| last - before),
-            applications_a_place: year.applications_a_place(),
+            applications_per_place: year.applications_per_place(),
         }));
     }
     (passing, most)

@@ -25,7 +25,7 @@ pub fn reach_hit() -> Value {
         ("last_distance_km", number()),
         ("margin_km", number()),
         ("change_km", optional(number())),
-        ("applications_a_place", optional(number())),
+        ("applications_per_place", optional(number())),
     ]);
     let more = vec![
         ("years", list(year)),

@@ -37,7 +37,7 @@ const LIST_COLUMNS: [&str; 17] = [
 
 /// The columns of a year of admissions in CSV: the keys of its JSON.
 const YEAR_COLUMNS: [&str; 6] =
-    ["academic_year", "intake", "last_distance_km", "margin_km", "change_km", "applications_a_place"];
+    ["academic_year", "intake", "last_distance_km", "margin_km", "change_km", "applications_per_place"];
 
 /// What stands for an unknown value in a table.
 const UNKNOWN: &str = "-";

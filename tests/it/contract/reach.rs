@@ -80,7 +80,7 @@ async fn offers_reach_a_home_or_do_not(database: &TestDatabase) {
     assert_eq!(years, [(year(2024), km), (year(2023), 5.0)], "the newest first");
     assert!(first.years[0].margin_km.abs() < 1e-9 && (first.years[1].margin_km - (5.0 - km)).abs() < 1e-9);
     assert!((first.years[0].change_km.expect("a trend") - (km - 5.0)).abs() < 1e-9);
-    assert_eq!((first.years[1].change_km, first.years[0].applications_a_place), (None, Some(3.0)));
+    assert_eq!((first.years[1].change_km, first.years[0].applications_per_place), (None, Some(3.0)));
 }
 
 async fn every_one_of_some_years_counts(database: &TestDatabase) {
