@@ -448,7 +448,9 @@ impl Error {
         }
     }
 
-    /// Whether the same call may be made again, since nothing was written and the cause may pass: the database was busy, or away.
+    /// Whether the same call of a repository may be made again, since it wrote nothing and the cause may pass: the database was
+    /// busy, or away. A stream that was given is spent, and what code of your own committed before on a connection that was lent
+    /// stays.
     ///
     /// ```
     /// # use school_finder_db::Error;

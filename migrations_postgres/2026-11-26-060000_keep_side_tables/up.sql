@@ -10,4 +10,5 @@ CREATE TRIGGER tr_admissions_reach_truncate AFTER TRUNCATE ON admissions_history
     FOR EACH STATEMENT EXECUTE FUNCTION admissions_reach_empty();
 
 -- What was left behind before.
-DELETE FROM admissions_reach WHERE school_id NOT IN (SELECT school_id FROM admissions_history);
+DELETE FROM admissions_reach AS reach
+    WHERE NOT EXISTS (SELECT FROM admissions_history AS known WHERE known.school_id = reach.school_id);

@@ -54,7 +54,8 @@ pub struct PoolConfig {
     /// The most connections the pool opens: by [`Config`]'s constructors 8 to SQLite, each of which may hold a cache of 32 MB, and 15 to
     /// Postgres; by `default()` 8.
     pub max_size: u32,
-    /// How many idle connections the pool keeps; others are closed when they have been idle for a minute. SQLite's keeps one.
+    /// How many idle connections the pool keeps; others are closed when they have been idle for a minute. For
+    /// Postgres alone: of SQLite's one is kept, and others for ten minutes.
     pub keep: u32,
     /// How long a call waits for a free connection before [`Error::PoolTimeout`].
     pub acquire_timeout: Duration,

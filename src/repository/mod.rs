@@ -183,7 +183,8 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// Adds reviews, all or none. Each belongs to the school with its URN, if there is one.
     ///
     /// # Errors
-    /// One of the constraints' errors.
+    /// One of the constraints' errors; [`Busy`](crate::Error::Busy) where an import of schools goes on for longer than the
+    /// `busy_timeout`.
     async fn insert_reviews(&self, reviews: Vec<Review>) -> Result<()>;
 
     /// Stores years of admissions by URN, year and intake, all or none. What a given year does not know stays as it is

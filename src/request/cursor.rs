@@ -219,14 +219,14 @@ mod tests {
             km in proptest::option::of(0.0..20_100.0), name in "\\PC{0,30}", rating in proptest::option::of(1i16..=4),
             id in any::<i64>(),
         ) {
-            let search = SchoolSearch::all();
             let id = SchoolId::new(id);
-            for position in [
-                Position::Distance { km, id },
-                Position::Margin { km: km.unwrap_or(-0.5), id },
-                Position::Name { name: name.clone(), id },
-                Position::Rating { rating, name, id },
+            for (sort, position) in [
+                (Sort::Distance, Position::Distance { km, id }),
+                (Sort::Margin, Position::Margin { km: km.unwrap_or(-0.5), id }),
+                (Sort::Name, Position::Name { name: name.clone(), id }),
+                (Sort::Rating, Position::Rating { rating, name, id }),
             ] {
+                let search = SchoolSearch::all().sort(sort);
                 let cursor: Cursor = Cursor::new(&position, &search).to_string().parse().expect("our own text");
                 prop_assert_eq!(cursor.position(&search).expect("our own cursor"), position);
             }
@@ -240,21 +240,29 @@ mod tests {
 
         #[test]
         fn damaged_places_are_refused_or_read(place in "[dnrx.~0-9a-f]{0,40}") {
-            let print = fingerprint(&SchoolSearch::all());
-            let cursor: Cursor = format!("{place}.{print:x}").parse().expect("short");
-            if let Ok(Position::Distance { km: Some(km), .. }) = cursor.position(&SchoolSearch::all()) {
-                prop_assert!(km.is_finite() && km >= 0.0);
+            for sort in [Sort::Distance, Sort::Margin, Sort::Name, Sort::Rating] {
+                let search = SchoolSearch::all().sort(sort);
+                let print = fingerprint(&search);
+                let cursor: Cursor = format!("{place}.{print:x}").parse().expect("short");
+                let position = cursor.position(&search);
+                prop_assert!(position.as_ref().map_or(true, |position| position.is_in(sort)));
+                if let Ok(Position::Distance { km: Some(km), .. }) = position {
+                    prop_assert!(km.is_finite() && km >= 0.0);
+                }
             }
         }
     }
 
     #[test]
     fn distances_that_cannot_be_are_damage() {
-        let search = SchoolSearch::all();
+        let search = SchoolSearch::all().sort(Sort::Distance);
         for km in [-100.0, -0.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let cursor = Cursor::new(&Position::Distance { km: Some(km), id: SchoolId::new(1) }, &search);
             assert!(matches!(cursor.position(&search), Err(Error::InvalidCursor { .. })), "{km}");
         }
+        let honest = Cursor::new(&Position::Distance { km: Some(0.1), id: SchoolId::new(1) }, &search);
+        assert!(honest.position(&search).is_ok());
+        let search = SchoolSearch::all();
         let nul = Cursor::new(&Position::Name { name: "a\0".into(), id: SchoolId::new(1) }, &search);
         assert!(matches!(nul.position(&search), Err(Error::InvalidCursor { .. })));
     }

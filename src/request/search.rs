@@ -301,7 +301,7 @@ impl SchoolSearch {
         }
         // SQLite would look for a NUL, and Postgres cannot be asked.
         if councils.iter().any(|council| council.contains('\0')) {
-            return Err(Error::InvalidText { field: "council", reason: "holds a NUL character" });
+            return Err(Error::InvalidText { field: "councils", reason: "holds a NUL character" });
         }
         if matches!(faith, Some(Faith::Is(name)) if name.contains('\0')) {
             return Err(Error::InvalidText { field: "faith", reason: "holds a NUL character" });
@@ -417,7 +417,7 @@ mod tests {
         assert!(matches!(reason(SchoolSearch::all().rated(5, Unrated::Include)), Error::OfstedRating));
         assert!(matches!(reason(SchoolSearch::all().name(" ' ")), Error::InvalidText { field: "name", .. }));
         assert!(matches!(reason(SchoolSearch::all().name("a\0b")), Error::InvalidText { field: "name", .. }));
-        assert!(matches!(reason(SchoolSearch::all().council("a\0")), Error::InvalidText { field: "council", .. }));
+        assert!(matches!(reason(SchoolSearch::all().council("a\0")), Error::InvalidText { field: "councils", .. }));
         let faith = SchoolSearch::all().faith(Faith::Is("\0".to_owned()));
         assert!(matches!(reason(faith), Error::InvalidText { field: "faith", .. }));
         assert!(matches!(reason(SchoolSearch::all().name("a".repeat(201))), Error::TooLong { .. }));

@@ -13,6 +13,7 @@ use super::catalogue::{catalogue, sqlite_master};
 use super::pool::{self, SetUp};
 use super::rebuild;
 use super::schema::migration_checksums;
+use super::transactions::{alone, at_once};
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
 use crate::migrate::{Direction, Known, Patience, SQLITE, SchemaConnection, differences, require_current, up_on_conn};
@@ -82,7 +83,7 @@ impl SchemaConnection for SqliteConnection {
         let begun = Instant::now();
         let (mut work, mut told) = (Some(work), false);
         let result = loop {
-            let result = self.exclusive_transaction(|connection| {
+            let result = alone(self, |connection| {
                 let result = work.take().map_or(Err(Error::Busy), |work| work(connection))?;
                 refuse_broken_references(connection)?;
                 Ok(result)
@@ -106,7 +107,7 @@ impl SchemaConnection for SqliteConnection {
 
     /// Every change of SQLite's schema can be undone, so that all may share a transaction.
     fn together<T>(&mut self, _in_transaction: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.transaction(work)
+        at_once(self, work)
     }
 
     fn run(&mut self, known: &Known<Sqlite>, direction: Direction) -> Result<()> {

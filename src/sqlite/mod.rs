@@ -13,6 +13,7 @@ mod rebuild;
 mod rows;
 #[allow(missing_docs)]
 pub mod schema;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

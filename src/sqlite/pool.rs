@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use diesel::connection::{SimpleConnection, TransactionManager, TransactionManagerStatus};
+use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sql_types::{Integer, Text};
@@ -19,6 +19,9 @@ use crate::repository::{Health, PoolStatus};
 /// The oldest SQLite that is trusted. Older ones can lose committed transactions: the WAL-reset bug, mended in 3.51.3
 /// (sqlite.org/wal.html).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// As long a wait as r2d2 can add to what the clock says: a hundred years and more.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The connections of a repository.
 pub(super) struct Connections {
@@ -71,7 +74,7 @@ impl Connections {
                 let pool = Pool::builder()
                     .max_size(max_size.max(1))
                     .min_idle(Some(1))
-                    .connection_timeout(acquire_timeout)
+                    .connection_timeout(acquire_timeout.min(LONGEST))
                     // A connection to a file cannot go away by itself.
                     .test_on_check_out(false)
                     .connection_customizer(Box::new(set_up))
@@ -301,15 +304,10 @@ fn require_trusted_version(connection: &mut SqliteConnection) -> Result<()> {
 fn roll_back_all(connection: &mut SqliteConnection) {
     type Manager = <SqliteConnection as Connection>::TransactionManager;
     while let Ok(Some(_)) = Manager::transaction_manager_status_mut(connection).transaction_depth() {
+        // It fails where SQLite had ended the transaction itself, as it does when a disk fails, and that is as good.
         if Manager::rollback_transaction(connection).is_err() {
             break;
         }
-    }
-    let status = Manager::transaction_manager_status_mut(connection);
-    if status.transaction_depth().is_err() {
-        // SQLite had ended the transaction itself, as where a disk fails, and Diesel gives up a connection that has none to roll back.
-        *status = TransactionManagerStatus::default();
-        let _ = connection.batch_execute("ROLLBACK");
     }
 }
 

@@ -43,6 +43,22 @@ async fn commands_print_what_the_documents_show() {
 }
 
 #[test]
+fn the_dependency_is_this_crate_with_features_that_it_has() {
+    let (_, block) =
+        document("README.md").split_once("```toml\n").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a block");
+    let line = block.lines().find(|line| line.starts_with(env!("CARGO_PKG_NAME"))).expect("this crate");
+    let (_, features) = line.split_once("features = [").expect("features");
+    let features: Vec<&str> =
+        features.split_once(']').expect("a list").0.split(", ").map(|name| name.trim_matches('"')).collect();
+    let manifest = document("Cargo.toml");
+    let known = manifest.split_once("[features]\n").expect("features").1.split_once("\n\n").expect("an end").0;
+    for feature in &features {
+        assert!(known.lines().any(|line| line.starts_with(&format!("{feature} = ["))), "there is no feature {feature}");
+    }
+    assert!(!features.is_empty() && known.contains("default = [\"sqlite\"]"), "SQLite is on by default");
+}
+
+#[test]
 fn the_first_lines_are_the_example_quickstart() {
     let example = document("examples/quickstart.rs");
     let code = example.split_once("\n\n").expect("a comment, and then code").1;

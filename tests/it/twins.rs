@@ -26,6 +26,7 @@ const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
     ("query: candidates_query", "the places of a look"),
     ("query: page_query", "the rows of the page"),
     ("file: rebuild.rs", "Postgres changes a table in place"),
+    ("file: transactions.rs", "a transaction of Postgres stays until it is rolled back, whatever fails in it"),
     ("file: health.rs", "a server's software, schema and extension are asked for; SQLite is this build's own"),
     ("file: grants.rs", "who may use an SQLite file is the file system's to say"),
     ("file: watch.rs", "SQLite cannot go away in the middle of a call"),

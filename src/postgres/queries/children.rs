@@ -122,8 +122,10 @@ pub(in crate::postgres) async fn replace_collections_on_conn(
     new.validate()?;
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
-            // The lock comes before the row's, as an import takes it, so that the two do not wait for each other.
-            connection.batch_execute("LOCK TABLE admissions_history IN ROW EXCLUSIVE MODE").await?;
+            if new.admissions.is_some() {
+                // The lock comes before the row's, as an import takes it, so that the two do not wait for each other.
+                connection.batch_execute("LOCK TABLE admissions_history IN ROW EXCLUSIVE MODE").await?;
+            }
             // Locked, so that two replacements at once do not add up.
             let known = schools::table.find(id).select(schools::id).for_no_key_update();
             known.first::<SchoolId>(connection).await.optional()?.ok_or(Error::UnknownSchool)?;

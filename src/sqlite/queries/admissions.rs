@@ -6,12 +6,12 @@ use diesel::prelude::*;
 
 use super::children::{admissions_in_txn, ids_of_in_txn};
 use super::find::find_schools_on_conn;
-use super::whole;
 use crate::error::{Error, Result};
 use crate::ids::SchoolId;
 use crate::models::{Admissions, NewAdmissions, UpsertCounts};
 use crate::request::{Ended, Page, ReachHit, Settled, WriteMode, refuse_repeated};
 use crate::sqlite::schema::admissions_history;
+use crate::sqlite::transactions::{at_once, whole};
 use crate::twin::{self, child_values};
 
 /// How many rows are compared with what is stored, and inserted, at once.
@@ -78,7 +78,7 @@ pub(in crate::sqlite) fn find_reach_on_conn(
     connection: &mut SqliteConnection,
     settled: &Settled,
 ) -> Result<Page<ReachHit>> {
-    connection.transaction(|connection| find_reach_in_txn(connection, settled))
+    at_once(connection, |connection| find_reach_in_txn(connection, settled))
 }
 
 fn find_reach_in_txn(connection: &mut SqliteConnection, settled: &Settled) -> Result<Page<ReachHit>> {

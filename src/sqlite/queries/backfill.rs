@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 
-use super::whole;
 use crate::error::Result;
 use crate::ids::SchoolId;
 use crate::models::{Phase, PhaseGap};
 use crate::request::PhaseGaps;
 use crate::sqlite::schema::schools;
+use crate::sqlite::transactions::whole;
 use crate::twin::lacks_phase;
 
 /// How many ids one UPDATE names.

@@ -8,7 +8,6 @@ use diesel::query_dsl::methods::LoadQuery;
 use diesel::sqlite::Sqlite;
 
 use super::find::distance;
-use super::whole;
 use crate::error::{Error, Result};
 use crate::geo::{StoredOutline, to_wkb};
 use crate::ids::SchoolId;
@@ -16,6 +15,7 @@ use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, 
 use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
 use crate::sqlite::functions::{Unindexed, catchment_covers, catchment_has_outline, schools_catchment, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
+use crate::sqlite::transactions::whole;
 use crate::twin;
 
 /// One page of the schools whose catchment holds a search's point.

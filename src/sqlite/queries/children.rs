@@ -3,7 +3,6 @@
 use diesel::prelude::*;
 
 use super::lists::schools_on_conn;
-use super::whole;
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
@@ -15,6 +14,7 @@ use crate::sqlite::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,
 };
+use crate::sqlite::transactions::{at_once, whole};
 use crate::twin::{self, child_values};
 
 /// How many rows one INSERT holds: 13 values each at most, well below SQLite's limit of 32,766 bound values.
@@ -41,7 +41,7 @@ pub(in crate::sqlite) fn details_on_conn(
     ids: &[SchoolId],
     collections: Collections,
 ) -> Result<Vec<SchoolDetails>> {
-    connection.transaction(|connection| details_in_txn(connection, ids, collections))
+    at_once(connection, |connection| details_in_txn(connection, ids, collections))
 }
 
 fn details_in_txn(

@@ -15,6 +15,7 @@ use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::{HitRow, ListedRow, Look, Page, Place, Position, Reach, Settled, Sort};
 use crate::sqlite::functions::{IdIn, InBox, Limited, haversine, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
+use crate::sqlite::transactions::at_once;
 use crate::twin;
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
@@ -38,7 +39,7 @@ pub(in crate::sqlite) fn find_schools_on_conn(
         }
         // All looks, and the schools of the page, are of one moment.
         (Sort::Distance | Sort::Name | Sort::Rating, Some(look)) => {
-            connection.transaction(|connection| nearest_in_txn(connection, settled, look))
+            at_once(connection, |connection| nearest_in_txn(connection, settled, look))
         }
     }
 }

@@ -6,7 +6,6 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 
 use super::lists::schools_by_urn_on_conn;
-use super::whole;
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{DeleteCounts, LinkKind, MergeCounts, NewLink, School, Status, UpsertCounts, check_date};
@@ -15,6 +14,7 @@ use crate::sqlite::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,
 };
+use crate::sqlite::transactions::{at_once, whole};
 use crate::twin;
 
 /// How many links are compared with what is stored, and inserted, at once.
@@ -76,7 +76,7 @@ fn upsert_links_in_txn(
 
 /// The schools of today that a URN leads to, all of one moment.
 pub(in crate::sqlite) fn schools_of_today_on_conn(connection: &mut SqliteConnection, urn: Urn) -> Result<Vec<School>> {
-    connection.transaction(|connection| schools_of_today_in_txn(connection, urn))
+    at_once(connection, |connection| schools_of_today_in_txn(connection, urn))
 }
 
 fn schools_of_today_in_txn(connection: &mut SqliteConnection, urn: Urn) -> Result<Vec<School>> {

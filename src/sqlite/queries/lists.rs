@@ -10,6 +10,7 @@ use crate::models::{ClubKind, CouncilCount, Facets, School};
 use crate::request::{FacetRow, Reach, Settled, facets_of};
 use crate::sqlite::functions::InBox;
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
+use crate::sqlite::transactions::at_once;
 use crate::twin::{self, OpenNow};
 
 /// How many ids one query takes: well below SQLite's limit of 32,766 bound values.
@@ -58,7 +59,7 @@ pub(in crate::sqlite) fn councils_on_conn(connection: &mut SqliteConnection) -> 
 
 /// How many of the schools that a search finds have each value, all of one moment.
 pub(in crate::sqlite) fn facets_on_conn(connection: &mut SqliteConnection, settled: &Settled) -> Result<Facets> {
-    connection.transaction(|connection| facets_in_txn(connection, settled))
+    at_once(connection, |connection| facets_in_txn(connection, settled))
 }
 
 fn facets_in_txn(connection: &mut SqliteConnection, settled: &Settled) -> Result<Facets> {

@@ -6,13 +6,13 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::lists::schools_by_urn_on_conn;
-use super::whole;
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{NewSchool, School, SchoolPatch, UpsertCounts};
 use crate::request::{Batches, Ended, SchoolStream, WriteMode, refuse_twice};
 use crate::sqlite::schema::schools;
+use crate::sqlite::transactions::whole;
 use crate::twin::school_values;
 
 /// How many schools one INSERT holds: 26 values each, well below SQLite's limit of 32,766 bound values.
