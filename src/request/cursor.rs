@@ -1,6 +1,7 @@
 //! Where a page ended, so that the next one starts there.
 
 use std::cmp::Ordering;
+use std::fmt::Write;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -188,7 +189,12 @@ fn unword<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<
 }
 
 fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+    let mut hex = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 fn unhex(text: &str) -> Option<String> {
