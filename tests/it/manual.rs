@@ -133,6 +133,8 @@ fn tables_fit_the_terminal_and_are_whole_elsewhere() {
             assert!(shown.contains(urn), "{urn} is broken at {columns} columns:\n{shown}");
         }
     }
+    let shown = on_a_terminal(&home, 0, &format!("{find} --format table 2>/dev/null"));
+    assert_eq!(shown.replace('\r', ""), piped, "a terminal that does not know its width");
 }
 
 #[test]

@@ -238,7 +238,12 @@ pub fn lines(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    // A terminal that nobody told its size, such as a serial line, says that it has no columns.
+    let arrangement = match table.width() {
+        Some(0) => ContentArrangement::Disabled,
+        _ => ContentArrangement::Dynamic,
+    };
+    table.load_preset(presets::NOTHING).set_content_arrangement(arrangement).set_header(header);
     table
 }
 
