@@ -141,15 +141,17 @@ async fn an_index_is_built_beside_those_who_read_and_write() {
     let steps = scripts.rev().position(|script| script.name.ends_with("index_strips")).expect("the migration") + 1;
     migrate::Migrator::new(database.owner()).accept_loss().down(steps).await.expect("down");
     let mut config = database.owner().clone();
-    config.pool.busy_timeout = Duration::from_millis(500);
-    let migrating = tokio::spawn(async move { migrate::up(&config).await });
-    let read = async |c: &mut AsyncPgConnection| {
+    config.pool.busy_timeout = Duration::from_millis(100);
+    let read = async move |c: &mut AsyncPgConnection| {
         c.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM schools").await?;
+        // Not before: the next migration drops indexes, and would find the table locked for longer than its timeout.
+        let migrating = tokio::spawn(async move { migrate::up(&config).await });
         tokio::time::sleep(Duration::from_millis(1_500)).await;
-        Ok(c.batch_execute("INSERT INTO schools (urn, name, name_folded, status) VALUES (1, 'a', 'a', 'open'); COMMIT")
-            .await?)
+        c.batch_execute("INSERT INTO schools (urn, name, name_folded, status) VALUES (1, 'a', 'a', 'open'); COMMIT")
+            .await?;
+        Ok(migrating)
     };
-    repository.with_connection(read).await.expect("written while the index was waiting");
+    let migrating = repository.with_connection(read).await.expect("written while the index was waiting");
     assert_eq!(migrating.await.expect("no panic").expect("up").len(), steps);
     assert_eq!(migrate::check(database.owner()).await.expect("a check"), Vec::<String>::new());
 }
