@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use plotters::prelude::*;
 use school_finder_db::SchoolRepository;
 use support::made::Country;
 use support::ways::{Way, Ways, answer};
@@ -31,12 +32,12 @@ const ROUNDS: usize = 32;
 const READINGS: usize = 2_000;
 
 /// The name and the colour of each way in the picture, in their order.
-const LEGEND: [(&str, &str); Way::ALL.len()] = [
-    ("memory", "#777777"),
-    ("SQLite by hand", "#7fb2e5"),
-    ("SQLite", "#1f6fb4"),
-    ("Postgres by hand", "#f2b27a"),
-    ("Postgres", "#c8641b"),
+const LEGEND: [(&str, RGBColor); Way::ALL.len()] = [
+    ("memory", RGBColor(0x77, 0x77, 0x77)),
+    ("SQLite by hand", RGBColor(0x7f, 0xb2, 0xe5)),
+    ("SQLite", RGBColor(0x1f, 0x6f, 0xb4)),
+    ("Postgres by hand", RGBColor(0xf2, 0xb2, 0x7a)),
+    ("Postgres", RGBColor(0xc8, 0x64, 0x1b)),
 ];
 
 fn main() {
@@ -73,7 +74,8 @@ fn main() {
     let (before, rest) = readme.split_once(BEGIN).expect("the README has the mark of the tables' beginning");
     let (_, after) = rest.split_once(END).expect("the README has the mark of the tables' end");
     std::fs::write(&path, format!("{before}{BEGIN}\n{text}\n{END}{after}")).expect("the README can be written");
-    std::fs::write(project.join(PICTURE), picture(&measured)).expect("the picture can be written");
+    let picture = picture(&measured).expect("a picture");
+    std::fs::write(project.join(PICTURE), picture).expect("the picture can be written");
 }
 
 /// What it is measured on.
@@ -292,7 +294,7 @@ fn ratio(of: f64, over: f64) -> String {
     format!("×{ratio:.*}", usize::from(ratio < 10.0) + usize::from(ratio < 2.0))
 }
 
-fn thousands(number: usize) -> String {
+fn thousands(number: impl std::fmt::Display) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).expect("digits")).collect();
@@ -301,92 +303,41 @@ fn thousands(number: usize) -> String {
 
 /// A panel for each question: a line for each way from the smallest country to the largest. Both scales are logarithmic, so that
 /// a line is as steep as its way grows.
-fn picture(measured: &[Measured]) -> String {
-    const LEFT: f64 = 60.0;
-    const TOP: f64 = 60.0;
-    const PANEL: f64 = 150.0;
-    const GAP: f64 = 24.0;
-    const HEIGHT: f64 = 300.0;
-    // From ten microseconds to ten milliseconds.
-    let up = |microseconds: f64| TOP + HEIGHT * (1.0 - (microseconds.max(10.0).log10() - 1.0) / 3.0);
-    let across = |schools: usize| {
-        #[expect(clippy::cast_precision_loss, reason = "small")]
-        let power = |schools: usize| (schools as f64).log10();
-        let [from, to] = [measured.first(), measured.last()].map(|m| m.map_or(0.0, |m| power(m.schools)));
-        20.0 + (PANEL - 40.0) * (power(schools) - from) / (to - from).max(f64::MIN_POSITIVE)
-    };
-    let width = LEFT + (PANEL + GAP) * 5.0;
-    let mut body = String::new();
-    for (power, name) in ["10 µs", "100 µs", "1 ms", "10 ms"].iter().enumerate() {
-        let y = up(10_f64.powi(i32::try_from(power).expect("small") + 1));
-        writeln!(
-            body,
-            "<line x1=\"{LEFT}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\" stroke=\"#ddd\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#777\">{name}</text>",
-            width - GAP,
-            LEFT - 6.0,
-            y + 4.0,
-        )
-        .expect("text");
+#[expect(clippy::cast_precision_loss, reason = "small")]
+fn picture(measured: &[Measured]) -> Result<String, DrawingAreaErrorKind<std::io::Error>> {
+    let sizes: Vec<f64> = measured.iter().map(|measured| measured.schools as f64).collect();
+    let (least, most) = (sizes.iter().copied().fold(f64::MAX, f64::min), sizes.iter().copied().fold(0.0, f64::max));
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, (960, 420)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let (legend, panels) = area.split_vertically(36);
+    for (at, (name, colour)) in (0..).zip(LEGEND) {
+        let at = EmptyElement::at((70 + 140 * at, 12));
+        let swatch = Rectangle::new([(0, 0), (12, 12)], colour.filled());
+        legend.draw(&(at + swatch + Text::new(name, (18, 1), ("sans-serif", 15))))?;
     }
-    let mut left = LEFT;
-    for (at, question) in Question::ALL.iter().enumerate() {
-        writeln!(
-            body,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-            left + PANEL / 2.0,
-            TOP - 8.0,
-            question.name()
-        )
-        .expect("text");
-        for measured in measured {
-            writeln!(
-                body,
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#777\">{}</text>",
-                left + across(measured.schools),
-                TOP + HEIGHT + 18.0,
-                thousands(measured.schools)
-            )
-            .expect("text");
+    for (at, (question, panel)) in Question::ALL.iter().zip(panels.split_evenly((1, Question::ALL.len()))).enumerate() {
+        // The sizes are marked, and each power of ten.
+        let across = (least / 2.0..most * 2.0).log_scale().with_key_points(sizes.clone());
+        let up = (10.0..10_000.0).log_scale().with_key_points(vec![10.0, 100.0, 1_000.0, 10_000.0]);
+        let mut chart = ChartBuilder::on(&panel)
+            .caption(question.name(), ("sans-serif", 16))
+            .margin(8)
+            .x_label_area_size(24)
+            .y_label_area_size(56)
+            .build_cartesian_2d(across, up)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .x_label_formatter(&|schools| thousands(schools))
+            .y_label_formatter(&|time| format!("{} µs", thousands(time)))
+            .draw()?;
+        for (way, (_, colour)) in LEGEND.into_iter().enumerate() {
+            let times = measured.iter().zip(&sizes).map(|(measured, size)| (*size, measured.times[at][way].typical));
+            chart.draw_series(LineSeries::new(times, colour.filled().stroke_width(2)).point_size(3))?;
         }
-        for (way, (_, colour)) in LEGEND.iter().enumerate() {
-            let places: Vec<(f64, f64)> =
-                measured.iter().map(|m| (left + across(m.schools), up(m.times[at][way].typical))).collect();
-            let points: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-            writeln!(
-                body,
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
-                points.join(" ")
-            )
-            .expect("text");
-            for (x, y) in places {
-                writeln!(body, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>").expect("text");
-            }
-        }
-        left += PANEL + GAP;
     }
-    let mut x = LEFT;
-    for (way, colour) in LEGEND {
-        writeln!(
-            body,
-            "<rect x=\"{x:.0}\" y=\"10\" width=\"12\" height=\"12\" fill=\"{colour}\"/><text x=\"{:.0}\" y=\"20\">{}</text>",
-            x + 17.0,
-            way,
-        )
-        .expect("text");
-        x += 130.0;
-    }
-    let height = TOP + HEIGHT + 50.0;
-    writeln!(
-        body,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#777\">schools</text>",
-        f64::midpoint(LEFT, width - GAP),
-        height - 10.0,
-    )
-    .expect("text");
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"sans-serif\" \
-         font-size=\"12\" role=\"img\" aria-label=\"Latency of each question against the number of schools, by way\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}</svg>\n"
-    )
+    area.present()?;
+    drop((area, legend, panels));
+    Ok(svg)
 }
