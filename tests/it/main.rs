@@ -18,7 +18,6 @@ mod migrations;
 #[cfg(feature = "postgres")]
 mod outages;
 mod plans;
-#[cfg(feature = "sqlite")]
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;

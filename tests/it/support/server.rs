@@ -1,6 +1,8 @@
 //! The test server's own: databases on it, and statements through a repository.
 
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel::dsl::sql;
+use diesel::sql_types::{Double, Nullable};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use school_finder_db::config::Backend;
 use school_finder_db::postgres::PostgresRepository;
 use school_finder_db::testing::TestDatabase;
@@ -16,4 +18,10 @@ pub async fn open(config: &Config) -> PostgresRepository {
 
 pub async fn execute(repository: &PostgresRepository, statement: &str) -> Result<()> {
     repository.with_connection(async |c: &mut AsyncPgConnection| Ok(c.batch_execute(statement).await?)).await
+}
+
+/// The one number that a query gives.
+pub async fn number(repository: &PostgresRepository, query: &str) -> Result<Option<f64>> {
+    let query = async |c: &mut AsyncPgConnection| Ok(sql::<Nullable<Double>>(query).get_result(c).await?);
+    repository.with_connection(query).await
 }

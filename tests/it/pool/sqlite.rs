@@ -1,4 +1,4 @@
-//! Connections: every one is ready, and none comes back broken.
+//! Connections to the file.
 
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use school_finder_db::sqlite::SqliteRepository;
 use school_finder_db::sqlite::functions::haversine;
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, sample};
+
+use crate::support::school;
 
 fn pragma(connection: &mut SqliteConnection, sql: &str) -> i32 {
     diesel::dsl::sql::<Integer>(sql).get_result(connection).expect("a pragma")
@@ -213,6 +215,33 @@ async fn waiting_for_ever_is_no_other_than_waiting_long() {
     assert_eq!(timeout.await.expect("a pragma"), i32::MAX);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn not_waiting_at_all_is_told_as_such() {
+    for mode in [PoolMode::Pooled, PoolMode::Single] {
+        let database = database().await;
+        let mut config = database.config().clone().with_mode(mode);
+        config.pool.max_size = 1;
+        config.pool.acquire_timeout = Duration::ZERO;
+        let repository = open(&config).await;
+        repository.councils().await.expect("a connection that is free");
+        let (is_taken, release) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let holder = tokio::spawn({
+            let (repository, is_taken, release) = (repository.clone(), Arc::clone(&is_taken), Arc::clone(&release));
+            let hold = move |_: &mut SqliteConnection| {
+                is_taken.wait();
+                release.wait();
+                Ok(())
+            };
+            async move { repository.with_connection(hold).await }
+        });
+        tokio::task::spawn_blocking(move || is_taken.wait()).await.expect("taken");
+        let outcome = repository.councils().await;
+        assert!(matches!(outcome, Err(Error::PoolTimeout { waited_ms: 0 })), "{mode:?}: {outcome:?}");
+        tokio::task::spawn_blocking(move || release.wait()).await.expect("released");
+        holder.await.expect("no panic").expect("held");
+    }
+}
+
 #[tokio::test]
 async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
     for mode in [PoolMode::Pooled, PoolMode::Single, PoolMode::PerCall] {
@@ -220,20 +249,27 @@ async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
         let mut config = database.config().clone().with_mode(mode);
         config.pool.max_size = 1;
         let repository = open(&config).await;
-        let panicking = repository.clone();
-        let call = tokio::spawn(async move {
-            let work = |connection: &mut SqliteConnection| {
-                connection.immediate_transaction(|connection| {
-                    connection.batch_execute("DELETE FROM schools")?;
-                    panic!("in the middle of a transaction");
-                })
-            };
-            panicking.with_connection::<(), _>(work).await
-        });
-        assert!(call.await.expect_err("the panic is passed on").is_panic());
+        repository.insert_schools(vec![school(1)]).await.expect("a school");
+        let of_diesel = |connection: &mut SqliteConnection| {
+            connection.immediate_transaction(|connection| {
+                connection.batch_execute("DELETE FROM schools")?;
+                panic!("in the middle of a transaction");
+            })
+        };
+        let by_hand = |connection: &mut SqliteConnection| {
+            connection.batch_execute("BEGIN IMMEDIATE; DELETE FROM schools")?;
+            panic!("in the middle of a transaction that Diesel does not know of");
+        };
+        for work in [of_diesel as fn(&mut SqliteConnection) -> Result<(), Error>, by_hand] {
+            let panicking = repository.clone();
+            let call = tokio::spawn(async move { panicking.with_connection(work).await });
+            assert!(call.await.expect_err("the panic is passed on").is_panic());
+            let total = repository.facets(&SchoolSearch::all()).await.expect("an answer").total;
+            assert_eq!(total, 1, "{mode:?}");
+        }
         repository.insert_schools(sample::schools()).await.unwrap_or_else(|error| panic!("{mode:?}: {error}"));
         let page = repository.find_schools(&SchoolSearch::all().limit(1_000)).await.expect("an answer");
-        assert_eq!(page.items.len(), 25, "{mode:?}");
+        assert_eq!(page.items.len(), 26, "{mode:?}");
     }
 }
 

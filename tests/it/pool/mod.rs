@@ -1,0 +1,6 @@
+//! Connections: every one is ready, and none comes back broken.
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;

@@ -1,0 +1,177 @@
+//! Connections of the server's pool.
+
+use std::time::{Duration, Instant};
+
+use diesel::dsl::sql;
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use school_finder_db::models::{ClubKind, Phase};
+use school_finder_db::postgres::PostgresRepository;
+use school_finder_db::request::ClubFilter;
+use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, Sort, connect, sample};
+
+use crate::support::school;
+use crate::support::server::{database, execute, number, open};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_pool_times_out_by_name() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.max_size = 1;
+    config.pool.acquire_timeout = Duration::from_millis(200);
+    let repository = open(&config).await;
+    let begun = Instant::now();
+    let outcome = repository.with_connection(async |_: &mut AsyncPgConnection| repository.councils().await).await;
+    assert!(matches!(outcome, Err(Error::PoolTimeout { waited_ms: 200 })), "{outcome:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    repository.councils().await.expect("and the next call is served");
+}
+
+#[tokio::test]
+async fn statements_and_locks_have_timeouts() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.statement_timeout = Duration::from_millis(300);
+    config.pool.busy_timeout = Duration::from_millis(100);
+    let repository = open(&config).await;
+    assert!(matches!(execute(&repository, "SELECT pg_sleep(20)").await, Err(Error::Timeout)));
+    let other = open(database.config()).await;
+    let hold = async |c: &mut AsyncPgConnection| {
+        c.batch_execute("BEGIN; LOCK TABLE schools IN EXCLUSIVE MODE").await?;
+        let refused = repository.insert_schools(sample::schools()).await;
+        assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+        Ok(c.batch_execute("ROLLBACK").await?)
+    };
+    other.with_connection(hold).await.expect("the lock was held");
+    assert_eq!(repository.insert_schools(sample::schools()).await.expect("free again").len(), 27);
+}
+
+#[tokio::test]
+async fn a_dropped_future_leaves_no_transaction_open() {
+    let database = database().await;
+    let mut config = database.owner().clone();
+    config.pool.max_size = 1;
+    let repository = open(&config).await;
+    for patience in [0, 1, 3, 7, 15, 40] {
+        let schools = (1..=2_000).map(|number| school(patience * 10_000 + number)).collect();
+        let call = repository.insert_schools(schools);
+        let _ = tokio::time::timeout(Duration::from_millis(u64::try_from(patience).expect("small")), call).await;
+        // The one connection comes back when the write has ended, whole or not begun.
+        let total = repository.facets(&SchoolSearch::all()).await.expect("counts").total;
+        assert_eq!(total % 2_000, 0, "after {patience} ms");
+    }
+    let idle = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    let idle = async |c: &mut AsyncPgConnection| Ok(sql::<BigInt>(idle).get_result::<i64>(c).await?);
+    assert_eq!(repository.with_connection(idle).await.expect("a count"), 0);
+}
+
+#[tokio::test]
+async fn servers_that_cannot_be_reached_are_told_without_secrets() {
+    for url in [
+        "postgres://finder:s3cr3t%21@127.0.0.1:1/schools",
+        "postgres://finder:s3cr3t%21@no.such.host.invalid/schools",
+        "postgres://finder:s3cr3t%21@localhost:1/schools?sslmode=verify-full",
+    ] {
+        let mut config = Config::from_url(url).expect("a server");
+        config.pool.connect_timeout = Duration::from_secs(1);
+        let begun = Instant::now();
+        let error = connect(&config).await.expect_err("nobody is there");
+        assert!(matches!(error, Error::Unavailable { .. } | Error::InvalidSetting { .. }), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("s3cr3t"));
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+    // The right server and the wrong password.
+    let database = database().await;
+    let url = std::env::var("TEST_DATABASE_URL").expect("the server");
+    if let Some((before, after)) = url.split_once('@')
+        && let Some((user, _)) = before.rsplit_once(':')
+    {
+        let wrong = Config::from_url(&format!("{user}:s3cr3t%21@{after}")).expect("a server");
+        if let Err(error) = connect(&wrong).await {
+            assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error}");
+        }
+    }
+    drop(database);
+}
+
+#[tokio::test]
+async fn connections_are_set_up() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    for (setting, value) in [
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "5s"),
+        ("plan_cache_mode", "force_generic_plan"),
+        ("application_name", "school-finder-db"),
+        ("max_parallel_workers_per_gather", "0"),
+    ] {
+        let shown = async |c: &mut AsyncPgConnection| {
+            Ok(sql::<Text>("SELECT current_setting(").bind::<Text, _>(setting).sql(")").get_result::<String>(c).await?)
+        };
+        assert_eq!(repository.with_connection(shown).await.expect("a setting"), value, "{setting}");
+    }
+}
+
+/// Each search with other conditions is another statement, which the server plans and keeps.
+#[tokio::test]
+async fn a_connection_prepares_so_many_statements_and_no_more() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.max_size = 1;
+    let repository = open(&config).await;
+    let prepared = async || number(&repository, "SELECT count(*)::float8 FROM pg_prepared_statements").await;
+    let connected = async || number(&repository, "SELECT pg_backend_pid()::float8").await.expect("a server process");
+    let first = connected().await;
+    let mut most = 0.0;
+    for round in 0..3_u8 {
+        for clubs in 0..=10 {
+            for lists in 0..9_u8 {
+                let mut search = SchoolSearch::all();
+                search.sort = [Sort::Name, Sort::Rating, Sort::Name][usize::from(round)];
+                search.filter.age = (round == 2).then_some(7);
+                search.filter.clubs = vec![ClubFilter { kind: ClubKind::Breakfast, on: None, until: None }; clubs];
+                search.filter.councils = (0..lists % 3).map(|n| format!("council {n}")).collect();
+                search.filter.phases = [Phase::Primary, Phase::Secondary][..usize::from(lists / 3)].to_vec();
+                repository.find_schools(&search).await.expect("an answer");
+            }
+            most = f64::max(most, prepared().await.expect("a number").expect("a number"));
+        }
+    }
+    assert!((100.0..=256.0).contains(&most), "{most} statements");
+    assert_ne!(connected().await, first, "the first connection was closed");
+}
+
+#[tokio::test]
+async fn waiting_for_ever_is_no_other_than_waiting_long() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    let pool = &mut config.pool;
+    (pool.acquire_timeout, pool.statement_timeout, pool.busy_timeout) = (Duration::MAX, Duration::MAX, Duration::MAX);
+    pool.connect_timeout = Duration::MAX;
+    let repository = open(&config).await;
+    repository.councils().await.expect("an answer");
+    for setting in ["statement_timeout", "lock_timeout"] {
+        assert_eq!(milliseconds(&repository, setting).await, f64::from(i32::MAX), "{setting}");
+    }
+}
+
+/// To the server zero is for ever.
+#[tokio::test]
+async fn a_timeout_too_short_to_be_counted_is_the_shortest() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.busy_timeout = Duration::ZERO;
+    let repository = open(&config).await;
+    assert_eq!(milliseconds(&repository, "lock_timeout").await, 1.0);
+    config.pool.busy_timeout = Duration::from_micros(10);
+    config.pool.statement_timeout = Duration::ZERO;
+    let repository = open(&config).await;
+    assert_eq!(milliseconds(&repository, "lock_timeout").await, 1.0);
+    assert_eq!(milliseconds(&repository, "statement_timeout").await, 0.0, "as long as it likes");
+}
+
+async fn milliseconds(repository: &PostgresRepository, setting: &str) -> f64 {
+    let query = format!("SELECT setting::float8 FROM pg_settings WHERE name = '{setting}'");
+    number(repository, &query).await.expect("an answer").expect("a setting")
+}
