@@ -1,10 +1,11 @@
 //! Connections that are ready for use: one set-up for all, whether pooled, single or made for one call.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use diesel::connection::{SimpleConnection, TransactionManager};
+use diesel::connection::{CacheSize, InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sql_types::{Integer, Text};
@@ -20,8 +21,20 @@ use crate::repository::{Health, PoolStatus};
 /// (sqlite.org/wal.html).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
+/// How long opening a file may take at least.
+const FIRST: Duration = Duration::from_secs(1);
+
 /// As long a wait as r2d2 can add to what the clock says: a hundred years and more.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// How many statements a connection prepares before it forgets them. Each search with other conditions is another one, which Diesel
+/// never forgets, and which takes SQLite some 30 kB.
+const MOST_STATEMENTS: u32 = 256;
+
+thread_local! {
+    /// The connection that this thread works on has prepared as many statements as it may.
+    static IS_FULL: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The connections of a repository.
 pub(super) struct Connections {
@@ -36,13 +49,20 @@ pub(super) struct Connections {
 /// How connections are held between calls.
 enum Held {
     Pooled { pool: Pool<ConnectionManager<SqliteConnection>>, acquire_timeout: Duration },
-    Single { connection: Box<Mutex<SqliteConnection>>, acquire_timeout: Duration },
+    Single { kept: Box<Mutex<Kept>>, acquire_timeout: Duration },
     PerCall { url: String },
+}
+
+/// A connection that is kept for good.
+struct Kept {
+    connection: SqliteConnection,
+    /// A call works on it, or panicked while it did.
+    is_at_work: bool,
 }
 
 impl Held {
     fn single(connection: SqliteConnection, acquire_timeout: Duration) -> Self {
-        Self::Single { connection: Box::new(Mutex::new(connection)), acquire_timeout }
+        Self::Single { kept: Box::new(Mutex::new(Kept { connection, is_at_work: false })), acquire_timeout }
     }
 }
 
@@ -74,7 +94,8 @@ impl Connections {
                 let pool = Pool::builder()
                     .max_size(max_size.max(1))
                     .min_idle(Some(1))
-                    .connection_timeout(acquire_timeout.min(LONGEST))
+                    // For the first one, which takes its time also where calls are not to wait.
+                    .connection_timeout(acquire_timeout.clamp(FIRST, LONGEST))
                     // A connection to a file cannot go away by itself.
                     .test_on_check_out(false)
                     .connection_customizer(Box::new(set_up))
@@ -92,6 +113,15 @@ impl Connections {
 
     /// Lends a connection to `work`. It comes back without an open transaction, also where `work` panics.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+        let work = |connection: &mut SqliteConnection| {
+            let result = work(connection);
+            if IS_FULL.take() {
+                // Diesel makes a new cache where the size is another one.
+                connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+                connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
+            }
+            result
+        };
         self.lend(work).map_err(|error| match (error, &self.file) {
             // SQLite opens files as it goes, and does not say which one it could not.
             (Error::CannotOpen { reason, .. }, Some(file)) => Error::CannotOpen { path: file.clone(), reason },
@@ -103,15 +133,18 @@ impl Connections {
         match &self.held {
             Held::Pooled { pool, acquire_timeout } => {
                 // A connection whose call panicked, or left a transaction open, is broken: r2d2 replaces it.
-                let connection = self.wait(|| pool.get());
+                let connection = self.wait(|| pool.get_timeout((*acquire_timeout).min(LONGEST)));
                 work(&mut *connection.map_err(|error| cannot_acquire(&error, *acquire_timeout))?)
             }
-            Held::Single { connection, acquire_timeout } => {
-                let connection = self.wait(|| connection.try_lock_for(*acquire_timeout));
-                let mut connection = connection.ok_or_else(|| timed_out(*acquire_timeout))?;
-                // This connection is kept for good, so one that a panic left in a transaction is rolled back here.
-                roll_back_all(&mut connection);
-                work(&mut connection)
+            Held::Single { kept, acquire_timeout } => {
+                let kept = self.wait(|| kept.try_lock_for(*acquire_timeout));
+                let mut kept = kept.ok_or_else(|| timed_out(*acquire_timeout))?;
+                if std::mem::replace(&mut kept.is_at_work, true) {
+                    restore(&mut kept.connection)?;
+                }
+                let result = work(&mut kept.connection);
+                kept.is_at_work = false;
+                result
             }
             Held::PerCall { url } => work(&mut self.set_up.connect(url)?),
         }
@@ -144,8 +177,8 @@ impl Connections {
                 let state = pool.state();
                 (status.max, status.open, status.idle) = (pool.max_size(), state.connections, state.idle_connections);
             }
-            Held::Single { connection, .. } => {
-                (status.max, status.open, status.idle) = (1, 1, u32::from(!connection.is_locked()));
+            Held::Single { kept, .. } => {
+                (status.max, status.open, status.idle) = (1, 1, u32::from(!kept.is_locked()));
             }
             Held::PerCall { .. } => {}
         }
@@ -194,6 +227,7 @@ impl SetUp {
              PRAGMA cache_size = -32768;",
         )?;
         functions::register(connection)?;
+        connection.set_instrumentation(noting());
         let pragma = diesel::dsl::sql::<Integer>("SELECT foreign_keys FROM pragma_foreign_keys");
         match pragma.get_result::<i32>(connection)? {
             1 => Ok(()),
@@ -203,10 +237,25 @@ impl SetUp {
     }
 }
 
+/// What a connection's instrumentation does.
+fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
+    let mut prepared = 0_u32;
+    move |event| {
+        if matches!(event, InstrumentationEvent::CacheQuery { .. }) {
+            prepared += 1;
+            if prepared == MOST_STATEMENTS {
+                prepared = 0;
+                IS_FULL.set(true);
+            }
+        }
+    }
+}
+
 /// Brings a connection back to what every call counts on. Diesel does not know of a transaction that was begun in plain SQL,
 /// and in one the pragma does nothing: it is rolled back first, where there is one.
 pub(super) fn restore(connection: &mut SqliteConnection) -> QueryResult<()> {
-    let _ = connection.batch_execute("ROLLBACK");
+    // Until it fails, since there is none: Diesel takes notice of that alone.
+    while connection.batch_execute("ROLLBACK").is_ok() {}
     connection.batch_execute("PRAGMA foreign_keys = ON; PRAGMA legacy_alter_table = OFF")
 }
 
@@ -301,19 +350,49 @@ fn require_trusted_version(connection: &mut SqliteConnection) -> Result<()> {
     }
 }
 
-fn roll_back_all(connection: &mut SqliteConnection) {
-    type Manager = <SqliteConnection as Connection>::TransactionManager;
-    while let Ok(Some(_)) = Manager::transaction_manager_status_mut(connection).transaction_depth() {
-        // It fails where SQLite had ended the transaction itself, as it does when a disk fails, and that is as good.
-        if Manager::rollback_transaction(connection).is_err() {
-            break;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each search with other conditions is another statement, which SQLite keeps.
+    #[test]
+    fn a_connection_prepares_so_many_statements_and_forgets_them() {
+        use std::sync::Arc;
+
+        use crate::sqlite::schema::schools;
+
+        let connections = Connections::open(&Config::in_memory()).expect("a database");
+        let prepared = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&prepared);
+        let note = |connection: &mut SqliteConnection| {
+            let mut noting = noting();
+            connection.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+                if matches!(event, InstrumentationEvent::CacheQuery { .. }) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                noting(event);
+            });
+            Ok(())
+        };
+        connections.with(note).expect("noted");
+        let ask = |conditions: u32| {
+            let ask = |connection: &mut SqliteConnection| {
+                let mut query = schools::table.count().into_boxed();
+                for age in 0..conditions {
+                    query = query.filter(schools::age_range_from.ne(i16::try_from(age).unwrap_or(0)));
+                }
+                Ok(query.get_result::<i64>(connection)?)
+            };
+            assert_eq!(connections.with(ask).expect("a count"), 0);
+            prepared.load(Ordering::Relaxed)
+        };
+        assert_eq!((ask(0), ask(0)), (1, 1), "prepared once");
+        for conditions in 1..MOST_STATEMENTS {
+            ask(conditions);
+        }
+        assert_eq!(ask(0), MOST_STATEMENTS + 1, "forgotten, and prepared anew");
+        assert_eq!(ask(0), MOST_STATEMENTS + 1, "and then kept");
+    }
 
     #[test]
     fn foreign_keys_that_were_off_are_on() {
