@@ -212,6 +212,15 @@ pub(crate) mod unindexed {
     pub(crate) const status: Unindexed<schools::status> = Unindexed::new(schools::status);
 }
 
+/// As [`unindexed`], for a look at the whole country: a council has few of its schools, and an index that finds them.
+#[allow(non_upper_case_globals, reason = "they stand in the place of Diesel's columns")]
+pub(crate) mod by_council {
+    pub(crate) use super::schools::council;
+    pub(crate) use super::unindexed::{
+        age_range_from, age_range_to, faith, gender, id, is_private, name_folded, ofsted_rating, phase, status,
+    };
+}
+
 /// A query that gives so many rows at most.
 ///
 /// SQLite plans a query anew whenever another value is bound to a plain `LIMIT ?`, even the same one, which takes as long as

@@ -33,7 +33,8 @@ pub fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use diesel::connection::SimpleConnection;
-    use school_finder_db::models::{NewSchool, Status};
+    use school_finder_db::models::{NewSchool, Phase, Status};
+    use school_finder_db::request::Unrated;
     use school_finder_db::sqlite::SqliteRepository;
     use school_finder_db::{Config, SchoolRepository, SchoolSearch, sample};
 
@@ -69,16 +70,27 @@ mod sqlite {
 
     /// The last look of a search that few schools pass is at all of them: here at those after one that stands nowhere.
     #[tokio::test]
-    async fn a_look_without_a_box_uses_the_index_of_a_condition() {
+    async fn a_look_without_a_box_uses_the_index_of_a_council_alone() {
         let repository = repository().await;
-        let rare = |number| NewSchool { location: None, council: Some("Rutland".to_owned()), ..school(number) };
+        let rare = |number| NewSchool {
+            location: None,
+            council: Some("Rutland".to_owned()),
+            phase: Some(Phase::MiddleSecondary),
+            ..school(number)
+        };
         repository.insert_schools((3_001..=3_002).map(rare).collect()).await.expect("schools that fit");
-        let search = SchoolSearch::near(sample::home()).council("Rutland").limit(1);
-        let next = repository.find_schools(&search).await.expect("an answer").next.expect("there is another");
+        let near = || SchoolSearch::near(sample::home()).limit(1);
+        let after_the_first = async |search: SchoolSearch| {
+            let next = repository.find_schools(&search).await.expect("an answer").next.expect("there is another");
+            repository.explain_find(&search.after(next)).await.expect("a plan")
+        };
         for when in ["before ANALYZE", "after ANALYZE"] {
-            let explanation = repository.explain_find(&search.clone().after(next.clone())).await.expect("a plan");
+            let explanation = after_the_first(near().council("Rutland")).await;
             let by_council = |index: &String| index.contains("council");
             assert!(explanation.indexes.iter().any(by_council), "{when}: {explanation}");
+            // That of a phase has a good part of the country, each row of which would be read elsewhere.
+            let explanation = after_the_first(near().phase(Phase::MiddleSecondary).rated(2, Unrated::Include)).await;
+            assert_eq!(explanation.indexes, ["ix_schools_strip"], "{when}: {explanation}");
             repository.with_connection(|c| Ok(c.batch_execute("ANALYZE")?)).await.expect("analysed");
         }
     }

@@ -108,12 +108,13 @@ fn upsert_catchment_in_txn(
         .first::<(SchoolId, Option<StoredOutline>)>(connection)
         .optional()?;
     let (id, stored) = stored.ok_or(Error::UnknownUrn { urn: *urn })?;
+    let is_stored = StoredOutline::is(stored.as_ref(), outline.as_ref());
     match &stored {
-        stored if StoredOutline::is(stored.as_ref(), outline.as_ref()) => counts.unchanged += 1,
+        _ if is_stored => counts.unchanged += 1,
         None => counts.inserted += 1,
         Some(_) => counts.updated += 1,
     }
-    if !StoredOutline::is(stored.as_ref(), outline.as_ref()) {
+    if !is_stored {
         diesel::update(schools::table.find(id)).set(schools::catchment_geometry.eq(outline)).execute(connection)?;
     }
     if let Some(outline) = outline {

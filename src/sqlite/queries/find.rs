@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::ids::SchoolId;
 use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::{HitRow, ListedRow, Look, Page, Place, Position, Reach, Settled, Sort};
-use crate::sqlite::functions::{IdIn, InBox, Limited, haversine, unindexed};
+use crate::sqlite::functions::{IdIn, InBox, Limited, by_council, haversine, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::sqlite::transactions::at_once;
 use crate::twin;
@@ -69,8 +69,7 @@ pub(super) fn candidates_query<'a>(
     if settled.bounds(reach).is_some() {
         twin::filter_schools!(query, unindexed, settled);
     } else {
-        // Without a box, an index of a condition is welcome.
-        twin::filter_schools!(query, schools, settled);
+        twin::filter_schools!(query, by_council, settled);
     }
     query
 }
