@@ -56,6 +56,25 @@ pub(super) async fn health_on_conn(connection: &mut AsyncPgConnection) -> Result
     Ok(Health::new(Backend::Postgres, format!("PostgreSQL {server}, PostGIS {postgis}"), migration))
 }
 
+/// Warns of a server that tells its errors in another language than English. Diesel passes no SQLSTATE on, so that some of them are
+/// known by their text alone.
+pub(super) async fn warn_of_language(connection: &mut AsyncPgConnection) -> Result<()> {
+    let language: String =
+        diesel::dsl::sql::<Text>("SELECT current_setting('lc_messages')").get_result(connection).await?;
+    if !is_english(&language) {
+        tracing::warn!(
+            language,
+            "this server's errors are not in English, and some will have no name of their own: an administrator runs \
+             `ALTER DATABASE ... SET lc_messages = 'C'`"
+        );
+    }
+    Ok(())
+}
+
+fn is_english(locale: &str) -> bool {
+    ["", "C", "POSIX"].contains(&locale) || ["C.", "en", "English"].iter().any(|english| locale.starts_with(english))
+}
+
 /// Refuses software that is older than needed. Versions are compared by their first two numbers.
 fn refuse_older(software: &'static str, found: &str, needed: &'static str) -> Result<()> {
     let numbers = |version: &str| -> Vec<u32> {
@@ -73,6 +92,16 @@ fn refuse_older(software: &'static str, found: &str, needed: &'static str) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_in_another_language_are_noticed() {
+        for english in ["", "C", "C.UTF-8", "POSIX", "en_GB.UTF-8", "en_US", "English_United Kingdom.1252"] {
+            assert!(is_english(english), "{english}");
+        }
+        for other in ["de_DE.UTF-8", "cy_GB.UTF-8", "fr_FR", "German_Germany.1252", "CS"] {
+            assert!(!is_english(other), "{other}");
+        }
+    }
 
     #[test]
     fn older_software_is_refused() {

@@ -17,7 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use tokio::sync::Mutex;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::health::health_on_conn;
+use super::health::{health_on_conn, warn_of_language};
 use super::watch::{Call, Intent};
 use super::{errors, watch};
 use crate::config::{Config, PoolConfig, Server, Target, Tls};
@@ -32,6 +32,9 @@ const NO_ANSWER: &str = "it did not answer in time";
 
 /// How long a connection may be idle beyond those that are kept.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// The shortest timeout that the server can count. None at all would be no limit.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The longest timeout that the server and the kernel can count: 2^31 - 1 milliseconds.
 const LONGEST: Duration = Duration::from_millis(2_147_483_647);
@@ -50,7 +53,13 @@ impl Connections {
     /// Connects, and checks that the database is one of ours, at this build's version. Nothing is written.
     pub(super) async fn open(config: &Config) -> Result<Self> {
         let set_up = Arc::new(SetUp::new(config)?);
-        health(&set_up).await?;
+        let mut first = set_up.connect().await?;
+        let checked = async {
+            health_on_conn(&mut first).await?;
+            warn_of_language(&mut first).await
+        };
+        in_time(set_up.connect_timeout, checked).await?;
+        drop(first);
 
         let PoolConfig { max_size, keep, acquire_timeout, slow_query, .. } = config.pool;
         let mut manager = ManagerConfig::default();
@@ -254,8 +263,9 @@ impl SetUp {
             "{} -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=600000 \
              -c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0 -c jit=off",
             settings.get_options().unwrap_or_default(),
-            statement_timeout.min(LONGEST).as_millis(),
-            busy_timeout.min(LONGEST).as_millis(),
+            // Zero is as long as it likes.
+            if statement_timeout.is_zero() { 0 } else { statement_timeout.clamp(SHORTEST, LONGEST).as_millis() },
+            busy_timeout.clamp(SHORTEST, LONGEST).as_millis(),
         );
         settings.options(options);
         let tls = match tls {

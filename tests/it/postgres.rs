@@ -1,31 +1,23 @@
-//! What only the server backend has: its migrations, plans, pool and errors.
+//! What only the server backend has: its migrations, plans, functions and locks.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Double, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use school_finder_db::config::Backend;
 use school_finder_db::geo::Catchment;
 use school_finder_db::models::{
-    Admissions, ClubKind, NewAdmissions, NewCatchment, NewCollections, NewSchool, Performance, Phase, Review,
+    Admissions, NewAdmissions, NewCatchment, NewCollections, NewSchool, Performance, Phase, Review,
 };
-use school_finder_db::postgres::PostgresRepository;
-use school_finder_db::request::{ClubFilter, WriteMode};
+use school_finder_db::request::WriteMode;
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::units::AcademicYear;
-use school_finder_db::{Config, Error, Result, SchoolRepository, SchoolSearch, Sort, connect, migrate, sample};
+use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, migrate, sample};
 
 use crate::plans::searches;
 use crate::support::raw::{Raw, url_of};
-use crate::support::server::{database, execute, open};
+use crate::support::server::{database, execute, number, open};
 use crate::support::{school, urn};
-
-async fn number(repository: &PostgresRepository, query: &str) -> Result<Option<f64>> {
-    let query = async |c: &mut AsyncPgConnection| Ok(sql::<Nullable<Double>>(query).get_result(c).await?);
-    repository.with_connection(query).await
-}
 
 #[tokio::test]
 async fn every_kind_of_difference_is_named() {
@@ -324,106 +316,6 @@ async fn the_sql_of_each_search() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_taken_pool_times_out_by_name() {
-    let database = database().await;
-    let mut config = database.config().clone();
-    config.pool.max_size = 1;
-    config.pool.acquire_timeout = Duration::from_millis(200);
-    let repository = open(&config).await;
-    let begun = Instant::now();
-    let outcome = repository.with_connection(async |_: &mut AsyncPgConnection| repository.councils().await).await;
-    assert!(matches!(outcome, Err(Error::PoolTimeout { waited_ms: 200 })), "{outcome:?}");
-    assert!(begun.elapsed() < Duration::from_secs(10));
-    repository.councils().await.expect("and the next call is served");
-}
-
-#[tokio::test]
-async fn statements_and_locks_have_timeouts() {
-    let database = database().await;
-    let mut config = database.config().clone();
-    config.pool.statement_timeout = Duration::from_millis(300);
-    config.pool.busy_timeout = Duration::from_millis(100);
-    let repository = open(&config).await;
-    assert!(matches!(execute(&repository, "SELECT pg_sleep(20)").await, Err(Error::Timeout)));
-    let other = open(database.config()).await;
-    let hold = async |c: &mut AsyncPgConnection| {
-        c.batch_execute("BEGIN; LOCK TABLE schools IN EXCLUSIVE MODE").await?;
-        let refused = repository.insert_schools(sample::schools()).await;
-        assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
-        Ok(c.batch_execute("ROLLBACK").await?)
-    };
-    other.with_connection(hold).await.expect("the lock was held");
-    assert_eq!(repository.insert_schools(sample::schools()).await.expect("free again").len(), 27);
-}
-
-#[tokio::test]
-async fn a_dropped_future_leaves_no_transaction_open() {
-    let database = database().await;
-    let mut config = database.owner().clone();
-    config.pool.max_size = 1;
-    let repository = open(&config).await;
-    for patience in [0, 1, 3, 7, 15, 40] {
-        let schools = (1..=2_000).map(|number| school(patience * 10_000 + number)).collect();
-        let call = repository.insert_schools(schools);
-        let _ = tokio::time::timeout(Duration::from_millis(u64::try_from(patience).expect("small")), call).await;
-        // The one connection comes back when the write has ended, whole or not begun.
-        let total = repository.facets(&SchoolSearch::all()).await.expect("counts").total;
-        assert_eq!(total % 2_000, 0, "after {patience} ms");
-    }
-    let idle = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    let idle = async |c: &mut AsyncPgConnection| Ok(sql::<BigInt>(idle).get_result::<i64>(c).await?);
-    assert_eq!(repository.with_connection(idle).await.expect("a count"), 0);
-}
-
-#[tokio::test]
-async fn servers_that_cannot_be_reached_are_told_without_secrets() {
-    for url in [
-        "postgres://finder:s3cr3t%21@127.0.0.1:1/schools",
-        "postgres://finder:s3cr3t%21@no.such.host.invalid/schools",
-        "postgres://finder:s3cr3t%21@localhost:1/schools?sslmode=verify-full",
-    ] {
-        let mut config = Config::from_url(url).expect("a server");
-        config.pool.connect_timeout = Duration::from_secs(1);
-        let begun = Instant::now();
-        let error = connect(&config).await.expect_err("nobody is there");
-        assert!(matches!(error, Error::Unavailable { .. } | Error::InvalidSetting { .. }), "{error:?}");
-        assert!(!format!("{error} {error:?}").contains("s3cr3t"));
-        assert!(begun.elapsed() < Duration::from_secs(20));
-    }
-    // The right server and the wrong password.
-    let database = database().await;
-    let url = std::env::var("TEST_DATABASE_URL").expect("the server");
-    if let Some((before, after)) = url.split_once('@')
-        && let Some((user, _)) = before.rsplit_once(':')
-    {
-        let wrong = Config::from_url(&format!("{user}:s3cr3t%21@{after}")).expect("a server");
-        if let Err(error) = connect(&wrong).await {
-            assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error}");
-        }
-    }
-    drop(database);
-}
-
-#[tokio::test]
-async fn connections_are_set_up() {
-    let database = database().await;
-    let repository = open(database.config()).await;
-    for (setting, value) in [
-        ("statement_timeout", "30s"),
-        ("lock_timeout", "5s"),
-        ("plan_cache_mode", "force_generic_plan"),
-        ("application_name", "school-finder-db"),
-        ("max_parallel_workers_per_gather", "0"),
-    ] {
-        let shown = async |c: &mut AsyncPgConnection| {
-            Ok(sql::<Text>("SELECT current_setting(").bind::<Text, _>(setting).sql(")").get_result::<String>(c).await?)
-        };
-        assert_eq!(repository.with_connection(shown).await.expect("a setting"), value, "{setting}");
-    }
-}
-
 #[tokio::test]
 async fn a_query_of_ones_own_uses_the_typed_functions() {
     use school_finder_db::postgres::functions::{haversine, postgis_point, st_dwithin_metres};
@@ -447,35 +339,6 @@ async fn a_query_of_ones_own_uses_the_typed_functions() {
         ["Brackenford Sixth Form College", "Little Acorns Nursery School", "Old Mill Lane Primary School"]
     );
     assert!(near.iter().all(|(_, km)| km.is_some_and(|km| km <= 0.3)));
-}
-
-/// Each search with other conditions is another statement, which the server plans and keeps.
-#[tokio::test]
-async fn a_connection_prepares_so_many_statements_and_no_more() {
-    let database = database().await;
-    let mut config = database.config().clone();
-    config.pool.max_size = 1;
-    let repository = open(&config).await;
-    let prepared = async || number(&repository, "SELECT count(*)::float8 FROM pg_prepared_statements").await;
-    let connected = async || number(&repository, "SELECT pg_backend_pid()::float8").await.expect("a server process");
-    let first = connected().await;
-    let mut most = 0.0;
-    for round in 0..3_u8 {
-        for clubs in 0..=10 {
-            for lists in 0..9_u8 {
-                let mut search = SchoolSearch::all();
-                search.sort = [Sort::Name, Sort::Rating, Sort::Name][usize::from(round)];
-                search.filter.age = (round == 2).then_some(7);
-                search.filter.clubs = vec![ClubFilter { kind: ClubKind::Breakfast, on: None, until: None }; clubs];
-                search.filter.councils = (0..lists % 3).map(|n| format!("council {n}")).collect();
-                search.filter.phases = [Phase::Primary, Phase::Secondary][..usize::from(lists / 3)].to_vec();
-                repository.find_schools(&search).await.expect("an answer");
-            }
-            most = f64::max(most, prepared().await.expect("a number").expect("a number"));
-        }
-    }
-    assert!((100.0..=256.0).contains(&most), "{most} statements");
-    assert_ne!(connected().await, first, "the first connection was closed");
 }
 
 /// What `TRUNCATE` empties, it empties without a trigger of rows.
@@ -505,19 +368,46 @@ async fn reach_goes_with_what_is_truncated() {
 const LOCKS: &str = "SELECT count(*)::float8 FROM pg_locks WHERE relation = 'school_reviews'::regclass
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
+fn review(number: i64) -> Review {
+    Review {
+        urn: urn(number),
+        school_name: format!("School {number}"),
+        source: "A paper".to_owned(),
+        rating: Some(4),
+        snippet: None,
+        reviewed_on: None,
+    }
+}
+
+/// An import is waited for by the reviews of schools that may be in it alone.
+#[tokio::test]
+async fn a_review_of_a_known_school_waits_for_no_import() {
+    let database = database().await;
+    let mut config = database.config().clone();
+    config.pool.busy_timeout = Duration::from_millis(100);
+    let (repository, other) = (open(&config).await, open(&config).await);
+    repository.insert_schools(vec![school(1)]).await.expect("a school");
+    let import = async |c: &mut AsyncPgConnection| {
+        c.batch_execute("BEGIN; INSERT INTO schools (urn, name, name_folded, status) VALUES (2, 'a', 'a', 'open')")
+            .await?;
+        other.insert_reviews(vec![review(1)]).await?;
+        let refused = other.insert_reviews(vec![review(1), review(3)]).await;
+        assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+        Ok(c.batch_execute("COMMIT").await?)
+    };
+    repository.with_connection(import).await.expect("imported");
+    other.insert_reviews(vec![review(3)]).await.expect("of no school that is known");
+    let id = other.school_by_urn(urn(1)).await.expect("an answer").expect("the school").id;
+    let details = other.school_details(id).await.expect("an answer").expect("the school");
+    assert_eq!(details.reviews.map(|reviews| reviews.len()), Some(1));
+}
+
 /// The school of a review may be one that an import has inserted and not committed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_review_finds_the_school_that_is_just_imported() {
     let database = database().await;
     let (repository, other) = (open(database.config()).await, open(database.config()).await);
-    let review = Review {
-        urn: urn(1),
-        school_name: "School 1".to_owned(),
-        source: "A paper".to_owned(),
-        rating: Some(4),
-        snippet: None,
-        reviewed_on: None,
-    };
+    let review = review(1);
     let insert = tokio::spawn({
         let (repository, database) = (repository.clone(), database.owner().clone());
         let import = async move |c: &mut AsyncPgConnection| {
@@ -537,6 +427,7 @@ async fn a_review_finds_the_school_that_is_just_imported() {
     });
     let held = format!("{LOCKS} AND granted AND mode = 'RowExclusiveLock'");
     while number(&other, &held).await.expect("a number").is_none_or(|held| held < 1.0) {
+        assert!(!insert.is_finished(), "the import went on without its lock");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     other.insert_reviews(vec![review.clone()]).await.expect("a review");
@@ -580,18 +471,6 @@ async fn details_are_in_order_whatever_the_language_of_the_database() {
     assert_eq!(sorted, metrics);
     let sorted: Vec<_> = details.admissions.iter().flatten().map(|row| row.intake.as_deref()).collect();
     assert_eq!(sorted, intakes);
-}
-
-#[tokio::test]
-async fn waiting_for_ever_is_no_other_than_waiting_long() {
-    let database = database().await;
-    let mut config = database.config().clone();
-    let pool = &mut config.pool;
-    (pool.acquire_timeout, pool.statement_timeout, pool.busy_timeout) = (Duration::MAX, Duration::MAX, Duration::MAX);
-    let repository = open(&config).await;
-    repository.councils().await.expect("an answer");
-    let shown = number(&repository, "SELECT setting::float8 FROM pg_settings WHERE name = 'statement_timeout'").await;
-    assert_eq!(shown.expect("a setting"), Some(f64::from(i32::MAX)));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What belongs to schools: read for many at once, replaced for one.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
@@ -150,8 +152,12 @@ pub(in crate::postgres) async fn insert_reviews_on_conn(
     reviews.iter().try_for_each(Review::validate)?;
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
-            // A school that an import has inserted and not committed is waited for: neither would see the other's row.
-            connection.batch_execute("LOCK TABLE school_reviews IN SHARE ROW EXCLUSIVE MODE").await?;
+            let urns: BTreeSet<Urn> = reviews.iter().map(|review| review.urn).collect();
+            let known = schools::table.filter(schools::urn.eq_any(&urns)).count();
+            if known.get_result::<i64>(connection).await? < i64::try_from(urns.len()).unwrap_or(i64::MAX) {
+                // A school that an import has inserted and not committed is waited for: neither would see the other's row.
+                connection.batch_execute("LOCK TABLE school_reviews IN SHARE ROW EXCLUSIVE MODE").await?;
+            }
             for reviews in reviews.chunks(ROWS_AN_INSERT) {
                 let ids = ids_of_in_txn(connection, reviews.iter().map(|review| review.urn)).await?;
                 let values = reviews.iter().map(|row| twin::reviews!(child_values!(ids.get(&row.urn).copied(), row,)));
@@ -174,7 +180,9 @@ pub(super) async fn ids_of_in_txn(
     let urns: Vec<Urn> = urns.collect();
     let mut ids = std::collections::HashMap::with_capacity(urns.len());
     for urns in urns.chunks(MAX_IDS) {
-        let query = schools::table.filter(schools::urn.eq_any(urns)).select((schools::urn, schools::id));
+        // Nobody deletes them before something is stored with them.
+        let query =
+            schools::table.filter(schools::urn.eq_any(urns)).select((schools::urn, schools::id)).for_key_share();
         ids.extend(query.load::<(Urn, SchoolId)>(connection).await?);
     }
     Ok(ids)
