@@ -26,6 +26,5 @@ BEGIN
 END;
 
 -- What was left behind before.
-DELETE FROM schools_catchment WHERE id NOT IN (
-    SELECT id FROM schools WHERE catchment_geometry IS NOT NULL OR catchment_radius_km IS NOT NULL
-);
+DELETE FROM schools_catchment WHERE id NOT IN (SELECT id FROM schools_catchment_box);
+DELETE FROM admissions_reach WHERE school_id NOT IN (SELECT school_id FROM admissions_history);

@@ -98,7 +98,9 @@ async fn a_full_disk_in_the_middle_of_a_large_write_is_told() {
         migrate::up(&config).await.expect("a schema");
         let finder = connect(&config).await.expect("the database");
         for _ in 0..2 {
-            let many = Box::new(schools(1..=120_000).into_iter().map(Ok));
+            let mut many = schools(1..=120_000);
+            many.iter_mut().for_each(|school| school.address = Some("a".repeat(400)));
+            let many = Box::new(many.into_iter().map(Ok));
             let error = finder.upsert_schools(many, WriteMode::Commit).await.expect_err("the disk is full");
             assert!(matches!(error, Error::StorageFull), "{mode:?}: {error:?}");
             assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("readable").total, 0, "{mode:?}");

@@ -329,11 +329,13 @@ async fn catchments_that_were_left_behind_before_are_removed() {
     let mut raw = Raw::open(&url).await;
     let of_before = "INSERT INTO schools (id, urn, name, name_folded, status, catchment_geometry) VALUES
             (1, 1, 'a', 'a', 'open', 'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'),
-            (2, 2, 'b', 'b', 'open', 'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))');
-        REPLACE INTO schools (id, urn, name, name_folded, status) VALUES (1, 1, 'a', 'a', 'open')";
+            (2, 2, 'b', 'b', 'open', 'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'),
+            (3, 3, 'c', 'c', 'open', 'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))');
+        REPLACE INTO schools (id, urn, name, name_folded, status) VALUES (1, 1, 'a', 'a', 'open');
+        REPLACE INTO schools (id, urn, name, name_folded, status, catchment_radius_km) VALUES (3, 9, 'd', 'd', 'open', 2)";
     raw.try_execute(of_before).await.expect("rows");
     let left = "SELECT CAST(id AS TEXT) FROM schools_catchment ORDER BY 1";
-    assert_eq!(raw.texts(left).await, ["1", "2"], "the first was left behind");
+    assert_eq!(raw.texts(left).await, ["1", "2", "3"], "all but the second were left behind");
     migrate::up(database.config()).await.expect("up");
     assert_eq!(raw.texts(left).await, ["2"]);
 }
