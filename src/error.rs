@@ -202,7 +202,7 @@ pub enum Error {
         urn: Urn,
     },
     /// A row points at a school that does not exist.
-    #[error("there is no such school: insert the school before what belongs to it")]
+    #[error("there is no such school: insert it before what belongs to it, or ask again for the one that is meant")]
     UnknownSchool,
 
     // --- settings --------------------------------------------------------------------------------------------------
@@ -363,7 +363,9 @@ pub enum Error {
     #[error("the database's schema was changed under an open connection, which was closed: try again")]
     SchemaChanged,
     /// A statement took longer than it may.
-    #[error("the database took too long over a statement, which was stopped and undone")]
+    #[error(
+        "the database took too long over a statement, which was stopped and undone: ask for less, or allow a longer statement_timeout"
+    )]
     Timeout,
     /// PostGIS is not installed in the database, and this role may not install it.
     #[error("PostGIS is missing ({reason}): an administrator runs `CREATE EXTENSION postgis` in this database")]
@@ -450,7 +452,7 @@ impl Error {
 
     /// Whether the same call of a repository may be made again, since it wrote nothing and the cause may pass: the database was
     /// busy, or away. A stream that was given is spent, and what code of your own committed before on a connection that was lent
-    /// stays.
+    /// stays. A loop over it needs an end: a server that refuses a password, or knows no such database, is `Unavailable` too.
     ///
     /// ```
     /// # use school_finder_db::Error;
@@ -467,6 +469,45 @@ impl Error {
                 | Self::PoolTimeout { .. }
                 | Self::SchemaChanged
                 | Self::Unavailable { .. }
+        )
+    }
+
+    /// Whether what was asked, or a row that was given, breaks a rule, whatever else the database holds: the same call will fail
+    /// again. A service answers with status 400 and may show the words.
+    ///
+    /// ```
+    /// # use school_finder_db::{Error, LatLng};
+    /// let error = LatLng::from_lat_lng(91.0, 0.0).expect_err("north of the pole");
+    /// assert!(error.is_invalid_input());
+    /// assert!(!Error::Busy.is_invalid_input());
+    /// ```
+    pub fn is_invalid_input(&self) -> bool {
+        matches!(
+            self,
+            Self::InvalidCoordinate { .. }
+                | Self::SuspectSwapped { .. }
+                | Self::InvalidRadius { .. }
+                | Self::InvalidSearch { .. }
+                | Self::LimitTooLarge { .. }
+                | Self::InvalidCursor { .. }
+                | Self::InvalidGeometry { .. }
+                | Self::GeometryTooLarge { .. }
+                | Self::InvalidText { .. }
+                | Self::TooLong { .. }
+                | Self::InvalidDate { .. }
+                | Self::InvalidTime { .. }
+                | Self::InvalidAcademicYear { .. }
+                | Self::InvalidNumber { .. }
+                | Self::UnknownWord { .. }
+                | Self::InvalidUrn { .. }
+                | Self::AgeFrom
+                | Self::AgeRange
+                | Self::OfstedRating
+                | Self::Radius
+                | Self::Coordinates
+                | Self::CheckViolated { .. }
+                | Self::MissingValue { .. }
+                | Self::MergeIntoSelf { .. }
         )
     }
 

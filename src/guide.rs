@@ -13,6 +13,9 @@ pub mod pages {}
 #[doc = include_str!("guide/migrations.md")]
 pub mod migrations {}
 
+#[doc = include_str!("guide/service.md")]
+pub mod service {}
+
 #[cfg(feature = "testing")]
 #[doc = include_str!("guide/tests.md")]
 pub mod tests {}

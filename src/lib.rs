@@ -9,14 +9,16 @@
 //! use school_finder_db::{Config, Kilometres, LatLng, SchoolSearch, connect, sample};
 //!
 //! let finder = connect(&Config::from_url("sqlite::memory:")?).await?;
-//! finder.insert_schools(sample::schools()).await?;
+//! sample::fill(finder.as_ref()).await?; // an invented town
 //!
 //! let search = SchoolSearch::near(LatLng::from_lat_lng(52.0406, -0.7594)?)
 //!     .within(Kilometres::new(5.0)?)
 //!     .limit(20);
 //! let page = finder.find_schools(&search).await?;
 //! for hit in &page.items {
-//!     println!("{:?} km: {}", hit.distance_km, hit.school.name);
+//!     if let Some(km) = hit.distance_km {
+//!         println!("{km:.2} km  {}", hit.school.name);
+//!     }
 //! }
 //! # assert_eq!(page.items.len(), 20);
 //! # Ok::<(), school_finder_db::Error>(())

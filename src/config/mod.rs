@@ -54,8 +54,8 @@ pub struct PoolConfig {
     /// The most connections the pool opens: by [`Config`]'s constructors 8 to SQLite, each of which may hold a cache of 32 MB, and 15 to
     /// Postgres; by `default()` 8.
     pub max_size: u32,
-    /// How many idle connections the pool keeps; others are closed when they have been idle for a minute. For
-    /// Postgres alone: of SQLite's one is kept, and others for ten minutes.
+    /// How many idle connections the pool keeps; others are closed when they have been idle for a minute. Postgres only: SQLite's
+    /// pool keeps one, and closes others after ten minutes.
     pub keep: u32,
     /// How long a call waits for a free connection before [`Error::PoolTimeout`].
     pub acquire_timeout: Duration,
@@ -66,7 +66,7 @@ pub struct PoolConfig {
     /// How long Postgres may work on one statement before [`Error::Timeout`]; zero: as long as it likes. A server that says
     /// nothing for this and the `connect_timeout` is given up: [`Error::Unavailable`].
     pub statement_timeout: Duration,
-    /// How long a call may take before it is told of as a slow one, by a warning.
+    /// Calls that take this long or longer are logged as warnings.
     pub slow_query: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Latitudes and longitudes that cannot be out of range or taken for each other.
+//! Latitudes and longitudes that are never out of range.
 
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
@@ -88,7 +88,8 @@ coordinate! {
     Longitude, "lng", 180.0
 }
 
-/// A place on the earth (WGS84), built by name so that the two numbers cannot trade places unseen.
+/// A place on the earth (WGS84): latitude first. Two numbers in the other order are a place as well, which
+/// [`looks_swapped`](Self::looks_swapped) tells.
 ///
 /// ```
 /// use school_finder_db::LatLng;
@@ -134,8 +135,15 @@ impl LatLng {
         Kilometres::new(km).unwrap_or_else(|_| unreachable!("coordinates in range have a finite distance"))
     }
 
-    /// Whether a school at this place was likely written with its coordinates swapped: it stands outside the box
-    /// from 49 to 61.5 north and 9 west to 2.5 east that holds the United Kingdom, and would stand inside if swapped.
+    /// Whether the two coordinates of a place were likely swapped: it lies outside the box from 49 to 61.5 north and 9 west to 2.5
+    /// east that holds the United Kingdom, and would lie inside if they were. Such schools and outlines are refused
+    /// ([`Error::SuspectSwapped`]); a search may be made from anywhere.
+    ///
+    /// ```
+    /// # use school_finder_db::LatLng;
+    /// assert!(LatLng::from_lat_lng(-0.7594, 52.0406)?.looks_swapped());
+    /// # Ok::<(), school_finder_db::Error>(())
+    /// ```
     pub fn looks_swapped(self) -> bool {
         let in_uk = |lat: f64, lng: f64| (49.0..=61.5).contains(&lat) && (-9.0..=2.5).contains(&lng);
         !in_uk(self.lat.0, self.lng.0) && in_uk(self.lng.0, self.lat.0)

@@ -15,11 +15,12 @@ pub struct Admissions {
     pub academic_year: AcademicYear,
     /// Which children, such as `Year R`. At most 50 characters.
     pub intake: Option<String>,
-    /// How many places there were.
+    /// How many places there were to give: the published admission number, or what the source counts as such.
     pub places_offered: Option<i32>,
     /// How many children were put down for it.
     pub applications_received: Option<i32>,
-    /// How far away the last child lived who was offered a place by distance, in kilometres.
+    /// How far away the last child lived who was offered a place by distance, in kilometres, measured as the
+    /// council does.
     pub last_distance_offered_km: Option<f64>,
     /// How many were offered a place from the waiting list.
     pub waiting_list_offers: Option<i32>,

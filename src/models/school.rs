@@ -51,7 +51,7 @@ pub struct School {
     pub ofsted_rating: Option<i16>,
     /// Degrees north, or nothing where it is not known where the school stands.
     pub lat: Option<Latitude>,
-    /// Degrees east; known exactly where `lat` is.
+    /// Degrees east; there if and only if `lat` is.
     pub lng: Option<Longitude>,
     /// Metres east on the Ordnance Survey National Grid.
     pub easting: Option<i32>,

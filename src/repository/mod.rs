@@ -30,23 +30,27 @@ pub use health::{Health, PoolStatus};
 ///   function alone decides what lies inside a radius and what is nearer; indexes only fetch candidates. A radius's
 ///   boundary is inside.
 /// - **Orders are total**: every one ends in the id, and has unknown values last.
-/// - **Unknown is not zero**: what is not known is `None`. A school of which it is not known where it stands has no
-///   distance, lies within no radius, and comes last by distance.
+/// - **Unknown is not zero**: what is not known is `None`. A school without a known place has no distance, lies within no
+///   radius, and comes last by distance.
 /// - **Writes are whole or not at all**: a method that fails has written nothing.
 /// - **A dropped future** does not stop a write that has begun: it ends by itself, whole or not at all.
-/// - **A silent server** is waited for no longer than a statement may take, and a while more. Questions are asked once more on
+/// - **A silent server** is given up after `statement_timeout` and `connect_timeout`, the one after the other. Questions are asked once more on
 ///   another connection; writes that collided are repeated, and those that may have been committed never are.
 ///
 /// Each call that asks the database is a [`tracing`] span with the name of the method, the backend, the rows and how long it took;
-/// that of one school has the name of the method for many.
+/// `school` is told as `schools`.
+///
+/// Beside its own, each method has the errors of any database: [`Busy`](crate::Error::Busy), [`Timeout`](crate::Error::Timeout),
+/// [`PoolTimeout`](crate::Error::PoolTimeout), [`Unavailable`](crate::Error::Unavailable), and rarer ones.
+/// [`is_retryable`](crate::Error::is_retryable) and [`is_invalid_input`](crate::Error::is_invalid_input) sort them for a service.
 #[async_trait]
 pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// The backend that answers.
     fn backend(&self) -> Backend;
 
     /// Whether the database can be used, and what is wrong where it cannot: the answer of a service's `/health`. It makes a
-    /// connection of its own, as [`connect`] does, but for a database in memory; where all the pool's are taken,
-    /// [`pool_status`](Self::pool_status) tells.
+    /// connection of its own, as [`connect`] does, except to a database in memory. Whether all of the pool's are taken is told by
+    /// [`pool_status`](Self::pool_status).
     ///
     /// # Errors
     /// Those of [`connect`], each of whose two steps ends within the pool's `connect_timeout` (for each server, where the URL names
@@ -59,7 +63,7 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// The schools that a search finds: one page of them.
     ///
     /// # Errors
-    /// A search that contradicts itself is refused before any SQL, by the errors of [`SchoolSearch`].
+    /// A search that contradicts itself is refused before any SQL, by one of the errors that [`SchoolSearch`] lists.
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>>;
 
     /// The schools whose catchment holds the search's point, of those that the search finds, in its order: one page of
@@ -82,8 +86,8 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// the search finds, in its order: one page of them, each with its years. What counts is the search's
     /// [`ReachFilter`](crate::request::ReachFilter); without one, any intake of the latest year that is known.
     ///
-    /// An estimate: a school of which no last distance is known is never in the answer, and other criteria than distance
-    /// come first.
+    /// An estimate: a school of which no last distance is known is never in the answer, other criteria than distance come first,
+    /// and councils measure in their own ways, some of them along paths, where this is a great circle.
     ///
     /// # Errors
     /// As [`find_schools`](Self::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without
@@ -183,8 +187,8 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// Adds reviews, all or none. Each belongs to the school with its URN, if there is one.
     ///
     /// # Errors
-    /// One of the constraints' errors; [`Busy`](crate::Error::Busy) where an import of schools goes on for longer than the
-    /// `busy_timeout`.
+    /// One of the constraints' errors; [`Busy`](crate::Error::Busy) where a school is not known yet, and an import of schools goes on
+    /// for longer than the `busy_timeout`.
     async fn insert_reviews(&self, reviews: Vec<Review>) -> Result<()>;
 
     /// Stores years of admissions by URN, year and intake, all or none. What a given year does not know stays as it is

@@ -53,7 +53,7 @@ pub struct ReachHit {
     pub hit: SchoolHit,
     /// Every known year of the intakes that pass, by intake, the newest first.
     pub years: Vec<ReachYear>,
-    /// How many years are known, of the intake of which the most are.
+    /// The known years of the intake that has the most.
     pub years_of_evidence: usize,
     /// Always true: past years are no promise.
     pub estimate: bool,

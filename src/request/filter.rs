@@ -15,19 +15,20 @@ use crate::units::{AcademicYear, Money};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SchoolFilter {
-    /// In one of these councils, spelled as [`councils`](crate::SchoolRepository::councils) spells them. None: in any.
+    /// In one of these councils, spelled as [`councils`](crate::SchoolRepository::councils) spells them. Empty: in any.
     pub councils: Vec<String>,
-    /// In one of these phases. None: in any, or in an unknown one.
+    /// In one of these phases. Empty: in any, or in an unknown one.
     pub phases: Vec<Phase>,
     /// What happens to schools that the register gives no phase, when there are `phases`.
     pub no_phase: NoPhase,
-    /// With one of these statuses. None: open now, which includes those that are proposed to close.
+    /// With one of these statuses. Empty: open now, which includes those that are proposed to close.
     pub statuses: Vec<Status>,
     /// By Ofsted rating.
     pub rating: Option<RatingFilter>,
     /// State or private.
     pub ownership: Option<Ownership>,
-    /// Teaching children of this age, in years: from the youngest age to the oldest, both included.
+    /// Teaching children of this age, in years: from `age_range_from` to `age_range_to`, both included. So an 11-year-old finds
+    /// primary schools that end at 11 too.
     pub age: Option<i16>,
     /// Open to a child: `Boys` lets boys' and mixed schools through, `Girls` girls' and mixed ones, `Mixed` mixed ones
     /// alone.
@@ -122,7 +123,7 @@ pub enum Ownership {
 pub enum Faith {
     /// Of some faith.
     Any,
-    /// Of no faith, and known to be so.
+    /// Of no faith, and known to be so: the register's word `None`.
     None,
     /// Of this faith, spelled as [`facets`](crate::SchoolRepository::facets) spells it.
     Is(String),

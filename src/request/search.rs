@@ -24,6 +24,11 @@ const DEFAULT_LIMIT: u32 = 20;
 
 /// Which schools to find, in which order, and how many.
 ///
+/// What contradicts itself is refused by every method that takes a search, before any SQL:
+/// [`InvalidSearch`](Error::InvalidSearch) names the field, as do [`InvalidRadius`](Error::InvalidRadius) for a radius of zero,
+/// [`LimitTooLarge`](Error::LimitTooLarge), [`InvalidCursor`](Error::InvalidCursor), [`OfstedRating`](Error::OfstedRating),
+/// [`InvalidText`](Error::InvalidText), [`TooLong`](Error::TooLong) and [`InvalidTime`](Error::InvalidTime).
+///
 /// ```
 /// use school_finder_db::models::Phase;
 /// use school_finder_db::{Kilometres, LatLng, SchoolSearch};
@@ -37,7 +42,7 @@ const DEFAULT_LIMIT: u32 = 20;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SchoolSearch {
-    /// Where to measure distances from. Nothing: hits have no distance.
+    /// Where to measure distances from; the order is that of `sort` with it or without. Nothing: hits have no distance.
     pub near: Option<LatLng>,
     /// Only schools at most this far from `near`. The boundary is inside.
     pub within: Option<Kilometres>,
@@ -55,7 +60,7 @@ pub struct SchoolSearch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sort {
-    /// The nearest first; schools of which it is not known where they stand come last.
+    /// The nearest first; schools without a known place come last.
     Distance,
     /// By folded name.
     Name,
@@ -106,7 +111,8 @@ impl SchoolSearch {
         self
     }
 
-    /// Also schools of this phase. The first call narrows the search to it.
+    /// Also schools of this phase. The first call narrows the search to it: schools to which the register gives no phase, most of
+    /// the special and independent ones, are left out unless [`phase_by_ages`](Self::phase_by_ages) lets them in.
     #[must_use]
     pub fn phase(mut self, phase: Phase) -> Self {
         self.filter.phases.push(phase);
@@ -133,7 +139,8 @@ impl SchoolSearch {
         self
     }
 
-    /// Only schools rated `at_most` (1 is best), with a policy for those that are not rated.
+    /// Only schools rated this or better: 2 is good or outstanding. Says what happens to those that are not rated, which are all
+    /// in today's register: Ofsted gives no word for a whole school any more.
     #[must_use]
     pub fn rated(mut self, at_most: i16, unrated: Unrated) -> Self {
         self.filter.rating = Some(RatingFilter { at_most, unrated });

@@ -111,17 +111,7 @@ impl From<Error> for Problem {
     /// By kind: the caller's mistakes are told as they are, the database's in words that give nothing away.
     fn from(error: Error) -> Self {
         match &error {
-            Error::InvalidCoordinate { .. }
-            | Error::InvalidRadius { .. }
-            | Error::InvalidSearch { .. }
-            | Error::LimitTooLarge { .. }
-            | Error::InvalidCursor { .. }
-            | Error::InvalidText { .. }
-            | Error::TooLong { .. }
-            | Error::InvalidTime { .. }
-            | Error::UnknownWord { .. }
-            | Error::InvalidUrn { .. }
-            | Error::OfstedRating => {
+            _ if error.is_invalid_input() => {
                 let mut problem = Self::new(StatusCode::BAD_REQUEST, error.name(), error.to_string());
                 problem.0.field = error.field().map(|field| parameter(field).to_owned());
                 problem

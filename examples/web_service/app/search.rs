@@ -57,7 +57,7 @@ const SORTS: [(&str, Sort); 4] =
 const UNRATED: [(&str, Unrated); 2] = [("include", Unrated::Include), ("exclude", Unrated::Exclude)];
 const MAX_YEARS: u8 = 50;
 
-/// Every filter, order and page of a search.
+/// Filters, orders and pages of a search: all but fees.
 pub const PARAMETERS: &[Parameter<Given>] = &[
     Parameter {
         name: "lat",

@@ -93,19 +93,9 @@ fn fail(failure: &Failure) -> ExitCode {
     }
     match failure {
         Failure::Usage(_) => ExitCode::from(2),
+        Failure::Finder(error) if error.is_invalid_input() => ExitCode::from(2),
         Failure::Finder(
-            Error::InvalidCoordinate { .. }
-            | Error::InvalidRadius { .. }
-            | Error::InvalidSearch { .. }
-            | Error::InvalidCursor { .. }
-            | Error::InvalidText { .. }
-            | Error::InvalidUrn { .. }
-            | Error::LimitTooLarge { .. }
-            | Error::TooLong { .. }
-            | Error::UnknownWord { .. }
-            | Error::UnknownBackend { .. }
-            | Error::BackendMismatch { .. }
-            | Error::InvalidSetting { .. },
+            Error::UnknownBackend { .. } | Error::BackendMismatch { .. } | Error::InvalidSetting { .. },
         ) => ExitCode::from(2),
         _ => ExitCode::from(1),
     }
