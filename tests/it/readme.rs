@@ -31,7 +31,9 @@ async fn commands_print_what_the_documents_show() {
     let mut run = 0;
     for document in DOCUMENTS {
         let mut session = Session::new();
-        session.replace("postgres://postgres@localhost/schools", &format!("'{}'", url_of(&server).await));
+        let url = format!("'{}'", url_of(&server).await);
+        session.replace("postgres://postgres@localhost/schools", &url);
+        session.replace("postgres://postgres@localhost/sample", &url);
         for command in shown().iter().filter(|command| command.document == document) {
             if RUN.contains(&(command.command.as_str(), Run::OnTheSample)) {
                 session.check(command);

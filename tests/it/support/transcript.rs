@@ -23,7 +23,7 @@ pub enum Run {
 #[rustfmt::skip]
 pub const RUN: &[(&str, Run)] = &[
     ("cargo run --example quickstart", Run::OnTheSample),
-    ("cargo run --features postgres --example quickstart -- postgres://postgres@localhost/schools", Run::OnTheSample),
+    ("cargo run --features postgres --example quickstart -- postgres://postgres@localhost/sample", Run::OnTheSample),
     ("cargo run --features cli -- find --lat 52.0406 --lng -0.7594 --within 5 --limit 3", Run::OnTheSample),
     ("scripts/test", Run::Nowhere("it runs this test itself, and all others")),
     ("cargo install --path . --features cli,postgres", Run::Nowhere("a release build of the program takes minutes, and puts it into the home of whoever tests")),
