@@ -1,6 +1,6 @@
 //! What belongs to schools: read for many at once, replaced for one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
@@ -153,13 +153,19 @@ pub(in crate::postgres) async fn insert_reviews_on_conn(
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
             let urns: BTreeSet<Urn> = reviews.iter().map(|review| review.urn).collect();
-            let known = schools::table.filter(schools::urn.eq_any(&urns)).count();
-            if known.get_result::<i64>(connection).await? < i64::try_from(urns.len()).unwrap_or(i64::MAX) {
-                // A school that an import has inserted and not committed is waited for: neither would see the other's row.
-                connection.batch_execute("LOCK TABLE school_reviews IN SHARE ROW EXCLUSIVE MODE").await?;
-            }
+            let of_urns = schools::table.filter(schools::urn.eq_any(&urns));
+            let known: i64 = of_urns.clone().count().get_result(connection).await?;
+            // A school that an import has inserted and not committed is waited for: neither would see the other's row. Either lock
+            // comes before the rows', as a deletion takes them, so that the two do not wait for each other.
+            let lock = if known < i64::try_from(urns.len()).unwrap_or(i64::MAX) {
+                "LOCK TABLE school_reviews IN SHARE ROW EXCLUSIVE MODE"
+            } else {
+                "LOCK TABLE school_reviews IN ROW EXCLUSIVE MODE"
+            };
+            connection.batch_execute(lock).await?;
+            let ids = of_urns.select((schools::urn, schools::id)).for_key_share();
+            let ids: HashMap<Urn, SchoolId> = ids.load(connection).await?.into_iter().collect();
             for reviews in reviews.chunks(ROWS_AN_INSERT) {
-                let ids = ids_of_in_txn(connection, reviews.iter().map(|review| review.urn)).await?;
                 let values = reviews.iter().map(|row| twin::reviews!(child_values!(ids.get(&row.urn).copied(), row,)));
                 diesel::insert_into(school_reviews::table)
                     .values(values.collect::<Vec<_>>())
@@ -176,13 +182,11 @@ pub(in crate::postgres) async fn insert_reviews_on_conn(
 pub(super) async fn ids_of_in_txn(
     connection: &mut AsyncPgConnection,
     urns: impl Iterator<Item = Urn>,
-) -> QueryResult<std::collections::HashMap<Urn, SchoolId>> {
+) -> QueryResult<HashMap<Urn, SchoolId>> {
     let urns: Vec<Urn> = urns.collect();
-    let mut ids = std::collections::HashMap::with_capacity(urns.len());
+    let mut ids = HashMap::with_capacity(urns.len());
     for urns in urns.chunks(MAX_IDS) {
-        // Nobody deletes them before something is stored with them.
-        let query =
-            schools::table.filter(schools::urn.eq_any(urns)).select((schools::urn, schools::id)).for_key_share();
+        let query = schools::table.filter(schools::urn.eq_any(urns)).select((schools::urn, schools::id));
         ids.extend(query.load::<(Urn, SchoolId)>(connection).await?);
     }
     Ok(ids)
