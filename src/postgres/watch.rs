@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use diesel::connection::InstrumentationEvent;
+use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
 use futures_util::future::{Either, select};
 
 use crate::error::{Error, Result};
@@ -120,6 +120,7 @@ impl Call {
 /// What a connection's instrumentation does.
 pub(super) fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
     let mut prepared = 0_u32;
+    let mut application = get_default_instrumentation();
     move |event| {
         prepared += u32::from(matches!(event, InstrumentationEvent::CacheQuery { .. }));
         // Outside of a call nobody watches.
@@ -129,6 +130,10 @@ pub(super) fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
                 call.is_the_last.store(true, Ordering::Relaxed);
             }
         });
+        // Whoever set one for all connections of Diesel is told too.
+        if let Some(application) = &mut application {
+            application.on_connection_event(event);
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use diesel::connection::{CacheSize, InstrumentationEvent, SimpleConnection};
+use diesel::connection::{
+    CacheSize, Instrumentation, InstrumentationEvent, SimpleConnection, get_default_instrumentation,
+};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sql_types::{Integer, Text};
@@ -240,6 +242,7 @@ impl SetUp {
 /// What a connection's instrumentation does.
 fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
     let mut prepared = 0_u32;
+    let mut application = get_default_instrumentation();
     move |event| {
         if matches!(event, InstrumentationEvent::CacheQuery { .. }) {
             prepared += 1;
@@ -247,6 +250,10 @@ fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
                 prepared = 0;
                 IS_FULL.set(true);
             }
+        }
+        // Whoever set one for all connections of Diesel is told too.
+        if let Some(application) = &mut application {
+            application.on_connection_event(event);
         }
     }
 }
@@ -359,8 +366,22 @@ mod tests {
     fn a_connection_prepares_so_many_statements_and_forgets_them() {
         use std::sync::Arc;
 
+        use crate::sqlite::catalogue::sqlite_master;
         use crate::sqlite::schema::schools;
 
+        // Every connection notes it,
+        let mut connection = SetUp { busy_timeout: Duration::ZERO }.connect(":memory:").expect("a connection");
+        for conditions in 1..=MOST_STATEMENTS {
+            assert!(!IS_FULL.get(), "{conditions}");
+            let mut query = sqlite_master::table.count().into_boxed();
+            for _ in 0..conditions {
+                query = query.filter(sqlite_master::name.ne("schools"));
+            }
+            assert_eq!(query.get_result::<i64>(&mut connection).expect("a count"), 0);
+        }
+        assert!(IS_FULL.take());
+
+        // and the call that makes it full ends with none.
         let connections = Connections::open(&Config::in_memory()).expect("a database");
         let prepared = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&prepared);
