@@ -323,12 +323,13 @@ fn picture(measured: &[Measured]) -> Result<String, DrawingAreaErrorKind<std::io
         let mut chart = ChartBuilder::on(&panel)
             .caption(question.name(), ("sans-serif", 16))
             .margin(8)
-            .x_label_area_size(24)
+            .x_label_area_size(40)
             .y_label_area_size(56)
             .build_cartesian_2d(across, up)?;
         chart
             .configure_mesh()
             .disable_x_mesh()
+            .x_desc("schools")
             .x_label_formatter(&|schools| thousands(schools))
             .y_label_formatter(&|time| format!("{} µs", thousands(time)))
             .draw()?;

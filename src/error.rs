@@ -202,7 +202,7 @@ pub enum Error {
         urn: Urn,
     },
     /// A row points at a school that does not exist.
-    #[error("there is no such school: insert it before what belongs to it, or ask again for the one that is meant")]
+    #[error("there is no such school: insert it before what belongs to it, or look its id up again")]
     UnknownSchool,
 
     // --- settings --------------------------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ pub struct PoolConfig {
     /// How many idle connections the pool keeps; others are closed when they have been idle for a minute. Postgres only: SQLite's
     /// pool keeps one, and closes others after ten minutes.
     pub keep: u32,
-    /// How long a call waits for a free connection before [`Error::PoolTimeout`].
+    /// How long a call waits for a free connection before [`Error::PoolTimeout`]. Zero: not at all, and on SQLite not for one that
+    /// could still be opened either, which the next call finds.
     pub acquire_timeout: Duration,
     /// How long a write waits for another program's lock before [`Error::Busy`].
     pub busy_timeout: Duration,

@@ -64,7 +64,7 @@ pub(super) async fn warn_of_language(connection: &mut AsyncPgConnection) -> Resu
     if !is_english(&language) {
         tracing::warn!(
             language,
-            "this server's errors are not in English, and some will have no name of their own: an administrator runs \
+            "this server's errors may not be in English, and then some have no name of their own: an administrator runs \
              `ALTER DATABASE ... SET lc_messages = 'C'`"
         );
     }
@@ -72,7 +72,7 @@ pub(super) async fn warn_of_language(connection: &mut AsyncPgConnection) -> Resu
 }
 
 fn is_english(locale: &str) -> bool {
-    ["", "C", "POSIX"].contains(&locale) || ["C.", "en", "English"].iter().any(|english| locale.starts_with(english))
+    ["C", "POSIX"].contains(&locale) || ["C.", "en", "English"].iter().any(|english| locale.starts_with(english))
 }
 
 /// Refuses software that is older than needed. Versions are compared by their first two numbers.
@@ -95,10 +95,10 @@ mod tests {
 
     #[test]
     fn errors_in_another_language_are_noticed() {
-        for english in ["", "C", "C.UTF-8", "POSIX", "en_GB.UTF-8", "en_US", "English_United Kingdom.1252"] {
+        for english in ["C", "C.UTF-8", "POSIX", "en_GB.UTF-8", "en_US", "English_United Kingdom.1252"] {
             assert!(is_english(english), "{english}");
         }
-        for other in ["de_DE.UTF-8", "cy_GB.UTF-8", "fr_FR", "German_Germany.1252", "CS"] {
+        for other in ["", "de_DE.UTF-8", "cy_GB.UTF-8", "fr_FR", "German_Germany.1252", "CS"] {
             assert!(!is_english(other), "{other}");
         }
     }

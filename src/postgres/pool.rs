@@ -33,6 +33,9 @@ const NO_ANSWER: &str = "it did not answer in time";
 /// How long a connection may be idle beyond those that are kept.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// How long a server may take at least to say that it still answers, also where calls are not to wait for a connection.
+const ANSWER: Duration = Duration::from_secs(1);
+
 /// The shortest timeout that the server can count. None at all would be no limit.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -74,7 +77,7 @@ impl Connections {
         let pool = Pool::builder(manager)
             .max_size(usize::try_from(max_size.max(1)).unwrap_or(usize::MAX))
             .pre_recycle(Hook::async_fn(move |connection, metrics| {
-                still_answers(connection, metrics, acquire_timeout).boxed()
+                still_answers(connection, metrics, acquire_timeout.max(ANSWER)).boxed()
             }))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(acquire_timeout))

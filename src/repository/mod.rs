@@ -38,7 +38,7 @@ pub use health::{Health, PoolStatus};
 ///   another connection; writes that collided are repeated, and those that may have been committed never are.
 ///
 /// Each call that asks the database is a [`tracing`] span with the name of the method, the backend, the rows and how long it took;
-/// `school` is told as `schools`.
+/// that of one school is told as the method for many (`school` as `schools`).
 ///
 /// Beside its own, each method has the errors of any database: [`Busy`](crate::Error::Busy), [`Timeout`](crate::Error::Timeout),
 /// [`PoolTimeout`](crate::Error::PoolTimeout), [`Unavailable`](crate::Error::Unavailable), and rarer ones.

@@ -42,7 +42,7 @@ const DEFAULT_LIMIT: u32 = 20;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SchoolSearch {
-    /// Where to measure distances from; the order is that of `sort` with it or without. Nothing: hits have no distance.
+    /// Where to measure distances from; it does not change `sort`, as [`SchoolSearch::near`] does. Nothing: hits have no distance.
     pub near: Option<LatLng>,
     /// Only schools at most this far from `near`. The boundary is inside.
     pub within: Option<Kilometres>,
