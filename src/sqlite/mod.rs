@@ -13,6 +13,7 @@ mod rebuild;
 mod rows;
 #[allow(missing_docs)]
 pub mod schema;
+mod threads;
 mod transactions;
 
 use std::collections::BTreeMap;
@@ -40,7 +41,8 @@ use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, Writ
 
 /// Schools in an SQLite database. Clones share its connections.
 ///
-/// Each call is one blocking task of the surrounding tokio runtime, however many statements it makes.
+/// Each call is one task on a thread that may block, however many statements it makes: one of the pool's own, of which there are as
+/// many as it may have connections (64 at most), or one of the surrounding tokio runtime's where it must wait for a connection.
 #[derive(Debug, Clone)]
 pub struct SqliteRepository {
     connections: Arc<Connections>,
@@ -60,7 +62,7 @@ impl SqliteRepository {
     }
 
     /// Lends a connection that is ready for use (foreign keys on, `haversine` registered) to Diesel queries of the
-    /// caller's own, on a blocking task.
+    /// caller's own, on a thread that may block.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
@@ -103,8 +105,7 @@ impl SqliteRepository {
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
-        let connections = Arc::clone(&self.connections);
-        blocking(move || connections.with(work)).await
+        self.connections.run(work).await
     }
 }
 

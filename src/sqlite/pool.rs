@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -9,15 +10,16 @@ use diesel::connection::{
     CacheSize, Instrumentation, InstrumentationEvent, SimpleConnection, get_default_instrumentation,
 };
 use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
 use diesel::sql_types::{Integer, Text};
 use parking_lot::Mutex;
 
+use super::threads::{Thread, Threads};
 use super::{errors, functions};
 use crate::config::{Backend, Config, PoolConfig, PoolMode, Target};
 use crate::error::{Error, Result};
 use crate::migrate::{Patience, require_current, up_on_conn};
-use crate::repository::{Health, PoolStatus};
+use crate::repository::{Health, PoolStatus, blocking};
 
 /// The oldest SQLite that is trusted. Older ones can lose committed transactions: the WAL-reset bug, mended in 3.51.3
 /// (sqlite.org/wal.html).
@@ -50,7 +52,7 @@ pub(super) struct Connections {
 
 /// How connections are held between calls.
 enum Held {
-    Pooled { pool: Pool<ConnectionManager<SqliteConnection>>, acquire_timeout: Duration },
+    Pooled { pool: Pool<ConnectionManager<SqliteConnection>>, threads: Threads, acquire_timeout: Duration },
     Single { kept: Box<Mutex<Kept>>, acquire_timeout: Duration },
     PerCall { url: String },
 }
@@ -93,8 +95,11 @@ impl Connections {
             PoolMode::Single => Held::single(first, acquire_timeout),
             PoolMode::PerCall => Held::PerCall { url },
             PoolMode::Pooled => {
+                let max_size = max_size.max(1);
+                let threads = Threads::new(max_size)
+                    .map_err(|reason| Error::CannotOpen { path: path.clone(), reason: reason.to_string() })?;
                 let pool = Pool::builder()
-                    .max_size(max_size.max(1))
+                    .max_size(max_size)
                     .min_idle(Some(1))
                     // For the first one, which takes its time also where calls are not to wait.
                     .connection_timeout(acquire_timeout.clamp(FIRST, LONGEST))
@@ -103,7 +108,7 @@ impl Connections {
                     .connection_customizer(Box::new(set_up))
                     .build(ConnectionManager::new(url))
                     .map_err(|error| cannot_acquire(&error, acquire_timeout))?;
-                Held::Pooled { pool, acquire_timeout }
+                Held::Pooled { pool, threads, acquire_timeout }
             }
         };
         Ok(Self::new(held, Some(path.clone()), set_up))
@@ -113,19 +118,39 @@ impl Connections {
         Self { held, file, set_up, waiting: AtomicU32::new(0) }
     }
 
-    /// Lends a connection to `work`. It comes back without an open transaction, also where `work` panics.
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        let work = |connection: &mut SqliteConnection| {
-            let result = work(connection);
-            if IS_FULL.take() {
-                // Diesel makes a new cache where the size is another one.
-                connection.set_prepared_statement_cache_size(CacheSize::Disabled);
-                connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
+    /// Lends a connection to `work`, on a thread that may block. It comes back without an open transaction, also where `work` panics.
+    pub(super) async fn run<T, W>(self: &Arc<Self>, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        let connections = Arc::clone(self);
+        match self.idle() {
+            Some((thread, mut connection)) => {
+                thread.run(move || connections.told(forgetting(work)(&mut connection))).await
             }
-            result
-        };
-        self.lend(work).map_err(|error| match (error, &self.file) {
-            // SQLite opens files as it goes, and does not say which one it could not.
+            None => blocking(move || connections.with(work)).await,
+        }
+    }
+
+    /// A thread and a connection of the pool that are idle, unless there are calls that wait for a connection.
+    fn idle(&self) -> Option<(Thread<'_>, PooledConnection<ConnectionManager<SqliteConnection>>)> {
+        match &self.held {
+            Held::Pooled { pool, threads, .. } if self.waiting.load(Ordering::Relaxed) == 0 => {
+                Some((threads.free()?, pool.try_get()?))
+            }
+            _ => None,
+        }
+    }
+
+    /// As [`run`](Self::run), on this thread, which waits for a connection.
+    fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+        self.told(self.lend(forgetting(work)))
+    }
+
+    /// SQLite opens files as it goes, and does not say which one it could not.
+    fn told<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| match (error, &self.file) {
             (Error::CannotOpen { reason, .. }, Some(file)) => Error::CannotOpen { path: file.clone(), reason },
             (other, _) => other,
         })
@@ -133,7 +158,7 @@ impl Connections {
 
     fn lend<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
         match &self.held {
-            Held::Pooled { pool, acquire_timeout } => {
+            Held::Pooled { pool, acquire_timeout, .. } => {
                 // A connection whose call panicked, or left a transaction open, is broken: r2d2 replaces it.
                 let connection = self.wait(|| pool.get_timeout((*acquire_timeout).min(LONGEST)));
                 work(&mut *connection.map_err(|error| cannot_acquire(&error, *acquire_timeout))?)
@@ -195,6 +220,21 @@ impl std::fmt::Debug for Connections {
             Held::Single { .. } => f.write_str("Single"),
             Held::PerCall { .. } => f.write_str("PerCall"),
         }
+    }
+}
+
+/// Work after which a connection that is full of statements forgets them.
+fn forgetting<T>(
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
+) -> impl FnOnce(&mut SqliteConnection) -> Result<T> {
+    |connection| {
+        let result = work(connection);
+        if IS_FULL.take() {
+            // Diesel makes a new cache where the size is another one.
+            connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+            connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
+        }
+        result
     }
 }
 
@@ -364,8 +404,6 @@ mod tests {
     /// Each search with other conditions is another statement, which SQLite keeps.
     #[test]
     fn a_connection_prepares_so_many_statements_and_forgets_them() {
-        use std::sync::Arc;
-
         use crate::sqlite::catalogue::sqlite_master;
         use crate::sqlite::schema::schools;
 

@@ -27,6 +27,7 @@ const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
     ("query: page_query", "the rows of the page"),
     ("file: rebuild.rs", "Postgres changes a table in place"),
     ("file: transactions.rs", "a transaction of Postgres stays until it is rolled back, whatever fails in it"),
+    ("file: threads.rs", "a query of SQLite blocks its thread; one of Postgres waits for its server"),
     ("file: health.rs", "a server's software, schema and extension are asked for; SQLite is this build's own"),
     ("file: grants.rs", "who may use an SQLite file is the file system's to say"),
     ("file: watch.rs", "SQLite cannot go away in the middle of a call"),

@@ -1,0 +1,132 @@
+//! The threads that a pool's queries run on.
+//!
+//! A query takes as long as waking a thread up does, or little more. The threads of rayon look for work for a moment before they
+//! sleep, and there are no more of them than connections, where tokio's blocking ones sleep at once and come to be hundreds.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// How many threads there are at most, however many connections there may be.
+const MOST: usize = 64;
+
+/// Threads for work that blocks.
+pub(super) struct Threads {
+    pool: ThreadPool,
+    /// How many have no work.
+    free: Arc<Semaphore>,
+}
+
+impl Threads {
+    /// Starts as many as there may be connections, within reason. They end with this.
+    pub(super) fn new(connections: u32) -> Result<Self, ThreadPoolBuildError> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(usize::try_from(connections).map_or(MOST, |connections| connections.min(MOST)))
+            .thread_name(|number| format!("sqlite-{number}"))
+            .build()?;
+        let free = Arc::new(Semaphore::new(pool.current_num_threads()));
+        Ok(Self { pool, free })
+    }
+
+    /// One that is free.
+    pub(super) fn free(&self) -> Option<Thread<'_>> {
+        let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
+        Some(Thread { pool: &self.pool, permit })
+    }
+}
+
+/// A thread that waits for work.
+pub(super) struct Thread<'a> {
+    pool: &'a ThreadPool,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Thread<'_> {
+    /// Does work in the runtime and the span of the caller. It ends by itself where nobody waits for it any longer; a panic in it is
+    /// passed on.
+    pub(super) async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (runtime, span) = (Handle::current(), tracing::Span::current());
+        let (answer, answered) = oneshot::channel();
+        let Self { pool, permit } = self;
+        pool.spawn_fifo(move || {
+            let _entered = runtime.enter();
+            let value = catch_unwind(AssertUnwindSafe(|| span.in_scope(work)));
+            // Who is answered may ask again at once.
+            drop(permit);
+            // Whoever asked may be gone.
+            let _ = answer.send(value);
+        });
+        match answered.await {
+            Ok(Ok(value)) => value,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => unreachable!("all work answers, and a thread ends after it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use futures_util::FutureExt;
+    use tracing::Instrument;
+
+    use super::*;
+
+    /// The only one of some threads.
+    fn free(threads: &Threads) -> Thread<'_> {
+        threads.free().expect("a thread that is free")
+    }
+
+    #[tokio::test]
+    async fn work_is_in_the_runtime_and_the_span_of_its_caller() {
+        let threads = Threads::new(1).expect("a thread");
+        let told = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
+        let _told = tracing::dispatcher::set_default(&told);
+        let span = tracing::info_span!("a call");
+        let work = move || {
+            // Each thread says whom it tells.
+            let within = tracing::dispatcher::with_default(&told, || tracing::Span::current().id());
+            (Handle::current().id(), within, std::thread::current().id())
+        };
+        let (runtime, within, thread) = free(&threads).run(work).instrument(span.clone()).await;
+        assert_eq!(runtime, Handle::current().id());
+        assert!(span.id().is_some());
+        assert_eq!(within, span.id());
+        assert_ne!(thread, std::thread::current().id());
+    }
+
+    #[tokio::test]
+    async fn a_panic_reaches_the_caller_and_leaves_the_thread() {
+        let threads = Threads::new(1).expect("a thread");
+        let panicked = AssertUnwindSafe(free(&threads).run(|| panic!("on purpose"))).catch_unwind().await;
+        assert_eq!(panicked.expect_err("it panicked").downcast_ref(), Some(&"on purpose"));
+        assert_eq!(free(&threads).run(|| 1).await, 1);
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_ends_and_its_thread_is_free_again() {
+        let threads = Threads::new(1).expect("a thread");
+        let (go, wait) = channel::<()>();
+        let (done, ended) = channel();
+        let mut dropped = Box::pin(free(&threads).run(move || {
+            wait.recv().expect("to be told to go on");
+            done.send(()).expect("somebody listens");
+        }));
+        assert!((&mut dropped).now_or_never().is_none());
+        drop(dropped);
+        assert!(threads.free().is_none());
+        go.send(()).expect("it waits");
+        ended.recv().expect("it ended");
+        assert!(threads.free.acquire().await.is_ok());
+    }
+
+    #[test]
+    fn there_are_no_more_threads_than_a_machine_can_bear() {
+        let threads = Threads::new(u32::MAX).expect("threads");
+        assert_eq!(threads.free.available_permits(), 64);
+    }
+}
