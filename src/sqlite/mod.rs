@@ -41,8 +41,8 @@ use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, Writ
 
 /// Schools in an SQLite database. Clones share its connections.
 ///
-/// Each call is one task on a thread that may block, however many statements it makes: one of the pool's own, of which there are as
-/// many as it may have connections (64 at most), or one of the surrounding tokio runtime's where it must wait for a connection.
+/// Each call is one task on a thread that may block, however many statements it makes. That is a blocking one of the surrounding
+/// tokio runtime, but for questions that find a connection of a pool idle: the pool has threads of its own for them.
 #[derive(Debug, Clone)]
 pub struct SqliteRepository {
     connections: Arc<Connections>,
@@ -62,7 +62,7 @@ impl SqliteRepository {
     }
 
     /// Lends a connection that is ready for use (foreign keys on, `haversine` registered) to Diesel queries of the
-    /// caller's own, on a thread that may block.
+    /// caller's own, on a blocking task.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
@@ -105,12 +105,21 @@ impl SqliteRepository {
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
-        self.connections.run(work).await
+        let connections = Arc::clone(&self.connections);
+        blocking(move || connections.with(work)).await
     }
 }
 
-/// Runs one of the queries on a connection of the pool.
+/// Asks one of the queries on a connection of the pool.
 macro_rules! ask {
+    ($repository:ident, $query:ident $(, $argument:expr)*) => {{
+        let call = $repository.connections.ask(move |connection| queries::$query(connection $(, $argument)*));
+        observe(Backend::Sqlite, stringify!($query), $repository.slow_query, call).await
+    }};
+}
+
+/// Runs a query that writes.
+macro_rules! change {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
         let call = $repository.run(move |connection| queries::$query(connection $(, $argument)*));
         observe(Backend::Sqlite, stringify!($query), $repository.slow_query, call).await
@@ -189,7 +198,7 @@ impl SchoolRepository for SqliteRepository {
     }
 
     async fn insert_schools(&self, schools: Vec<NewSchool>) -> Result<Vec<SchoolId>> {
-        ask!(self, insert_schools_on_conn, &schools)
+        change!(self, insert_schools_on_conn, &schools)
     }
 
     async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts> {
@@ -199,35 +208,35 @@ impl SchoolRepository for SqliteRepository {
     }
 
     async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School> {
-        ask!(self, update_school_on_conn, id, version, &patch)
+        change!(self, update_school_on_conn, id, version, &patch)
     }
 
     async fn replace_collections(&self, id: SchoolId, new: NewCollections) -> Result<()> {
-        ask!(self, replace_collections_on_conn, id, &new)
+        change!(self, replace_collections_on_conn, id, &new)
     }
 
     async fn insert_reviews(&self, reviews: Vec<Review>) -> Result<()> {
-        ask!(self, insert_reviews_on_conn, &reviews)
+        change!(self, insert_reviews_on_conn, &reviews)
     }
 
     async fn upsert_admissions(&self, admissions: Vec<NewAdmissions>, mode: WriteMode) -> Result<UpsertCounts> {
-        ask!(self, upsert_admissions_on_conn, &admissions, mode)
+        change!(self, upsert_admissions_on_conn, &admissions, mode)
     }
 
     async fn upsert_links(&self, links: Vec<NewLink>, mode: WriteMode) -> Result<UpsertCounts> {
-        ask!(self, upsert_links_on_conn, &links, mode)
+        change!(self, upsert_links_on_conn, &links, mode)
     }
 
     async fn merge_schools(&self, from: Urn, into: Urn, on: NaiveDate) -> Result<MergeCounts> {
-        ask!(self, merge_schools_on_conn, from, into, on)
+        change!(self, merge_schools_on_conn, from, into, on)
     }
 
     async fn delete_school(&self, id: SchoolId) -> Result<DeleteCounts> {
-        ask!(self, delete_school_on_conn, id)
+        change!(self, delete_school_on_conn, id)
     }
 
     async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts> {
-        ask!(self, upsert_catchments_on_conn, &catchments, mode)
+        change!(self, upsert_catchments_on_conn, &catchments, mode)
     }
 
     async fn count_phase_gaps(&self, gaps: PhaseGaps) -> Result<u64> {
@@ -239,7 +248,7 @@ impl SchoolRepository for SqliteRepository {
     }
 
     async fn fill_phases(&self, gaps: PhaseGaps, phases: Vec<(PhaseGap, Phase)>) -> Result<BTreeMap<Phase, u64>> {
-        ask!(self, fill_phases_on_conn, gaps, &phases)
+        change!(self, fill_phases_on_conn, gaps, &phases)
     }
 
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {

@@ -96,8 +96,10 @@ impl Connections {
             PoolMode::PerCall => Held::PerCall { url },
             PoolMode::Pooled => {
                 let max_size = max_size.max(1);
-                let threads = Threads::new(max_size)
-                    .map_err(|reason| Error::CannotOpen { path: path.clone(), reason: reason.to_string() })?;
+                let threads = Threads::new(max_size).map_err(|reason| Error::CannotOpen {
+                    path: path.clone(),
+                    reason: format!("its threads cannot be started: {reason}"),
+                })?;
                 let pool = Pool::builder()
                     .max_size(max_size)
                     .min_idle(Some(1))
@@ -118,8 +120,11 @@ impl Connections {
         Self { held, file, set_up, waiting: AtomicU32::new(0) }
     }
 
-    /// Lends a connection to `work`, on a thread that may block. It comes back without an open transaction, also where `work` panics.
-    pub(super) async fn run<T, W>(self: &Arc<Self>, work: W) -> Result<T>
+    /// Lends a connection to a question of the crate's own: at once, on a thread of the pool, where both are idle.
+    ///
+    /// What others lend a connection to may use those threads' rayon for itself, and writes are to end where their runtime ends: both are
+    /// blocking tasks of tokio's, by [`with`](Self::with).
+    pub(super) async fn ask<T, W>(self: &Arc<Self>, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
@@ -143,8 +148,8 @@ impl Connections {
         }
     }
 
-    /// As [`run`](Self::run), on this thread, which waits for a connection.
-    fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+    /// Lends a connection to `work`, once there is one. It comes back without an open transaction, also where `work` panics.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
         self.told(self.lend(forgetting(work)))
     }
 
@@ -451,6 +456,40 @@ mod tests {
         }
         assert_eq!(ask(0), MOST_STATEMENTS + 1, "forgotten, and prepared anew");
         assert_eq!(ask(0), MOST_STATEMENTS + 1, "and then kept");
+    }
+
+    #[tokio::test]
+    async fn questions_are_on_threads_of_the_pool_unless_they_wait() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = Config::sqlite_file(folder.path().join("schools.db"));
+        config.pool.max_size = 1;
+        crate::migrate::up(&config).await.expect("a schema");
+        let connections = Arc::new(Connections::open(&config).expect("a database"));
+        let is_of_pool = |_: &mut SqliteConnection| {
+            Ok(std::thread::current().name().is_some_and(|name| name.starts_with("sqlite-")))
+        };
+        assert!(connections.ask(is_of_pool).await.expect("an answer"));
+
+        // Whoever finds none idle waits for it in r2d2,
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let works = tokio::spawn({
+            let connections = Arc::clone(&connections);
+            async move { connections.ask(move |_| Ok(wait.recv().is_ok())).await }
+        });
+        let waits = tokio::spawn({
+            let connections = Arc::clone(&connections);
+            async move { connections.ask(is_of_pool).await }
+        });
+        while connections.status().waiting == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        go.send(()).expect("it waits");
+        assert!(works.await.expect("no panic").expect("an answer"));
+        assert!(!waits.await.expect("no panic").expect("an answer"));
+
+        // and whoever comes while another waits does not overtake it.
+        connections.waiting.fetch_add(1, Ordering::Relaxed);
+        assert!(!connections.ask(is_of_pool).await.expect("an answer"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! The threads that a pool's queries run on.
+//! The threads of a pool, for questions.
 //!
-//! A query takes as long as waking a thread up does, or little more. The threads of rayon look for work for a moment before they
-//! sleep, and there are no more of them than connections, where tokio's blocking ones sleep at once and come to be hundreds.
+//! A question takes as long as waking a thread up does, or little more. The threads of rayon look for work for a moment before they
+//! sleep, where tokio's blocking ones sleep at once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -16,16 +16,18 @@ const MOST: usize = 64;
 /// Threads for work that blocks.
 pub(super) struct Threads {
     pool: ThreadPool,
-    /// How many have no work.
+    /// How many have no question to answer.
     free: Arc<Semaphore>,
 }
 
 impl Threads {
-    /// Starts as many as there may be connections, within reason. They end with this.
+    /// Starts as many as there may be connections, within reason. They end once this is dropped and all work is done.
     pub(super) fn new(connections: u32) -> Result<Self, ThreadPoolBuildError> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(usize::try_from(connections).map_or(MOST, |connections| connections.min(MOST)))
             .thread_name(|number| format!("sqlite-{number}"))
+            // Of an answer that nobody waits for and that cannot be dropped, say. Without this one the process would end.
+            .panic_handler(|_| {})
             .build()?;
         let free = Arc::new(Semaphore::new(pool.current_num_threads()));
         Ok(Self { pool, free })
@@ -62,7 +64,7 @@ impl Thread<'_> {
         match answered.await {
             Ok(Ok(value)) => value,
             Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => unreachable!("all work answers, and a thread ends after it"),
+            Err(_) => unreachable!("all work sends its answer, and no thread ends before"),
         }
     }
 }
@@ -122,6 +124,27 @@ mod tests {
         go.send(()).expect("it waits");
         ended.recv().expect("it ended");
         assert!(threads.free.acquire().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_panics_when_nobody_waits_for_it_ends_neither_process_nor_thread() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("on purpose");
+            }
+        }
+        let threads = Threads::new(1).expect("a thread");
+        let (go, wait) = channel::<()>();
+        let mut dropped = Box::pin(free(&threads).run(move || {
+            wait.recv().expect("to be told to go on");
+            Bomb
+        }));
+        assert!((&mut dropped).now_or_never().is_none());
+        drop(dropped);
+        go.send(()).expect("it waits");
+        drop(threads.free.acquire().await);
+        assert_eq!(free(&threads).run(|| 1).await, 1);
     }
 
     #[test]
