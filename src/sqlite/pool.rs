@@ -122,8 +122,8 @@ impl Connections {
 
     /// Lends a connection to a question of the crate's own: at once, on a thread of the pool, where both are idle.
     ///
-    /// What others lend a connection to may use those threads' rayon for itself, and writes are to end where their runtime ends: both are
-    /// blocking tasks of tokio's, by [`with`](Self::with).
+    /// Not for writes, which a runtime that is dropped waits for only where they are blocking tasks of tokio's, nor for closures of
+    /// others, which might use rayon themselves and then run other calls in the middle of their own: see [`with`](Self::with).
     pub(super) async fn ask<T, W>(self: &Arc<Self>, work: W) -> Result<T>
     where
         T: Send + 'static,
