@@ -54,8 +54,11 @@ impl Thread<'_> {
         let (answer, answered) = oneshot::channel();
         let Self { pool, permit } = self;
         pool.spawn_fifo(move || {
-            let _entered = runtime.enter();
-            let value = catch_unwind(AssertUnwindSafe(|| span.in_scope(work)));
+            // All that is the caller's ends before it is answered: a span that outlived its call would be told of too late.
+            let value = catch_unwind(AssertUnwindSafe(move || {
+                let _entered = runtime.enter();
+                span.in_scope(work)
+            }));
             // Who is answered may ask again at once.
             drop(permit);
             // Whoever asked may be gone.
@@ -71,10 +74,13 @@ impl Thread<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc::{Sender, channel};
+    use std::task::{Context, Wake, Waker};
 
     use futures_util::FutureExt;
     use tracing::Instrument;
+    use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
 
@@ -99,6 +105,38 @@ mod tests {
         assert!(span.id().is_some());
         assert_eq!(within, span.id());
         assert_ne!(thread, std::thread::current().id());
+    }
+
+    #[tokio::test]
+    async fn a_span_is_closed_by_the_time_of_the_answer() {
+        /// Counts the spans that are closed.
+        #[derive(Clone, Default)]
+        struct Closed(Arc<AtomicU32>);
+        impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Closed {
+            fn on_close(&self, _: tracing::span::Id, _: tracing_subscriber::layer::Context<'_, S>) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        /// Tells on the thread that sends the answer how many there are by then.
+        struct Answered(Closed, Sender<u32>);
+        impl Wake for Answered {
+            fn wake(self: Arc<Self>) {
+                self.1.send(self.0.0.load(Ordering::SeqCst)).expect("somebody listens");
+            }
+        }
+
+        let threads = Threads::new(1).expect("a thread");
+        let closed = Closed::default();
+        let told = tracing::Dispatch::new(tracing_subscriber::registry().with(closed.clone()));
+        let _told = tracing::dispatcher::set_default(&told);
+        let ((go, wait), (answer, answered)) = (channel::<()>(), channel());
+        let waker = Waker::from(Arc::new(Answered(closed, answer)));
+        let mut asked = Box::pin(free(&threads).run(move || wait.recv()));
+        let asks = || asked.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();
+        assert!(tracing::info_span!("a call").in_scope(asks));
+        go.send(()).expect("it waits");
+        assert_eq!(answered.recv(), Ok(1));
+        assert_eq!(asked.await, Ok(()));
     }
 
     #[tokio::test]
