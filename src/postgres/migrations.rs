@@ -12,8 +12,8 @@ use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::catalogue::catalogue;
-use super::pool::SetUp;
 use super::schema::migration_checksums;
+use super::set_up::SetUp;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::migrate::{

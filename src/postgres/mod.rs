@@ -14,6 +14,7 @@ mod queries;
 mod rows;
 #[allow(missing_docs, clippy::wildcard_imports)]
 pub mod schema;
+mod set_up;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -10,9 +10,9 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::catalogue::{catalogue, sqlite_master};
-use super::pool::{self, SetUp};
 use super::rebuild;
 use super::schema::migration_checksums;
+use super::set_up::{self, SetUp};
 use super::transactions::{alone, at_once};
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
@@ -33,11 +33,11 @@ pub(crate) fn open(config: &Config, create: bool) -> Result<SqliteConnection> {
     match &config.target {
         Target::SqliteMemory => set_up.connect(":memory:"),
         Target::SqliteFile(path) => {
-            let url = if create { pool::creatable_file(path)? } else { pool::existing_file(path)? };
-            set_up.connect(&url).map_err(|error| pool::cannot_open(path, error))
+            let url = if create { set_up::creatable_file(path)? } else { set_up::existing_file(path)? };
+            set_up.connect(&url).map_err(|error| set_up::cannot_open(path, error))
         }
         #[cfg(feature = "postgres")]
-        Target::Postgres(_) => Err(pool::not_sqlite()),
+        Target::Postgres(_) => Err(set_up::not_sqlite()),
     }
 }
 

@@ -13,6 +13,7 @@ mod rebuild;
 mod rows;
 #[allow(missing_docs)]
 pub mod schema;
+mod set_up;
 mod threads;
 mod transactions;
 
@@ -94,7 +95,7 @@ impl SqliteRepository {
         self.run(|connection| {
             let result = work(connection);
             // Whoever changed these for a while, or began a transaction by hand, does not do so for the next call.
-            pool::restore(connection)?;
+            set_up::restore(connection)?;
             result
         })
         .await

@@ -1,0 +1,126 @@
+//! How a connection is made and set up: the same way for all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{errors, watch};
+use crate::config::{Config, PoolConfig, Server, Target, Tls};
+use crate::error::{Error, Result};
+
+/// Why a server counts as not there that takes connections.
+pub(super) const NO_ANSWER: &str = "it did not answer in time";
+
+/// The shortest timeout that the server can count. None at all would be no limit.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// The longest timeout that the server and the kernel can count: 2^31 - 1 milliseconds.
+const LONGEST: Duration = Duration::from_millis(2_147_483_647);
+
+/// What every connection needs before its first query.
+pub(super) struct SetUp {
+    settings: tokio_postgres::Config,
+    tls: Option<MakeRustlsConnect>,
+    pub(super) connect_timeout: Duration,
+    /// How long the server may say nothing within a call: as long as a statement may take, and a while more.
+    pub(super) silence: Option<Duration>,
+}
+
+impl SetUp {
+    pub(super) fn new(config: &Config) -> Result<Self> {
+        #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
+        let Target::Postgres(Server { settings, tls }) = &config.target else {
+            return Err(Error::BackendMismatch { backend: "postgres", url_is_for: config.backend().as_str() });
+        };
+        let PoolConfig { busy_timeout, connect_timeout, statement_timeout, .. } = config.pool;
+        let silence = statement_timeout.saturating_add(connect_timeout).min(LONGEST);
+        let silence = (!statement_timeout.is_zero()).then_some(silence);
+        let mut settings = tokio_postgres::Config::clone(settings);
+        settings.connect_timeout(connect_timeout).keepalives_idle(Duration::from_secs(30));
+        if let Some(silence) = silence {
+            settings.tcp_user_timeout(silence);
+        }
+        // Set with the connection, so that no query comes before them. `force_generic_plan`: a query is planned once, and
+        // the partial indexes' conditions are literal. No parallel workers: starting them costs more than these queries.
+        let options = format!(
+            "{} -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=600000 \
+             -c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0 -c jit=off",
+            settings.get_options().unwrap_or_default(),
+            // Zero is as long as it likes.
+            if statement_timeout.is_zero() { 0 } else { statement_timeout.clamp(SHORTEST, LONGEST).as_millis() },
+            busy_timeout.clamp(SHORTEST, LONGEST).as_millis(),
+        );
+        settings.options(options);
+        let tls = match tls {
+            Tls::Off => None,
+            Tls::VerifyFull { root_certificate } => Some(tls_connector(root_certificate.as_deref())?),
+        };
+        Ok(Self { settings, tls, connect_timeout, silence })
+    }
+
+    /// Connects and sets the connection up. A server that takes the connection and then says nothing is given up too, which the
+    /// setting of the same name does not do.
+    pub(super) async fn connect(&self) -> Result<AsyncPgConnection> {
+        in_time(self.patience(), self.connect_to_any()).await
+    }
+
+    /// How long connecting may take: each of several servers has its time.
+    pub(super) fn patience(&self) -> Duration {
+        self.connect_timeout.saturating_mul(u32::try_from(self.settings.get_hosts().len()).unwrap_or(u32::MAX).max(1))
+    }
+
+    async fn connect_to_any(&self) -> Result<AsyncPgConnection> {
+        let refused = |error: tokio_postgres::Error| errors::cannot_connect(&error);
+        let connection = match &self.tls {
+            None => {
+                let (client, connection) = self.settings.connect(tokio_postgres::NoTls).await.map_err(refused)?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+            }
+            Some(tls) => {
+                let (client, connection) = self.settings.connect(tls.clone()).await.map_err(refused)?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+            }
+        };
+        let mut connection = connection.map_err(|error| Error::Unavailable { reason: error.to_string() })?;
+        connection.set_instrumentation(watch::noting());
+        Ok(connection)
+    }
+}
+
+/// TLS that verifies the server's certificate and name, by the system's authorities or by one that is named.
+fn tls_connector(root_certificate: Option<&std::path::Path>) -> Result<MakeRustlsConnect> {
+    let unusable = |reason| Error::InvalidSetting { setting: "sslrootcert", reason };
+    let mut roots = rustls::RootCertStore::empty();
+    match root_certificate {
+        Some(path) => {
+            let certificates = CertificateDer::pem_file_iter(path).map_err(|_| unusable("cannot be read"))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|_| unusable("is not a PEM file of certificates"))?;
+                roots.add(certificate).map_err(|_| unusable("holds a certificate that cannot be trusted"))?;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    if roots.is_empty() {
+        return Err(unusable("names no authority, and the system trusts none: TLS needs one"));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| unusable("cannot be used: this build's cryptography has no safe protocol"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// What the server says, unless it takes too long over it.
+pub(super) async fn in_time<T>(longest: Duration, answer: impl Future<Output = Result<T>>) -> Result<T> {
+    let silent = |_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
+    tokio::time::timeout(longest, answer).await.unwrap_or_else(silent)
+}
