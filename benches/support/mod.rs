@@ -7,6 +7,7 @@ pub mod ways;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use school_finder_db::request::WriteMode;
 use school_finder_db::{Config, LatLng, SchoolRepository, connect, migrate};
@@ -50,7 +51,15 @@ impl Database {
         let repository = filled(&config, country).await;
         // What autovacuum does within a minute of a large import: without it every entry of an index is looked up in the table.
         let plain = by_hand::postgres_client(&settings).await;
-        plain.batch_execute("VACUUM ANALYZE").await.expect("vacuumed");
+        // Again where another had a snapshot meanwhile, such as the server's own ANALYZE: pages that it may still see stay as they are.
+        loop {
+            plain.batch_execute("VACUUM ANALYZE").await.expect("vacuumed");
+            let visible = "SELECT relallvisible = relpages FROM pg_class WHERE oid = 'schools'::regclass";
+            if plain.query_one(visible, &[]).await.expect("an answer").get(0) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         Self { repository, at: At::Postgres(Box::new(settings)) }
     }
 
