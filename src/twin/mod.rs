@@ -3,6 +3,7 @@
 //! backend's modules.
 
 mod children;
+mod written;
 
 pub(crate) use children::{
     admissions, child_rows, child_selectable, child_values, clubs, delete_counts, fees, link_columns, link_values,
@@ -68,10 +69,11 @@ macro_rules! lacks_phase {
 macro_rules! selectable {
     ($backend:ty, $table:ident, $model:ident { $($field:ident: $column:ident),+ $(,)? }) => {
         impl diesel::Selectable<$backend> for $model {
-            type SelectExpression = ($($table::$column,)+);
+            type SelectExpression = $crate::twin::Written<($($table::$column,)+)>;
 
             fn construct_selection() -> Self::SelectExpression {
-                ($($table::$column,)+)
+                static SQL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+                $crate::twin::Written::new(($($table::$column,)+), &SQL)
             }
         }
 
@@ -441,6 +443,7 @@ macro_rules! facet_columns {
     };
 }
 
+pub(crate) use written::Written;
 pub(crate) use {
     facet_columns, filter_after, filter_one_of, filter_schools, lacks_phase, margin, order_schools, school_columns,
     school_rows, school_values, selectable, within_box, within_reach,
