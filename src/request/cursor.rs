@@ -1,7 +1,6 @@
 //! Where a page ended, so that the next one starts there.
 
 use std::cmp::Ordering;
-use std::fmt::Write;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -189,12 +188,8 @@ fn unword<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<
 }
 
 fn hex(text: &str) -> String {
-    let mut hex = String::with_capacity(text.len() * 2);
-    for byte in text.bytes() {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+    text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn unhex(text: &str) -> Option<String> {
