@@ -72,6 +72,12 @@ diesel::define_sql_function! {
     fn st_covers(outline: Nullable<Geometry>, place: Geometry) -> Nullable<Bool>;
 }
 
+diesel::define_sql_function! {
+    /// A school's outline, or else the box of its circle: what `ix_schools_catchment` is of.
+    #[sql_name = "COALESCE"]
+    fn outline_or_circle(outline: Nullable<Geometry>, circle: Nullable<Geometry>) -> Nullable<Geometry>;
+}
+
 /// The condition that a school stands in the strips and between the meridians of a box, which `ix_schools_strip` answers.
 #[derive(Debug, Clone, QueryId, ValidGrouping)]
 pub(crate) struct InBox {
@@ -104,16 +110,41 @@ impl QueryFragment<Pg> for InBox {
     }
 }
 
-/// How far away a school is on a plane, in degrees of latitude squared: [`Plane`] says what that is good for. NULL where it stands
-/// nowhere.
+/// A place, of two bound numbers. A bound geometry would have the number of its type looked up and its bytes written for every use,
+/// which takes as long as the rest of a small query's text and values.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
-pub(crate) struct Away(Plane);
+pub(crate) struct MadePoint {
+    lng: f64,
+    lat: f64,
+}
 
-impl Away {
-    pub(crate) const fn on(plane: Plane) -> Self {
-        Self(plane)
+impl MadePoint {
+    pub(crate) const fn at(place: LatLng) -> Self {
+        Self { lng: place.lng().degrees(), lat: place.lat().degrees() }
     }
 }
+
+impl Expression for MadePoint {
+    type SqlType = Geometry;
+}
+
+impl<Tables> AppearsOnTable<Tables> for MadePoint {}
+
+impl QueryFragment<Pg> for MadePoint {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("ST_SetSRID(ST_MakePoint(");
+        out.push_bind_param::<Double, _>(&self.lng)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Double, _>(&self.lat)?;
+        out.push_sql("), 4326)");
+        Ok(())
+    }
+}
+
+/// How far away a school is on the plane of the [`IdAmong`] that the expression is in, in degrees of latitude squared: [`Plane`] says
+/// what that is good for. NULL where it stands nowhere. Elsewhere than in one that has a plane the database knows no `plane`.
+#[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
+pub(crate) struct Away;
 
 impl Expression for Away {
     type SqlType = Nullable<Double>;
@@ -123,18 +154,10 @@ impl AppearsOnTable<schools::table> for Away {}
 
 impl QueryFragment<Pg> for Away {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let Plane { lat, lng, shrink, .. } = &self.0;
-        for (before, value) in [
-            ("((schools.lat - ", lat),
-            (") * (schools.lat - ", lat),
-            (") + (schools.lng - ", lng),
-            (") * (schools.lng - ", lng),
-            (") * ", shrink),
-        ] {
-            out.push_sql(before);
-            out.push_bind_param::<Double, _>(value)?;
-        }
-        out.push_sql(")");
+        out.push_sql(
+            "((schools.lat - plane.lat) * (schools.lat - plane.lat) \
+             + (schools.lng - plane.lng) * (schools.lng - plane.lng) * plane.shrink)",
+        );
         Ok(())
     }
 }
@@ -145,12 +168,13 @@ impl QueryFragment<Pg> for Away {
 pub(crate) struct IdAmong<Q> {
     queries: Vec<Q>,
     full: i64,
+    plane: Option<Plane>,
 }
 
 impl<Q> IdAmong<Q> {
-    /// `full` is how many ids each query gives at most.
-    pub(crate) fn new(queries: Vec<Q>, full: i64) -> Self {
-        Self { queries, full }
+    /// `full` is how many ids each query gives at most; `plane` is that of each [`Away`] in them.
+    pub(crate) fn new(queries: Vec<Q>, full: i64, plane: Option<Plane>) -> Self {
+        Self { queries, full, plane }
     }
 }
 
@@ -179,6 +203,9 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for IdAmong<Q> {
         };
         // The cast makes one array of what would be taken for a query that gives arrays.
         out.push_sql("schools.id = ANY(CAST(");
+        if self.plane.is_some() {
+            out.push_sql("(SELECT ");
+        }
         for _ in before {
             out.push_sql("(SELECT CASE WHEN cardinality(ids) >= ");
             out.push_bind_param::<BigInt, _>(&self.full)?;
@@ -192,6 +219,14 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for IdAmong<Q> {
             out.push_sql(" END FROM (SELECT ARRAY(");
             query.walk_ast(out.reborrow())?;
             out.push_sql(") AS ids OFFSET 0) AS look)");
+        }
+        // Bound once for all that measure on it. The planner puts the values in their places, as if each were bound there.
+        if let Some(Plane { lat, lng, shrink, .. }) = &self.plane {
+            for (before, value) in [(" FROM (SELECT ", lat), (" AS lat, ", lng), (" AS lng, ", shrink)] {
+                out.push_sql(before);
+                out.push_bind_param::<Double, _>(value)?;
+            }
+            out.push_sql(" AS shrink) AS plane)");
         }
         out.push_sql(" AS BIGINT[]))");
         Ok(())

@@ -90,8 +90,7 @@ impl Look {
     pub(crate) fn rows(places: &[Place], schools: Vec<SchoolSummary>) -> Vec<HitRow> {
         let mut schools: HashMap<SchoolId, SchoolSummary> =
             schools.into_iter().map(|school| (school.id, school)).collect();
-        // The folded name is for other orders.
-        let row = |place: &Place| Some((schools.remove(&place.id)?, place.km, String::new()));
+        let row = |place: &Place| Some((schools.remove(&place.id)?, place.km));
         places.iter().filter_map(row).collect()
     }
 }

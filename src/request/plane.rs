@@ -86,12 +86,12 @@ impl Settled {
         let certain_km = self.certain_km(looks, is_all, &found);
         let row = |school: SchoolSummary| {
             let km = self.km_to(&school).map(Kilometres::get);
-            (school, km, String::new())
+            (school, km)
         };
         // Schools that stand nowhere are as far as can be.
         let is_certain = |km: Option<f64>| km.unwrap_or(f64::INFINITY) <= certain_km.min(radius_km);
-        let is_after =
-            |row: &HitRow| self.after.as_ref().is_none_or(|after| self.position(row).in_order(after).is_gt());
+        let position = |(school, km): &HitRow| self.position_by_km(school, *km);
+        let is_after = |row: &HitRow| self.after.as_ref().is_none_or(|after| position(row).in_order(after).is_gt());
         let mut rows: Vec<HitRow> =
             found.into_iter().map(row).filter(|row| is_certain(row.1) && is_after(row)).collect();
 
@@ -104,7 +104,7 @@ impl Settled {
                 None => Looks { most: looks.most.saturating_mul(4), ..looks.clone() },
             });
         }
-        rows.sort_unstable_by(|a, b| self.position(a).in_order(&self.position(b)));
+        rows.sort_unstable_by(|a, b| position(a).in_order(&position(b)));
         rows.truncate(wanted);
         Seen::Enough(rows)
     }

@@ -6,25 +6,26 @@ use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, Evidence, Facets, Gender, Phase, SchoolDetails, SchoolHit, SchoolSummary, Status};
 use crate::units::Kilometres;
 
-/// A school, what it is ordered by (its distance in an order by distance, its margin in one by margin, both in kilometres;
-/// nothing in the others) and its folded name.
-pub(crate) type HitRow = (SchoolSummary, Option<f64>, String);
+/// A school, and the kilometres that it is ordered by: its distance, or in an order by margin that.
+pub(crate) type HitRow = (SchoolSummary, Option<f64>);
 
-/// A school and its folded name.
+/// A school and its folded name, which it is ordered by.
 pub(crate) type ListedRow = (SchoolSummary, String);
 
-/// A school, its folded name, whether its catchment is an outline, and the radius in kilometres of one that is a circle.
+/// A school, its folded name where the order has need of it, whether its catchment is an outline, and the radius in kilometres of one
+/// that is a circle.
 pub(crate) type CatchmentRow = (SchoolSummary, String, bool, Option<f64>);
 
 impl Settled {
-    /// What was fetched in an order that an index has, as a page.
-    pub(crate) fn page_of_listed(&self, rows: Vec<ListedRow>) -> Page<SchoolHit> {
-        self.page_of_hits(rows.into_iter().map(|(school, name)| (school, None, name)).collect())
+    /// A page for rows that are fetched in an order that an index has.
+    pub(crate) fn listing(&self) -> Listing<'_> {
+        let limit = usize::try_from(self.search.limit).unwrap_or(usize::MAX);
+        Listing { settled: self, limit, items: Vec::with_capacity(limit), last: String::new(), has_more: false }
     }
 
-    /// What was fetched, as a page.
+    /// What was fetched in an order of kilometres, as a page.
     pub(crate) fn page_of_hits(&self, rows: Vec<HitRow>) -> Page<SchoolHit> {
-        self.page(rows, |row| self.position(row), |row| self.hit(row))
+        self.page(rows, |(school, km)| self.position_by_km(school, *km), |(school, km)| self.hit(school, km))
     }
 
     /// Catchments whose outline holds the search's point, or whose circle may, as a page. They are few, so that what is left is
@@ -36,18 +37,19 @@ impl Settled {
             let within = |radius: Option<f64>| km.zip(radius).is_some_and(|(km, radius)| km <= radius);
             let asked = self.near.and_then(|near| near.radius).is_none_or(|radius| within(Some(radius.get())));
             if asked && (has_outline || within(circle)) {
-                let row = (school, km, name);
-                let evidence = if has_outline { Evidence::Polygon } else { Evidence::Radius };
-                serving.push((self.position(&row), row, evidence));
+                let position = self.position(&school, km, &name);
+                if self.after.as_ref().is_none_or(|after| position.in_order(after).is_gt()) {
+                    let evidence = if has_outline { Evidence::Polygon } else { Evidence::Radius };
+                    serving.push((position, CatchmentHit { hit: self.hit(school, km), evidence }));
+                }
             }
         }
-        serving.retain(|(position, ..)| self.after.as_ref().is_none_or(|after| position.in_order(after).is_gt()));
-        serving.sort_by(|(a, ..), (b, ..)| a.in_order(b));
-        let catchment = |(_, row, evidence)| CatchmentHit { hit: self.hit(row), evidence };
-        self.page(serving, |(position, ..)| position.clone(), catchment)
+        // No two have the same position.
+        serving.sort_unstable_by(|(a, _), (b, _)| a.in_order(b));
+        self.page(serving, |(position, _)| position.clone(), |(_, catchment)| catchment)
     }
 
-    fn hit(&self, (school, km, _): HitRow) -> SchoolHit {
+    fn hit(&self, school: SchoolSummary, km: Option<f64>) -> SchoolHit {
         let distance_km = match self.search.sort {
             Sort::Distance => km.and_then(|km| Kilometres::new(km).ok()),
             Sort::Margin | Sort::Name | Sort::Rating => self.km_to(&school),
@@ -59,15 +61,58 @@ impl Settled {
         Some(self.near?.point.distance_to(school.location()?))
     }
 
-    /// A row's place in the search's order.
-    pub(super) fn position(&self, (school, km, name): &HitRow) -> Position {
+    /// Whether the search's order has need of the schools' folded names.
+    pub(crate) fn is_by_name(&self) -> bool {
         match self.search.sort {
-            Sort::Distance => Position::Distance { km: *km, id: school.id },
+            Sort::Name | Sort::Rating => true,
+            Sort::Distance | Sort::Margin => false,
+        }
+    }
+
+    /// A school's place in the search's order, which is one of kilometres.
+    pub(super) fn position_by_km(&self, school: &SchoolSummary, km: Option<f64>) -> Position {
+        match self.search.sort {
             // The filter lets only schools through of which it is known.
             Sort::Margin => Position::Margin { km: km.unwrap_or_default(), id: school.id },
-            Sort::Name => Position::Name { name: name.clone(), id: school.id },
-            Sort::Rating => Position::Rating { rating: school.ofsted_rating, name: name.clone(), id: school.id },
+            Sort::Distance | Sort::Name | Sort::Rating => Position::Distance { km, id: school.id },
         }
+    }
+
+    /// A school's place in the search's order.
+    fn position(&self, school: &SchoolSummary, km: Option<f64>, name: &str) -> Position {
+        match self.search.sort {
+            Sort::Distance | Sort::Margin => self.position_by_km(school, km),
+            Sort::Name => Position::Name { name: name.to_owned(), id: school.id },
+            Sort::Rating => Position::Rating { rating: school.ofsted_rating, name: name.to_owned(), id: school.id },
+        }
+    }
+}
+
+/// A page that is filled row by row. A place in the order is a name, of which it keeps the last one alone.
+pub(crate) struct Listing<'a> {
+    settled: &'a Settled,
+    limit: usize,
+    items: Vec<SchoolHit>,
+    last: String,
+    /// There was a row after those that the page holds.
+    has_more: bool,
+}
+
+impl Listing<'_> {
+    pub(crate) fn push(&mut self, (school, name): ListedRow) {
+        if self.items.len() < self.limit {
+            self.items.push(self.settled.hit(school, None));
+            self.last = name;
+        } else {
+            self.has_more = true;
+        }
+    }
+
+    /// The page.
+    pub(crate) fn finish(self) -> Page<SchoolHit> {
+        let last = self.items.last().filter(|_| self.has_more);
+        let next = last.map(|hit| self.settled.cursor(&self.settled.position(&hit.school, None, &self.last)));
+        Page { items: self.items, next }
     }
 }
 

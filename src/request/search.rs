@@ -389,6 +389,11 @@ impl Settled {
         i64::from(self.search.limit) + 1
     }
 
+    /// The mark of a page that ends at this place.
+    pub(super) fn cursor(&self, position: &Position) -> Cursor {
+        Cursor::new(position, &self.search)
+    }
+
     /// Cuts what was fetched down to a page. `position` gives a row's place in the order.
     pub(crate) fn page<R, T>(
         &self,
@@ -399,7 +404,7 @@ impl Settled {
         let limit = usize::try_from(self.search.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next = rows.last().filter(|_| more).map(|row| Cursor::new(&position(row), &self.search));
+        let next = rows.last().filter(|_| more).map(|row| self.cursor(&position(row)));
         Page { items: rows.into_iter().map(item).collect(), next }
     }
 }

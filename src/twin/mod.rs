@@ -13,7 +13,7 @@ use diesel::backend::Backend;
 use diesel::expression::ValidGrouping;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Bool, Double, SmallInt};
+use diesel::sql_types::{Bool, Double, SmallInt, Text};
 
 use crate::models::NewSchool;
 
@@ -36,6 +36,51 @@ impl<Tables> AppearsOnTable<Tables> for OpenNow {}
 impl<DB: Backend> QueryFragment<DB> for OpenNow {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         out.push_sql("schools.status IN ('open', 'proposed_to_close')");
+        Ok(())
+    }
+}
+
+/// A text where there is need of it, and elsewhere an empty one: a name takes as long as all of a school's numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IfNeeded<Column> {
+    is_needed: bool,
+    column: Column,
+}
+
+impl<Column> IfNeeded<Column> {
+    pub(crate) const fn new(is_needed: bool, column: Column) -> Self {
+        Self { is_needed, column }
+    }
+}
+
+// Which of the two it is cannot be told from the type.
+impl<Column> QueryId for IfNeeded<Column> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Column: Expression<SqlType = Text>> Expression for IfNeeded<Column> {
+    type SqlType = Text;
+}
+
+impl<Tables, Column: Expression<SqlType = Text> + SelectableExpression<Tables>> SelectableExpression<Tables>
+    for IfNeeded<Column>
+{
+}
+
+impl<Tables, Column: Expression<SqlType = Text> + AppearsOnTable<Tables>> AppearsOnTable<Tables> for IfNeeded<Column> {}
+
+impl<Groups, Column: ValidGrouping<Groups>> ValidGrouping<Groups> for IfNeeded<Column> {
+    type IsAggregate = Column::IsAggregate;
+}
+
+impl<DB: Backend, Column: QueryFragment<DB>> QueryFragment<DB> for IfNeeded<Column> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.is_needed {
+            return self.column.walk_ast(out);
+        }
+        out.push_sql("''");
         Ok(())
     }
 }

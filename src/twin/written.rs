@@ -66,12 +66,17 @@ mod tests {
     #[test]
     fn what_is_written_once_is_what_diesel_writes_each_time() {
         static SQL: OnceLock<String> = OnceLock::new();
+        static OTHER: OnceLock<String> = OnceLock::new();
         let columns = (schools::id, schools::name);
         let each_time = debug_query::<Sqlite, _>(&schools::table.select(columns)).to_string();
-        for _ in 0..2 {
-            let once = debug_query::<Sqlite, _>(&schools::table.select(Written::new(columns, &SQL))).to_string();
-            assert_eq!(once, each_time);
-        }
+        let once = || debug_query::<Sqlite, _>(&schools::table.select(Written::new(columns, &SQL))).to_string();
+        assert_eq!(once(), each_time);
+        assert_eq!(SQL.get().map(String::as_str), Some("`schools`.`id`, `schools`.`name`"));
+        assert_eq!(once(), each_time);
+
+        OTHER.set("what stands there".to_owned()).expect("nothing yet");
+        let kept = debug_query::<Sqlite, _>(&schools::table.select(Written::new(columns, &OTHER))).to_string();
+        assert!(kept.starts_with("SELECT what stands there FROM `schools`"), "{kept}");
     }
 
     /// Whoever selects a model of this crate in a query of their own may have it from either side of a join.

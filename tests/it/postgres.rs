@@ -269,7 +269,7 @@ async fn catchments_are_found_by_their_boxes() {
     repository.upsert_catchments(sample::catchments(), WriteMode::Commit).await.expect("catchments");
     execute(&repository, "ANALYZE schools").await.expect("analysed");
     let explanation = repository.explain_catchments(&SchoolSearch::near(sample::home())).await.expect("a plan");
-    assert_eq!(explanation.indexes, ["ix_schools_catchment_circle", "ix_schools_catchment_geometry"], "{explanation}");
+    assert_eq!(explanation.indexes, ["ix_schools_catchment"], "{explanation}");
     assert!(explanation.scans.is_empty(), "{explanation}");
     insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots/postgres", omit_expression => true }, {
         insta::assert_snapshot!("catchments", explanation.sql);

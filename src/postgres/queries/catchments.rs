@@ -17,17 +17,17 @@ use crate::error::{Error, Result};
 use crate::geo::{Catchment, StoredOutline};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
-use crate::postgres::functions::{postgis_point, st_covers};
+use crate::postgres::functions::{MadePoint, outline_or_circle, st_covers};
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
-use crate::twin;
+use crate::twin::{self, IfNeeded};
 
 /// How many outlines one UPDATE names: they may be large.
 const OUTLINES_AN_UPDATE: usize = 200;
 
 type Selection = (
     AsSelect<SchoolSummary, Pg>,
-    schools::name_folded,
+    IfNeeded<schools::name_folded>,
     IsNotNull<schools::catchment_geometry>,
     schools::catchment_radius_km,
 );
@@ -42,19 +42,19 @@ pub(in crate::postgres) async fn find_catchments_on_conn(
 }
 
 /// The schools whose outline holds the search's point, or whose circle may, that meet its conditions, in no order. The GiST
-/// indexes give candidates by their boxes (`&&`); `ST_Covers` decides of an outline.
+/// index gives candidates by their boxes (`&&`); `ST_Covers` decides of an outline.
 pub(super) fn catchments_query<'a>(
     settled: &'a Settled,
 ) -> impl LoadQuery<'a, AsyncPgConnection, CatchmentRow> + QueryFragment<Pg> + QueryId + Send + 'a {
+    let name = IfNeeded::new(settled.is_by_name(), schools::name_folded);
     let has_outline = schools::catchment_geometry.is_not_null();
-    let selection: Selection =
-        (SchoolSummary::as_select(), schools::name_folded, has_outline, schools::catchment_radius_km);
+    let selection: Selection = (SchoolSummary::as_select(), name, has_outline, schools::catchment_radius_km);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Pg> = schools::table.select(selection).into_boxed();
     if let Some(near) = settled.near {
-        let point = postgis_point(near.point);
+        let point = MadePoint::at(near.point);
+        let shape = outline_or_circle(schools::catchment_geometry, schools::catchment_circle);
         // The boxes by themselves: an index whose entries must be looked at again would have `ST_Covers` worked out twice.
-        let boxed =
-            intersects_2d(schools::catchment_geometry, point).or(intersects_2d(schools::catchment_circle, point));
+        let boxed = intersects_2d(shape, point.nullable());
         let covered =
             schools::catchment_geometry.is_null().nullable().or(st_covers(schools::catchment_geometry, point));
         query = query.filter(boxed).filter(covered);

@@ -1,6 +1,7 @@
 //! The main query: the schools that a search finds.
 
 use std::borrow::Cow;
+use std::pin::pin;
 
 use diesel::dsl::max;
 use diesel::dsl::{AsSelect, IntoBoxed, Select};
@@ -9,6 +10,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::methods::LoadQuery;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::TryStreamExt;
 
 use crate::error::Result;
 use crate::models::{SchoolHit, SchoolSummary};
@@ -34,7 +36,12 @@ pub(in crate::postgres) async fn find_schools_on_conn(
     match (settled.search.sort, settled.first_looks(FIRST_REACH_KM)) {
         (Sort::Margin, _) => Ok(settled.page_of_hits(margin_query(settled).load(connection).await?)),
         (Sort::Distance | Sort::Name | Sort::Rating, None) => {
-            Ok(settled.page_of_listed(find_query(settled).load(connection).await?))
+            let mut listing = settled.listing();
+            let mut rows = pin!(find_query(settled).load_stream(connection).await?);
+            while let Some(row) = rows.try_next().await? {
+                listing.push(row);
+            }
+            Ok(listing.finish())
         }
         (Sort::Distance | Sort::Name | Sort::Rating, Some(looks)) => nearest_on_conn(connection, settled, looks).await,
     }
@@ -62,7 +69,8 @@ pub(super) fn nearest_query<'a>(
     looks: &Looks,
 ) -> impl LoadQuery<'a, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send + 'a {
     let first = |reach: &Reach| first_of_look(settled, *reach, looks.by_plane).limit(looks.most);
-    let ids = IdAmong::new(looks.reaches.iter().map(first).collect(), looks.most);
+    let plane = looks.reaches.iter().find_map(|reach| settled.plane(*reach)).filter(|_| looks.by_plane);
+    let ids = IdAmong::new(looks.reaches.iter().map(first).collect(), looks.most, plane);
     schools::table.filter(ids).select(SchoolSummary::as_select())
 }
 
@@ -94,9 +102,9 @@ fn first_of_look(
                 Reach::Whole => settled.circle(reach).and_then(|(_, radius)| plane.most(radius.get())),
             };
             if let Some(most) = most {
-                query = query.filter(Away::on(plane).le(most));
+                query = query.filter(Away.le(most));
             }
-            query.order_by(Away::on(plane))
+            query.order_by(Away)
         }
         (None, Reach::Partial(km)) => {
             query.filter(distance(settled).le(km)).order_by((distance(settled).asc(), schools::id.asc()))
@@ -139,7 +147,7 @@ pub(super) fn margin_query<'a>(
     settled: &'a Settled,
 ) -> impl LoadQuery<'a, AsyncPgConnection, HitRow> + QueryFragment<Pg> + QueryId + Send + 'a {
     let margin = twin::margin!(schools, settled);
-    let mut query = schools::table.select((SchoolSummary::as_select(), margin, schools::name_folded)).into_boxed();
+    let mut query = schools::table.select((SchoolSummary::as_select(), margin)).into_boxed();
     twin::within_reach!(query, settled, Reach::Whole);
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {

@@ -16,7 +16,7 @@ use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice
 use crate::sqlite::functions::{Unindexed, catchment_covers, catchment_has_outline, schools_catchment, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::sqlite::transactions::whole;
-use crate::twin;
+use crate::twin::{self, IfNeeded};
 
 /// One page of the schools whose catchment holds a search's point.
 pub(in crate::sqlite) fn find_catchments_on_conn(
@@ -33,10 +33,11 @@ pub(super) fn catchments_query<'a>(
     settled: &'a Settled,
 ) -> impl LoadQuery<'a, SqliteConnection, CatchmentRow> + QueryFragment<Sqlite> + QueryId + 'a {
     let boxed_and_school = schools::id.eq(Unindexed::new(schools_catchment::id));
+    let name = IfNeeded::new(settled.is_by_name(), schools::name_folded);
     let has_outline = catchment_has_outline(schools_catchment::outline);
     let mut query = schools_catchment::table
         .inner_join(schools::table.on(boxed_and_school))
-        .select((SchoolSummary::as_select(), schools::name_folded, has_outline, schools::catchment_radius_km))
+        .select((SchoolSummary::as_select(), name, has_outline, schools::catchment_radius_km))
         .into_boxed();
     if let Some(near) = settled.near {
         let (lat, lng) = (near.point.lat().degrees(), near.point.lng().degrees());

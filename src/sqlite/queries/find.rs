@@ -35,7 +35,11 @@ pub(in crate::sqlite) fn find_schools_on_conn(
     match (settled.search.sort, settled.first_look(FIRST_REACH_KM)) {
         (Sort::Margin, _) => Ok(settled.page_of_hits(margin_query(settled).load(connection)?)),
         (Sort::Distance | Sort::Name | Sort::Rating, None) => {
-            Ok(settled.page_of_listed(find_query(settled).load(connection)?))
+            let mut listing = settled.listing();
+            for row in find_query(settled).load_iter(connection)? {
+                listing.push(row?);
+            }
+            Ok(listing.finish())
         }
         // All looks, and the schools of the page, are of one moment.
         (Sort::Distance | Sort::Name | Sort::Rating, Some(look)) => {
@@ -110,7 +114,7 @@ pub(super) fn margin_query<'a>(
     settled: &'a Settled,
 ) -> impl LoadQuery<'a, SqliteConnection, HitRow> + QueryFragment<Sqlite> + QueryId + 'a {
     let margin = twin::margin!(schools, settled);
-    let mut query = schools::table.select((SchoolSummary::as_select(), margin, schools::name_folded)).into_boxed();
+    let mut query = schools::table.select((SchoolSummary::as_select(), margin)).into_boxed();
     twin::within_reach!(query, settled, Reach::Whole);
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {
