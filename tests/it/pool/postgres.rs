@@ -1,5 +1,6 @@
 //! Connections of the server's pool.
 
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use diesel::dsl::sql;
@@ -7,7 +8,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use school_finder_db::models::{ClubKind, Phase};
 use school_finder_db::postgres::PostgresRepository;
-use school_finder_db::request::ClubFilter;
+use school_finder_db::request::{ClubFilter, WriteMode};
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, Sort, connect, sample};
 
 use crate::support::school;
@@ -64,6 +65,33 @@ async fn a_dropped_future_leaves_no_transaction_open() {
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
     let idle = async |c: &mut AsyncPgConnection| Ok(sql::<BigInt>(idle).get_result::<i64>(c).await?);
     assert_eq!(repository.with_connection(idle).await.expect("a count"), 0);
+}
+
+/// A service that is stopped has its writes whole, or not at all.
+#[test]
+fn a_runtime_that_is_dropped_undoes_a_write_that_has_begun() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let (dropped, other) = (runtime().expect("a runtime"), runtime().expect("a runtime"));
+    let database = other.block_on(database());
+    let repository = dropped.block_on(open(database.config()));
+    let (begun, heard) = channel();
+    let (go, wait) = channel::<()>();
+    // Schools are read 2,000 at a time, and two such batches may wait: by the fifth, the first has been inserted.
+    let schools = (1..=10_000).map(move |number| {
+        if number == 8_001 {
+            begun.send(()).expect("somebody listens");
+            let _ = wait.recv();
+        }
+        Ok(school(number))
+    });
+    dropped.spawn(async move { repository.upsert_schools(Box::new(schools), WriteMode::Commit).await });
+    heard.recv().expect("it begins");
+    dropped.shutdown_background();
+    drop(go);
+    // Whoever inserts one of them waits for the end of the transaction that holds its URN, and would be refused had that committed.
+    other.block_on(database.repository().insert_schools(vec![school(1)])).expect("undone");
+    let schools = other.block_on(database.repository().facets(&SchoolSearch::all())).expect("counts").total;
+    assert_eq!(schools, 1);
 }
 
 #[tokio::test]

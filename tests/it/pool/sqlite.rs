@@ -1,5 +1,6 @@
 //! Connections to the file.
 
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Double, Integer, Nullable, Text};
 use school_finder_db::config::{Backend, PoolMode};
+use school_finder_db::request::WriteMode;
 use school_finder_db::sqlite::SqliteRepository;
 use school_finder_db::sqlite::functions::haversine;
 use school_finder_db::testing::TestDatabase;
@@ -59,6 +61,34 @@ async fn all_connections_at_once_are_ready() {
     for call in calls {
         call.await.expect("all six at once");
     }
+}
+
+/// A service that is stopped has its writes whole, or not at all.
+#[test]
+fn a_runtime_that_is_dropped_waits_for_a_write_that_has_begun() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let (dropped, other) = (runtime().expect("a runtime"), runtime().expect("a runtime"));
+    let database = other.block_on(database());
+    let repository = dropped.block_on(open(database.config()));
+    let (begun, heard) = channel();
+    let (go, wait) = channel::<()>();
+    let schools = (1..=3).map(move |number| {
+        if number == 2 {
+            begun.send(()).expect("somebody listens");
+            wait.recv().expect("to be told to go on");
+        }
+        Ok(school(number))
+    });
+    dropped.spawn(async move { repository.upsert_schools(Box::new(schools), WriteMode::Commit).await });
+    heard.recv().expect("it begins");
+    let later = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        go.send(()).expect("it waits");
+    });
+    drop(dropped);
+    let schools = other.block_on(database.repository().facets(&SchoolSearch::all())).expect("counts").total;
+    assert_eq!(schools, 3);
+    later.join().expect("no panic");
 }
 
 #[tokio::test]
