@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use diesel::dsl::SqlTypeOf;
+use diesel::dsl::{SqlTypeOf, exists, select};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -156,8 +156,15 @@ async fn upsert_in_txn(
     batches: &mut Receiver<Result<Vec<NewSchool>>>,
 ) -> Result<UpsertCounts, Ended> {
     let mut counts = UpsertCounts::default();
+    // A first import finds nothing stored: the table is locked, and no URN comes twice.
+    let is_first = !select(exists(schools::table.select(schools::id))).get_result::<bool>(connection).await?;
     while let Some(batch) = elsewhere(batches.recv()).await {
-        upsert_batch_in_txn(connection, batch?, &mut counts).await?;
+        let batch = batch?;
+        if is_first {
+            counts.inserted += insert_in_txn(connection, &batch).await?.len() as u64;
+        } else {
+            upsert_batch_in_txn(connection, batch, &mut counts).await?;
+        }
     }
     Ok(counts)
 }
