@@ -241,7 +241,8 @@ impl Postgres {
             filtered: prepare(&in_circles(2, &format!("{OPEN} AND {FILTERED}"))).await,
             nearest: prepare(&in_circles(3, OPEN)).await,
             catchments: prepare(&format!(
-                "SELECT {COLUMNS} FROM schools WHERE catchment_geometry && ST_SetSRID(ST_MakePoint($1, $2), 4326)
+                "SELECT {COLUMNS} FROM schools
+                 WHERE COALESCE(catchment_geometry, catchment_circle) && ST_SetSRID(ST_MakePoint($1, $2), 4326)
                  AND ST_Covers(catchment_geometry, ST_SetSRID(ST_MakePoint($1, $2), 4326)) AND {OPEN}"
             ))
             .await,
