@@ -43,6 +43,8 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
     } else if says("cached plan must not change result type")
         || says("cache lookup failed for")
         || (says(" with OID ") && says("does not exist"))
+        // PostGIS, of which a connection keeps the types' numbers after the extension was made anew.
+        || says("no spatial operator found for")
     {
         Some(Error::SchemaChanged)
     } else if says("terminating connection")
