@@ -132,8 +132,9 @@ async fn a_statement_that_was_prepared_before_a_change_is_prepared_again() {
 async fn a_database_that_was_restored_under_open_connections_is_asked_anew() {
     let database = database().await;
     let repository = open(database.owner()).await;
+    let reader = open(database.owner()).await;
     let found =
-        async || repository.find_catchments(&SchoolSearch::near(sample::home())).await.expect("catchments").items.len();
+        async || reader.find_catchments(&SchoolSearch::near(sample::home())).await.expect("catchments").items.len();
     let outline = async || repository.upsert_catchments(sample::catchments(), WriteMode::Commit).await;
     repository.insert_schools(sample::schools()).await.expect("schools that fit");
     outline().await.expect("outlines that fit");
@@ -145,7 +146,8 @@ async fn a_database_that_was_restored_under_open_connections_is_asked_anew() {
     raw.execute("DROP EXTENSION postgis CASCADE").await;
     migrator.up().await.expect("all of them");
     repository.insert_schools(sample::schools()).await.expect("schools that fit");
-    // A question would be asked once more by itself; a write that failed is its caller's to repeat.
+    // A question is asked once more by itself; a write that failed is its caller's to repeat.
+    assert!(found().await < before);
     let error = outline().await.expect_err("the type's number is another");
     assert!(matches!(error, Error::SchemaChanged), "{error:?}");
     outline().await.expect("outlines that fit");

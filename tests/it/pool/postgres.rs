@@ -1,6 +1,5 @@
 //! Connections of the server's pool.
 
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use diesel::dsl::sql;
@@ -11,6 +10,7 @@ use school_finder_db::postgres::PostgresRepository;
 use school_finder_db::request::{ClubFilter, WriteMode};
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, Sort, connect, sample};
 
+use super::{runtime, schools_that_wait};
 use crate::support::school;
 use crate::support::server::{database, execute, number, open};
 
@@ -70,22 +70,13 @@ async fn a_dropped_future_leaves_no_transaction_open() {
 /// A service that is stopped has its writes whole, or not at all.
 #[test]
 fn a_runtime_that_is_dropped_undoes_a_write_that_has_begun() {
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let (dropped, other) = (runtime().expect("a runtime"), runtime().expect("a runtime"));
+    let (dropped, other) = (runtime(), runtime());
     let database = other.block_on(database());
     let repository = dropped.block_on(open(database.config()));
-    let (begun, heard) = channel();
-    let (go, wait) = channel::<()>();
     // Schools are read 2,000 at a time, and two such batches may wait: by the fifth, the first has been inserted.
-    let schools = (1..=10_000).map(move |number| {
-        if number == 8_001 {
-            begun.send(()).expect("somebody listens");
-            let _ = wait.recv();
-        }
-        Ok(school(number))
-    });
+    let (schools, reached, go) = schools_that_wait(10_000, 8_001);
     dropped.spawn(async move { repository.upsert_schools(Box::new(schools), WriteMode::Commit).await });
-    heard.recv().expect("it begins");
+    reached.recv().expect("it begins");
     dropped.shutdown_background();
     drop(go);
     // Whoever inserts one of them waits for the end of the transaction that holds its URN, and would be refused had that committed.

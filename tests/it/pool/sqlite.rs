@@ -14,6 +14,7 @@ use school_finder_db::sqlite::functions::haversine;
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, sample};
 
+use super::{runtime, schools_that_wait};
 use crate::support::school;
 
 fn pragma(connection: &mut SqliteConnection, sql: &str) -> i32 {
@@ -66,21 +67,12 @@ async fn all_connections_at_once_are_ready() {
 /// A service that is stopped has its writes whole, or not at all.
 #[test]
 fn a_runtime_that_is_dropped_waits_for_a_write_that_has_begun() {
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let (dropped, other) = (runtime().expect("a runtime"), runtime().expect("a runtime"));
+    let (dropped, other) = (runtime(), runtime());
     let database = other.block_on(database());
     let repository = dropped.block_on(open(database.config()));
-    let (begun, heard) = channel();
-    let (go, wait) = channel::<()>();
-    let schools = (1..=3).map(move |number| {
-        if number == 2 {
-            begun.send(()).expect("somebody listens");
-            wait.recv().expect("to be told to go on");
-        }
-        Ok(school(number))
-    });
+    let (schools, reached, go) = schools_that_wait(3, 2);
     dropped.spawn(async move { repository.upsert_schools(Box::new(schools), WriteMode::Commit).await });
-    heard.recv().expect("it begins");
+    reached.recv().expect("it begins");
     let later = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(100));
         go.send(()).expect("it waits");
@@ -316,7 +308,7 @@ async fn a_connection_that_cannot_be_made_is_told_and_made_later() {
     // The pool has one connection, and would like to have a spare one as soon as that is taken.
     assert_eq!(repository.pool_status().open, 1);
     std::fs::rename(&path, &away).expect("moved");
-    let ((taken, is_taken), (release, is_released)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let ((taken, is_taken), (release, is_released)) = (channel(), channel::<()>());
     let holder = tokio::spawn({
         let repository = repository.clone();
         async move {
