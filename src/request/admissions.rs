@@ -11,7 +11,7 @@ use crate::units::{AcademicYear, Kilometres};
 
 /// A condition on how far a school's offers reached: in each of the newest so many years of which it is known, a child
 /// living at the search's point would have been offered a place by distance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReachFilter {
     /// Only for this intake, such as `Year R`, as the source spells it. Nothing: for any one.
     pub intake: Option<String>,

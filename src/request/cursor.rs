@@ -1,6 +1,7 @@
 //! Where a page ended, so that the next one starts there.
 
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{SchoolSearch, Sort};
 use crate::error::{Error, Result};
 use crate::ids::SchoolId;
-use crate::text::fnv1a;
+use crate::text::Fnv1a;
 
 /// Marks the end of a page. Opaque: hand it back with the search it came from.
 ///
@@ -99,13 +100,15 @@ fn unknown_last<T>(a: Option<&T>, b: Option<&T>, in_order: impl Fn(&T, &T) -> Or
 
 impl Cursor {
     pub(crate) fn new(position: &Position, search: &SchoolSearch) -> Self {
-        let place = match position {
-            Position::Distance { km, id } => format!("d.{}.{id}", word(km.map(|km| format!("{:x}", km.to_bits())))),
-            Position::Margin { km, id } => format!("m.{:x}.{id}", km.to_bits()),
-            Position::Name { name, id } => format!("n.{}.{id}", hex(name)),
-            Position::Rating { rating, name, id } => format!("r.{}.{}.{id}", word(*rating), hex(name)),
-        };
-        Self(format!("{place}.{:x}", fingerprint(search)))
+        let print = fingerprint(search);
+        Self(match position {
+            Position::Distance { km: Some(km), id } => format!("d.{:x}.{id}.{print:x}", km.to_bits()),
+            Position::Distance { km: None, id } => format!("d.~.{id}.{print:x}"),
+            Position::Margin { km, id } => format!("m.{:x}.{id}.{print:x}", km.to_bits()),
+            Position::Name { name, id } => format!("n.{}.{id}.{print:x}", hex(name)),
+            Position::Rating { rating: Some(rating), name, id } => format!("r.{rating}.{}.{id}.{print:x}", hex(name)),
+            Position::Rating { rating: None, name, id } => format!("r.~.{}.{id}.{print:x}", hex(name)),
+        })
     }
 
     /// The place it marks.
@@ -178,11 +181,7 @@ fn id(text: &str) -> Option<SchoolId> {
     text.parse().ok().map(SchoolId::new)
 }
 
-/// A value, or a tilde for an unknown one.
-fn word(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "~".to_owned(), |value| value.to_string())
-}
-
+/// A value, for which a tilde stands where it is unknown.
 fn unword<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
     if text == "~" { Some(None) } else { read(text).map(Some) }
 }
@@ -205,7 +204,10 @@ fn unhex(text: &str) -> Option<String> {
 /// A number for the search that a cursor belongs to: everything but how many rows and after which one.
 fn fingerprint(search: &SchoolSearch) -> u64 {
     let SchoolSearch { near, within, filter, sort, limit: _, after: _ } = search;
-    fnv1a(format!("{near:?} {within:?} {filter:?} {sort:?}").into_bytes())
+    let place = near.map(|near| (near.lat().degrees().to_bits(), near.lng().degrees().to_bits()));
+    let mut hasher = Fnv1a::default();
+    (place, within.map(|radius| radius.get().to_bits()), filter, sort).hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::units::{AcademicYear, Money};
 /// Conditions on schools; a school must meet them all. The default lets every open school through.
 ///
 /// A condition on a fact lets only those schools through of which the fact is known, unless it says otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SchoolFilter {
     /// In one of these councils, spelled as [`councils`](crate::SchoolRepository::councils) spells them. Empty: in any.
@@ -47,7 +47,7 @@ pub struct SchoolFilter {
 
 /// What a condition on the phase does with schools that the register gives none: it says "not applicable" of more than a
 /// fifth of all, most of them special and independent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoPhase {
     /// They are left out.
@@ -59,7 +59,7 @@ pub enum NoPhase {
 }
 
 /// A condition on a club.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClubFilter {
     /// When it is held.
     pub kind: ClubKind,
@@ -76,7 +76,7 @@ impl From<ClubKind> for ClubFilter {
 }
 
 /// A condition on the fee a year for a child of some age: one and the same row must fit the age and the range.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FeeFilter {
     /// In this school year.
     pub academic_year: AcademicYear,
@@ -89,7 +89,7 @@ pub struct FeeFilter {
 }
 
 /// A condition on the Ofsted rating, which says what happens to schools without one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RatingFilter {
     /// The worst rating to let through, from 1 (outstanding) to 4 (inadequate).
     pub at_most: i16,
@@ -98,7 +98,7 @@ pub struct RatingFilter {
 }
 
 /// What a condition on the rating does with schools that have none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unrated {
     /// They stay in the answer.
@@ -108,7 +108,7 @@ pub enum Unrated {
 }
 
 /// Who runs a school.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ownership {
     /// Paid for by the state.
@@ -118,7 +118,7 @@ pub enum Ownership {
 }
 
 /// A condition on the religious character.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Faith {
     /// Of some faith.

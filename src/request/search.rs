@@ -57,7 +57,7 @@ pub struct SchoolSearch {
 }
 
 /// The order of a search's hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sort {
     /// The nearest first; schools without a known place come last.
