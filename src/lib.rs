@@ -47,6 +47,7 @@ pub mod batch;
 pub mod config;
 pub mod error;
 pub mod explain;
+mod fnv;
 #[cfg(feature = "polars")]
 pub mod frame;
 pub mod geo;

@@ -1,7 +1,5 @@
 //! How names are compared: one rule for every backend, written here and not in a database's collation.
 
-use std::hash::Hasher;
-
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -35,36 +33,6 @@ pub fn fold(name: &str) -> String {
     }
     let words = folded.split(' ').filter(|word| !word.is_empty());
     words.map(|word| if word == "saint" { "st" } else { word }).collect::<Vec<_>>().join(" ")
-}
-
-/// A number for some bytes, the same in every build: FNV-1a, since the standard library's hash may change from one
-/// release to the next (Fowler, Noll, Vo; RFC 9923). It tells an accident, not an attack.
-pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
-    let mut hasher = Fnv1a::default();
-    bytes.into_iter().for_each(|byte| hasher.write(&[byte]));
-    hasher.finish()
-}
-
-/// As [`fnv1a`], for values that are no bytes.
-#[derive(Debug)]
-pub(crate) struct Fnv1a(u64);
-
-impl Default for Fnv1a {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv1a {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// The character that makes the next one literal in a LIKE pattern. SQL's usual backslash is special in some

@@ -240,7 +240,7 @@ impl Postgres {
             radius: prepare(&in_circles(2, OPEN)).await,
             filtered: prepare(&in_circles(2, &format!("{OPEN} AND {FILTERED}"))).await,
             nearest: prepare(&in_circles(3, OPEN)).await,
-            // Without the test for NULL, the index of outlines would be read as well.
+            // Without the test for NULL, the index of outlines would be read as well. There are no circles in this country.
             catchments: prepare(&format!(
                 "SELECT {COLUMNS} FROM schools
                  WHERE COALESCE(catchment_geometry, catchment_circle) && ST_SetSRID(ST_MakePoint($1, $2), 4326)

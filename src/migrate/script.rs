@@ -1,6 +1,6 @@
 //! The text of a migration, and what it says of itself.
 
-use crate::text::fnv1a;
+use crate::fnv::fnv1a;
 
 /// The text of an embedded migration, which Diesel's own value of it does not give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{SchoolSearch, Sort};
 use crate::error::{Error, Result};
+use crate::fnv::Fnv1a;
 use crate::ids::SchoolId;
-use crate::text::Fnv1a;
 
 /// Marks the end of a page. Opaque: hand it back with the search it came from.
 ///
 /// It holds the last school's place in the order and not a row number, so that schools which come and go in between
-/// are neither lost nor shown twice. It is plain ASCII and safe in a URL.
+/// are neither lost nor shown twice. It is plain ASCII and safe in a URL. Another build of the crate may refuse it, as it refuses one
+/// of another search: then begin at the first page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
@@ -120,7 +121,7 @@ impl Cursor {
             self.0.rsplit_once('.').ok_or(Error::InvalidCursor { reason: "it is not one of this crate's" })?;
         if print != format!("{:x}", fingerprint(search)) {
             return Err(Error::InvalidCursor {
-                reason: "it was taken from a search with other filters, place or order",
+                reason: "it was taken from a search with other filters, place or order, or by another build",
             });
         }
         let position = parse(place).filter(|position| position.is_in(search.sort));
@@ -181,7 +182,7 @@ fn id(text: &str) -> Option<SchoolId> {
     text.parse().ok().map(SchoolId::new)
 }
 
-/// A value, for which a tilde stands where it is unknown.
+/// A value, or a tilde for an unknown one.
 fn unword<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
     if text == "~" { Some(None) } else { read(text).map(Some) }
 }
@@ -201,7 +202,8 @@ fn unhex(text: &str) -> Option<String> {
     (!text.contains('\0')).then_some(text)
 }
 
-/// A number for the search that a cursor belongs to: everything but how many rows and after which one.
+/// A number for the search that a cursor belongs to: everything but how many rows and after which one. The same on every server that
+/// runs one build.
 fn fingerprint(search: &SchoolSearch) -> u64 {
     let SchoolSearch { near, within, filter, sort, limit: _, after: _ } = search;
     let place = near.map(|near| (near.lat().degrees().to_bits(), near.lng().degrees().to_bits()));
@@ -212,9 +214,14 @@ fn fingerprint(search: &SchoolSearch) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use chrono::NaiveTime;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::geo::LatLng;
+    use crate::models::{ClubKind, Gender, Phase, Status, Weekday};
+    use crate::request::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, ReachFilter, SchoolFilter, Unrated};
+    use crate::units::{AcademicYear, Kilometres};
 
     proptest! {
         #[test]
@@ -276,5 +283,69 @@ mod tests {
         assert!(cursor.position(&SchoolSearch::all().limit(7)).is_ok(), "another page size is the same search");
         let other = SchoolSearch::all().council("Leeds");
         assert!(matches!(cursor.position(&other), Err(Error::InvalidCursor { .. })));
+    }
+
+    #[test]
+    fn no_two_searches_have_the_same_fingerprint() {
+        fn filtered(change: impl FnOnce(&mut SchoolFilter)) -> SchoolSearch {
+            let mut search = SchoolSearch::all();
+            change(&mut search.filter);
+            search
+        }
+        let at = |lat, lng| SchoolSearch::near(LatLng::from_lat_lng(lat, lng).expect("a place"));
+        let within = |km| at(52.0, -0.7).within(Kilometres::new(km).expect("a distance"));
+        let all = SchoolSearch::all;
+        let councils = |names: &[&str]| names.iter().fold(all(), |search, name| search.council(*name));
+        let club = |on, until| ClubFilter { kind: ClubKind::AfterSchool, on, until };
+        let year = AcademicYear::starting(2025).expect("a year");
+        let fees = |age| FeeFilter { academic_year: year, age, at_least: None, at_most: None };
+        let searches = || {
+            [
+                all(),
+                at(52.0, -0.7),
+                at(-0.7, 52.0),
+                at(52.0, -0.8),
+                within(5.0),
+                within(5.000_000_1),
+                all().sort(Sort::Rating),
+                councils(&["a", "b"]),
+                councils(&["ab"]),
+                councils(&["a"]),
+                councils(&["", "ab"]),
+                all().phase(Phase::Primary),
+                all().phase(Phase::Primary).phase(Phase::Secondary),
+                filtered(|filter| filter.no_phase = NoPhase::ByAges),
+                all().status(Status::Open),
+                all().any_status(),
+                all().rated(2, Unrated::Include),
+                all().rated(2, Unrated::Exclude),
+                all().rated(3, Unrated::Include),
+                all().ownership(Ownership::State),
+                all().ownership(Ownership::Private),
+                all().age(4),
+                all().age(5),
+                all().gender(Gender::Girls),
+                all().gender(Gender::Boys),
+                all().faith(Faith::Any),
+                all().faith(Faith::None),
+                all().faith(Faith::Is("ab".into())),
+                filtered(|filter| filter.clubs = vec![ClubKind::AfterSchool.into()]),
+                filtered(|filter| filter.clubs = vec![ClubKind::Breakfast.into()]),
+                filtered(|filter| filter.clubs = vec![club(Some(Weekday::Monday), None)]),
+                filtered(|filter| filter.clubs = vec![club(None, NaiveTime::from_hms_opt(17, 30, 0))]),
+                filtered(|filter| filter.fees = Some(fees(4))),
+                filtered(|filter| filter.fees = Some(fees(5))),
+                filtered(|filter| filter.reach = Some(ReachFilter { intake: None, years: 1 })),
+                filtered(|filter| filter.reach = Some(ReachFilter { intake: None, years: 2 })),
+                filtered(|filter| filter.reach = Some(ReachFilter { intake: Some("ab".into()), years: 1 })),
+                filtered(|filter| filter.name = Some("ab".into())),
+            ]
+        };
+        for (n, search) in searches().iter().enumerate() {
+            for (other_n, other) in searches().iter().enumerate() {
+                let same = fingerprint(search) == fingerprint(&other.clone().limit(7));
+                assert_eq!(same, n == other_n, "{search:?} and {other:?}");
+            }
+        }
     }
 }

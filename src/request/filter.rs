@@ -12,7 +12,7 @@ use crate::units::{AcademicYear, Money};
 /// Conditions on schools; a school must meet them all. The default lets every open school through.
 ///
 /// A condition on a fact lets only those schools through of which the fact is known, unless it says otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SchoolFilter {
     /// In one of these councils, spelled as [`councils`](crate::SchoolRepository::councils) spells them. Empty: in any.

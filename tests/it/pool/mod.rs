@@ -18,20 +18,20 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
 }
 
-/// The first schools by number, of which one holds up whoever reads them. The receiver hears when it is reached; the
-/// sender lets go, also when it is dropped.
+/// The first schools by number, of which one holds up whoever reads them. The receiver hears when it is reached; the sender lets
+/// go, also when it is dropped.
 fn schools_that_wait(
     count: i64,
     held: i64,
 ) -> (impl Iterator<Item = Result<NewSchool>> + Send, Receiver<()>, Sender<()>) {
-    let (reached, heard) = channel();
+    let (tell, reached) = channel();
     let (go, wait) = channel();
     let schools = (1..=count).map(move |number| {
         if number == held {
-            reached.send(()).expect("somebody listens");
+            tell.send(()).expect("somebody listens");
             let _ = wait.recv();
         }
         Ok(school(number))
     });
-    (schools, heard, go)
+    (schools, reached, go)
 }
