@@ -8,14 +8,14 @@ fn main() -> std::io::Result<()> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     for folder in ["migrations_sqlite", "migrations_postgres"] {
         println!("cargo::rerun-if-changed={folder}");
-        std::fs::write(out.join(folder).with_extension("rs"), scripts(Path::new(folder))?)?;
+        std::fs::write(out.join(folder).with_extension("rs"), scripts(Path::new(folder)))?;
     }
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     // What a service's role may do is in the template too.
     let grants = PathBuf::from("src/postgres/grants.rs");
     println!("cargo::rerun-if-changed={}", grants.display());
     for file in files(Path::new("migrations_postgres")).into_iter().chain([grants]) {
-        // FNV-1a, as in src/text.rs.
+        // FNV-1a, as in src/fnv.rs.
         for byte in std::fs::read(file)? {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
@@ -24,19 +24,21 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The migrations of a folder as an expression: a list of name, text up and text down, by name.
-fn scripts(folder: &Path) -> std::io::Result<String> {
-    let root = std::env::current_dir()?.join(folder);
+/// The migrations of a folder as an expression: a list of name, text up and text down, by name. Where the texts are is left to the
+/// compiler, since checkouts that share one target folder may share this list.
+fn scripts(folder: &Path) -> String {
     let mut list = String::from("&[\n");
-    for migration in entries(&root).into_iter().filter(|path| path.is_dir()) {
+    for migration in entries(folder).into_iter().filter(|path| path.is_dir()) {
         let name = migration.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (up, down) = (migration.join("up.sql"), migration.join("down.sql"));
+        let text = |file: &str| {
+            let path = format!("/{}/{name}/{file}", folder.display());
+            format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?}))")
+        };
         // Writing to a String cannot fail.
-        let _ =
-            writeln!(list, "    Script {{ name: {name:?}, up: include_str!({up:?}), down: include_str!({down:?}) }},");
+        let _ = writeln!(list, "    Script {{ name: {name:?}, up: {}, down: {} }},", text("up.sql"), text("down.sql"));
     }
     list.push_str("]\n");
-    Ok(list)
+    list
 }
 
 /// Every file below a folder, in order.
