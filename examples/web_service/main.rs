@@ -19,7 +19,6 @@ use std::sync::Arc;
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, connect, create, sample};
 use tokio::net::TcpListener;
 use tokio::signal;
-use tracing_subscriber::EnvFilter;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -35,7 +34,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Failure> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = std::env::var("RUST_LOG").ok().filter(|asked| !asked.is_empty());
+    let filter = app::log_filter(asked.as_deref().unwrap_or("info"));
     let on_terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(on_terminal).init();
 

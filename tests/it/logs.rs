@@ -45,6 +45,8 @@ async fn leave_traces() {
         .flatten_event(true)
         .with_max_level(level)
         .with_span_events(FmtSpan::CLOSE)
+        // A time has digits that may be those of a place.
+        .without_time()
         .with_writer(std::io::stderr)
         .init();
     for backend in backends() {
@@ -128,7 +130,7 @@ fn each_call_is_a_span_and_a_slow_one_a_warning() {
         assert_eq!(count(&[system, "\"db.operation.name\":\"health\"", "close"]), 1, "{traces}");
     }
     // Neither what is stored nor where somebody lives.
-    for private in ["Old Mill", "Brackenford", "52.04", "0.7594"] {
+    for private in ["Old Mill", "Brackenford", "52.0406", "-0.7594"] {
         assert_eq!(lines().find(|line| line.contains(private)), None);
     }
 }

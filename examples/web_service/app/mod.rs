@@ -29,6 +29,8 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
+pub use observe::log_filter;
+
 use observe::Metrics;
 use problem::Problem;
 
