@@ -1,5 +1,6 @@
 //! What a question takes beside the limit and beside the same by hand, in the same minute: all ways answer in turn, 200 places
-//! each, round after round. So a machine that grows slower does so for all, and each begins with caches that another has filled.
+//! each, round after round. So a machine that grows slower does so for all, and each begins with caches that another has filled. Each
+//! round is over new connections.
 //! Writes the README's tables, between its two marks, and a picture of them, unless `SCHOOL_FINDER_SIZES` says otherwise than
 //! that all is measured. `scripts/bench` runs it with a throw-away Postgres.
 //!
@@ -106,17 +107,21 @@ struct Times {
 }
 
 async fn measure(country: Country, folder: &Path) -> Measured {
-    let ways = Ways::over(country, folder).await;
+    let mut ways = Ways::over(country, folder).await;
     ways.check().await;
     let mut times = Vec::new();
     for question in Question::ALL {
         let mut taken = Way::ALL.map(|_| vec![Vec::with_capacity(ROUNDS); ways.country.asks.len()]);
-        for way in turns() {
-            for (ask, taken) in ways.country.asks.iter().zip(&mut taken[way as usize]) {
-                let begun = Instant::now();
-                let answer = ways.answer(way, question, ask).await;
-                taken.push(begun.elapsed());
-                drop(answer);
+        let mut turns = turns();
+        for _ in 0..ROUNDS {
+            ways.reconnect(question).await;
+            for way in turns.by_ref().take(Way::ALL.len()) {
+                for (ask, taken) in ways.country.asks.iter().zip(&mut taken[way as usize]) {
+                    let begun = Instant::now();
+                    let answer = ways.answer(way, question, ask).await;
+                    taken.push(begun.elapsed());
+                    drop(answer);
+                }
             }
         }
         times.push(taken.map(Times::of));

@@ -23,9 +23,10 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let folder = tempfile::tempdir().expect("a folder");
     for size in sizes() {
-        let ways = runtime.block_on(Ways::over(Country::of(size), folder.path()));
+        let mut ways = runtime.block_on(Ways::over(Country::of(size), folder.path()));
         runtime.block_on(ways.check());
         for question in Question::ALL {
+            runtime.block_on(ways.reconnect(question));
             let mut group = criterion.benchmark_group(question.name());
             group.sample_size(50).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
             for way in Way::ALL {

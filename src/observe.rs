@@ -25,7 +25,7 @@ pub(crate) async fn observe<T: Rows>(
     call: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     // The functions that run queries are named for where they run.
-    let operation = operation.trim_end_matches("_on_conn");
+    let operation = operation.strip_suffix("_on_conn").unwrap_or(operation);
     let span = tracing::info_span!(
         "query",
         otel.name = operation,

@@ -64,18 +64,20 @@ const FULL: usize = 26;
 /// are $3 as long as those of latitude, squared. Each circle is its strips, its meridians and its radius in squared degrees.
 fn in_circles(circles: usize, conditions: &str) -> String {
     let away = "(lat - $1) * (lat - $1) + (lng - $2) * (lng - $2) * $3";
-    let circle = |n: usize| {
+    let values = (0..circles).map(|n| {
         let [strips, west, east, within] = [4, 5, 6, 7].map(|first| first + n * 4);
-        format!(
-            "ARRAY(SELECT id FROM schools WHERE floor((lat + 90) * 100)::INTEGER = ANY(${strips}) \
-             AND lng BETWEEN ${west} AND ${east} AND {conditions} AND {away} <= ${within} ORDER BY {away} LIMIT {FULL})"
-        )
-    };
-    let ids = (0..circles - 1).rev().fold(circle(circles - 1), |wider, n| {
-        let own = circle(n);
-        format!("(SELECT CASE WHEN cardinality(ids) = {FULL} THEN ids ELSE {wider} END FROM (SELECT {own} AS ids OFFSET 0) AS own)")
+        let is_last = n + 1 == circles;
+        format!("(${strips}::INTEGER[], ${west}::FLOAT8, ${east}::FLOAT8, ${within}::FLOAT8, {is_last})")
     });
-    format!("SELECT {COLUMNS} FROM schools WHERE id = ANY(({ids})::BIGINT[])")
+    let values = values.collect::<Vec<_>>().join(", ");
+    format!(
+        "SELECT {COLUMNS} FROM schools WHERE id = ANY((
+             SELECT ids FROM (VALUES {values}) AS circle (strips, west, east, within, is_last), LATERAL (
+                 SELECT ARRAY(SELECT id FROM schools WHERE floor((lat + 90) * 100)::INTEGER = ANY(strips)
+                 AND lng BETWEEN west AND east AND {conditions} AND {away} <= within ORDER BY {away} LIMIT {FULL}) AS ids OFFSET 0
+             ) AS found WHERE is_last OR cardinality(ids) = {FULL} LIMIT 1
+         )::BIGINT[])"
+    )
 }
 
 fn in_order(home: LatLng, schools: impl Iterator<Item = SchoolSummary>) -> Vec<SchoolHit> {

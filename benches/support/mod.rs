@@ -26,6 +26,7 @@ pub fn sizes() -> Vec<u32> {
 /// A database that holds a country.
 pub struct Database {
     pub repository: Arc<dyn SchoolRepository>,
+    config: Config,
     pub at: At,
 }
 
@@ -39,10 +40,11 @@ impl Database {
     /// A new file in a folder.
     pub async fn sqlite(folder: &std::path::Path, country: &Country) -> Self {
         let path = folder.join(format!("{}.db", country.schools.len()));
-        let repository = filled(&Config::sqlite_file(&path), country).await;
+        let config = Config::sqlite_file(&path);
+        let repository = filled(&config, country).await;
         let plain = rusqlite::Connection::open(&path).expect("a database");
         plain.execute_batch("ANALYZE").expect("analysed");
-        Self { repository, at: At::Sqlite(path) }
+        Self { repository, config, at: At::Sqlite(path) }
     }
 
     /// A new database of the server that `TEST_DATABASE_URL` names.
@@ -62,7 +64,12 @@ impl Database {
             tries.next().expect("somebody else's snapshot ends in time");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Self { repository, at: At::Postgres(Box::new(settings)) }
+        Self { repository, config, at: At::Postgres(Box::new(settings)) }
+    }
+
+    /// Closes all connections, for new ones.
+    pub async fn reconnect(&mut self) {
+        self.repository = connect(&self.config).await.expect("a database");
     }
 
     /// Drops what was made.

@@ -59,6 +59,26 @@ impl Ways {
         Self { country, memory, sqlite, by_rusqlite, postgres, by_tokio_postgres }
     }
 
+    /// Closes all connections, and asks a question from each place by each way over new ones: a connection's first answers are slow.
+    ///
+    /// Where the kernel puts a server's process, beside the one that asks or on another core, is luck, and stays so for as long as
+    /// that lives: a small query takes some 40 µs over one connection and some 80 over the next. A way that had one connection for all
+    /// rounds would be measured by its luck.
+    pub async fn reconnect(&mut self, question: Question) {
+        self.sqlite.reconnect().await;
+        self.postgres.reconnect().await;
+        let (At::Sqlite(path), At::Postgres(settings)) = (&self.sqlite.at, &self.postgres.at) else {
+            unreachable!("made as such")
+        };
+        self.by_rusqlite = by_hand::Sqlite::open(path);
+        self.by_tokio_postgres = by_hand::Postgres::connect(settings).await;
+        for way in Way::ALL {
+            for ask in &self.country.asks {
+                drop(self.answer(way, question, ask).await);
+            }
+        }
+    }
+
     pub async fn answer(&self, way: Way, question: Question, ask: &Ask) -> Vec<SchoolHit> {
         match way {
             Way::Memory => self.memory.answer(question, ask),

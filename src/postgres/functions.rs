@@ -110,6 +110,43 @@ impl QueryFragment<Pg> for InBox {
     }
 }
 
+/// As [`InBox`], of the box of the look that is taken. In no other query than that of an [`IdAmong`] with looks is there a `look`; the
+/// same holds for [`Away`] and [`Farthest`].
+#[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
+pub(crate) struct InLook;
+
+impl Expression for InLook {
+    type SqlType = Bool;
+}
+
+impl AppearsOnTable<schools::table> for InLook {}
+
+impl QueryFragment<Pg> for InLook {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "floor((schools.lat + 90) * 100)::INTEGER = ANY(look.strips) AND schools.lng BETWEEN look.west AND look.east",
+        );
+        Ok(())
+    }
+}
+
+/// How far away a school of the look that is taken may be.
+#[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
+pub(crate) struct Farthest;
+
+impl Expression for Farthest {
+    type SqlType = Nullable<Double>;
+}
+
+impl AppearsOnTable<schools::table> for Farthest {}
+
+impl QueryFragment<Pg> for Farthest {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("look.farthest");
+        Ok(())
+    }
+}
+
 /// A place, of two bound numbers. A bound geometry would have the number of its type looked up and its bytes written for every use,
 /// which takes as long as the rest of a small query's text and values.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
@@ -141,8 +178,8 @@ impl QueryFragment<Pg> for MadePoint {
     }
 }
 
-/// How far away a school is on the plane of the [`IdAmong`] that the expression is in, in degrees of latitude squared: [`Plane`] says
-/// what that is good for. NULL where it stands nowhere. Elsewhere than in one that has a plane the database knows no `plane`.
+/// How far away a school is on the plane of the looks, in degrees of latitude squared: [`Plane`] says what that is good for. NULL
+/// where it stands nowhere.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(crate) struct Away;
 
@@ -162,23 +199,40 @@ impl QueryFragment<Pg> for Away {
     }
 }
 
-/// The condition that a school's id is among those that the first of some queries gives which is full, or else the last one. Those
-/// after it are not run.
+/// Where a look is at, and how far away a school of it may be, in whatever the query measures by.
+#[derive(Debug, Clone)]
+pub(crate) struct LookAt {
+    bounds: InBox,
+    farthest: f64,
+}
+
+impl LookAt {
+    pub(crate) fn new(bounds: &BoundingBox, farthest: f64) -> Self {
+        Self { bounds: InBox::new(bounds), farthest }
+    }
+}
+
+/// The condition that a school's id is among those that a query gives for the first look that fills it, or else for the last one. It
+/// is not run for those after that. Without looks it is run once.
+///
+/// That the first comes first is not said in SQL, which would work out all looks to sort them: it is how the server reads `VALUES`. If
+/// it did otherwise, it would find the same, later: what a wider look is filled with is no farther.
 #[derive(Debug, Clone)]
 pub(crate) struct IdAmong<Q> {
-    queries: Vec<Q>,
+    query: Q,
+    looks: Vec<LookAt>,
     full: i64,
     plane: Option<Plane>,
 }
 
 impl<Q> IdAmong<Q> {
-    /// `full` is how many ids each query gives at most; `plane` is that of each [`Away`] in them.
-    pub(crate) fn new(queries: Vec<Q>, full: i64, plane: Option<Plane>) -> Self {
-        Self { queries, full, plane }
+    /// `full` is how many ids the query gives at most; `plane` is that of each [`Away`] in it.
+    pub(crate) fn new(query: Q, looks: Vec<LookAt>, full: i64, plane: Option<Plane>) -> Self {
+        Self { query, looks, full, plane }
     }
 }
 
-// How many queries there are is not known from the type.
+// How many looks there are is not known from the type.
 impl<Q> QueryId for IdAmong<Q> {
     type QueryId = ();
 
@@ -197,38 +251,37 @@ impl<Q: Query<SqlType = BigInt>> AppearsOnTable<schools::table> for IdAmong<Q> {
 
 impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for IdAmong<Q> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let Some((last, before)) = self.queries.split_last() else {
-            out.push_sql("FALSE");
+        let Some(last) = self.looks.len().checked_sub(1) else {
+            out.push_sql("schools.id = ANY(ARRAY(");
+            self.query.walk_ast(out.reborrow())?;
+            out.push_sql("))");
             return Ok(());
         };
         // The cast makes one array of what would be taken for a query that gives arrays.
-        out.push_sql("schools.id = ANY(CAST(");
-        if self.plane.is_some() {
-            out.push_sql("(SELECT ");
-        }
-        for _ in before {
-            out.push_sql("(SELECT CASE WHEN cardinality(ids) >= ");
-            out.push_bind_param::<BigInt, _>(&self.full)?;
-            out.push_sql(" THEN ids ELSE ");
-        }
-        out.push_sql("ARRAY(");
-        last.walk_ast(out.reborrow())?;
-        out.push_sql(")");
-        // `OFFSET 0` keeps the array from being worked out twice.
-        for query in before.iter().rev() {
-            out.push_sql(" END FROM (SELECT ARRAY(");
-            query.walk_ast(out.reborrow())?;
-            out.push_sql(") AS ids OFFSET 0) AS look)");
-        }
+        out.push_sql("schools.id = ANY((SELECT ids FROM ");
         // Bound once for all that measure on it. The planner puts the values in their places, as if each were bound there.
         if let Some(Plane { lat, lng, shrink, .. }) = &self.plane {
-            for (before, value) in [(" FROM (SELECT ", lat), (" AS lat, ", lng), (" AS lng, ", shrink)] {
+            for (before, value) in [("(SELECT ", lat), (" AS lat, ", lng), (" AS lng, ", shrink)] {
                 out.push_sql(before);
                 out.push_bind_param::<Double, _>(value)?;
             }
-            out.push_sql(" AS shrink) AS plane)");
+            out.push_sql(" AS shrink) AS plane, ");
         }
-        out.push_sql(" AS BIGINT[]))");
+        for (at, LookAt { bounds: InBox { strips, west, east }, farthest }) in self.looks.iter().enumerate() {
+            out.push_sql(if at == 0 { "(VALUES (" } else { ", (" });
+            out.push_bind_param::<Array<Integer>, _>(strips)?;
+            for value in [west, east, farthest] {
+                out.push_sql(", ");
+                out.push_bind_param::<Double, _>(value)?;
+            }
+            out.push_sql(if at == last { ", TRUE)" } else { ", FALSE)" });
+        }
+        // `OFFSET 0` keeps the array from being worked out twice.
+        out.push_sql(") AS look (strips, west, east, farthest, is_last), LATERAL (SELECT ARRAY(");
+        self.query.walk_ast(out.reborrow())?;
+        out.push_sql(") AS ids OFFSET 0) AS found WHERE is_last OR cardinality(ids) >= ");
+        out.push_bind_param::<BigInt, _>(&self.full)?;
+        out.push_sql(" LIMIT 1)::BIGINT[])");
         Ok(())
     }
 }

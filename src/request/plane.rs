@@ -18,7 +18,8 @@ const WIDER: f64 = 2.8;
 /// 0.2 m beside the antipode.
 pub(crate) const SLACK_KM: f64 = 1e-3;
 
-/// The looks of one statement, each wider than the one before it and taken only where that found too few.
+/// The looks of one statement, each wider than the one before it and taken only where that found too few. Each has a box round it, or
+/// none has.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Looks {
     pub reaches: Vec<Reach>,
@@ -58,7 +59,8 @@ impl Settled {
     fn looks_from(&self, first: Reach, most: i64) -> Looks {
         // What comes after a cursor is told by `haversine`, which is then worked out already; and the farther that is, the less a
         // plane knows of it.
-        let by_plane = self.after.is_none() && self.plane(first).is_some();
+        let has_box = self.bounds(first).is_some();
+        let by_plane = self.after.is_none() && has_box;
         let radius = self.near.and_then(|near| near.radius);
         let wider = |reach: &Reach| match reach {
             Reach::Whole => None,
@@ -66,7 +68,7 @@ impl Settled {
         };
         let reaches = std::iter::successors(Some(first), wider)
             .take(LOOKS_A_STATEMENT)
-            .take_while(|reach| !by_plane || self.plane(*reach).is_some())
+            .take_while(|reach| self.bounds(*reach).is_some() == has_box)
             .collect();
         Looks { reaches, most, by_plane }
     }
@@ -74,6 +76,19 @@ impl Settled {
     /// The plane round the search's point, as wide as a look. Nothing where the look has no box.
     pub(crate) fn plane(&self, reach: Reach) -> Option<Plane> {
         Some(Plane::around(self.near?.point, &self.bounds(reach)?))
+    }
+
+    /// How far away a school of a look may be: on the plane, or else in kilometres.
+    pub(crate) fn farthest(&self, reach: Reach, by_plane: bool) -> f64 {
+        let radius = self.near.and_then(|near| near.radius).map(Kilometres::get);
+        let most = match (reach, by_plane) {
+            (Reach::Partial(km), true) => Some(Plane::reach(km)),
+            (Reach::Partial(km), false) => Some(km),
+            // The corners of the box hold as many schools as fill a page, which are farther than was asked.
+            (Reach::Whole, true) => self.plane(reach).zip(radius).and_then(|(plane, km)| plane.most(km)),
+            (Reach::Whole, false) => radius.map(|km| km + SLACK_KM),
+        };
+        most.unwrap_or(f64::INFINITY)
     }
 
     /// What a statement found, as rows in order, one more than the page holds if there are so many; or what to look at next.
@@ -156,13 +171,13 @@ impl Plane {
     }
 
     /// As [`Self::away`], for a distance in kilometres to the north.
-    pub(crate) fn reach(km: f64) -> f64 {
+    fn reach(km: f64) -> f64 {
         (km / EARTH_RADIUS_KM).to_degrees().powi(2)
     }
 
     /// How far away on the plane, at most, a place of a look is that is no farther than this in kilometres. Nothing where the
     /// plane cannot tell.
-    pub(crate) fn most(&self, km: f64) -> Option<f64> {
+    fn most(&self, km: f64) -> Option<f64> {
         let wider = |part: f64| Self::reach(km * part + 2.0 * SLACK_KM);
         [1.001, 1.01, 1.1].map(wider).into_iter().find(|away| self.least_km(*away) > km)
     }
@@ -186,6 +201,115 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ids::{SchoolId, Urn};
+    use crate::models::Status;
+    use crate::request::{Position, SchoolSearch};
+
+    fn school(id: i64, place: Option<LatLng>) -> SchoolSummary {
+        SchoolSummary {
+            id: SchoolId::new(id),
+            urn: Urn::new(100_000 + id).expect("a URN"),
+            name: "A School".to_owned(),
+            council: None,
+            status: Status::Open,
+            phase: None,
+            school_type: None,
+            gender: None,
+            faith: None,
+            postcode: None,
+            is_private: None,
+            age_range_from: None,
+            age_range_to: None,
+            ofsted_rating: None,
+            lat: place.map(|place| place.lat()),
+            lng: place.map(|place| place.lng()),
+        }
+    }
+
+    /// What a database gives for one of the looks.
+    fn taken(settled: &Settled, looks: &Looks, reach: Reach, schools: &[SchoolSummary]) -> Vec<SchoolSummary> {
+        let (bounds, plane) = (settled.bounds(reach), settled.plane(reach).filter(|_| looks.by_plane));
+        let farthest = settled.farthest(reach, looks.by_plane);
+        let away = |school: &SchoolSummary| match plane {
+            Some(plane) => school.location().map_or(f64::INFINITY, |place| plane.away(place)),
+            None => settled.km_to(school).map_or(f64::INFINITY, Kilometres::get),
+        };
+        let is_in_box = |school: &&SchoolSummary| {
+            let Some(bounds) = &bounds else { return true };
+            school.location().is_some_and(|place| {
+                let (lat, lng) = (place.lat().degrees(), place.lng().degrees());
+                (bounds.south..=bounds.north).contains(&lat) && (bounds.west..=bounds.east).contains(&lng)
+            })
+        };
+        let is_after = |school: &&SchoolSummary| match &settled.after {
+            Some(Position::Distance { km: Some(km), .. }) => away(school) >= km - SLACK_KM,
+            Some(Position::Distance { km: None, id }) => school.lat.is_none() && school.id > *id,
+            _ => true,
+        };
+        let near = schools.iter().filter(is_in_box).filter(is_after).filter(|school| away(school) <= farthest);
+        let mut taken: Vec<_> = near.cloned().collect();
+        taken.sort_by(|a, b| away(a).total_cmp(&away(b)).then(a.id.cmp(&b.id)));
+        taken.truncate(usize::try_from(looks.most).expect("small"));
+        taken
+    }
+
+    /// Whichever full look a database takes, or the last one, in the end it is this page. Gives how many ways there were.
+    fn all_ways(settled: &Settled, looks: &Looks, schools: &[SchoolSummary], page: &[SchoolId]) -> usize {
+        let ways = looks.reaches.iter().enumerate().map(|(at, reach)| {
+            let found = taken(settled, looks, *reach, schools);
+            let is_full = found.len() == usize::try_from(looks.most).expect("small");
+            if !is_full && at + 1 < looks.reaches.len() {
+                return 0;
+            }
+            match settled.see(looks, found) {
+                Seen::Enough(rows) => {
+                    let rows: Vec<SchoolId> = rows.iter().map(|(school, _)| school.id).collect();
+                    assert_eq!(rows, page, "{looks:?} by {reach:?}");
+                    1
+                }
+                Seen::TooFew(next) => all_ways(settled, &next, schools, page),
+            }
+        });
+        ways.sum()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn it_does_not_matter_which_full_look_is_taken(
+            lat in 49.0..59.0f64, lng in -7.0..1.8f64,
+            places in prop::collection::vec((-0.4..0.4f64, -0.6..0.6f64, 0..12u8), 0..150),
+            limit in 1..12u32, radius in prop::option::of(0.5..60.0f64),
+        ) {
+            let home = LatLng::from_lat_lng(lat, lng).expect("a place");
+            let schools: Vec<SchoolSummary> = (1..).zip(&places).map(|(id, (north, east, kind))| {
+                // Some stand beside each other, and some nobody knows where.
+                let (north, east) = if *kind < 3 { (0.01, 0.02) } else { (*north, *east) };
+                school(id, (*kind < 11).then(|| LatLng::from_lat_lng(lat + north, lng + east).expect("a place")))
+            }).collect();
+            let mut search = SchoolSearch::near(home).limit(limit);
+            if let Some(km) = radius {
+                search = search.within(Kilometres::new(km).expect("a distance"));
+            }
+            let km = |school: &SchoolSummary| school.location().map_or(f64::INFINITY, |at| home.distance_to(at).get());
+            let mut all: Vec<&SchoolSummary> =
+                schools.iter().filter(|school| radius.is_none_or(|radius| km(school) <= radius)).collect();
+            all.sort_by(|a, b| km(a).total_cmp(&km(b)).then(a.id.cmp(&b.id)));
+            let ids: Vec<SchoolId> = all.iter().map(|school| school.id).collect();
+            let page = usize::try_from(limit).expect("small");
+            // The first page, and one after a cursor.
+            for begin in [0, page] {
+                let settled = search.settle().expect("a search");
+                let looks = settled.first_looks(2.0).expect("an order by distance");
+                let expected: Vec<SchoolId> = ids.iter().copied().skip(begin).take(page + 1).collect();
+                prop_assert!(all_ways(&settled, &looks, &schools, &expected) > 0);
+                let rows = all.iter().skip(begin).take(page + 1);
+                let rows = rows.map(|school| ((*school).clone(), settled.km_to(school).map(Kilometres::get))).collect();
+                let Some(next) = settled.page_of_hits(rows).next else { break };
+                search = search.after(next);
+            }
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]

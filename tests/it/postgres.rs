@@ -255,6 +255,12 @@ async fn every_plan_uses_its_index() {
             assert!(explanation.scans.is_empty(), "{name}: {explanation}");
         }
     }
+    // A full look is the last one, though nothing in the SQL says which comes first.
+    for (limit, looks) in [(5, "loops=1)"), (20, "loops=2)")] {
+        let analyzed = repository.analyze_find(&SchoolSearch::near(sample::home()).limit(limit)).await.expect("a plan");
+        let look = analyzed.plan.iter().find(|line| line.contains("Subquery Scan on found"));
+        assert!(look.is_some_and(|look| look.ends_with(looks)), "{limit}: {analyzed}");
+    }
 }
 
 #[tokio::test]

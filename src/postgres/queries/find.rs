@@ -14,9 +14,9 @@ use futures_util::TryStreamExt;
 
 use crate::error::Result;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::postgres::functions::{Away, IdAmong, InBox, haversine};
+use crate::postgres::functions::{Away, Farthest, IdAmong, InBox, InLook, LookAt, haversine};
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
-use crate::request::{HitRow, ListedRow, Looks, Page, Plane, Position, Reach, SLACK_KM, Seen, Settled, Sort};
+use crate::request::{HitRow, ListedRow, Looks, Page, Position, Reach, SLACK_KM, Seen, Settled, Sort};
 use crate::twin;
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
@@ -68,21 +68,24 @@ pub(super) fn nearest_query<'a>(
     settled: &'a Settled,
     looks: &Looks,
 ) -> impl LoadQuery<'a, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send + 'a {
-    let first = |reach: &Reach| first_of_look(settled, *reach, looks.by_plane).limit(looks.most);
+    let look = |reach: &Reach| Some(LookAt::new(&settled.bounds(*reach)?, settled.farthest(*reach, looks.by_plane)));
+    let at: Vec<_> = looks.reaches.iter().filter_map(look).collect();
     let plane = looks.reaches.iter().find_map(|reach| settled.plane(*reach)).filter(|_| looks.by_plane);
-    let ids = IdAmong::new(looks.reaches.iter().map(first).collect(), looks.most, plane);
-    schools::table.filter(ids).select(SchoolSummary::as_select())
+    let first = first_of_look(settled, !at.is_empty(), looks.by_plane).limit(looks.most);
+    schools::table.filter(IdAmong::new(first, at, looks.most, plane)).select(SchoolSummary::as_select())
 }
 
-/// The schools in a look's reach that meet the search's conditions and come after its cursor, in about the order of their
-/// distances: Rust decides.
+/// The schools that a look has in its box, or that there are, which meet the search's conditions and come after its cursor, in about
+/// the order of their distances: Rust decides.
 fn first_of_look(
     settled: &Settled,
-    reach: Reach,
+    is_in_box: bool,
     by_plane: bool,
 ) -> IntoBoxed<'_, Select<schools::table, schools::id>, Pg> {
     let mut query = schools::table.select(schools::id).into_boxed();
-    twin::within_box!(query, settled, reach);
+    if is_in_box {
+        query = query.filter(InLook);
+    }
     twin::filter_schools!(query, schools, settled);
     match settled.after {
         Some(Position::Distance { km: Some(km), .. }) => {
@@ -94,22 +97,12 @@ fn first_of_look(
         }
         _ => {}
     }
-    match (settled.plane(reach).filter(|_| by_plane), reach) {
-        (Some(plane), _) => {
-            let most = match reach {
-                Reach::Partial(km) => Some(Plane::reach(km)),
-                // The corners of the box hold as many schools as fill a page, which are farther than was asked.
-                Reach::Whole => settled.circle(reach).and_then(|(_, radius)| plane.most(radius.get())),
-            };
-            if let Some(most) = most {
-                query = query.filter(Away.le(most));
-            }
-            query.order_by(Away)
+    match (is_in_box, by_plane) {
+        (true, true) => query.filter(Away.le(Farthest)).order_by(Away),
+        (true, false) => {
+            query.filter(distance(settled).le(Farthest)).order_by((distance(settled).asc(), schools::id.asc()))
         }
-        (None, Reach::Partial(km)) => {
-            query.filter(distance(settled).le(km)).order_by((distance(settled).asc(), schools::id.asc()))
-        }
-        (None, Reach::Whole) => query.order_by((distance(settled).asc().nulls_last(), schools::id.asc())),
+        (false, _) => query.order_by((distance(settled).asc().nulls_last(), schools::id.asc())),
     }
 }
 
