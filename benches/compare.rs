@@ -1,6 +1,6 @@
 //! What a question takes beside the limit and beside the same by hand, in the same minute: all ways answer in turn, 200 places
 //! each, round after round. So a machine that grows slower does so for all, and each begins with caches that another has filled. Each
-//! round is over new connections.
+//! round of a question is over new connections.
 //! Writes the README's tables, between its two marks, and a picture of them, unless `SCHOOL_FINDER_SIZES` says otherwise than
 //! that all is measured. `scripts/bench` runs it with a throw-away Postgres.
 //!

@@ -26,6 +26,7 @@ fn main() {
         let mut ways = runtime.block_on(Ways::over(Country::of(size), folder.path()));
         runtime.block_on(ways.check());
         for question in Question::ALL {
+            // Another question's plans and pages do not serve this one.
             runtime.block_on(ways.reconnect(question));
             let mut group = criterion.benchmark_group(question.name());
             group.sample_size(50).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));

@@ -110,8 +110,7 @@ impl QueryFragment<Pg> for InBox {
     }
 }
 
-/// As [`InBox`], of the box of the look that is taken. In no other query than that of an [`IdAmong`] with looks is there a `look`; the
-/// same holds for [`Away`] and [`Farthest`].
+/// As [`InBox`], of the box of the look that is run. Only in the query of an [`IdAmong`] with looks is there a `look`.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(crate) struct InLook;
 
@@ -130,7 +129,7 @@ impl QueryFragment<Pg> for InLook {
     }
 }
 
-/// How far away a school of the look that is taken may be.
+/// How far away a school of the look that is run may be: as [`InLook`], only there. It is never NULL, but is compared with what may be.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(crate) struct Farthest;
 
@@ -179,7 +178,7 @@ impl QueryFragment<Pg> for MadePoint {
 }
 
 /// How far away a school is on the plane of the looks, in degrees of latitude squared: [`Plane`] says what that is good for. NULL
-/// where it stands nowhere.
+/// where it stands nowhere. Only in the query of an [`IdAmong`] with looks and a plane is there a `plane`.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(crate) struct Away;
 
@@ -201,12 +200,12 @@ impl QueryFragment<Pg> for Away {
 
 /// Where a look is at, and how far away a school of it may be, in whatever the query measures by.
 #[derive(Debug, Clone)]
-pub(crate) struct LookAt {
+pub(crate) struct LookBox {
     bounds: InBox,
     farthest: f64,
 }
 
-impl LookAt {
+impl LookBox {
     pub(crate) fn new(bounds: &BoundingBox, farthest: f64) -> Self {
         Self { bounds: InBox::new(bounds), farthest }
     }
@@ -215,19 +214,19 @@ impl LookAt {
 /// The condition that a school's id is among those that a query gives for the first look that fills it, or else for the last one. It
 /// is not run for those after that. Without looks it is run once.
 ///
-/// That the first comes first is not said in SQL, which would work out all looks to sort them: it is how the server reads `VALUES`. If
-/// it did otherwise, it would find the same, later: what a wider look is filled with is no farther.
+/// That the first comes first is not said in SQL: an `ORDER BY` at the end would have all looks run, to sort them. It is how the server
+/// reads `VALUES`. If it did otherwise, the page would be the same, later: what a wider look is filled with is no farther.
 #[derive(Debug, Clone)]
 pub(crate) struct IdAmong<Q> {
     query: Q,
-    looks: Vec<LookAt>,
+    looks: Vec<LookBox>,
     full: i64,
     plane: Option<Plane>,
 }
 
 impl<Q> IdAmong<Q> {
     /// `full` is how many ids the query gives at most; `plane` is that of each [`Away`] in it.
-    pub(crate) fn new(query: Q, looks: Vec<LookAt>, full: i64, plane: Option<Plane>) -> Self {
+    pub(crate) fn new(query: Q, looks: Vec<LookBox>, full: i64, plane: Option<Plane>) -> Self {
         Self { query, looks, full, plane }
     }
 }
@@ -267,7 +266,7 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for IdAmong<Q> {
             }
             out.push_sql(" AS shrink) AS plane, ");
         }
-        for (at, LookAt { bounds: InBox { strips, west, east }, farthest }) in self.looks.iter().enumerate() {
+        for (at, LookBox { bounds: InBox { strips, west, east }, farthest }) in self.looks.iter().enumerate() {
             out.push_sql(if at == 0 { "(VALUES (" } else { ", (" });
             out.push_bind_param::<Array<Integer>, _>(strips)?;
             for value in [west, east, farthest] {

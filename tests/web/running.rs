@@ -91,6 +91,7 @@ async fn the_log_never_says_where_somebody_lives(site: &Site) {
     // The crate's own spans lie inside the request's.
     assert!(log.lines().any(|line| line.contains("request{") && line.contains("db.operation.name")), "{log}");
     let place = [52.040_61_f64, -0.759_41];
+    assert!(!log.contains("tokio_postgres"), "the driver shows what it sends");
     // As it is written, and as the driver shows what it sends to a server.
     let shown = place.iter().flat_map(|degrees| [degrees.to_string(), format!("{:?}", degrees.to_be_bytes())]);
     for private in shown.chain(["lat=".to_owned(), "lng=".to_owned()]) {

@@ -14,7 +14,7 @@ use futures_util::TryStreamExt;
 
 use crate::error::Result;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::postgres::functions::{Away, Farthest, IdAmong, InBox, InLook, LookAt, haversine};
+use crate::postgres::functions::{Away, Farthest, IdAmong, InBox, InLook, LookBox, haversine};
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::request::{HitRow, ListedRow, Looks, Page, Position, Reach, SLACK_KM, Seen, Settled, Sort};
 use crate::twin;
@@ -68,11 +68,12 @@ pub(super) fn nearest_query<'a>(
     settled: &'a Settled,
     looks: &Looks,
 ) -> impl LoadQuery<'a, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send + 'a {
-    let look = |reach: &Reach| Some(LookAt::new(&settled.bounds(*reach)?, settled.farthest(*reach, looks.by_plane)));
-    let at: Vec<_> = looks.reaches.iter().filter_map(look).collect();
+    let look = |reach: &Reach| Some(LookBox::new(&settled.bounds(*reach)?, settled.farthest(*reach, looks.by_plane)));
+    let boxes: Vec<_> = looks.reaches.iter().filter_map(look).collect();
+    debug_assert!(boxes.is_empty() || boxes.len() == looks.reaches.len(), "each look has a box, or none has");
     let plane = looks.reaches.iter().find_map(|reach| settled.plane(*reach)).filter(|_| looks.by_plane);
-    let first = first_of_look(settled, !at.is_empty(), looks.by_plane).limit(looks.most);
-    schools::table.filter(IdAmong::new(first, at, looks.most, plane)).select(SchoolSummary::as_select())
+    let first = first_of_look(settled, !boxes.is_empty(), looks.by_plane).limit(looks.most);
+    schools::table.filter(IdAmong::new(first, boxes, looks.most, plane)).select(SchoolSummary::as_select())
 }
 
 /// The schools that a look has in its box, or that there are, which meet the search's conditions and come after its cursor, in about
