@@ -291,6 +291,22 @@ mod tests {
         assert_eq!(all_ways(&settled, &looks, &schools, &page), looks.reaches.len());
     }
 
+    /// To the north-east a plane has schools farther than they are, to the south-east nearer. A look that is full of the latter has not
+    /// seen the nearest one, and must not say that it is enough.
+    #[test]
+    fn a_full_look_does_not_hide_a_nearer_school() {
+        let home = LatLng::from_lat_lng(59.0, -3.0).expect("a place");
+        let place = |north, east| Some(LatLng::from_lat_lng(59.0 + north, -3.0 + east).expect("a place"));
+        let mut schools = vec![school(1, place(0.2, 0.5))];
+        schools.extend((2..=12).map(|id| school(id, place(-0.1999, 0.4999))));
+        let settled = SchoolSearch::near(home).limit(5).settle().expect("a search");
+        let looks =
+            Looks { reaches: vec![Reach::Partial(60.0)], ..settled.first_looks(2.0).expect("an order by distance") };
+        assert!(taken(&settled, &looks, 0, &schools).iter().all(|school| school.id != SchoolId::new(1)));
+        let page: Vec<SchoolId> = (1..=6).map(SchoolId::new).collect();
+        all_ways(&settled, &looks, &schools, &page);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
         #[test]
