@@ -2,13 +2,14 @@
 
 use diesel::prelude::{QueryDsl, QueryableByName};
 use diesel::sql_types::{Bool, Nullable, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::AsyncPgConnection;
 
 use super::migrations::{__diesel_schema_migrations, MigrationConnection};
 use super::schema::migration_checksums;
 use crate::config::Backend;
 use crate::error::{Error, Result};
 use crate::migrate::{SchemaConnection, refuse_other};
+use crate::postgres::run::RunQueryDsl;
 use crate::repository::Health;
 
 /// The oldest server that is tried: it keeps others from creating in the schema `public`.

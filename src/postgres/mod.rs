@@ -12,6 +12,7 @@ pub(crate) mod migrations;
 mod pool;
 mod queries;
 mod rows;
+mod run;
 #[allow(missing_docs, clippy::wildcard_imports)]
 pub mod schema;
 mod set_up;

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
 use super::children::{admissions_in_txn, ids_of_in_txn};
 use super::find::find_schools_on_conn;
 use crate::error::{Error, Result};
 use crate::ids::SchoolId;
 use crate::models::{Admissions, NewAdmissions, UpsertCounts};
+use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::admissions_history;
 use crate::request::{Ended, Page, ReachHit, Settled, WriteMode, refuse_repeated};
 use crate::twin::{self, child_values};

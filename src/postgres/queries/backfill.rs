@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
 use crate::error::Result;
 use crate::ids::SchoolId;
 use crate::models::{Phase, PhaseGap};
+use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::schools;
 use crate::request::PhaseGaps;
 use crate::twin::lacks_phase;

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Nullable};
 use diesel_async::methods::LoadQuery;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use postgis_diesel::operators::intersects_2d;
 use postgis_diesel::sql_types::Geometry;
 
@@ -18,6 +18,7 @@ use crate::geo::{Catchment, StoredOutline};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
 use crate::postgres::functions::{MadePoint, outline_or_circle, st_covers};
+use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
 use crate::twin::{self, IfNeeded};

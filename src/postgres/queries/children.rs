@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
 use super::lists::schools_on_conn;
 use crate::error::{Error, Result};
@@ -13,6 +13,7 @@ use crate::models::{
     SchoolDetails, SchoolLink, TermDates,
 };
 use crate::postgres::functions::ByBytes;
+use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,

@@ -4,12 +4,13 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::Text;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::AsyncPgConnection;
 
 use super::catchments::catchments_query;
 use super::find::{FIRST_REACH_KM, bounded_in_txn, find_query, margin_query, nearest_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
+use crate::postgres::run::RunQueryDsl;
 use crate::request::{Settled, Sort};
 
 /// The query that a search begins with, and its plan.

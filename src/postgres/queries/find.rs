@@ -8,13 +8,14 @@ use diesel::dsl::{AsSelect, IntoBoxed, Select};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
+use diesel_async::AsyncPgConnection;
 use diesel_async::methods::LoadQuery;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
 
 use crate::error::Result;
 use crate::models::{SchoolHit, SchoolSummary};
 use crate::postgres::functions::{Away, Farthest, IdAmong, InBox, InLook, LookBox, haversine};
+use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::request::{HitRow, ListedRow, Looks, Page, Position, Reach, SLACK_KM, Seen, Settled, Sort};
 use crate::twin;
@@ -37,7 +38,7 @@ pub(in crate::postgres) async fn find_schools_on_conn(
         (Sort::Margin, _) => Ok(settled.page_of_hits(margin_query(settled).load(connection).await?)),
         (Sort::Distance | Sort::Name | Sort::Rating, None) => {
             let mut listing = settled.listing();
-            let mut rows = pin!(find_query(settled).load_stream(connection).await?);
+            let mut rows = pin!(diesel_async::RunQueryDsl::load_stream(find_query(settled), connection).await?);
             while let Some(row) = rows.try_next().await? {
                 listing.push(row);
             }

@@ -2,13 +2,14 @@
 
 use diesel::dsl::{case_when, count, count_star};
 use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::AsyncPgConnection;
 
 use super::find::{bounded_in_txn, distance};
 use crate::error::Result;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{ClubKind, CouncilCount, Facets, School};
 use crate::postgres::functions::InBox;
+use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::request::{FacetRow, Reach, Settled, facets_of};
 use crate::twin::{self, OpenNow};

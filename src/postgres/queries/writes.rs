@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Array, BigInt, Integer};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::lists::schools_by_urn_on_conn;
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{NewSchool, School, SchoolPatch, UpsertCounts};
+use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::schools;
 use crate::postgres::watch::elsewhere;
 use crate::request::{Batches, Ended, SchoolStream, WriteMode, refuse_twice};
