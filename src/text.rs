@@ -17,8 +17,10 @@ use unicode_normalization::char::is_combining_mark;
 /// ```
 pub fn fold(name: &str) -> String {
     let mut folded = String::with_capacity(name.len());
-    // Upper case first: it turns ß into SS and the dotless ı into I, which lower case alone would leave.
-    let upper = name.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_uppercase);
+    // By way of upper case, which turns ß into SS and the dotless ı into I. Lower case comes first for the capital ẞ, which is
+    // its own upper case.
+    let lower = name.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase);
+    let upper = lower.flat_map(char::to_uppercase);
     for c in upper.flat_map(char::to_lowercase).nfkd().filter(|c| !is_combining_mark(*c)) {
         match c {
             '\'' | '’' | '‘' | 'ʼ' | '`' | '´' | '.' => {}
@@ -67,6 +69,7 @@ mod tests {
             ("ÉCOLE FRANÇAISE", "ecole francaise"),
             ("Ysgol Gynradd Ŵŷ", "ysgol gynradd wy"),
             ("Groß", "GROSS"),
+            ("GROẞ", "gross"),
             ("İstanbul", "istanbul"),
             ("Iıi", "iii"),
             ("Peter & Paul", "peter and paul"),
@@ -83,6 +86,15 @@ mod tests {
     #[test]
     fn like_patterns_are_literal() {
         assert_eq!(like_anywhere("100% a_b!"), "%100!% a!_b!!%");
+    }
+
+    /// Every character that Unicode assigns a case, and all of its neighbours.
+    #[test]
+    fn folding_a_folded_character_changes_nothing() {
+        for c in '\0'..'\u{20000}' {
+            let folded = fold(c.encode_utf8(&mut [0; 4]));
+            assert_eq!(fold(&folded), folded, "{c:?}");
+        }
     }
 
     proptest! {
