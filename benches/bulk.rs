@@ -1,7 +1,7 @@
 //! 50,000 whole schools into an empty database that has all its indexes: through the public interface, and by hand, as rows of one
 //! prepared INSERT on SQLite and as a COPY on Postgres. Each way is run several times in turn; the medians are printed.
 //!
-//! `scripts/cluster run cargo bench --all-features --bench bulk`
+//! `scripts/cluster run cargo bench --features postgres --bench bulk`
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
 #![allow(dead_code, reason = "the questions are for the other bench")]
 
@@ -16,7 +16,7 @@ use school_finder_db::models::NewSchool;
 use school_finder_db::request::WriteMode;
 use school_finder_db::{Config, connect, migrate};
 use support::made::Country;
-use support::{by_hand, new_postgres, remove_postgres};
+use support::postgres::{client, new_postgres, remove_postgres};
 
 /// How often each way is run.
 const ROUNDS: usize = 5;
@@ -103,7 +103,7 @@ fn into_sqlite(path: &std::path::Path, schools: &[NewSchool]) -> Duration {
 }
 
 async fn into_postgres(settings: &tokio_postgres::Config, schools: &[NewSchool]) -> Duration {
-    let client = by_hand::postgres_client(settings).await;
+    let client = client(settings).await;
     let begun = Instant::now();
     let copy = format!("COPY schools ({COLUMNS}) FROM STDIN");
     let sink = client.copy_in::<_, Cursor<Vec<u8>>>(&copy).await.expect("a copy");

@@ -69,7 +69,7 @@ fn main() {
     if std::env::var_os("SCHOOL_FINDER_SIZES").is_some() {
         return;
     }
-    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let path = project.join("README.md");
     let readme = std::fs::read_to_string(&path).expect("the README");
     let (before, rest) = readme.split_once(BEGIN).expect("the README has the mark of the tables' beginning");

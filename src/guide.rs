@@ -13,7 +13,8 @@ pub mod pages {}
 #[doc = include_str!("guide/migrations.md")]
 pub mod migrations {}
 
-#[doc = include_str!("guide/service.md")]
+// Its example needs axum, so examples/web_service runs it.
+#[cfg_attr(not(doctest), doc = include_str!("guide/service.md"))]
 pub mod service {}
 
 #[cfg(feature = "testing")]

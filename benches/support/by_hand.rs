@@ -8,15 +8,13 @@ use school_finder_db::geo::{BoundingBox, Latitude, Longitude, haversine};
 use school_finder_db::ids::{SchoolId, Urn};
 use school_finder_db::models::{SchoolHit, SchoolSummary};
 use school_finder_db::{Kilometres, LatLng};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Statement};
 
 use super::{Ask, LIMIT, LISTED, Question, RADIUS_KM};
 
-const COLUMNS: &str = "id, urn, name, council, status, phase, type, gender, faith, postcode, is_private, age_range_from, \
+pub const COLUMNS: &str = "id, urn, name, council, status, phase, type, gender, faith, postcode, is_private, age_range_from, \
                        age_range_to, ofsted_rating, lat, lng";
-const OPEN: &str = "status IN ('open', 'proposed_to_close')";
-const FILTERED: &str = "phase = 'primary' AND (ofsted_rating <= 2 OR ofsted_rating IS NULL)";
+pub const OPEN: &str = "status IN ('open', 'proposed_to_close')";
+pub const FILTERED: &str = "phase = 'primary' AND (ofsted_rating <= 2 OR ofsted_rating IS NULL)";
 
 /// Circles that grow until the page is full or the radius is reached.
 struct Circles {
@@ -57,30 +55,7 @@ impl Circles {
     }
 }
 
-/// How many schools a circle is asked for on Postgres: in the order of the plane they are not quite the nearest.
-const FULL: usize = 26;
-
-/// The rows of the first of some circles round ($1, $2) that holds enough, or of the widest; the plane's degrees of longitude
-/// are $3 as long as those of latitude, squared. Each circle is its strips, its meridians and its radius in squared degrees.
-fn in_circles(circles: usize, conditions: &str) -> String {
-    let away = "(lat - $1) * (lat - $1) + (lng - $2) * (lng - $2) * $3";
-    let values = (0..circles).map(|n| {
-        let [strips, west, east, within] = [4, 5, 6, 7].map(|first| first + n * 4);
-        let is_last = n + 1 == circles;
-        format!("(${strips}::INTEGER[], ${west}::FLOAT8, ${east}::FLOAT8, ${within}::FLOAT8, {is_last})")
-    });
-    let values = values.collect::<Vec<_>>().join(", ");
-    format!(
-        "SELECT {COLUMNS} FROM schools WHERE id = ANY((
-             SELECT ids FROM (VALUES {values}) AS circle (strips, west, east, within, is_last), LATERAL (
-                 SELECT ARRAY(SELECT id FROM schools WHERE floor((lat + 90) * 100)::INTEGER = ANY(strips)
-                 AND lng BETWEEN west AND east AND {conditions} AND {away} <= within ORDER BY {away} LIMIT {FULL}) AS ids OFFSET 0
-             ) AS found WHERE is_last OR cardinality(ids) = {FULL} LIMIT 1
-         )::BIGINT[])"
-    )
-}
-
-fn in_order(home: LatLng, schools: impl Iterator<Item = SchoolSummary>) -> Vec<SchoolHit> {
+pub fn in_order(home: LatLng, schools: impl Iterator<Item = SchoolSummary>) -> Vec<SchoolHit> {
     let hit =
         |school: SchoolSummary| SchoolHit { distance_km: school.location().map(|at| home.distance_to(at)), school };
     let mut hits: Vec<SchoolHit> = schools.map(hit).collect();
@@ -209,130 +184,4 @@ fn wkb_holds(wkb: &[u8], x: f64, y: f64) -> bool {
         last = Some((to_x, to_y));
     }
     inside
-}
-
-/// A connection as the crate sets one up.
-pub async fn postgres_client(settings: &tokio_postgres::Config) -> Client {
-    let mut settings = settings.clone();
-    settings.options("-c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0 -c jit=off");
-    let (client, connection) = settings.connect(NoTls).await.expect("a server");
-    tokio::spawn(connection);
-    client
-}
-
-/// A Postgres database, by tokio-postgres.
-pub struct Postgres {
-    client: Client,
-    radius: Statement,
-    filtered: Statement,
-    nearest: Statement,
-    catchments: Statement,
-    listing: Statement,
-}
-
-impl Postgres {
-    /// The circles of the questions by distance, in kilometres.
-    const RADIUS: [f64; 2] = [2.0, RADIUS_KM];
-    const NEAREST: [f64; 3] = [2.0, 5.6, 15.7];
-
-    pub async fn connect(settings: &tokio_postgres::Config) -> Self {
-        let client = postgres_client(settings).await;
-        let prepare = async |sql: &str| client.prepare(sql).await.expect("a statement");
-        Self {
-            radius: prepare(&in_circles(2, OPEN)).await,
-            filtered: prepare(&in_circles(2, &format!("{OPEN} AND {FILTERED}"))).await,
-            nearest: prepare(&in_circles(3, OPEN)).await,
-            // Without the test for NULL, the index of outlines would be read as well. There are no circles in this country.
-            catchments: prepare(&format!(
-                "SELECT {COLUMNS} FROM schools
-                 WHERE COALESCE(catchment_geometry, catchment_circle) && ST_SetSRID(ST_MakePoint($1, $2), 4326)
-                 AND (catchment_geometry IS NULL OR ST_Covers(catchment_geometry, ST_SetSRID(ST_MakePoint($1, $2), 4326)))
-                 AND {OPEN}"
-            ))
-            .await,
-            listing: prepare(&format!(
-                "SELECT {COLUMNS} FROM schools WHERE council = $1 AND {OPEN} ORDER BY name_folded, id LIMIT {LISTED}"
-            ))
-            .await,
-            client,
-        }
-    }
-
-    pub async fn answer(&self, question: Question, ask: &Ask) -> Vec<SchoolHit> {
-        let home = ask.place;
-        match question {
-            Question::Radius => self.nearest(home, &self.radius, &Self::RADIUS, Some(RADIUS_KM)).await,
-            Question::Filtered => self.nearest(home, &self.filtered, &Self::RADIUS, Some(RADIUS_KM)).await,
-            Question::Nearest => self.nearest(home, &self.nearest, &Self::NEAREST, None).await,
-            Question::Catchment => {
-                in_order(home, self.schools(&self.catchments, &[&home.lng().degrees(), &home.lat().degrees()]).await)
-            }
-            Question::Listing => {
-                let schools = self.schools(&self.listing, &[&ask.council]).await;
-                schools.map(|school| SchoolHit { school, distance_km: None }).collect()
-            }
-        }
-    }
-
-    /// The nearest schools. This country and these circles are such that one statement always has them, which is checked; a
-    /// service would have to ask again.
-    async fn nearest(
-        &self,
-        home: LatLng,
-        statement: &Statement,
-        circles: &[f64],
-        radius_km: Option<f64>,
-    ) -> Vec<SchoolHit> {
-        let (lat, lng) = (home.lat().degrees(), home.lng().degrees());
-        let shrink = lat.to_radians().cos().powi(2);
-        let circles: Vec<_> = circles
-            .iter()
-            .map(|km| {
-                let bounds = BoundingBox::around(home, Kilometres::new(*km).expect("a distance"));
-                // Wider than the radius, since the plane is not quite the sphere.
-                let degrees = (bounds.north - bounds.south) / 2.0 * 1.01;
-                #[expect(clippy::cast_possible_truncation, reason = "at most 18,000")]
-                let strip = |lat: f64| ((lat + 90.0) * 100.0) as i32;
-                let strips: Vec<i32> = (strip(bounds.south)..=strip(bounds.north)).collect();
-                (strips, bounds.west, bounds.east, degrees * degrees)
-            })
-            .collect();
-        let mut binds: Vec<&(dyn ToSql + Sync)> = vec![&lat, &lng, &shrink];
-        for (strips, west, east, within) in &circles {
-            let circle: [&(dyn ToSql + Sync); 4] = [strips, west, east, within];
-            binds.extend(circle);
-        }
-        let mut near = in_order(home, self.schools(statement, &binds).await);
-        near.retain(|hit| radius_km.is_none_or(|radius| hit.distance_km.is_some_and(|km| km.get() <= radius)));
-        near
-    }
-
-    async fn schools(
-        &self,
-        statement: &Statement,
-        binds: &[&(dyn ToSql + Sync)],
-    ) -> impl Iterator<Item = SchoolSummary> + use<> {
-        self.client.query(statement, binds).await.expect("a query").into_iter().map(|row| postgres_school(&row))
-    }
-}
-
-fn postgres_school(row: &tokio_postgres::Row) -> SchoolSummary {
-    SchoolSummary {
-        id: SchoolId::new(row.get(0)),
-        urn: Urn::new(i64::from(row.get::<_, i32>(1))).expect("a URN"),
-        name: row.get(2),
-        council: row.get(3),
-        status: row.get::<_, &str>(4).parse().expect("a word"),
-        phase: row.get::<_, Option<&str>>(5).map(|word| word.parse().expect("a word")),
-        school_type: row.get(6),
-        gender: row.get::<_, Option<&str>>(7).map(|word| word.parse().expect("a word")),
-        faith: row.get(8),
-        postcode: row.get(9),
-        is_private: row.get(10),
-        age_range_from: row.get(11),
-        age_range_to: row.get(12),
-        ofsted_rating: row.get(13),
-        lat: row.get::<_, Option<f64>>(14).map(|lat| Latitude::new(lat).expect("a latitude")),
-        lng: row.get::<_, Option<f64>>(15).map(|lng| Longitude::new(lng).expect("a longitude")),
-    }
 }

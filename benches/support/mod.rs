@@ -3,11 +3,12 @@
 pub mod by_hand;
 pub mod made;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod ways;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use school_finder_db::request::WriteMode;
 use school_finder_db::{Config, LatLng, SchoolRepository, connect, migrate};
@@ -33,6 +34,7 @@ pub struct Database {
 /// Where a database is, for whoever asks it without the crate.
 pub enum At {
     Sqlite(PathBuf),
+    #[cfg(feature = "postgres")]
     Postgres(Box<tokio_postgres::Config>),
 }
 
@@ -47,26 +49,6 @@ impl Database {
         Self { repository, config, at: At::Sqlite(path) }
     }
 
-    /// A new database of the server that `TEST_DATABASE_URL` names.
-    pub async fn postgres(country: &Country) -> Self {
-        let (config, settings) = new_postgres(&country.schools.len().to_string()).await;
-        let repository = filled(&config, country).await;
-        // What autovacuum does within a minute of a large import: without it every entry of an index is looked up in the table.
-        let plain = by_hand::postgres_client(&settings).await;
-        // Again where another had a snapshot meanwhile, such as the server's own ANALYZE: pages that it may still see stay as they are.
-        let mut tries = 0..100;
-        loop {
-            plain.batch_execute("VACUUM (ANALYZE, INDEX_CLEANUP ON)").await.expect("vacuumed");
-            let visible = "SELECT relallvisible = relpages FROM pg_class WHERE oid = 'schools'::regclass";
-            if plain.query_one(visible, &[]).await.expect("an answer").get(0) {
-                break;
-            }
-            tries.next().expect("somebody else's snapshot ends in time");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Self { repository, config, at: At::Postgres(Box::new(settings)) }
-    }
-
     /// Closes all connections, for new ones.
     pub async fn reconnect(&mut self) {
         self.repository = connect(&self.config).await.expect("a database");
@@ -75,33 +57,11 @@ impl Database {
     /// Drops what was made.
     pub async fn remove(self) {
         drop(self.repository);
+        #[cfg(feature = "postgres")]
         if let At::Postgres(settings) = self.at {
-            remove_postgres(*settings).await;
+            postgres::remove_postgres(*settings).await;
         }
     }
-}
-
-/// A new, empty database of the server that `TEST_DATABASE_URL` names: for the crate, and for whoever asks it without.
-pub async fn new_postgres(name: &str) -> (Config, tokio_postgres::Config) {
-    let url = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL: scripts/bench starts a server and sets it");
-    let name = format!("school_finder_bench_{}_{name}", std::process::id());
-    let mut settings: tokio_postgres::Config = url.parse().expect("a URL");
-    let server = by_hand::postgres_client(&settings).await;
-    server.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
-    let (address, parameters) = url.split_once('?').map_or((url.as_str(), None), |(a, b)| (a, Some(b)));
-    let (server, _) = address.rsplit_once('/').expect("a URL with a database");
-    let parameters = parameters.map(|parameters| format!("?{parameters}")).unwrap_or_default();
-    let config = Config::from_url(&format!("{server}/{name}{parameters}")).expect("a URL");
-    settings.dbname(&name);
-    (config, settings)
-}
-
-/// Drops one.
-pub async fn remove_postgres(mut settings: tokio_postgres::Config) {
-    let name = settings.get_dbname().expect("a name").to_owned();
-    settings.dbname("postgres");
-    let server = by_hand::postgres_client(&settings).await;
-    server.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("dropped");
 }
 
 async fn filled(config: &Config, country: &Country) -> Arc<dyn SchoolRepository> {

@@ -17,20 +17,27 @@ pub enum Way {
     Memory,
     SqliteByHand,
     Sqlite,
+    #[cfg(feature = "postgres")]
     PostgresByHand,
+    #[cfg(feature = "postgres")]
     Postgres,
 }
 
 impl Way {
     /// From the limit on.
+    #[cfg(feature = "postgres")]
     pub const ALL: [Self; 5] = [Self::Memory, Self::SqliteByHand, Self::Sqlite, Self::PostgresByHand, Self::Postgres];
+    #[cfg(not(feature = "postgres"))]
+    pub const ALL: [Self; 3] = [Self::Memory, Self::SqliteByHand, Self::Sqlite];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::SqliteByHand => "sqlite by hand",
             Self::Sqlite => "sqlite",
+            #[cfg(feature = "postgres")]
             Self::PostgresByHand => "postgres by hand",
+            #[cfg(feature = "postgres")]
             Self::Postgres => "postgres",
         }
     }
@@ -42,21 +49,28 @@ pub struct Ways {
     memory: Memory,
     pub sqlite: Database,
     by_rusqlite: by_hand::Sqlite,
+    #[cfg(feature = "postgres")]
     pub postgres: Database,
-    by_tokio_postgres: by_hand::Postgres,
+    #[cfg(feature = "postgres")]
+    by_tokio_postgres: super::postgres::Postgres,
 }
 
 impl Ways {
     /// Fills the databases: a file in a folder, and one of the server's.
     pub async fn over(country: Country, folder: &Path) -> Self {
-        let memory = Memory::of(&country);
-        let (sqlite, postgres) = (Database::sqlite(folder, &country).await, Database::postgres(&country).await);
-        let (At::Sqlite(path), At::Postgres(settings)) = (&sqlite.at, &postgres.at) else {
-            unreachable!("made as such")
-        };
-        let by_rusqlite = by_hand::Sqlite::open(path);
-        let by_tokio_postgres = by_hand::Postgres::connect(settings).await;
-        Self { country, memory, sqlite, by_rusqlite, postgres, by_tokio_postgres }
+        let sqlite = Database::sqlite(folder, &country).await;
+        #[cfg(feature = "postgres")]
+        let postgres = Database::postgres(&country).await;
+        Self {
+            memory: Memory::of(&country),
+            by_rusqlite: by_rusqlite(&sqlite),
+            #[cfg(feature = "postgres")]
+            by_tokio_postgres: by_tokio_postgres(&postgres).await,
+            #[cfg(feature = "postgres")]
+            postgres,
+            sqlite,
+            country,
+        }
     }
 
     /// Closes all connections, and asks a question from each place by each way over new ones: a connection's first answers are slow.
@@ -66,12 +80,12 @@ impl Ways {
     /// rounds would be measured by its luck.
     pub async fn reconnect(&mut self, question: Question) {
         self.sqlite.reconnect().await;
-        self.postgres.reconnect().await;
-        let (At::Sqlite(path), At::Postgres(settings)) = (&self.sqlite.at, &self.postgres.at) else {
-            unreachable!("made as such")
-        };
-        self.by_rusqlite = by_hand::Sqlite::open(path);
-        self.by_tokio_postgres = by_hand::Postgres::connect(settings).await;
+        self.by_rusqlite = by_rusqlite(&self.sqlite);
+        #[cfg(feature = "postgres")]
+        {
+            self.postgres.reconnect().await;
+            self.by_tokio_postgres = by_tokio_postgres(&self.postgres).await;
+        }
         // The one that no round begins with comes last, so that none finds its own caches.
         for way in Way::ALL.into_iter().rev() {
             for ask in &self.country.asks {
@@ -85,7 +99,9 @@ impl Ways {
             Way::Memory => self.memory.answer(question, ask),
             Way::SqliteByHand => self.by_rusqlite.answer(question, ask),
             Way::Sqlite => answer(self.sqlite.repository.as_ref(), question, ask).await,
+            #[cfg(feature = "postgres")]
             Way::PostgresByHand => self.by_tokio_postgres.answer(question, ask).await,
+            #[cfg(feature = "postgres")]
             Way::Postgres => answer(self.postgres.repository.as_ref(), question, ask).await,
         }
     }
@@ -104,10 +120,28 @@ impl Ways {
 
     /// Drops what was made.
     pub async fn remove(self) {
-        drop((self.by_rusqlite, self.by_tokio_postgres));
+        drop(self.by_rusqlite);
         self.sqlite.remove().await;
-        self.postgres.remove().await;
+        #[cfg(feature = "postgres")]
+        {
+            drop(self.by_tokio_postgres);
+            self.postgres.remove().await;
+        }
     }
+}
+
+fn by_rusqlite(database: &Database) -> by_hand::Sqlite {
+    match &database.at {
+        At::Sqlite(path) => by_hand::Sqlite::open(path),
+        #[cfg(feature = "postgres")]
+        At::Postgres(_) => unreachable!("made as a file"),
+    }
+}
+
+#[cfg(feature = "postgres")]
+async fn by_tokio_postgres(database: &Database) -> super::postgres::Postgres {
+    let At::Postgres(settings) = &database.at else { unreachable!("made on the server") };
+    super::postgres::Postgres::connect(settings).await
 }
 
 /// A question by the crate, through its public interface.

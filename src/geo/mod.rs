@@ -6,6 +6,8 @@ mod coordinates;
 #[cfg(feature = "register")]
 mod grid_reference;
 mod haversine;
+#[cfg(feature = "register")]
+mod ostn15;
 mod outline;
 
 pub use bounding_box::BoundingBox;

@@ -9,9 +9,9 @@ mod contract;
 mod files;
 mod health;
 mod logs;
-#[cfg(all(feature = "cli", feature = "polars", feature = "postgres", feature = "sqlite"))]
+#[cfg(all(feature = "cli", feature = "postgres", feature = "sqlite"))]
 mod manifest;
-#[cfg(all(feature = "cli", feature = "polars", feature = "postgres", feature = "sqlite"))]
+#[cfg(all(feature = "cli", feature = "postgres", feature = "sqlite"))]
 mod manual;
 #[cfg(feature = "sqlite")]
 mod migrations;
@@ -24,8 +24,8 @@ mod postgres;
 #[cfg(feature = "cli")]
 mod program;
 mod properties;
-// What the documents show needs everything.
-#[cfg(all(feature = "cli", feature = "polars", feature = "postgres", feature = "sqlite"))]
+// What the documents show needs the program and both backends.
+#[cfg(all(feature = "cli", feature = "postgres", feature = "sqlite"))]
 mod readme;
 #[cfg(feature = "sqlite")]
 mod rebuild;

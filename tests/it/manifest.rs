@@ -19,7 +19,7 @@ fn printed(program: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn the_package_holds_what_its_user_needs_and_no_more() {
-    let list = printed(env!("CARGO"), &["package", "--list", "--locked", "--allow-dirty"]);
+    let list = printed(env!("CARGO"), &["package", "--package", env!("CARGO_PKG_NAME"), "--list", "--locked", "--allow-dirty"]);
     let files: BTreeSet<&str> = list.lines().collect();
     for needed in ["Cargo.toml", "README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "build.rs", "src/lib.rs"]
     {
@@ -37,6 +37,8 @@ fn the_package_holds_what_its_user_needs_and_no_more() {
     for file in &files {
         let folder = file.split('/').next().expect("a part");
         let is_for_its_user = match folder {
+            // The table of OSTN15 comes with its licence.
+            "src" if file.starts_with("src/geo/ostn15/") => true,
             "src" | "examples" => file.ends_with(".rs") || file.starts_with("src/guide/"),
             "migrations_sqlite" | "migrations_postgres" => file.ends_with(".sql") || file.ends_with("/metadata.toml"),
             // Written by cargo.
@@ -47,7 +49,8 @@ fn the_package_holds_what_its_user_needs_and_no_more() {
         assert!(is_for_its_user, "{file} is published: add it here or to `include` in Cargo.toml");
         bytes += std::fs::metadata(project().join(file)).map_or(0, |file| file.len());
     }
-    assert!(bytes < 1_500_000, "{bytes} bytes");
+    // A package may have 10 MB, compressed.
+    assert!(bytes < 2_500_000, "{bytes} bytes");
 }
 
 /// The newest Rust that a package of the lock says it needs, of those that are built for some features.

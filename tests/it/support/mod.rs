@@ -7,7 +7,7 @@ pub mod relay;
 pub mod rows;
 #[cfg(feature = "postgres")]
 pub mod server;
-#[cfg(all(feature = "cli", feature = "polars", feature = "postgres", feature = "sqlite"))]
+#[cfg(all(feature = "cli", feature = "postgres", feature = "sqlite"))]
 pub mod transcript;
 pub mod world;
 

@@ -1,8 +1,5 @@
-//! The web service of `examples/web_service`, asked without a network: the same answers from every backend.
+//! The web service, asked without a network: the same answers from every backend.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop and say so")]
-
-#[path = "../../examples/web_service/app/mod.rs"]
-mod app;
 
 mod refusals;
 mod running;
@@ -35,7 +32,7 @@ impl Site {
         let database = TestDatabase::new(backend).await.expect("a database");
         sample::fill(database.repository()).await.expect("an empty database");
         let finder = connect(database.config()).await.expect("the same database");
-        Self { router: app::router(finder), database }
+        Self { router: web_service::router(finder), database }
     }
 
     async fn get(&self, uri: &str) -> Reply {

@@ -1,16 +1,14 @@
 //! School Finder as a web service: a JSON and GeoJSON interface and a map, over whichever backend the environment names.
 //!
 //! ```sh
-//! cargo run --example web_service                                   # an invented town, on SQLite in memory
-//! DATABASE_URL=sqlite:schools.db cargo run --example web_service    # your schools
-//! DATABASE_URL=postgres://finder@localhost/schools cargo run --example web_service --features postgres
+//! cargo run --bin web_service                                   # an invented town, on SQLite in memory
+//! DATABASE_URL=sqlite:schools.db cargo run --bin web_service    # your schools
+//! DATABASE_URL=postgres://finder@localhost/schools cargo run --features postgres --bin web_service
 //! ```
 //!
 //! It prints the map's address. `PORT` chooses the port (8080; 0 takes a free one), `RUST_LOG` what is logged, and
 //! `-- --sample` puts the invented town into the database that `DATABASE_URL` names, if that is empty.
 #![forbid(unsafe_code)]
-
-mod app;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -35,7 +33,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Failure> {
     let asked = std::env::var("RUST_LOG").ok().filter(|asked| !asked.is_empty());
-    let filter = app::log_filter(asked.as_deref().unwrap_or("info"));
+    let filter = web_service::log_filter(asked.as_deref().unwrap_or("info"));
     let on_terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(on_terminal).init();
 
@@ -47,7 +45,7 @@ async fn run() -> Result<(), Failure> {
     // This machine alone: what stands in front of it speaks TLS to the world.
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| format!("port {port}: {error}"))?;
     println!("http://{}/", listener.local_addr()?);
-    axum::serve(listener, app::router(finder)).with_graceful_shutdown(told_to_stop()).await?;
+    axum::serve(listener, web_service::router(finder)).with_graceful_shutdown(told_to_stop()).await?;
     eprintln!("stopped");
     Ok(())
 }

@@ -224,6 +224,15 @@ async fn the_backends_answer_with_the_same_bytes() {
     }
 }
 
+/// The crate's program, which is built beside this test: `cargo test --workspace --all-features`.
+#[cfg(feature = "cli")]
+fn program() -> std::path::PathBuf {
+    let test = std::env::current_exe().expect("a path");
+    let program = test.ancestors().nth(2).expect("the folder of programs").join("school-finder");
+    assert!(program.exists(), "{program:?} is not built: cargo build --workspace --all-features");
+    program
+}
+
 /// The program and the service say the same.
 #[cfg(feature = "cli")]
 #[tokio::test]
@@ -237,7 +246,7 @@ async fn the_program_says_the_same() {
         (vec!["show", "9990001"], "/api/schools/9990001".to_owned()),
     ] {
         for (format, accept) in [("json", "application/json"), ("geojson", "application/geo+json")] {
-            let printed = std::process::Command::new(env!("CARGO_BIN_EXE_school-finder"))
+            let printed = std::process::Command::new(program())
                 .args(["--database", &site.database.config().to_string()])
                 .args(&arguments)
                 .args(["--format", format])

@@ -8,8 +8,8 @@ use school_finder_db::models::{ClubKind, Gender, Phase, Status};
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::app::log_filter;
 use crate::{Site, on_every_backend};
+use web_service::log_filter;
 
 on_every_backend! {
     health_names_the_backend,

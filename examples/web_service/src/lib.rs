@@ -1,5 +1,10 @@
 //! The service: its routes, and what holds for all of them.
 
+/// The example of the crate's guide, which runs here, where axum is.
+#[cfg(doctest)]
+#[doc = include_str!("../../../src/guide/service.md")]
+mod guide {}
+
 mod answer;
 mod describe;
 mod details;
