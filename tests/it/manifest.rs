@@ -19,7 +19,10 @@ fn printed(program: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn the_package_holds_what_its_user_needs_and_no_more() {
-    let list = printed(env!("CARGO"), &["package", "--package", env!("CARGO_PKG_NAME"), "--list", "--locked", "--allow-dirty"]);
+    let list = printed(
+        env!("CARGO"),
+        &["package", "--package", env!("CARGO_PKG_NAME"), "--list", "--locked", "--allow-dirty"],
+    );
     let files: BTreeSet<&str> = list.lines().collect();
     for needed in ["Cargo.toml", "README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "build.rs", "src/lib.rs"]
     {

@@ -172,7 +172,10 @@ fn require_built(example: &str) {
     let changed = |path: PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
     let built = changed(folder_of_programs().join("examples").join(example));
     let is_new = built >= changed(project().join(format!("examples/{example}.rs")));
-    assert!(is_new, "{example} is not built as it is written: cargo build --features sqlite,postgres,cli,testing --examples");
+    assert!(
+        is_new,
+        "{example} is not built as it is written: cargo build --features sqlite,postgres,cli,testing --examples"
+    );
 }
 
 fn asks_for_schools(command: &str) -> bool {
