@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::migration::{Migration, MigrationSource};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness};
+use diesel_migrations::MigrationHarness;
 
+#[cfg(feature = "testing")]
+use super::script::Folder;
 use super::script::Script;
 use super::{Direction, MigrationStatus, OnLoss};
 use crate::error::{Error, Result};
 
-/// A migration of this build: Diesel's own value of it, and its text.
+/// A migration: Diesel's own value of it, and its text.
 pub(crate) struct Known<DB: diesel::backend::Backend> {
     pub(crate) migration: Box<dyn Migration<DB>>,
     pub(crate) script: &'static Script,
@@ -18,21 +20,21 @@ pub(crate) struct Known<DB: diesel::backend::Backend> {
 }
 
 impl<DB: diesel::backend::Backend> Known<DB> {
-    /// All migrations of a backend, by version.
+    /// Pairs the migrations of a source with their texts, in order of version.
     ///
     /// # Errors
-    /// [`Error::MigrationFailed`] where the macro and the build script do not have the same ones.
-    pub(crate) fn all(embedded: &'static EmbeddedMigrations, scripts: &'static [Script]) -> Result<Vec<Self>> {
+    /// [`Error::MigrationFailed`] where the source cannot be read or has a migration without a text.
+    pub(crate) fn all(source: &impl MigrationSource<DB>, scripts: &'static [Script]) -> Result<Vec<Self>> {
         let broken = |reason: &dyn std::fmt::Display| Error::MigrationFailed {
             version: "?".to_owned(),
             reason: reason.to_string(),
         };
-        let migrations = MigrationSource::<DB>::migrations(embedded).map_err(|error| broken(&error))?;
+        let migrations = source.migrations().map_err(|error| broken(&error))?;
         let mut all = Vec::with_capacity(migrations.len());
         for migration in migrations {
             let name = migration.name().to_string();
             let script = scripts.iter().find(|script| script.name == name);
-            let script = script.ok_or_else(|| broken(&format_args!("this build has no text of {name}")))?;
+            let script = script.ok_or_else(|| broken(&format_args!("there is no text of {name}")))?;
             all.push(Self { version: script.version(), migration, script });
         }
         all.sort_by(|a, b| a.version.cmp(&b.version));
@@ -41,6 +43,27 @@ impl<DB: diesel::backend::Backend> Known<DB> {
 
     fn runs_in_transaction(&self) -> bool {
         self.migration.metadata().run_in_transaction()
+    }
+}
+
+/// The migrations that a schema evolves by.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// Those of this build.
+    Embedded,
+    /// Those of a folder.
+    #[cfg(feature = "testing")]
+    Folder(Folder),
+}
+
+impl Source {
+    /// Its migrations, in order of version.
+    pub(crate) fn known<C: SchemaConnection>(&self) -> Result<Vec<Known<C::DB>>> {
+        match self {
+            Self::Embedded => C::embedded(),
+            #[cfg(feature = "testing")]
+            Self::Folder(Folder { migrations, scripts }) => Known::all(migrations, scripts),
+        }
     }
 }
 
@@ -65,8 +88,8 @@ pub(crate) trait SchemaConnection: MigrationHarness<Self::DB> + Sized {
     /// Diesel's type for the database.
     type DB: diesel::backend::Backend;
 
-    /// The migrations of this build, by version.
-    fn known() -> Result<Vec<Known<Self::DB>>>;
+    /// The migrations of this build, in order of version.
+    fn embedded() -> Result<Vec<Known<Self::DB>>>;
 
     /// Takes the schema for this program alone while `work` runs.
     fn exclusively<T>(&mut self, patience: &Patience, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T>;
@@ -94,25 +117,25 @@ pub(crate) trait SchemaConnection: MigrationHarness<Self::DB> + Sized {
 }
 
 /// Runs every pending migration and gives their names.
-pub(crate) fn up<C: SchemaConnection>(connection: &mut C, patience: &Patience) -> Result<Vec<String>> {
+pub(crate) fn up<C: SchemaConnection>(connection: &mut C, source: &Source, patience: &Patience) -> Result<Vec<String>> {
+    let known = source.known::<C>()?;
     connection.exclusively(patience, |connection| {
-        let known = C::known()?;
         refuse_unknown(&known, &connection.applied_versions()?)?;
         refuse_edited(&known, &connection.checksums()?.unwrap_or_default())?;
-        up_in_lock(connection)
+        up_in_lock(connection, &known)
     })
 }
 
-fn up_in_lock<C: SchemaConnection>(connection: &mut C) -> Result<Vec<String>> {
+fn up_in_lock<C: SchemaConnection>(connection: &mut C, known: &[Known<C::DB>]) -> Result<Vec<String>> {
     let applied = connection.applied_versions()?;
-    let (done, pending): (Vec<_>, Vec<_>) = C::known()?.into_iter().partition(|known| applied.contains(&known.version));
-    for known in &done {
+    let (done, pending): (Vec<_>, Vec<_>) = known.iter().partition(|known| applied.contains(&known.version));
+    for known in done {
         connection.repair(known)?;
     }
-    run_all(connection, &pending, Direction::Up)?;
+    run_all(connection, known, &pending, Direction::Up)?;
     if pending.is_empty() {
         // What Diesel's own tool ran has no checksum yet.
-        connection.together(true, record_checksums)?;
+        connection.together(true, |connection| record_checksums(connection, known))?;
     }
     Ok(names(&pending))
 }
@@ -120,19 +143,26 @@ fn up_in_lock<C: SchemaConnection>(connection: &mut C) -> Result<Vec<String>> {
 /// Reverts the newest `steps` migrations, the newest first, and gives their names.
 pub(crate) fn down<C: SchemaConnection>(
     connection: &mut C,
+    source: &Source,
     patience: &Patience,
     steps: usize,
     on_loss: OnLoss,
 ) -> Result<Vec<String>> {
+    let known = source.known::<C>()?;
     connection.exclusively(patience, |connection| {
-        refuse_unknown(&C::known()?, &connection.applied_versions()?)?;
-        down_in_lock(connection, steps, on_loss)
+        refuse_unknown(&known, &connection.applied_versions()?)?;
+        down_in_lock(connection, &known, steps, on_loss)
     })
 }
 
-fn down_in_lock<C: SchemaConnection>(connection: &mut C, steps: usize, on_loss: OnLoss) -> Result<Vec<String>> {
+fn down_in_lock<C: SchemaConnection>(
+    connection: &mut C,
+    known: &[Known<C::DB>],
+    steps: usize,
+    on_loss: OnLoss,
+) -> Result<Vec<String>> {
     let applied = connection.applied_versions()?;
-    let mut newest: Vec<_> = C::known()?.into_iter().filter(|known| applied.contains(&known.version)).collect();
+    let mut newest: Vec<_> = known.iter().filter(|known| applied.contains(&known.version)).collect();
     newest.reverse();
     newest.truncate(steps);
     for Known { script, .. } in &newest {
@@ -143,37 +173,38 @@ fn down_in_lock<C: SchemaConnection>(connection: &mut C, steps: usize, on_loss: 
             }
         }
     }
-    run_all(connection, &newest, Direction::Down)?;
+    run_all(connection, known, &newest, Direction::Down)?;
     Ok(names(&newest))
 }
 
 /// Reverts the newest migration and runs it again, and gives the names of what was reverted.
 pub(crate) fn redo<C: SchemaConnection>(
     connection: &mut C,
+    source: &Source,
     patience: &Patience,
     on_loss: OnLoss,
 ) -> Result<Vec<String>> {
+    let known = source.known::<C>()?;
     connection.exclusively(patience, |connection| {
-        refuse_unknown(&C::known()?, &connection.applied_versions()?)?;
         let applied = connection.applied_versions()?;
-        let pending = C::known()?.iter().filter(|known| !applied.contains(&known.version)).count();
+        refuse_unknown(&known, &applied)?;
+        let pending = known.iter().filter(|known| !applied.contains(&known.version)).count();
         if pending > 0 {
             return Err(Error::SchemaPending { pending });
         }
-        let newest = C::known()?.pop();
-        let in_transaction = newest.is_none_or(|newest| newest.runs_in_transaction());
+        let in_transaction = known.last().is_none_or(Known::runs_in_transaction);
         connection.together(in_transaction, |connection| {
-            let reverted = down_in_lock(connection, 1, on_loss)?;
-            up_in_lock(connection)?;
+            let reverted = down_in_lock(connection, &known, 1, on_loss)?;
+            up_in_lock(connection, &known)?;
             Ok(reverted)
         })
     })
 }
 
-/// Every migration that this build knows, or the database has run, by version.
-pub(crate) fn status<C: SchemaConnection>(connection: &mut C) -> Result<Vec<MigrationStatus>> {
+/// Every migration of the source, in order of version, and then what else the database has run.
+pub(crate) fn status<C: SchemaConnection>(connection: &mut C, source: &Source) -> Result<Vec<MigrationStatus>> {
     let applied = connection.applied_versions()?;
-    let known = C::known()?;
+    let known = source.known::<C>()?;
     let mut all: Vec<_> = known
         .iter()
         .map(|known| MigrationStatus {
@@ -189,7 +220,13 @@ pub(crate) fn status<C: SchemaConnection>(connection: &mut C) -> Result<Vec<Migr
 
 /// Refuses a database whose schema is not exactly this build's, and gives the newest migration's name. Writes nothing.
 pub(crate) fn require_current<C: SchemaConnection>(connection: &mut C) -> Result<String> {
-    refuse_other(&C::known()?, &connection.applied_versions()?, &connection.checksums()?.unwrap_or_default())
+    require(connection, &Source::Embedded)
+}
+
+/// As [`require_current`], for the migrations of a source.
+pub(crate) fn require<C: SchemaConnection>(connection: &mut C, source: &Source) -> Result<String> {
+    let known = source.known::<C>()?;
+    refuse_other(&known, &connection.applied_versions()?, &connection.checksums()?.unwrap_or_default())
 }
 
 /// As [`require_current`], from what a database has: its versions in order, and the numbers of their texts.
@@ -231,33 +268,38 @@ fn refuse_edited<DB: diesel::backend::Backend>(known: &[Known<DB>], checksums: &
     Ok(())
 }
 
-/// Runs migrations one way: neighbours that may share a transaction do.
-fn run_all<C: SchemaConnection>(connection: &mut C, all: &[Known<C::DB>], direction: Direction) -> Result<()> {
-    for group in all.chunk_by(|a, b| a.runs_in_transaction() && b.runs_in_transaction()) {
-        let in_transaction = group.iter().all(Known::runs_in_transaction);
+/// Runs some of the known migrations one way: neighbours that may share a transaction do.
+fn run_all<C: SchemaConnection>(
+    connection: &mut C,
+    known: &[Known<C::DB>],
+    some: &[&Known<C::DB>],
+    direction: Direction,
+) -> Result<()> {
+    for group in some.chunk_by(|a, b| a.runs_in_transaction() && b.runs_in_transaction()) {
+        let in_transaction = group.iter().all(|migration| migration.runs_in_transaction());
         connection.together(in_transaction, |connection| {
             connection.make_version_table()?;
-            for known in group {
-                connection.run(known, direction)?;
+            for migration in group {
+                connection.run(migration, direction)?;
             }
-            record_checksums(connection)
+            record_checksums(connection, known)
         })?;
     }
     Ok(())
 }
 
 /// Notes the numbers of the texts that were run and have none yet.
-fn record_checksums<C: SchemaConnection>(connection: &mut C) -> Result<()> {
+fn record_checksums<C: SchemaConnection>(connection: &mut C, known: &[Known<C::DB>]) -> Result<()> {
     let Some(recorded) = connection.checksums()? else { return Ok(()) };
     let applied = connection.applied_versions()?;
-    for Known { version, script, .. } in C::known()? {
-        if applied.contains(&version) && !recorded.iter().any(|(recorded, _)| *recorded == version) {
-            connection.record_checksum(&version, script.checksum())?;
+    for Known { version, script, .. } in known {
+        if applied.contains(version) && !recorded.iter().any(|(recorded, _)| recorded == version) {
+            connection.record_checksum(version, script.checksum())?;
         }
     }
     Ok(())
 }
 
-fn names<DB: diesel::backend::Backend>(all: &[Known<DB>]) -> Vec<String> {
+fn names<DB: diesel::backend::Backend>(all: &[&Known<DB>]) -> Vec<String> {
     all.iter().map(|known| known.script.name.to_owned()).collect()
 }

@@ -17,7 +17,9 @@ pub(crate) use self::differences::{Entry, differences};
 pub(crate) use self::evolve::refuse_other;
 #[cfg(feature = "sqlite")]
 pub(crate) use self::evolve::up as up_on_conn;
-pub(crate) use self::evolve::{Known, Patience, SchemaConnection, require_current};
+pub(crate) use self::evolve::{Known, Patience, SchemaConnection, Source, require, require_current};
+#[cfg(feature = "testing")]
+use self::script::Folder;
 #[cfg(feature = "postgres")]
 pub(crate) use self::script::POSTGRES;
 #[cfg(feature = "sqlite")]
@@ -29,7 +31,7 @@ use crate::error::Result;
 /// A migration and whether the database has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MigrationStatus {
-    /// Its name, such as `2026-11-24-060000_create_schools`.
+    /// Its name, such as `2026-11-28-060100_create_schools`.
     pub name: String,
     /// Whether it was run.
     pub applied: bool,
@@ -82,6 +84,7 @@ pub fn scripts(backend: Backend) -> &'static [Script] {
 #[derive(Clone)]
 pub struct Migrator {
     config: Config,
+    source: Source,
     patience: Patience,
     on_loss: OnLoss,
 }
@@ -90,7 +93,26 @@ impl Migrator {
     /// For the database of a configuration. It waits two minutes for other programs, and loses no data.
     pub fn new(config: &Config) -> Self {
         let patience = Patience { longest: Duration::from_secs(120), on_wait: None };
-        Self { config: config.clone(), patience, on_loss: OnLoss::Refuse }
+        Self { config: config.clone(), source: Source::Embedded, patience, on_loss: OnLoss::Refuse }
+    }
+
+    /// Runs the migrations of a folder and not this build's: for tests of how a schema evolves.
+    ///
+    /// # Errors
+    /// [`MigrationFailed`](crate::Error::MigrationFailed) where it is no folder of migrations.
+    #[cfg(feature = "testing")]
+    pub fn of_folder(mut self, folder: impl AsRef<std::path::Path>) -> Result<Self> {
+        self.source = Source::Folder(Folder::read(folder.as_ref())?);
+        Ok(self)
+    }
+
+    /// The migrations that it runs, in order of version.
+    pub fn scripts(&self) -> &'static [Script] {
+        match &self.source {
+            Source::Embedded => scripts(self.config.backend()),
+            #[cfg(feature = "testing")]
+            Source::Folder(folder) => folder.scripts,
+        }
     }
 
     /// Waits this long for another program that changes the schema.
@@ -114,47 +136,52 @@ impl Migrator {
         self
     }
 
-    /// Runs every pending migration and gives their names, in order. Creates an SQLite file where there is none; a Postgres
-    /// database must be there.
+    /// Runs every pending migration and returns their names, in order. Creates an SQLite file where there is none; a
+    /// Postgres database must exist.
     ///
-    /// All of them or none, but for one that no transaction may hold, such as an index that Postgres builds while others
-    /// write: what stood before it stays.
+    /// All run in one transaction, except for a migration that no transaction may hold, such as an index that Postgres
+    /// builds while others write: what ran before it is committed.
     ///
     /// # Errors
     /// [`SchemaTooNew`](crate::Error::SchemaTooNew), [`MigrationMissing`](crate::Error::MigrationMissing) or
-    /// [`MigrationEdited`](crate::Error::MigrationEdited) where another build was here,
-    /// [`SchemaLocked`](crate::Error::SchemaLocked) where one still is,
-    /// [`MigrationFailed`](crate::Error::MigrationFailed) where one fails. Those of opening the database.
+    /// [`MigrationEdited`](crate::Error::MigrationEdited) where another build changed the schema; [`SchemaLocked`](crate::Error::SchemaLocked) where another program is still
+    /// changing it; [`MigrationFailed`](crate::Error::MigrationFailed) where a migration fails. Those of opening the
+    /// database.
     pub async fn up(&self) -> Result<Vec<String>> {
-        let patience = self.patience.clone();
+        let (source, patience) = (self.source.clone(), self.patience.clone());
         match self.config.backend() {
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite => self.on_sqlite(true, move |c| evolve::up(c, &patience)).await,
+            Backend::Sqlite => self.on_sqlite(true, move |c| evolve::up(c, &source, &patience)).await,
             #[cfg(feature = "postgres")]
-            Backend::Postgres => on_postgres(&self.config, move |c| evolve::up(c, &patience)).await,
+            Backend::Postgres => on_postgres(&self.config, move |c| evolve::up(c, &source, &patience)).await,
         }
     }
 
     /// Reverts the newest `steps` migrations and gives their names, the newest first.
     ///
     /// # Errors
-    /// As [`up`](Self::up), and [`LossyDown`](crate::Error::LossyDown) before anything is done where data would be lost.
+    /// As [`up`](Self::up), and [`LossyDown`](crate::Error::LossyDown) where data would be lost. Then no step is
+    /// reverted.
     pub async fn down(&self, steps: usize) -> Result<Vec<String>> {
-        let (patience, on_loss) = (self.patience.clone(), self.on_loss);
+        let (source, patience, on_loss) = (self.source.clone(), self.patience.clone(), self.on_loss);
         match self.config.backend() {
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite => self.on_sqlite(false, move |c| evolve::down(c, &patience, steps, on_loss)).await,
+            Backend::Sqlite => {
+                self.on_sqlite(false, move |c| evolve::down(c, &source, &patience, steps, on_loss)).await
+            }
             #[cfg(feature = "postgres")]
-            Backend::Postgres => on_postgres(&self.config, move |c| evolve::down(c, &patience, steps, on_loss)).await,
+            Backend::Postgres => {
+                on_postgres(&self.config, move |c| evolve::down(c, &source, &patience, steps, on_loss)).await
+            }
         }
     }
 
-    /// Lets a role of Postgres read and write the rows of this crate's tables, and nothing more: that of a service, which the
-    /// tables do not belong to. A migration that adds a table needs it again.
+    /// Lets a role of Postgres read and write the rows of this crate's tables, and nothing more: that of a service, to
+    /// which the tables do not belong. A migration that adds a table needs it again.
     ///
     /// # Errors
-    /// [`OnlyPostgres`](crate::Error::OnlyPostgres) on SQLite; those of [`connect`](crate::connect) where the schema is not
-    /// this build's; [`UnknownRole`](crate::Error::UnknownRole);
+    /// [`OnlyPostgres`](crate::Error::OnlyPostgres) on SQLite; those of [`connect`](crate::connect) where the schema is
+    /// not this build's; [`UnknownRole`](crate::Error::UnknownRole);
     /// [`PermissionDenied`](crate::Error::PermissionDenied) where the tables belong to somebody else.
     pub async fn grant(&self, role: &str) -> Result<()> {
         match self.config.backend() {
@@ -183,12 +210,45 @@ impl Migrator {
     /// As [`down`](Self::down), and [`SchemaPending`](crate::Error::SchemaPending) where it is not the newest of this
     /// build.
     pub async fn redo(&self) -> Result<Vec<String>> {
-        let (patience, on_loss) = (self.patience.clone(), self.on_loss);
+        let (source, patience, on_loss) = (self.source.clone(), self.patience.clone(), self.on_loss);
         match self.config.backend() {
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite => self.on_sqlite(false, move |c| evolve::redo(c, &patience, on_loss)).await,
+            Backend::Sqlite => self.on_sqlite(false, move |c| evolve::redo(c, &source, &patience, on_loss)).await,
             #[cfg(feature = "postgres")]
-            Backend::Postgres => on_postgres(&self.config, move |c| evolve::redo(c, &patience, on_loss)).await,
+            Backend::Postgres => on_postgres(&self.config, move |c| evolve::redo(c, &source, &patience, on_loss)).await,
+        }
+    }
+
+    /// Every migration that this build knows or the database has, and whether it was run.
+    ///
+    /// # Errors
+    /// Those of opening the database.
+    pub async fn status(&self) -> Result<Vec<MigrationStatus>> {
+        let source = self.source.clone();
+        match self.config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => on_sqlite(&self.config, move |c| evolve::status(c, &source)).await,
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => on_postgres(&self.config, move |c| evolve::status(c, &source)).await,
+        }
+    }
+
+    /// What differs between the live database and one that this build's migrations would make, a sentence each: tables,
+    /// columns, constraints, indexes, triggers, views, functions and the extension. Empty where they are the same.
+    ///
+    /// # Errors
+    /// Those of [`connect`](crate::connect) where the versions differ already.
+    pub async fn check(&self) -> Result<Vec<String>> {
+        let source = self.source.clone();
+        match self.config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => {
+                on_sqlite(&self.config, move |c| crate::sqlite::migrations::check_on_conn(c, &source)).await
+            }
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => {
+                on_postgres(&self.config, move |c| crate::postgres::migrations::check_on_conn(c, &source)).await
+            }
         }
     }
 }
@@ -220,31 +280,20 @@ pub async fn up(config: &Config) -> Result<Vec<String>> {
     Migrator::new(config).up().await
 }
 
-/// Every migration that this build knows or the database has.
+/// Every migration that this build knows or the database has: [`Migrator::status`], as it is.
 ///
 /// # Errors
-/// Those of opening the database.
+/// As [`Migrator::status`].
 pub async fn status(config: &Config) -> Result<Vec<MigrationStatus>> {
-    match config.backend() {
-        #[cfg(feature = "sqlite")]
-        Backend::Sqlite => on_sqlite(config, evolve::status).await,
-        #[cfg(feature = "postgres")]
-        Backend::Postgres => on_postgres(config, evolve::status).await,
-    }
+    Migrator::new(config).status().await
 }
 
-/// What differs between the live database and one that this build's migrations would make, a sentence each: tables,
-/// columns, constraints, indexes, triggers, views, functions and the extension. Nothing: they are the same.
+/// What differs between the live database and this build's schema: [`Migrator::check`], as it is.
 ///
 /// # Errors
-/// Those of [`connect`](crate::connect) where the versions differ already.
+/// As [`Migrator::check`].
 pub async fn check(config: &Config) -> Result<Vec<String>> {
-    match config.backend() {
-        #[cfg(feature = "sqlite")]
-        Backend::Sqlite => on_sqlite(config, crate::sqlite::migrations::check_on_conn).await,
-        #[cfg(feature = "postgres")]
-        Backend::Postgres => on_postgres(config, crate::postgres::migrations::check_on_conn).await,
-    }
+    Migrator::new(config).check().await
 }
 
 #[cfg(feature = "sqlite")]

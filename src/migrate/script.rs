@@ -1,12 +1,14 @@
 //! The text of a migration, and what it says of itself.
 
+#[cfg(feature = "testing")]
+use crate::error::{Error, Result};
 use crate::fnv::fnv1a;
 
-/// The text of an embedded migration, which Diesel's own value of it does not give.
+/// The text of a migration, which Diesel's own value of it does not give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Script {
-    /// The folder's name, such as `2026-11-24-060000_create_schools`.
+    /// The folder's name, such as `2026-11-28-060100_create_schools`.
     pub name: &'static str,
     /// What brings a database forward.
     pub up: &'static str,
@@ -39,19 +41,56 @@ impl Script {
     }
 }
 
+/// The migrations of a folder, for tests of how a schema evolves.
+#[cfg(feature = "testing")]
+#[derive(Clone)]
+pub(crate) struct Folder {
+    pub(crate) migrations: diesel_migrations::FileBasedMigrations,
+    pub(crate) scripts: &'static [Script],
+}
+
+#[cfg(feature = "testing")]
+impl Folder {
+    /// Reads the texts of all migrations in a folder. They stay in memory for as long as the process runs, as the
+    /// embedded ones do.
+    ///
+    /// # Errors
+    /// [`Error::MigrationFailed`] where it is no folder of migrations or cannot be read.
+    pub(crate) fn read(path: &std::path::Path) -> Result<Self> {
+        let broken = |error: &dyn std::fmt::Display| Error::MigrationFailed {
+            version: "?".to_owned(),
+            reason: format!("{}: {error}", path.display()),
+        };
+        let migrations = diesel_migrations::FileBasedMigrations::from_path(path).map_err(|error| broken(&error))?;
+        let mut scripts = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(|error| broken(&error))? {
+            let folder = entry.map_err(|error| broken(&error))?.path();
+            if !folder.is_dir() {
+                continue;
+            }
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let text = |file: &str| std::fs::read_to_string(folder.join(file)).map_err(|error| broken(&error));
+            let (up, down) = (text("up.sql")?.leak(), text("down.sql")?.leak());
+            scripts.push(Script { name: name.leak(), up, down });
+        }
+        scripts.sort_by_key(|script| script.name);
+        Ok(Self { migrations, scripts: scripts.leak() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const SCRIPT: Script = Script {
-        name: "2026-11-24-060000_add_motto",
+        name: "2026-11-28-060000_add_motto",
         up: "ALTER TABLE schools\nADD COLUMN motto TEXT;\n",
         down: "-- Loses every motto.\r\nALTER TABLE schools DROP COLUMN motto;\n",
     };
 
     #[test]
     fn a_script_tells_its_version_its_loss_and_whether_it_was_edited() {
-        assert_eq!(SCRIPT.version(), "20261124060000");
+        assert_eq!(SCRIPT.version(), "20261128060000");
         assert_eq!(SCRIPT.loses(), Some("every motto"));
         assert_eq!(Script { down: "DROP INDEX ix_motto;", ..SCRIPT }.loses(), None);
         let same = Script { up: "ALTER TABLE schools\r\nADD COLUMN motto TEXT;\r\n", ..SCRIPT };

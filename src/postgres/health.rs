@@ -49,7 +49,7 @@ pub(super) async fn health_on_conn(connection: &mut AsyncPgConnection) -> Result
     };
     let checksums: Vec<(String, String)> =
         if has_checksums { migration_checksums::table.load(connection).await? } else { Vec::new() };
-    let migration = refuse_other(&MigrationConnection::known()?, &applied, &checksums)?;
+    let migration = refuse_other(&MigrationConnection::embedded()?, &applied, &checksums)?;
     // After the schema: the first migration creates it.
     let postgis = postgis
         .ok_or_else(|| Error::PostgisMissing { reason: "this database does not have the extension".to_owned() })?;

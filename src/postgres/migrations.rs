@@ -17,7 +17,7 @@ use super::set_up::SetUp;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::migrate::{
-    Direction, Entry, Known, POSTGRES, Patience, SchemaConnection, Script, differences, require_current,
+    Direction, Entry, Known, POSTGRES, Patience, SchemaConnection, Script, Source, differences, require,
 };
 
 static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_postgres");
@@ -44,9 +44,9 @@ pub(crate) async fn open(config: &Config) -> Result<AsyncPgConnection> {
     Ok(connection)
 }
 
-/// What differs between the live database and a new one of this build, a sentence each. The new one is made in a
-/// namespace of its own, in a transaction that is undone.
-pub(crate) fn check_on_conn(connection: &mut MigrationConnection) -> Result<Vec<String>> {
+/// What differs between the live database and a new one that the migrations of a source make, a sentence each. The new
+/// one is made in a namespace of its own, in a transaction that is rolled back.
+pub(crate) fn check_on_conn(connection: &mut MigrationConnection, source: &Source) -> Result<Vec<String>> {
     /// Why the transaction did not commit.
     enum Ended {
         Failed(Error),
@@ -63,7 +63,7 @@ pub(crate) fn check_on_conn(connection: &mut MigrationConnection) -> Result<Vec<
         }
     }
 
-    require_current(connection)?;
+    require(connection, source)?;
     let found = catalogue(connection)?;
     let ended = connection.transaction::<(), Ended, _>(|connection| {
         connection.batch_execute(
@@ -71,7 +71,7 @@ pub(crate) fn check_on_conn(connection: &mut MigrationConnection) -> Result<Vec<
              SELECT set_config('search_path', 'school_finder_expected,' || current_setting('search_path'), true);",
         )?;
         connection.make_version_table()?;
-        for Known { script, version, .. } in MigrationConnection::known()? {
+        for Known { script, version, .. } in source.known::<MigrationConnection>()? {
             // What no transaction may hold is there for live tables; an empty one has the same in the end.
             let up = script.up.replace(" CONCURRENTLY", "");
             connection.batch_execute(&up).map_err(|error| failed(&version)(error.into()))?;
@@ -88,7 +88,7 @@ pub(crate) fn check_on_conn(connection: &mut MigrationConnection) -> Result<Vec<
 impl SchemaConnection for MigrationConnection {
     type DB = Pg;
 
-    fn known() -> Result<Vec<Known<Pg>>> {
+    fn embedded() -> Result<Vec<Known<Pg>>> {
         Known::all(&MIGRATIONS, POSTGRES)
     }
 

@@ -16,7 +16,7 @@ use super::set_up::{self, SetUp};
 use super::transactions::{alone, at_once};
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
-use crate::migrate::{Direction, Known, Patience, SQLITE, SchemaConnection, differences, require_current, up_on_conn};
+use crate::migrate::{Direction, Known, Patience, SQLITE, SchemaConnection, Source, differences, require, up_on_conn};
 
 static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_sqlite");
 
@@ -60,18 +60,18 @@ pub(crate) fn open_patiently(config: &Config, create: bool, patience: &Patience)
     }
 }
 
-/// What differs between the live database and a new one of this build, a sentence each.
-pub(crate) fn check_on_conn(connection: &mut SqliteConnection) -> Result<Vec<String>> {
-    require_current(connection)?;
+/// What differs between the live database and a new one that the migrations of a source make, a sentence each.
+pub(crate) fn check_on_conn(connection: &mut SqliteConnection, source: &Source) -> Result<Vec<String>> {
+    require(connection, source)?;
     let mut expected = SetUp { busy_timeout: Duration::ZERO }.connect(":memory:")?;
-    up_on_conn(&mut expected, &Patience { longest: Duration::ZERO, on_wait: None })?;
+    up_on_conn(&mut expected, source, &Patience { longest: Duration::ZERO, on_wait: None })?;
     Ok(differences(&catalogue(&mut expected)?, &catalogue(connection)?))
 }
 
 impl SchemaConnection for SqliteConnection {
     type DB = Sqlite;
 
-    fn known() -> Result<Vec<Known<Sqlite>>> {
+    fn embedded() -> Result<Vec<Known<Sqlite>>> {
         Known::all(&MIGRATIONS, SQLITE)
     }
 

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod evolution;
 pub mod oracle;
 pub mod raw;
 #[cfg(feature = "postgres")]

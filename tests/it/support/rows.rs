@@ -7,7 +7,7 @@ use super::raw::Raw;
 /// A table with the values of its columns in three rows, as literals of SQL.
 type Rows = (&'static str, Vec<(&'static str, [String; 3])>);
 
-/// Three rows for every table, with a value in every column that any version of the schema ever had.
+/// Three rows for every table of this build and of the fixture set, with a value in every column that any version has.
 fn rows(backend: Backend) -> Vec<Rows> {
     let of = |values: [&str; 3]| values.map(str::to_owned);
     let same = |value: &str| [value, value, value].map(str::to_owned);
@@ -155,6 +155,24 @@ fn rows(backend: Backend) -> Vec<Rows> {
                 ("reason", of(["'Predecessor'", "'Successor - merged'", "NULL"])),
                 ("link_type", of(["'Predecessor'", "'Successor - merged'", "NULL"])),
                 ("linked_on", of(["'2020-09-01'", "'2020-09-01'", "NULL"])),
+            ],
+        ),
+        (
+            "libraries",
+            vec![
+                ("name", of(["'Ash'", "'Bay ''s'", "'Ŵyn'"])),
+                ("fee", of(["0", "10000", "NULL"])),
+                ("charged_for", of(["'day'", "'week'", "'term'"])),
+                ("fee_per", of(["'day'", "'week'", "'term'"])),
+            ],
+        ),
+        (
+            "books",
+            vec![
+                ("library_id", of(["1", "1", "2"])),
+                ("title", of(["'One'", "'Two'", "'Three'"])),
+                ("library_name", of(["'Ash'", "'Ash'", "NULL"])),
+                ("subject", of(["'Art'", "NULL", "'Sea'"])),
             ],
         ),
     ]

@@ -1,0 +1,4 @@
+-- Loses every library and its books.
+DROP TABLE books;
+DROP TABLE libraries;
+DROP FUNCTION libraries_renamed;

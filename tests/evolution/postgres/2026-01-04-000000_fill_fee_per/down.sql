@@ -1,0 +1,2 @@
+-- A filled value does no harm.
+SELECT 1;

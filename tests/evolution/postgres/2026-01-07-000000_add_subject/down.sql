@@ -1,0 +1,2 @@
+-- Loses the subjects of books.
+ALTER TABLE books DROP COLUMN subject;

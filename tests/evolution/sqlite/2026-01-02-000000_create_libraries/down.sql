@@ -1,0 +1,3 @@
+-- Loses every library and its books.
+DROP TABLE books;
+DROP TABLE libraries;

@@ -1,0 +1,1 @@
+CREATE INDEX ix_books_subject ON books (subject);
