@@ -10,6 +10,7 @@ use school_finder_db::migrate::{self, Migrator};
 use school_finder_db::testing::TestDatabase;
 
 use crate::contract::on_every_backend;
+use crate::support::evolution::{History, fixture, on_each_history};
 use crate::support::raw::{Raw, url_of};
 use crate::support::rows::fill;
 
@@ -20,14 +21,34 @@ fn rounds() -> u64 {
     rounds.map_or(3, |rounds| rounds.parse().expect("SCHOOL_FINDER_ROUNDS is a number"))
 }
 
-fn migrate_up(url: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_school-finder"))
-        .args(["--database", url, "migrate", "up"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program runs")
+/// Names the database to the program that [`migrates_the_fixture_set`] is.
+const FIXTURE_DATABASE: &str = "SCHOOL_FINDER_FIXTURE_DATABASE";
+
+/// Starts a program that brings a database to a history's newest version, and prints the names of what it ran.
+fn migrate_up(history: &History, url: &str) -> Child {
+    let mut program = if history.is_own {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_school-finder"));
+        program.args(["--database", url, "migrate", "up"]);
+        program
+    } else {
+        // The program has no other migrations than this build's.
+        let mut program = Command::new(std::env::current_exe().expect("this program"));
+        program.args(["--ignored", "--exact", "--nocapture", "contention::migrates_the_fixture_set"]);
+        program.env(FIXTURE_DATABASE, url);
+        program
+    };
+    program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs")
+}
+
+#[tokio::test]
+#[ignore = "a program that other tests start"]
+async fn migrates_the_fixture_set() {
+    // Without a database it is not they who started it.
+    let Ok(url) = std::env::var(FIXTURE_DATABASE) else { return };
+    let migrator = fixture(&Config::from_url(&url).expect("a database"));
+    for name in migrator.up().await.expect("up") {
+        println!("{name}");
+    }
 }
 
 fn end(child: Child) -> Output {
@@ -35,72 +56,82 @@ fn end(child: Child) -> Output {
 }
 
 fn succeeded(output: &Output) {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }
 
 /// A database that nothing was ever done to: a file that is not there yet, or a database without PostGIS.
-async fn empty(database: &TestDatabase, url: &str, round: u64) -> String {
-    if database.config().backend().as_str() == "sqlite" {
-        return format!("{url}-{round}");
+async fn empty(history: &History, round: u64) -> String {
+    let History { migrator, url, backend, is_own } = history;
+    if backend.as_str() == "sqlite" {
+        return format!("{url}-{is_own}-{round}");
     }
-    Migrator::new(database.owner()).accept_loss().down(1_000).await.expect("all the way back");
+    migrator.clone().accept_loss().down(1_000).await.expect("all the way back");
     Raw::open(url).await.execute("DROP EXTENSION IF EXISTS postgis; DROP TABLE __diesel_schema_migrations").await;
     url.to_owned()
 }
 
 /// Half the migrations, with rows in every table that there is.
-async fn old(database: &TestDatabase, url: &str) {
-    let migrator = Migrator::new(database.owner()).accept_loss();
+async fn old(history: &History) {
+    let migrator = history.migrator.clone().accept_loss();
     migrator.down(1_000).await.expect("all the way back");
     migrator.up().await.expect("all of them");
-    migrator.down(migrate::scripts(database.config().backend()).len() / 2).await.expect("half of them");
-    fill(&mut Raw::open(url).await, database.config().backend()).await;
+    migrator.down(migrator.scripts().len() / 2).await.expect("half of them");
+    fill(&mut Raw::open(&history.url).await, history.backend).await;
 }
 
 async fn eight_programs_at_once(database: &TestDatabase) {
-    let url = url_of(database).await;
-    for round in 0..rounds() {
-        for from_old in [false, true] {
-            let url = if from_old {
-                old(database, &url).await;
-                url.clone()
-            } else {
-                empty(database, &url, round).await
-            };
-            let children: Vec<Child> = (0..8).map(|_| migrate_up(&url)).collect();
-            let outputs: Vec<Output> = children.into_iter().map(end).collect();
-            outputs.iter().for_each(succeeded);
-            let ran = outputs.iter().filter(|output| !output.stdout.is_empty()).count();
-            assert_eq!(ran, 1, "round {round}: one runs them, the others find them done");
-            let config = Config::from_url(&url).expect("a database");
-            assert_eq!(migrate::check(&config).await.expect("a check"), Vec::<String>::new());
+    on_each_history(database, async |history| {
+        for round in 0..rounds() {
+            for from_old in [false, true] {
+                let url = if from_old {
+                    old(history).await;
+                    history.url.clone()
+                } else {
+                    empty(history, round).await
+                };
+                let children: Vec<Child> = (0..8).map(|_| migrate_up(history, &url)).collect();
+                let outputs: Vec<Output> = children.into_iter().map(end).collect();
+                outputs.iter().for_each(succeeded);
+                let ran = outputs.iter().filter(|output| text(&output.stdout).contains("2026-")).count();
+                assert_eq!(ran, 1, "round {round}: one runs them, the others find them done");
+                let found = history.migrator_of(&url).check().await.expect("a check");
+                assert_eq!(found, Vec::<String>::new());
+            }
         }
-    }
+    })
+    .await;
 }
 
 async fn killed_at_any_moment_the_next_one_finishes(database: &TestDatabase) {
-    let url = url_of(database).await;
-    old(database, &url).await;
-    let begun = Instant::now();
-    succeeded(&end(migrate_up(&url)));
-    let whole = begun.elapsed();
-    let expected = Raw::open(&url).await.rows().await;
-    let (mut killed, mut random) = (0, 0x9e37_79b9_7f4a_7c15_u64);
-    for round in 0..rounds() * 4 {
-        old(database, &url).await;
-        let mut child = migrate_up(&url);
-        // xorshift: any moment of a run, another one each round and the same ones each time.
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        std::thread::sleep(whole.mul_f64(f64::from(u32::try_from(random % 1_000).expect("small")) / 1_000.0));
-        child.kill().expect("kill -9");
-        killed += u64::from(!end(child).status.success());
-        succeeded(&end(migrate_up(&url)));
-        assert_eq!(migrate::check(database.owner()).await.expect("a check"), Vec::<String>::new(), "round {round}");
-        assert_eq!(Raw::open(&url).await.rows().await, expected, "round {round}");
-    }
-    assert!(killed > 0, "some were still at it");
+    on_each_history(database, async |history| {
+        let History { migrator, url, .. } = history;
+        old(history).await;
+        let begun = Instant::now();
+        succeeded(&end(migrate_up(history, url)));
+        let whole = begun.elapsed();
+        let expected = Raw::open(url).await.rows().await;
+        let (mut killed, mut random) = (0, 0x9e37_79b9_7f4a_7c15_u64);
+        for round in 0..rounds() * 4 {
+            old(history).await;
+            let mut child = migrate_up(history, url);
+            // xorshift: any moment of a run, another one each round and the same ones each time.
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            std::thread::sleep(whole.mul_f64(f64::from(u32::try_from(random % 1_000).expect("small")) / 1_000.0));
+            child.kill().expect("kill -9");
+            killed += u64::from(!end(child).status.success());
+            succeeded(&end(migrate_up(history, url)));
+            assert_eq!(migrator.check().await.expect("a check"), Vec::<String>::new(), "round {round}");
+            assert_eq!(Raw::open(url).await.rows().await, expected, "round {round}");
+        }
+        assert!(killed > 0, "some were still at it");
+    })
+    .await;
 }
 
 async fn a_long_wait_is_told_and_ends(database: &TestDatabase) {

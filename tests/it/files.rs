@@ -11,7 +11,6 @@ use school_finder_db::sqlite::SqliteRepository;
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, LatLng, SchoolSearch, connect, migrate, sample};
 
-use crate::support::raw::{Raw, url_of};
 use crate::support::urn;
 
 /// A file with these bytes, in a folder that lives as long as the test.
@@ -317,25 +316,4 @@ async fn an_outline_that_cannot_be_read_is_mended_by_the_right_one() {
     let none = vec![NewCatchment { urn: urn(1), outline: None }];
     let counts = database.repository().upsert_catchments(none, WriteMode::Commit).await.expect("taken away");
     assert_eq!(counts.updated, 1);
-}
-
-#[tokio::test]
-async fn catchments_that_were_left_behind_before_are_removed() {
-    let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
-    let url = url_of(&database).await;
-    let scripts = migrate::scripts(Backend::Sqlite).iter();
-    let steps = scripts.rev().position(|script| script.name.ends_with("keep_side_tables")).expect("the migration") + 1;
-    migrate::Migrator::new(database.config()).down(steps).await.expect("the version before");
-    let mut raw = Raw::open(&url).await;
-    let of_before = "INSERT INTO schools (id, urn, name, name_folded, status, catchment_geometry) VALUES
-            (1, 1, 'a', 'a', 'open', 'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'),
-            (2, 2, 'b', 'b', 'open', 'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'),
-            (3, 3, 'c', 'c', 'open', 'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))');
-        REPLACE INTO schools (id, urn, name, name_folded, status) VALUES (1, 1, 'a', 'a', 'open');
-        REPLACE INTO schools (id, urn, name, name_folded, status, catchment_radius_km) VALUES (3, 9, 'd', 'd', 'open', 2)";
-    raw.try_execute(of_before).await.expect("rows");
-    let left = "SELECT CAST(id AS TEXT) FROM schools_catchment ORDER BY 1";
-    assert_eq!(raw.texts(left).await, ["1", "2", "3"], "all but the second were left behind");
-    migrate::up(database.config()).await.expect("up");
-    assert_eq!(raw.texts(left).await, ["2"]);
 }

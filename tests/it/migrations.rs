@@ -76,16 +76,16 @@ async fn every_kind_of_difference_is_named() {
 async fn a_failed_migration_leaves_nothing_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("schools.db");
-    // Somebody has a table of this name already: the third migration fails.
+    // Another program has a table of this name already: the last migration fails.
     let mut other = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("a new file");
-    diesel::sql_query("CREATE TABLE schools_location (x INTEGER)").execute(&mut other).expect("a table");
+    diesel::sql_query("CREATE TABLE schools_catchment (x INTEGER)").execute(&mut other).expect("a table");
     let config = Config::sqlite_file(&path);
     let error = migrate::up(&config).await.expect_err("the name is taken");
-    assert!(matches!(&error, Error::MigrationFailed { version, .. } if version == "20261124060200"), "{error}");
+    assert!(matches!(&error, Error::MigrationFailed { version, .. } if version == "20261128061000"), "{error}");
     let tables: Vec<Option<String>> =
         diesel::dsl::sql::<Nullable<Text>>("SELECT name FROM sqlite_master").load(&mut other).expect("the catalogue");
-    assert_eq!(tables, [Some("schools_location".to_owned())], "the first two were undone as well");
-    diesel::sql_query("DROP TABLE schools_location").execute(&mut other).expect("out of the way");
+    assert_eq!(tables, [Some("schools_catchment".to_owned())], "those before it were undone as well");
+    diesel::sql_query("DROP TABLE schools_catchment").execute(&mut other).expect("out of the way");
     let all = migrate::status(&config).await.expect("a status").len();
     assert_eq!(migrate::up(&config).await.expect("now it works").len(), all);
 }

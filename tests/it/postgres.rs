@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use school_finder_db::config::Backend;
 use school_finder_db::geo::Catchment;
 use school_finder_db::models::{
     Admissions, NewAdmissions, NewCatchment, NewCollections, NewSchool, Performance, Phase, Review,
@@ -15,7 +14,8 @@ use school_finder_db::units::AcademicYear;
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, migrate, sample};
 
 use crate::plans::searches;
-use crate::support::raw::{Raw, url_of};
+use crate::support::evolution::{History, evolving, fixture};
+use crate::support::raw::Raw;
 use crate::support::server::{database, execute, number, open};
 use crate::support::{school, urn};
 
@@ -98,54 +98,49 @@ async fn a_database_without_its_extension_is_told_so() {
 #[tokio::test]
 async fn an_index_that_was_not_built_to_its_end_is_built_again() {
     let database = database().await;
-    let repository = open(database.owner()).await;
-    let migrator = migrate::Migrator::new(database.owner()).accept_loss();
-    let scripts = migrate::scripts(Backend::Postgres).iter();
-    let steps = scripts.rev().position(|script| script.name.ends_with("index_strips")).expect("the migration") + 1;
-    migrator.down(steps).await.expect("down");
+    let History { migrator, url, .. } = evolving(&database).await;
+    let mut raw = Raw::open(&url).await;
+    assert_eq!(migrator.down(1).await.expect("down").len(), 1);
     // As a process leaves it that is killed in the middle: the index is there, and the version is not.
-    let half = "CREATE INDEX ix_schools_strip ON schools (urn);
-        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_schools_strip'::regclass;
-        CREATE INDEX ix_other ON schools (urn);
+    let half = "CREATE INDEX ix_books_subject ON books (title);
+        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_books_subject'::regclass;
+        CREATE INDEX ix_other ON books (title);
         UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_other'::regclass";
-    execute(&repository, half).await.expect("half an index");
-    assert_eq!(migrator.up().await.expect("up").len(), steps);
-    let found = migrate::check(database.owner()).await.expect("a check");
-    assert_eq!(
-        found,
-        ["index ix_other of table schools is not part of this build's schema"],
-        "and no other is touched"
-    );
+    raw.try_execute(half).await.expect("half an index");
+    assert_eq!(migrator.up().await.expect("up").len(), 1);
+    let found = migrator.check().await.expect("a check");
+    assert_eq!(found, ["index ix_other of table books is not part of this build's schema"], "and no other is touched");
     // Nor does one stay that a stopped `down` left: its version is still there.
     let half = "DROP INDEX ix_other;
-        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_schools_strip'::regclass";
-    execute(&repository, half).await.expect("half an index");
-    assert_eq!(migrator.up().await.expect("nothing to run"), Vec::<String>::new());
-    assert_eq!(migrate::check(database.owner()).await.expect("a check"), Vec::<String>::new());
+        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_books_subject'::regclass";
+    raw.try_execute(half).await.expect("half an index");
+    assert_eq!(migrator.up().await.expect("none is pending"), Vec::<String>::new());
+    assert_eq!(migrator.check().await.expect("a check"), Vec::<String>::new());
 }
 
 /// It waits for transactions that began before it for longer than a statement may wait for a lock, and nobody waits for it.
 #[tokio::test]
 async fn an_index_is_built_beside_those_who_read_and_write() {
     let database = database().await;
-    let repository = open(database.owner()).await;
-    let scripts = migrate::scripts(Backend::Postgres).iter();
-    let steps = scripts.rev().position(|script| script.name.ends_with("index_strips")).expect("the migration") + 1;
-    migrate::Migrator::new(database.owner()).accept_loss().down(steps).await.expect("down");
+    let History { migrator, url, .. } = evolving(&database).await;
+    migrator.down(1).await.expect("down");
     let mut config = database.owner().clone();
     config.pool.busy_timeout = Duration::from_millis(100);
-    let read = async move |c: &mut AsyncPgConnection| {
-        c.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM schools").await?;
-        // Not before: the next migration drops indexes, and would find the table locked for longer than its timeout.
-        let migrating = tokio::spawn(async move { migrate::up(&config).await });
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
-        c.batch_execute("INSERT INTO schools (urn, name, name_folded, status) VALUES (1, 'a', 'a', 'open'); COMMIT")
-            .await?;
-        Ok(migrating)
-    };
-    let migrating = repository.with_connection(read).await.expect("written while the index was waiting");
-    assert_eq!(migrating.await.expect("no panic").expect("up").len(), steps);
-    assert_eq!(migrate::check(database.owner()).await.expect("a check"), Vec::<String>::new());
+    let (mut other, mut watching) = (Raw::open(&url).await, Raw::open(&url).await);
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM books";
+    other.try_execute(begin).await.expect("a transaction");
+    let migrating = tokio::spawn(async move { fixture(&config).up().await });
+    let waits = "SELECT pid::text FROM pg_stat_activity WHERE query LIKE '%CREATE INDEX CONCURRENTLY%'
+        AND pid <> pg_backend_pid() AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > '300 ms'";
+    while watching.texts(waits).await.is_empty() {
+        assert!(!migrating.is_finished(), "it does not wait for the transaction");
+    }
+    let write = "INSERT INTO libraries (name) VALUES ('Ash');
+        INSERT INTO books (library_id, title) SELECT id, 'One' FROM libraries;
+        COMMIT";
+    other.try_execute(write).await.expect("written while the index waits");
+    assert_eq!(migrating.await.expect("no panic").expect("up").len(), 1);
+    assert_eq!(migrator.check().await.expect("a check"), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -496,24 +491,4 @@ async fn an_outline_that_cannot_be_read_is_mended_by_the_right_one() {
         assert_eq!(counts.updated, 1);
         assert_eq!(repository.upsert_catchments(new, WriteMode::Commit).await.expect("as before").unchanged, 1);
     }
-}
-
-#[tokio::test]
-async fn reach_that_was_left_behind_before_is_removed() {
-    let database = database().await;
-    let url = url_of(&database).await;
-    let scripts = migrate::scripts(Backend::Postgres).iter();
-    let steps = scripts.rev().position(|script| script.name.ends_with("keep_side_tables")).expect("the migration") + 1;
-    migrate::Migrator::new(database.owner()).down(steps).await.expect("the version before");
-    let mut raw = Raw::open(&url).await;
-    let of_before = "INSERT INTO schools (urn, name, name_folded, status) VALUES (1, 'a', 'a', 'open'), (2, 'b', 'b', 'open');
-        INSERT INTO admissions_history (school_id, academic_year, last_distance_offered_km) SELECT id, 2024, 9 FROM schools;
-        TRUNCATE admissions_history;
-        INSERT INTO admissions_history (school_id, academic_year, last_distance_offered_km)
-            SELECT id, 2024, 9 FROM schools WHERE urn = 2";
-    raw.try_execute(of_before).await.expect("rows");
-    let left = "SELECT CAST(urn AS TEXT) FROM schools JOIN admissions_reach ON school_id = schools.id ORDER BY 1";
-    assert_eq!(raw.texts(left).await, ["1", "2"], "the first was left behind");
-    migrate::up(database.owner()).await.expect("up");
-    assert_eq!(raw.texts(left).await, ["2"]);
 }

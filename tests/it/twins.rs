@@ -108,6 +108,7 @@ fn files_and_functions_have_the_same_names() {
     let migrations =
         |folder: &str| files(folder).into_iter().filter(|name| name.ends_with(".sql")).collect::<BTreeSet<_>>();
     assert_eq!(migrations("migrations_sqlite"), migrations("migrations_postgres"));
+    assert_eq!(migrations("tests/evolution/sqlite"), migrations("tests/evolution/postgres"));
 }
 
 /// One column of text from each database.

@@ -152,7 +152,6 @@ fn rows(backend: Backend) -> Vec<Rows> {
                 ("linked_urn", of(["100002", "100001", "100003"])),
                 ("linked_name", of(["'Bay'", "'Ash'", "NULL"])),
                 ("kind", of(["'predecessor'", "'successor'", "'other'"])),
-                ("reason", of(["'Predecessor'", "'Successor - merged'", "NULL"])),
                 ("link_type", of(["'Predecessor'", "'Successor - merged'", "NULL"])),
                 ("linked_on", of(["'2020-09-01'", "'2020-09-01'", "NULL"])),
             ],

@@ -1,0 +1,5 @@
+-- Loses every school.
+-- The extension stays: other tables may use it, and only its owner may drop it.
+DROP TABLE schools;
+DROP FUNCTION catchment_circle_box;
+DROP FUNCTION haversine;

@@ -1,0 +1,2 @@
+DROP INDEX ix_schools_catchment_geometry;
+DROP INDEX ix_schools_catchment;

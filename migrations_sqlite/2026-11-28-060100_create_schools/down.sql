@@ -1,0 +1,2 @@
+-- Loses every school.
+DROP TABLE schools;

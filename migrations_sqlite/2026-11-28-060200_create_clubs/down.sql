@@ -1,0 +1,2 @@
+-- Loses every club.
+DROP TABLE school_clubs;

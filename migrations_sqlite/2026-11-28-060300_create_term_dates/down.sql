@@ -1,0 +1,2 @@
+-- Loses all term dates.
+DROP TABLE school_term_dates;

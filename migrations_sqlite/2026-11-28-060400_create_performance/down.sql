@@ -1,0 +1,2 @@
+-- Loses all published results.
+DROP TABLE school_performance;

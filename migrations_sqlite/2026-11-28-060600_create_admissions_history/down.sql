@@ -1,0 +1,2 @@
+-- Loses the history of admissions.
+DROP TABLE admissions_history;

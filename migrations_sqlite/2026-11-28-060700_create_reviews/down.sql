@@ -1,0 +1,3 @@
+-- Loses every review.
+DROP TRIGGER tr_school_reviews_new_school;
+DROP TABLE school_reviews;

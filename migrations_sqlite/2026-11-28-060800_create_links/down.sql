@@ -1,0 +1,3 @@
+-- Loses every link between schools.
+DROP TRIGGER tr_school_links_new_school;
+DROP TABLE school_links;
