@@ -244,10 +244,17 @@ pub(crate) fn refuse_other<DB: diesel::backend::Backend>(
     }
 }
 
+/// The first migration of builds that were never released. Their migrations were folded into this build's, which cannot
+/// take over what they made.
+const UNRELEASED: &str = "20261124060000";
+
 /// Refuses a database that ran a migration which this build does not have.
 fn refuse_unknown<DB: diesel::backend::Backend>(known: &[Known<DB>], applied: &[String]) -> Result<()> {
     let newest = known.last().map_or("", |known| &known.version);
     let is_unknown = |version: &&String| !known.iter().any(|known| known.version == **version);
+    if applied.iter().filter(is_unknown).any(|version| version == UNRELEASED) {
+        return Err(Error::SchemaUnreleased);
+    }
     match applied.iter().rfind(is_unknown) {
         Some(found) if found.as_str() > newest => {
             Err(Error::SchemaTooNew { found: found.clone(), known: newest.to_owned() })

@@ -143,8 +143,9 @@ impl Migrator {
     /// builds while others write: what ran before it is committed.
     ///
     /// # Errors
-    /// [`SchemaTooNew`](crate::Error::SchemaTooNew), [`MigrationMissing`](crate::Error::MigrationMissing) or
-    /// [`MigrationEdited`](crate::Error::MigrationEdited) where another build changed the schema; [`SchemaLocked`](crate::Error::SchemaLocked) where another program is still
+    /// [`SchemaTooNew`](crate::Error::SchemaTooNew), [`SchemaUnreleased`](crate::Error::SchemaUnreleased),
+    /// [`MigrationMissing`](crate::Error::MigrationMissing) or [`MigrationEdited`](crate::Error::MigrationEdited) where
+    /// another build changed the schema; [`SchemaLocked`](crate::Error::SchemaLocked) where another program is still
     /// changing it; [`MigrationFailed`](crate::Error::MigrationFailed) where a migration fails. Those of opening the
     /// database.
     pub async fn up(&self) -> Result<Vec<String>> {

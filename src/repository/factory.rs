@@ -26,8 +26,9 @@ use crate::error::Result;
 ///
 /// # Errors
 /// [`CannotOpen`](crate::Error::CannotOpen) where there is no such database,
-/// [`SchemaMissing`](crate::Error::SchemaMissing), [`SchemaPending`](crate::Error::SchemaPending) or
-/// [`SchemaTooNew`](crate::Error::SchemaTooNew) where its schema is not this build's, and those of the database.
+/// [`SchemaMissing`](crate::Error::SchemaMissing), [`SchemaPending`](crate::Error::SchemaPending),
+/// [`SchemaTooNew`](crate::Error::SchemaTooNew) or [`SchemaUnreleased`](crate::Error::SchemaUnreleased) where its
+/// schema is not this build's, and those of the database.
 pub async fn connect(config: &Config) -> Result<Arc<dyn SchoolRepository>> {
     match config.backend() {
         #[cfg(feature = "sqlite")]

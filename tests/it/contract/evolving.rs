@@ -7,13 +7,14 @@ use school_finder_db::{Error, connect};
 
 use super::on_every_backend;
 use crate::support::evolution::{History, evolving, on_each_history};
-use crate::support::raw::Raw;
+use crate::support::raw::{Raw, url_of};
 use crate::support::rows::fill;
 
 on_every_backend!(
     every_version_with_data_goes_up_and_down_and_up,
     a_step_back_says_what_it_loses_and_loses_nothing_else,
     what_another_build_did_is_refused_by_name,
+    an_unreleased_build_is_refused_with_what_to_do,
     a_database_of_diesels_own_tool_is_taken_as_it_is,
     redo_is_one_step_and_refuses_to_lose,
     a_rename_keeps_what_either_program_writes,
@@ -156,6 +157,39 @@ async fn what_another_build_did_is_refused_by_name(database: &TestDatabase) {
         assert_eq!(migrator.check().await.expect("as it was"), Vec::<String>::new());
     })
     .await;
+}
+
+/// Its migrations were folded into others, so that no step leads from its schema to this build's.
+async fn an_unreleased_build_is_refused_with_what_to_do(database: &TestDatabase) {
+    let config = database.owner();
+    let mut raw = Raw::open(&url_of(database).await).await;
+    fill(&mut raw, config.backend()).await;
+    // Whether it is all that the database ran, or stands beside this build's own.
+    for ran in ["", "DELETE FROM __diesel_schema_migrations;"] {
+        raw.execute(&format!(
+            "{ran} DELETE FROM migration_checksums;
+             DELETE FROM __diesel_schema_migrations WHERE version < '20261128';
+             INSERT INTO __diesel_schema_migrations (version) VALUES ('20261124060000'), ('20261126180100');"
+        ))
+        .await;
+        let before = (raw.rows().await, raw.texts(versions(config.backend())).await);
+        let migrator = Migrator::new(config).accept_loss();
+        for refused in [
+            connect(database.config()).await.map(drop),
+            database.repository().health().await.map(drop),
+            migrator.up().await.map(drop),
+            migrator.down(1).await.map(drop),
+            migrator.redo().await.map(drop),
+            migrator.check().await.map(drop),
+        ] {
+            let error = refused.expect_err("refused");
+            assert!(matches!(error, Error::SchemaUnreleased), "{error:?}");
+            assert!(error.to_string().contains("make a new database with `school-finder migrate up`"), "{error}");
+        }
+        let status = migrator.status().await.expect("a status can always be read");
+        assert!(status.iter().any(|migration| migration.name == "20261124060000" && !migration.known));
+        assert_eq!((raw.rows().await, raw.texts(versions(config.backend())).await), before, "nothing was written");
+    }
 }
 
 async fn a_database_of_diesels_own_tool_is_taken_as_it_is(database: &TestDatabase) {
