@@ -1,2 +1,0 @@
--- Loses every club.
-DROP TABLE school_clubs;

@@ -1,2 +1,0 @@
--- Loses all published results.
-DROP TABLE school_performance;

@@ -1,5 +1,0 @@
--- Loses the history of admissions.
-DROP VIEW admissions_by_recency;
-DROP TABLE admissions_history;
-DROP TABLE admissions_reach;
-DROP FUNCTION admissions_reach_keep;

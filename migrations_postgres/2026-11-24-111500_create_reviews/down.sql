@@ -1,4 +1,0 @@
--- Loses every review.
-DROP TRIGGER tr_school_reviews_new_school ON schools;
-DROP FUNCTION school_reviews_find_new_schools;
-DROP TABLE school_reviews;

@@ -1,5 +1,0 @@
--- Loses every link between schools.
-DROP TRIGGER tr_school_links_new_school ON schools;
-DROP TABLE school_links;
-DROP FUNCTION school_links_find_new_schools;
-DROP FUNCTION school_links_find_schools;

@@ -1,1 +1,0 @@
-CREATE INDEX ix_schools_catchment_circle ON schools USING gist (catchment_circle);

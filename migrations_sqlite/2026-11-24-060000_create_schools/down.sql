@@ -1,2 +1,0 @@
--- Loses every school.
-DROP TABLE schools;

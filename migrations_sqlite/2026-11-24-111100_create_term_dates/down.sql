@@ -1,2 +1,0 @@
--- Loses all term dates.
-DROP TABLE school_term_dates;

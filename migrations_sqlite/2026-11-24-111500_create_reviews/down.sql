@@ -1,3 +1,0 @@
--- Loses every review.
-DROP TRIGGER tr_school_reviews_new_school;
-DROP TABLE school_reviews;

@@ -1,3 +1,0 @@
--- Loses every link between schools.
-DROP TRIGGER tr_school_links_new_school;
-DROP TABLE school_links;

@@ -1,2 +1,0 @@
--- Loses how often each school was changed.
-ALTER TABLE schools DROP COLUMN version;

@@ -1,2 +1,0 @@
--- Postgres gets an index of where open schools stand. SQLite's R*Tree takes no condition, and nothing is to be done.
-SELECT 1;

@@ -1,2 +1,0 @@
--- What was filled in does not hurt.
-SELECT 1;

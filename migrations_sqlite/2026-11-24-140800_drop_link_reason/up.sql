@@ -1,4 +1,0 @@
--- The last step, once no program reads the old column.
-DROP TRIGGER tr_school_links_type_update;
-DROP TRIGGER tr_school_links_type_insert;
-ALTER TABLE school_links DROP COLUMN reason;

@@ -1,2 +1,0 @@
--- Postgres drops the index of circles alone. Nothing is to be done.
-SELECT 1;
