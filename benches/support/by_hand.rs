@@ -1,6 +1,6 @@
 //! The same questions without Diesel, pool or task: one connection, statements prepared once, columns read by number. Both use
-//! what was found to be best. SQLite: candidates from the index alone, the distances in Rust, then the rows of the page. Postgres,
-//! where each statement is a trip: the rows of the nearest of a few circles that holds enough.
+//! what was found to be best. SQLite: candidates from the index alone, the distances in Rust, then the rows of the page. Postgres: GiST gives the
+//! rows of the nearest schools, and Rust puts them in order.
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::FromSql;

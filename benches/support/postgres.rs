@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use school_finder_db::geo::{BoundingBox, Latitude, Longitude};
+use school_finder_db::geo::{Latitude, Longitude};
 use school_finder_db::ids::{SchoolId, Urn};
 use school_finder_db::models::{SchoolHit, SchoolSummary};
-use school_finder_db::{Config, Kilometres, LatLng};
+use school_finder_db::{Config, LatLng};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Statement};
 
@@ -67,27 +67,17 @@ pub async fn client(settings: &tokio_postgres::Config) -> Client {
     client
 }
 
-/// How many schools a circle is asked for on Postgres: in the order of the plane they are not quite the nearest.
+/// How many schools are asked for: the order of PostGIS is not quite that of the distances.
 const FULL: usize = 26;
 
-/// The rows of the first of some circles round ($1, $2) that holds enough, or of the widest; the plane's degrees of longitude
-/// are $3 as long as those of latitude, squared. Each circle is its strips, its meridians and its radius in squared degrees.
-fn in_circles(circles: usize, conditions: &str) -> String {
-    let away = "(lat - $1) * (lat - $1) + (lng - $2) * (lng - $2) * $3";
-    let values = (0..circles).map(|n| {
-        let [strips, west, east, within] = [4, 5, 6, 7].map(|first| first + n * 4);
-        let is_last = n + 1 == circles;
-        format!("(${strips}::INTEGER[], ${west}::FLOAT8, ${east}::FLOAT8, ${within}::FLOAT8, {is_last})")
-    });
-    let values = values.collect::<Vec<_>>().join(", ");
-    format!(
-        "SELECT {COLUMNS} FROM schools WHERE id = ANY((
-             SELECT ids FROM (VALUES {values}) AS circle (strips, west, east, within, is_last), LATERAL (
-                 SELECT ARRAY(SELECT id FROM schools WHERE floor((lat + 90) * 100)::INTEGER = ANY(strips)
-                 AND lng BETWEEN west AND east AND {conditions} AND {away} <= within ORDER BY {away} LIMIT {FULL}) AS ids OFFSET 0
-             ) AS found WHERE is_last OR cardinality(ids) = {FULL} LIMIT 1
-         )::BIGINT[])"
-    )
+/// The radius of the questions that have one, in metres and a little more.
+const WITHIN: &str = "ST_DWithin(location, home, 5001, false)";
+
+/// The rows of the schools that are nearest to ($1, $2), as PostGIS measures.
+fn nearest(conditions: &str) -> String {
+    let home = "ST_SetSRID(ST_MakePoint($2, $1), 4326)::geography";
+    let conditions = conditions.replace("home", home);
+    format!("SELECT {COLUMNS} FROM schools WHERE {conditions} ORDER BY location <-> {home} LIMIT {FULL}")
 }
 
 /// A Postgres database, by tokio-postgres.
@@ -101,17 +91,13 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// The circles of the questions by distance, in kilometres.
-    const RADIUS: [f64; 2] = [2.0, RADIUS_KM];
-    const NEAREST: [f64; 3] = [2.0, 5.6, 15.7];
-
     pub async fn connect(settings: &tokio_postgres::Config) -> Self {
         let client = client(settings).await;
         let prepare = async |sql: &str| client.prepare(sql).await.expect("a statement");
         Self {
-            radius: prepare(&in_circles(2, OPEN)).await,
-            filtered: prepare(&in_circles(2, &format!("{OPEN} AND {FILTERED}"))).await,
-            nearest: prepare(&in_circles(3, OPEN)).await,
+            radius: prepare(&nearest(&format!("{OPEN} AND {WITHIN}"))).await,
+            filtered: prepare(&nearest(&format!("{OPEN} AND {FILTERED} AND {WITHIN}"))).await,
+            nearest: prepare(&nearest(OPEN)).await,
             // Without the test for NULL, the index of outlines would be read as well. There are no circles in this country.
             catchments: prepare(&format!(
                 "SELECT {COLUMNS} FROM schools
@@ -131,9 +117,9 @@ impl Postgres {
     pub async fn answer(&self, question: Question, ask: &Ask) -> Vec<SchoolHit> {
         let home = ask.place;
         match question {
-            Question::Radius => self.nearest(home, &self.radius, &Self::RADIUS, Some(RADIUS_KM)).await,
-            Question::Filtered => self.nearest(home, &self.filtered, &Self::RADIUS, Some(RADIUS_KM)).await,
-            Question::Nearest => self.nearest(home, &self.nearest, &Self::NEAREST, None).await,
+            Question::Radius => self.nearest(home, &self.radius, RADIUS_KM).await,
+            Question::Filtered => self.nearest(home, &self.filtered, RADIUS_KM).await,
+            Question::Nearest => self.nearest(home, &self.nearest, f64::INFINITY).await,
             Question::Catchment => {
                 in_order(home, self.schools(&self.catchments, &[&home.lng().degrees(), &home.lat().degrees()]).await)
             }
@@ -144,36 +130,11 @@ impl Postgres {
         }
     }
 
-    /// The nearest schools. This country and these circles are such that one statement always has them, which is checked; a
-    /// service would have to ask again.
-    async fn nearest(
-        &self,
-        home: LatLng,
-        statement: &Statement,
-        circles: &[f64],
-        radius_km: Option<f64>,
-    ) -> Vec<SchoolHit> {
+    /// The nearest schools. In this country one statement always has them, which is checked; a service would have to ask again.
+    async fn nearest(&self, home: LatLng, statement: &Statement, radius_km: f64) -> Vec<SchoolHit> {
         let (lat, lng) = (home.lat().degrees(), home.lng().degrees());
-        let shrink = lat.to_radians().cos().powi(2);
-        let circles: Vec<_> = circles
-            .iter()
-            .map(|km| {
-                let bounds = BoundingBox::around(home, Kilometres::new(*km).expect("a distance"));
-                // Wider than the radius, since the plane is not quite the sphere.
-                let degrees = (bounds.north - bounds.south) / 2.0 * 1.01;
-                #[expect(clippy::cast_possible_truncation, reason = "at most 18,000")]
-                let strip = |lat: f64| ((lat + 90.0) * 100.0) as i32;
-                let strips: Vec<i32> = (strip(bounds.south)..=strip(bounds.north)).collect();
-                (strips, bounds.west, bounds.east, degrees * degrees)
-            })
-            .collect();
-        let mut binds: Vec<&(dyn ToSql + Sync)> = vec![&lat, &lng, &shrink];
-        for (strips, west, east, within) in &circles {
-            let circle: [&(dyn ToSql + Sync); 4] = [strips, west, east, within];
-            binds.extend(circle);
-        }
-        let mut near = in_order(home, self.schools(statement, &binds).await);
-        near.retain(|hit| radius_km.is_none_or(|radius| hit.distance_km.is_some_and(|km| km.get() <= radius)));
+        let mut near = in_order(home, self.schools(statement, &[&lat, &lng]).await);
+        near.retain(|hit| hit.distance_km.is_some_and(|km| km.get() <= radius_km));
         near
     }
 

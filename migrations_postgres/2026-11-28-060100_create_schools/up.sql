@@ -110,7 +110,7 @@ CREATE TABLE schools (
             'nursery', 'primary', 'middle_primary', 'middle_secondary', 'secondary', 'all_through', '16_plus',
             'not_applicable'
         )),
-    -- The point, for PostGIS queries of a service's own. Off the earth there is none, so that ck_coordinates refuses
+    -- The point, for searches by distance. Off the earth there is none, so that ck_coordinates refuses
     -- the row: the cast to geography would move such a point somewhere else.
     location geography(Point, 4326) GENERATED ALWAYS AS (
         CASE WHEN lat BETWEEN -90 AND 90 AND lng BETWEEN -180 AND 180 THEN
@@ -153,11 +153,7 @@ CREATE INDEX ix_schools_council_rating ON schools (council, ofsted_rating, is_pr
 CREATE INDEX ix_schools_rating ON schools (ofsted_rating);
 CREATE INDEX ix_schools_postcode ON schools (postcode);
 
--- Locations, for searches within a circle: bands of a hundredth of a degree of latitude (1.1 km), each sorted from west
--- to east. The columns that most filters read are in the index as well, so that Postgres reads the wide rows of the
--- page alone. A query has to repeat the expression: keep it in step with `InBox` in src/postgres/functions.rs.
-CREATE INDEX ix_schools_strip ON schools ((floor((lat + 90) * 100)::INTEGER), lng)
-    INCLUDE (lat, id, status, phase, ofsted_rating, is_private, age_range_from, age_range_to);
-
--- Locations, for PostGIS queries of a service's own.
+-- Locations: `<->` reads them from near to far, and ST_DWithin those within a radius. Nearly every search is for open schools, and half of
+-- a whole register is closed.
+CREATE INDEX ix_schools_open_location ON schools USING gist (location) WHERE status IN ('open', 'proposed_to_close');
 CREATE INDEX ix_schools_location ON schools USING gist (location);

@@ -39,15 +39,16 @@ impl BoundingBox {
         Self { south, north, west, east }
     }
 
-    /// The strips of latitude that the box touches, as the databases' index `ix_schools_strip` numbers them: in hundredths
-    /// of a degree from the south pole on. The same operations as there, so that rounding cannot part a place from its strip.
-    pub(crate) fn strips(&self) -> std::ops::RangeInclusive<i32> {
+    /// Returns the latitude bands that the box touches, as SQLite's index `ix_schools_strip` numbers them: in hundredths of a degree
+    /// from the south pole on. The same operations as there, so that rounding cannot part a school from its band.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn latitude_bands(&self) -> std::ops::RangeInclusive<i32> {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "from 0 to 18,000; the part that is cut off is the point of it"
         )]
-        let strip = |lat: f64| ((lat + 90.0) * 100.0) as i32;
-        strip(self.south)..=strip(self.north)
+        let band = |lat: f64| ((lat + 90.0) * 100.0) as i32;
+        band(self.south)..=band(self.north)
     }
 }
 
@@ -82,8 +83,11 @@ mod tests {
             let place = LatLng::from_lat_lng(lat, lng).expect("in range");
             let bounds = BoundingBox::around(centre, centre.distance_to(place));
             prop_assert!(bounds.holds(place));
-            let strip_of_place = BoundingBox { south: lat, north: lat, ..bounds }.strips();
-            prop_assert!(bounds.strips().contains(strip_of_place.start()));
+            #[cfg(feature = "sqlite")]
+            {
+                let band = BoundingBox { south: lat, north: lat, ..bounds }.latitude_bands();
+                prop_assert!(bounds.latitude_bands().contains(band.start()));
+            }
         }
     }
 

@@ -5,13 +5,13 @@ mod backfill;
 mod cursor;
 mod filter;
 mod lineage;
-#[cfg(feature = "sqlite")]
-mod look;
 #[cfg(feature = "postgres")]
-mod plane;
-mod reach;
+mod nearest;
+#[cfg(feature = "sqlite")]
+mod probe;
 mod rows;
 mod search;
+mod search_radius;
 mod write;
 
 pub use admissions::{ReachFilter, ReachHit, ReachYear};
@@ -20,14 +20,14 @@ pub use cursor::Cursor;
 pub(crate) use cursor::Position;
 pub use filter::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, RatingFilter, SchoolFilter, Unrated};
 pub(crate) use lineage::{Step, Walk};
-#[cfg(feature = "sqlite")]
-pub(crate) use look::{Look, Place};
 #[cfg(feature = "postgres")]
-pub(crate) use plane::{Looks, Plane, SLACK_KM, Seen};
-pub(crate) use reach::Reach;
+pub(crate) use nearest::{Nearest, SLACK_KM};
+#[cfg(feature = "sqlite")]
+pub(crate) use probe::{Candidate, Probe};
 pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, facets_of, give};
 pub(crate) use search::Settled;
 pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};
+pub(crate) use search_radius::{Expansion, SearchRadius};
 pub(crate) use write::{Batches, Ended, refuse_repeated, refuse_twice};
 pub use write::{SchoolStream, WriteMode};
 

@@ -384,6 +384,11 @@ impl Settled {
         settled
     }
 
+    /// Returns the search's radius.
+    pub(crate) fn radius(&self) -> Option<Kilometres> {
+        self.near?.radius
+    }
+
     /// How many rows to fetch: one more than the page holds, which tells whether there is a next page.
     pub(crate) fn fetch(&self) -> i64 {
         i64::from(self.search.limit) + 1

@@ -140,19 +140,19 @@ impl ToSql<Bool, Sqlite> for HasOutline {
     }
 }
 
-/// The condition that a school stands in the strips and between the meridians of a box, which `ix_schools_strip` answers.
+/// The condition that a school is in the latitude bands and between the meridians of a box, which `ix_schools_strip` answers.
 ///
-/// The strips are one bound value, as with [`IdIn`]. `likelihood` says that the meridians leave few schools.
+/// The bands are one bound value, as with [`IdIn`]. `likelihood` says that the meridians leave few schools.
 #[derive(Debug, Clone, QueryId, ValidGrouping)]
 pub(crate) struct InBox {
-    strips: String,
+    bands: String,
     west: f64,
     east: f64,
 }
 
 impl InBox {
     pub(crate) fn new(bounds: &BoundingBox) -> Self {
-        Self { strips: json_list(bounds.strips()), west: bounds.west, east: bounds.east }
+        Self { bands: json_list(bounds.latitude_bands()), west: bounds.west, east: bounds.east }
     }
 }
 
@@ -165,7 +165,7 @@ impl AppearsOnTable<schools::table> for InBox {}
 impl QueryFragment<Sqlite> for InBox {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         out.push_sql("CAST((schools.lat + 90) * 100 AS INTEGER) IN (SELECT value FROM json_each(");
-        out.push_bind_param::<Text, _>(&self.strips)?;
+        out.push_bind_param::<Text, _>(&self.bands)?;
         out.push_sql(")) AND likelihood(schools.lng >= ");
         out.push_bind_param::<Double, _>(&self.west)?;
         out.push_sql(", 0.001) AND likelihood(schools.lng <= ");

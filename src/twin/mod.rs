@@ -385,21 +385,15 @@ macro_rules! filter_schools {
     };
 }
 
-/// Narrows a boxed `$query` to the box round the circle that is looked at. It gives candidates, and `haversine` decides.
-macro_rules! within_box {
-    ($query:ident, $settled:expr, $reach:expr) => {
-        if let Some(bounds) = $settled.bounds($reach) {
-            $query = $query.filter(InBox::new(&bounds));
+/// Narrows a boxed `$query` to the radius of a search. `$candidates` is the backend's condition that an index answers, and `haversine`
+/// decides.
+macro_rules! within_radius {
+    ($query:ident, $settled:expr, $candidates:expr) => {
+        if let Some(candidates) = $candidates {
+            $query = $query.filter(candidates);
         }
-    };
-}
-
-/// Narrows a boxed `$query` to the circle that is looked at.
-macro_rules! within_reach {
-    ($query:ident, $settled:expr, $reach:expr) => {
-        $crate::twin::within_box!($query, $settled, $reach);
-        if let Some((_, km)) = $settled.circle($reach) {
-            $query = $query.filter(distance($settled).le(km.get()));
+        if let Some(radius) = $settled.radius() {
+            $query = $query.filter(distance($settled).le(radius.get()));
         }
     };
 }
@@ -491,5 +485,5 @@ macro_rules! facet_columns {
 pub(crate) use written::Written;
 pub(crate) use {
     facet_columns, filter_after, filter_one_of, filter_schools, lacks_phase, margin, order_schools, school_columns,
-    school_rows, school_values, selectable, within_box, within_reach,
+    school_rows, school_values, selectable, within_radius,
 };

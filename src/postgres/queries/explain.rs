@@ -7,7 +7,7 @@ use diesel::sql_types::Text;
 use diesel_async::AsyncPgConnection;
 
 use super::catchments::catchments_query;
-use super::find::{FIRST_REACH_KM, bounded_in_txn, find_query, margin_query, nearest_query};
+use super::find::{EXPANSION, bounded_in_txn, find_query, first_limit, margin_query, nearest_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
 use crate::postgres::run::RunQueryDsl;
@@ -54,10 +54,13 @@ enum Plan {
 
 async fn plan_of_find(connection: &mut AsyncPgConnection, settled: &Settled, plan: Plan) -> Result<Explanation> {
     let settled = &bounded_in_txn(connection, settled).await?;
-    match (settled.search.sort, settled.first_looks(FIRST_REACH_KM)) {
-        (Sort::Margin, _) => explain_on_conn(connection, margin_query(settled), plan).await,
-        (_, Some(looks)) => explain_on_conn(connection, nearest_query(settled, &looks), plan).await,
-        (_, None) => explain_on_conn(connection, find_query(settled), plan).await,
+    match settled.search.sort {
+        Sort::Margin => explain_on_conn(connection, margin_query(settled), plan).await,
+        Sort::Distance => {
+            let query = nearest_query(settled, settled.first_radius(EXPANSION), first_limit(settled));
+            explain_on_conn(connection, query, plan).await
+        }
+        Sort::Name | Sort::Rating => explain_on_conn(connection, find_query(settled), plan).await,
     }
 }
 

@@ -13,18 +13,26 @@ use diesel_async::methods::LoadQuery;
 use futures_util::TryStreamExt;
 
 use crate::error::Result;
+use crate::geo::LatLng;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::postgres::functions::{Away, Farthest, IdAmong, InBox, InLook, LookBox, haversine};
+use crate::postgres::functions::{DistanceOrder, MadeGeography, haversine, st_dwithin_metres};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
-use crate::request::{HitRow, ListedRow, Looks, Page, Position, Reach, SLACK_KM, Seen, Settled, Sort};
+use crate::request::{Expansion, HitRow, ListedRow, Nearest, Page, Position, SLACK_KM, SearchRadius, Settled, Sort};
 use crate::twin;
+use crate::units::Kilometres;
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
 pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
 
-/// How far the first look for the nearest schools reaches, in kilometres.
-pub(super) const FIRST_REACH_KM: f64 = 2.0;
+/// The first probe has a page nearly everywhere and is walked from near to far, so that it reads little more than that. A rare filter has
+/// it read all of its schools, some 10 ms for a large city's, before the one scan that answers it.
+pub(super) const EXPANSION: Expansion = Expansion { first_km: 50.0, last_km: 100.0 };
+
+/// How many times as long as this crate's distance PostGIS's may be, whose sphere has the earth's mean radius of 6,371.0087714 km.
+const WIDER_SPHERE: f64 = 1.000_002;
+
+type Within = st_dwithin_metres<schools::location, MadeGeography, f64, bool>;
 
 type Selection = (AsSelect<SchoolSummary, Pg>, schools::name_folded);
 
@@ -34,9 +42,10 @@ pub(in crate::postgres) async fn find_schools_on_conn(
     settled: &Settled,
 ) -> Result<Page<SchoolHit>> {
     let settled = &bounded_in_txn(connection, settled).await?;
-    match (settled.search.sort, settled.first_looks(FIRST_REACH_KM)) {
-        (Sort::Margin, _) => Ok(settled.page_of_hits(margin_query(settled).load(connection).await?)),
-        (Sort::Distance | Sort::Name | Sort::Rating, None) => {
+    match settled.search.sort {
+        Sort::Margin => Ok(settled.page_of_hits(margin_query(settled).load(connection).await?)),
+        Sort::Distance => nearest_on_conn(connection, settled).await,
+        Sort::Name | Sort::Rating => {
             let mut listing = settled.listing();
             let mut rows = pin!(diesel_async::RunQueryDsl::load_stream(find_query(settled), connection).await?);
             while let Some(row) = rows.try_next().await? {
@@ -44,68 +53,73 @@ pub(in crate::postgres) async fn find_schools_on_conn(
             }
             Ok(listing.finish())
         }
-        (Sort::Distance | Sort::Name | Sort::Rating, Some(looks)) => nearest_on_conn(connection, settled, looks).await,
     }
 }
 
-/// Looks farther and farther, until the page is full. What is on it is of one moment, since it is from one statement; how far a
-/// search by reach looks at all was read before.
-async fn nearest_on_conn(
-    connection: &mut AsyncPgConnection,
-    settled: &Settled,
-    first: Looks,
-) -> Result<Page<SchoolHit>> {
-    let mut looks = first;
+/// Probes farther until the page is full. A page is of one snapshot, since it is from one statement.
+async fn nearest_on_conn(connection: &mut AsyncPgConnection, settled: &Settled) -> Result<Page<SchoolHit>> {
+    let (mut limit, mut radius) = (first_limit(settled), settled.first_radius(EXPANSION));
     loop {
-        match settled.see(&looks, nearest_query(settled, &looks).load(connection).await?) {
-            Seen::Enough(rows) => return Ok(settled.page_of_hits(rows)),
-            Seen::TooFew(next) => looks = next,
+        let candidates = nearest_query(settled, radius, limit).load(connection).await?;
+        match settled.nearest(candidates, limit, radius) {
+            Nearest::Page(rows) => return Ok(settled.page_of_hits(rows)),
+            Nearest::MoreCandidates => limit = limit.saturating_mul(4),
+            Nearest::WiderProbe(found) => {
+                radius = settled.next_radius(radius, found, EXPANSION).unwrap_or(SearchRadius::Whole);
+            }
         }
     }
 }
 
-/// The first schools of the first look that has enough, or else of the last one, in no order.
-pub(super) fn nearest_query<'a>(
-    settled: &'a Settled,
-    looks: &Looks,
-) -> impl LoadQuery<'a, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send + 'a {
-    let look = |reach: &Reach| Some(LookBox::new(&settled.bounds(*reach)?, settled.farthest(*reach, looks.by_plane)));
-    let boxes: Vec<_> = looks.reaches.iter().filter_map(look).collect();
-    debug_assert!(boxes.is_empty() || boxes.len() == looks.reaches.len(), "each look has a box, or none has");
-    let plane = looks.reaches.iter().find_map(|reach| settled.plane(*reach)).filter(|_| looks.by_plane);
-    let first = first_of_look(settled, !boxes.is_empty(), looks.by_plane).limit(looks.most);
-    schools::table.filter(IdAmong::new(first, boxes, looks.most, plane)).select(SchoolSummary::as_select())
+/// Returns how many candidates the first probe fetches: a few more than the page needs, for schools that are about as far as its last.
+pub(super) fn first_limit(settled: &Settled) -> i64 {
+    settled.fetch() + settled.fetch() / 16 + 4
 }
 
-/// The schools that a look has in its box, or that there are, which meet the search's conditions and come after its cursor, in about
-/// the order of their distances: Rust decides.
-fn first_of_look(
+/// Builds the query for the nearest schools of a probe that meet the search's conditions and come after its cursor; those without a
+/// location come last, by id. Some may be beyond the probe's radius, or before the cursor, by less than [`SLACK_KM`].
+pub(super) fn nearest_query(
     settled: &Settled,
-    is_in_box: bool,
-    by_plane: bool,
-) -> IntoBoxed<'_, Select<schools::table, schools::id>, Pg> {
-    let mut query = schools::table.select(schools::id).into_boxed();
-    if is_in_box {
-        query = query.filter(InLook);
-    }
+    radius: SearchRadius,
+    limit: i64,
+) -> impl LoadQuery<'_, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send {
+    let mut query = schools::table.select(SchoolSummary::as_select()).into_boxed();
     twin::filter_schools!(query, schools, settled);
     match settled.after {
         Some(Position::Distance { km: Some(km), .. }) => {
-            let later = distance(settled).ge(km - SLACK_KM);
-            query = query.filter(later.or(distance(settled).is_null().nullable()));
+            let is_later = distance(settled).ge(km - SLACK_KM);
+            query = query.filter(is_later.or(schools::location.is_null().nullable()));
         }
         Some(Position::Distance { km: None, id }) => {
-            query = query.filter(distance(settled).is_null()).filter(schools::id.gt(id));
+            query = query.filter(schools::location.is_null()).filter(schools::id.gt(id));
         }
         _ => {}
     }
-    match (is_in_box, by_plane) {
-        (true, true) => query.filter(Away.le(Farthest)).order_by(Away),
-        (true, false) => {
-            query.filter(distance(settled).le(Farthest)).order_by((distance(settled).asc(), schools::id.asc()))
+    query = query.limit(limit);
+    match settled.circle(radius) {
+        // GiST gives the order, and has no second column to break ties.
+        Some((point, km)) if km.get() <= EXPANSION.last_km => query
+            .filter(within(point, km))
+            .order_by(DistanceOrder::new(schools::location, MadeGeography::beside(point))),
+        // What no index narrows is scanned once, and not walked from near to far.
+        _ => {
+            if let Some(radius) = settled.radius() {
+                query = query.filter(distance(settled).le(radius.get() + SLACK_KM));
+            }
+            query.order_by((distance(settled).asc().nulls_last(), schools::id.asc()))
         }
-        (false, _) => query.order_by((distance(settled).asc().nulls_last(), schools::id.asc())),
     }
+}
+
+/// Returns the condition that a school is within a radius, by PostGIS's distance and a little beyond: the GiST index answers it.
+pub(super) fn within(point: LatLng, radius: Kilometres) -> Within {
+    let metres = (radius.get() * WIDER_SPHERE + SLACK_KM) * 1_000.0;
+    st_dwithin_metres(schools::location, MadeGeography::beside(point), metres, false)
+}
+
+/// Returns [`within`] for a search's own radius.
+pub(super) fn within_radius(settled: &Settled) -> Option<Within> {
+    settled.circle(SearchRadius::Whole).map(|(point, radius)| within(point, radius))
 }
 
 /// A search by reach looks no farther than any offers ever reached.
@@ -127,7 +141,7 @@ pub(super) fn find_query<'a>(
 ) -> impl LoadQuery<'a, AsyncPgConnection, ListedRow> + QueryFragment<Pg> + QueryId + Send + 'a {
     let selection: Selection = (SchoolSummary::as_select(), schools::name_folded);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Pg> = schools::table.select(selection).into_boxed();
-    twin::within_reach!(query, settled, Reach::Whole);
+    twin::within_radius!(query, settled, within_radius(settled));
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {
         twin::filter_after!(query, schools, settled, after);
@@ -143,7 +157,7 @@ pub(super) fn margin_query<'a>(
 ) -> impl LoadQuery<'a, AsyncPgConnection, HitRow> + QueryFragment<Pg> + QueryId + Send + 'a {
     let margin = twin::margin!(schools, settled);
     let mut query = schools::table.select((SchoolSummary::as_select(), margin)).into_boxed();
-    twin::within_reach!(query, settled, Reach::Whole);
+    twin::within_radius!(query, settled, within_radius(settled));
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {
         twin::filter_after!(query, schools, settled, after);

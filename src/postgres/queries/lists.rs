@@ -4,14 +4,13 @@ use diesel::dsl::{case_when, count, count_star};
 use diesel::prelude::*;
 use diesel_async::AsyncPgConnection;
 
-use super::find::{bounded_in_txn, distance};
+use super::find::{bounded_in_txn, distance, within_radius};
 use crate::error::Result;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{ClubKind, CouncilCount, Facets, School};
-use crate::postgres::functions::InBox;
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
-use crate::request::{FacetRow, Reach, Settled, facets_of};
+use crate::request::{FacetRow, Settled, facets_of};
 use crate::twin::{self, OpenNow};
 
 /// The schools with these ids, in the order of the ids.
@@ -70,7 +69,7 @@ async fn facets_in_txn(connection: &mut AsyncPgConnection, settled: &Settled) ->
         .group_by(counted)
         .select((council, phase, status, rating, gender, faith, is_private, count_star()))
         .into_boxed();
-    twin::within_reach!(query, settled, Reach::Whole);
+    twin::within_radius!(query, settled, within_radius(settled));
     twin::filter_schools!(query, schools, settled);
     let mut facets = facets_of(query.load::<FacetRow>(connection).await?);
     for kind in ClubKind::ALL {
@@ -83,7 +82,7 @@ async fn facets_in_txn(connection: &mut AsyncPgConnection, settled: &Settled) ->
 /// How many schools a search finds.
 async fn count_in_txn(connection: &mut AsyncPgConnection, settled: &Settled) -> QueryResult<i64> {
     let mut query = schools::table.select(count_star()).into_boxed();
-    twin::within_reach!(query, settled, Reach::Whole);
+    twin::within_radius!(query, settled, within_radius(settled));
     twin::filter_schools!(query, schools, settled);
     query.get_result(connection).await
 }

@@ -9,7 +9,7 @@ use diesel::sql_types::{Integer, Text};
 use diesel::sqlite::Sqlite;
 
 use super::catchments::catchments_query;
-use super::find::{FIRST_REACH_KM, bounded_in_txn, candidates_query, find_query, margin_query};
+use super::find::{EXPANSION, bounded_in_txn, candidates_query, find_query, margin_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
 use crate::request::{CatchmentRow, HitRow, Settled, Sort};
@@ -20,9 +20,9 @@ pub(in crate::sqlite) fn explain_find_on_conn(
     settled: &Settled,
 ) -> Result<Explanation> {
     let settled = &bounded_in_txn(connection, settled)?;
-    match (settled.search.sort, settled.first_look(FIRST_REACH_KM)) {
+    match (settled.search.sort, settled.first_probe(EXPANSION)) {
         (Sort::Margin, _) => explain_on_conn(connection, margin_query(settled)),
-        (_, Some(look)) => explain_on_conn(connection, candidates_query(settled, look.reach)),
+        (_, Some(probe)) => explain_on_conn(connection, candidates_query(settled, probe.radius)),
         (_, None) => explain_on_conn(connection, find_query(settled)),
     }
 }
@@ -43,9 +43,9 @@ pub(in crate::sqlite) fn analyze_find_on_conn(
     let explanation = explain_find_on_conn(connection, settled)?;
     let settled = &bounded_in_txn(connection, settled)?;
     timed(explanation, || {
-        Ok(match (settled.search.sort, settled.first_look(FIRST_REACH_KM)) {
+        Ok(match (settled.search.sort, settled.first_probe(EXPANSION)) {
             (Sort::Margin, _) => margin_query(settled).load::<HitRow>(connection)?.len(),
-            (_, Some(look)) => candidates_query(settled, look.reach).load(connection)?.len(),
+            (_, Some(probe)) => candidates_query(settled, probe.radius).load(connection)?.len(),
             (_, None) => find_query(settled).load(connection)?.len(),
         })
     })

@@ -10,9 +10,10 @@ use diesel::query_dsl::methods::LoadQuery;
 use diesel::sqlite::Sqlite;
 
 use crate::error::Result;
+use crate::geo::BoundingBox;
 use crate::ids::SchoolId;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::request::{HitRow, ListedRow, Look, Page, Place, Position, Reach, Settled, Sort};
+use crate::request::{Candidate, Expansion, HitRow, ListedRow, Page, Position, Probe, SearchRadius, Settled, Sort};
 use crate::sqlite::functions::{IdIn, InBox, Limited, by_council, haversine, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::sqlite::transactions::at_once;
@@ -21,8 +22,8 @@ use crate::twin;
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
 pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
 
-/// How far the first look for the nearest schools reaches, in kilometres. A look costs little, and less the fewer schools it is at.
-pub(super) const FIRST_REACH_KM: f64 = 1.0;
+/// A probe costs little, and less the fewer schools it reads.
+pub(super) const EXPANSION: Expansion = Expansion { first_km: 1.0, last_km: 400.0 };
 
 type Selection = (AsSelect<SchoolSummary, Sqlite>, schools::name_folded);
 
@@ -32,7 +33,7 @@ pub(in crate::sqlite) fn find_schools_on_conn(
     settled: &Settled,
 ) -> Result<Page<SchoolHit>> {
     let settled = &bounded_in_txn(connection, settled)?;
-    match (settled.search.sort, settled.first_look(FIRST_REACH_KM)) {
+    match (settled.search.sort, settled.first_probe(EXPANSION)) {
         (Sort::Margin, _) => Ok(settled.page_of_hits(margin_query(settled).load(connection)?)),
         (Sort::Distance | Sort::Name | Sort::Rating, None) => {
             let mut listing = settled.listing();
@@ -41,36 +42,35 @@ pub(in crate::sqlite) fn find_schools_on_conn(
             }
             Ok(listing.finish())
         }
-        // All looks, and the schools of the page, are of one moment.
-        (Sort::Distance | Sort::Name | Sort::Rating, Some(look)) => {
-            at_once(connection, |connection| nearest_in_txn(connection, settled, look))
+        // All probes and the page's schools are read from one snapshot.
+        (Sort::Distance | Sort::Name | Sort::Rating, Some(probe)) => {
+            at_once(connection, |connection| nearest_in_txn(connection, settled, probe))
         }
     }
 }
 
-fn nearest_in_txn(connection: &mut SqliteConnection, settled: &Settled, first: Look) -> Result<Page<SchoolHit>> {
-    let mut look = first;
+fn nearest_in_txn(connection: &mut SqliteConnection, settled: &Settled, first: Probe) -> Result<Page<SchoolHit>> {
+    let mut probe = first;
     loop {
-        let places = look.nearest(candidates_query(settled, look.reach).load(connection)?);
-        match settled.wider_look(&look, places.len()) {
-            Some(wider) => look = wider,
+        let candidates = probe.nearest(candidates_query(settled, probe.radius).load(connection)?);
+        match settled.next_probe(&probe, candidates.len(), EXPANSION) {
+            Some(wider) => probe = wider,
             None => {
-                let schools = page_query(&places).load(connection)?;
-                return Ok(settled.page_of_hits(Look::rows(&places, schools)));
+                let schools = page_query(&candidates).load(connection)?;
+                return Ok(settled.page_of_hits(Probe::rows(&candidates, schools)));
             }
         }
     }
 }
 
-/// Where the schools stand that a look may find: those in the box round its circle, where it has one, that meet the search's
-/// conditions.
+/// Builds the query for the ids and locations of the schools in a probe's box, where it has one, that meet the search's conditions.
 pub(super) fn candidates_query<'a>(
     settled: &'a Settled,
-    reach: Reach,
+    radius: SearchRadius,
 ) -> impl LoadQuery<'a, SqliteConnection, (SchoolId, Option<f64>, Option<f64>)> + QueryFragment<Sqlite> + QueryId + 'a {
     let mut query = schools::table.select((schools::id, schools::lat, schools::lng)).into_boxed();
-    twin::within_box!(query, settled, reach);
-    if settled.bounds(reach).is_some() {
+    if let Some(in_box) = in_box(settled, radius) {
+        query = query.filter(in_box);
         twin::filter_schools!(query, unindexed, settled);
     } else {
         twin::filter_schools!(query, by_council, settled);
@@ -78,9 +78,16 @@ pub(super) fn candidates_query<'a>(
     query
 }
 
-/// The schools of these places, in no order.
-fn page_query<'a>(places: &[Place]) -> impl LoadQuery<'a, SqliteConnection, SchoolSummary> {
-    schools::table.filter(IdIn::new(places.iter().map(|place| place.id))).select(SchoolSummary::as_select())
+/// Returns the condition by which an index narrows a search to candidates, or `None` where it would leave out little.
+pub(super) fn in_box(settled: &Settled, radius: SearchRadius) -> Option<InBox> {
+    let (point, km) = settled.circle(radius).filter(|(_, km)| km.get() <= EXPANSION.last_km)?;
+    Some(InBox::new(&BoundingBox::around(point, km)))
+}
+
+/// Builds the query for the schools of a page, in no order.
+fn page_query<'a>(candidates: &[Candidate]) -> impl LoadQuery<'a, SqliteConnection, SchoolSummary> {
+    let ids = candidates.iter().map(|candidate| candidate.id);
+    schools::table.filter(IdIn::new(ids)).select(SchoolSummary::as_select())
 }
 
 /// A search by reach looks no farther than any offers ever reached.
@@ -100,7 +107,7 @@ pub(super) fn find_query<'a>(
     let selection: Selection = (SchoolSummary::as_select(), schools::name_folded);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Sqlite> =
         schools::table.select(selection).into_boxed();
-    twin::within_reach!(query, settled, Reach::Whole);
+    twin::within_radius!(query, settled, in_box(settled, SearchRadius::Whole));
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {
         twin::filter_after!(query, schools, settled, after);
@@ -115,7 +122,7 @@ pub(super) fn margin_query<'a>(
 ) -> impl LoadQuery<'a, SqliteConnection, HitRow> + QueryFragment<Sqlite> + QueryId + 'a {
     let margin = twin::margin!(schools, settled);
     let mut query = schools::table.select((SchoolSummary::as_select(), margin)).into_boxed();
-    twin::within_reach!(query, settled, Reach::Whole);
+    twin::within_radius!(query, settled, in_box(settled, SearchRadius::Whole));
     twin::filter_schools!(query, schools, settled);
     if let Some(after) = &settled.after {
         twin::filter_after!(query, schools, settled, after);

@@ -3,12 +3,11 @@
 use diesel::dsl::{case_when, count, count_star};
 use diesel::prelude::*;
 
-use super::find::{bounded_in_txn, distance};
+use super::find::{bounded_in_txn, distance, in_box};
 use crate::error::Result;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{ClubKind, CouncilCount, Facets, School};
-use crate::request::{FacetRow, Reach, Settled, facets_of};
-use crate::sqlite::functions::InBox;
+use crate::request::{FacetRow, SearchRadius, Settled, facets_of};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::sqlite::transactions::at_once;
 use crate::twin::{self, OpenNow};
@@ -70,7 +69,7 @@ fn facets_in_txn(connection: &mut SqliteConnection, settled: &Settled) -> Result
         .group_by(counted)
         .select((council, phase, status, rating, gender, faith, is_private, count_star()))
         .into_boxed();
-    twin::within_reach!(query, settled, Reach::Whole);
+    twin::within_radius!(query, settled, in_box(settled, SearchRadius::Whole));
     twin::filter_schools!(query, schools, settled);
     let mut facets = facets_of(query.load::<FacetRow>(connection)?);
     for kind in ClubKind::ALL {
@@ -83,7 +82,7 @@ fn facets_in_txn(connection: &mut SqliteConnection, settled: &Settled) -> Result
 /// How many schools a search finds.
 fn count_in_txn(connection: &mut SqliteConnection, settled: &Settled) -> QueryResult<i64> {
     let mut query = schools::table.select(count_star()).into_boxed();
-    twin::within_reach!(query, settled, Reach::Whole);
+    twin::within_radius!(query, settled, in_box(settled, SearchRadius::Whole));
     twin::filter_schools!(query, schools, settled);
     query.get_result(connection)
 }

@@ -28,6 +28,7 @@ on_every_backend! {
     many_schools_at_once,
     councils_are_counted,
     facets_count_what_is_found,
+    page_and_facets_agree_at_the_boundary,
 }
 
 async fn names(database: &TestDatabase, search: &SchoolSearch) -> Vec<String> {
@@ -367,4 +368,26 @@ async fn facets_count_what_is_found(database: &TestDatabase) {
     assert_eq!(facets.ownership.values().sum::<i64>(), facets.total);
     let none = database.repository().facets(&SchoolSearch::all().council("Nowhere")).await.expect("counts");
     assert_eq!((none.total, none.phase.len()), (0, 0));
+}
+
+/// A radius that is exactly the distance of a school, and one that is shorter by the last bit of it.
+async fn page_and_facets_agree_at_the_boundary(database: &TestDatabase) {
+    let part = |number: i64, step: i64| f64::from(i32::try_from(number * step % 1_009).expect("small")) / 1_009.0;
+    let place = |number: i64| at(50.0 + part(number, 613) * 9.0, -6.0 + part(number, 317) * 7.0);
+    insert(database, (1..=100).map(|n| NewSchool { location: Some(place(n)), ..school(n) }).collect()).await;
+    for number in 1..=100 {
+        let (home, boundary) = (place(number + 500), place(number));
+        let km = home.distance_to(boundary).get();
+        for (radius, is_inside) in [(km, true), (km.next_down(), false)] {
+            let search = SchoolSearch::near(home).within(Kilometres::new(radius).expect("a distance")).limit(200);
+            let page = database.repository().find_schools(&search).await.expect("an answer");
+            assert_eq!(page.items.iter().any(|hit| hit.school.location() == Some(boundary)), is_inside, "{number}");
+            for search in [search.clone(), search.clone().sort(Sort::Name)] {
+                let facets = database.repository().facets(&search).await.expect("counts");
+                let listed = database.repository().find_schools(&search).await.expect("an answer").items;
+                assert_eq!(listed.len(), page.items.len(), "{number}");
+                assert_eq!(facets.total, i64::try_from(listed.len()).expect("few"), "{number}");
+            }
+        }
+    }
 }

@@ -224,12 +224,12 @@ async fn the_backends_answer_with_the_same_bytes() {
     }
 }
 
-/// The crate's program, which is built beside this test: `cargo test --workspace --all-features`.
+/// The crate's program, which is built beside this test: `cargo test --all-features`.
 #[cfg(feature = "cli")]
 fn program() -> std::path::PathBuf {
     let test = std::env::current_exe().expect("a path");
     let program = test.ancestors().nth(2).expect("the folder of programs").join("school-finder");
-    assert!(program.exists(), "{program:?} is not built: cargo build --workspace --all-features");
+    assert!(program.exists(), "{program:?} is not built: cargo build --all-features");
     program
 }
 

@@ -1,0 +1,181 @@
+//! The nearest schools among candidates that a database put in order by a distance of its own.
+
+use super::rows::HitRow;
+use super::search::Settled;
+use super::search_radius::SearchRadius;
+use crate::models::SchoolSummary;
+use crate::units::Kilometres;
+
+/// How far a database's distance may be from this crate's, in kilometres, beside the difference of their spheres: a metre. The rounding
+/// of either formula is less than 1e-9 km nearly everywhere, and some 0.2 m beside the antipode.
+pub(crate) const SLACK_KM: f64 = 1e-3;
+
+/// What the candidates of a probe make.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Nearest {
+    /// The rows of the page and the one after them, in order.
+    Page(Vec<HitRow>),
+    /// Too few are certain: the same probe has to give more candidates.
+    MoreCandidates,
+    /// So many rows, which are all that the probe has and too few.
+    WiderProbe(usize),
+}
+
+impl Settled {
+    /// Returns the nearest schools among the candidates of a probe, as far as they are certain.
+    ///
+    /// `candidates` are the first `limit`, or all that there are, in the order of a distance that grows with this crate's but for
+    /// [`SLACK_KM`]; those without a location come last, by id.
+    pub(crate) fn nearest(&self, candidates: Vec<SchoolSummary>, limit: i64, radius: SearchRadius) -> Nearest {
+        let is_all = i64::try_from(candidates.len()).unwrap_or(i64::MAX) < limit;
+        let rows = candidates.into_iter().map(|school| {
+            let km = self.km_to(&school).map(Kilometres::get);
+            (school, km)
+        });
+        let mut rows: Vec<HitRow> = rows.collect();
+        // A school without a location is as far as can be.
+        let far = |km: Option<f64>| km.unwrap_or(f64::INFINITY);
+        // Up to which distance no school is missing. One that is as far as the farthest candidate may have a lower id than it.
+        let certain_km = match radius {
+            SearchRadius::Km(km) if is_all => km,
+            SearchRadius::Whole if is_all => f64::INFINITY,
+            _ => rows.iter().map(|(_, km)| far(*km)).fold(0.0, f64::max) - SLACK_KM,
+        };
+        let radius_km = self.radius().map_or(f64::INFINITY, Kilometres::get);
+        let position = |(school, km): &HitRow| self.position_by_km(school, *km);
+        let is_after = |row: &HitRow| self.after.as_ref().is_none_or(|after| position(row).in_order(after).is_gt());
+        rows.retain(|row| far(row.1) <= certain_km.min(radius_km) && is_after(row));
+
+        let wanted = usize::try_from(self.fetch()).unwrap_or(usize::MAX);
+        let is_past_radius = radius_km < certain_km;
+        if rows.len() < wanted && !is_past_radius {
+            match radius {
+                _ if !is_all => return Nearest::MoreCandidates,
+                SearchRadius::Km(_) => return Nearest::WiderProbe(rows.len()),
+                SearchRadius::Whole => {}
+            }
+        }
+        rows.sort_unstable_by(|a, b| position(a).in_order(&position(b)));
+        rows.truncate(wanted);
+        Nearest::Page(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::geo::LatLng;
+    use crate::ids::{SchoolId, Urn};
+    use crate::models::Status;
+    use crate::request::{Expansion, Position, SchoolSearch};
+
+    fn school(id: i64, location: Option<LatLng>) -> SchoolSummary {
+        SchoolSummary {
+            id: SchoolId::new(id),
+            urn: Urn::new(100_000 + id).expect("a URN"),
+            name: "A School".to_owned(),
+            council: None,
+            status: Status::Open,
+            phase: None,
+            school_type: None,
+            gender: None,
+            faith: None,
+            postcode: None,
+            is_private: None,
+            age_range_from: None,
+            age_range_to: None,
+            ofsted_rating: None,
+            lat: location.map(LatLng::lat),
+            lng: location.map(LatLng::lng),
+        }
+    }
+
+    const EXPANSION: Expansion = Expansion { first_km: 3.0, last_km: 20.0 };
+
+    /// What a database gives whose distances are off by up to 0.4 m, each school's by another part of it.
+    fn candidates(
+        settled: &Settled,
+        schools: &[SchoolSummary],
+        limit: i64,
+        radius: SearchRadius,
+    ) -> Vec<SchoolSummary> {
+        let within = settled.circle(radius).map_or(f64::INFINITY, |(_, km)| km.get());
+        let km = |school: &SchoolSummary| settled.km_to(school).map_or(f64::INFINITY, Kilometres::get);
+        let off = |school: &SchoolSummary| f64::from(i32::try_from(school.id.get() % 9).expect("small") - 4) * 1e-4;
+        let is_after = |school: &&SchoolSummary| match settled.after {
+            Some(Position::Distance { km: Some(after), .. }) => km(school) >= after - SLACK_KM,
+            Some(Position::Distance { km: None, id }) => school.lat.is_none() && school.id > id,
+            _ => true,
+        };
+        let is_within = |school: &&SchoolSummary| within.is_infinite() || km(school) <= within + SLACK_KM;
+        let mut found: Vec<_> = schools.iter().filter(is_after).filter(is_within).cloned().collect();
+        found.sort_by(|a, b| (km(a) + off(a)).total_cmp(&(km(b) + off(b))).then(a.id.cmp(&b.id)));
+        found.truncate(usize::try_from(limit).expect("small"));
+        found
+    }
+
+    fn page(settled: &Settled, schools: &[SchoolSummary], first_limit: i64) -> Vec<HitRow> {
+        let (mut limit, mut radius) = (first_limit, settled.first_radius(EXPANSION));
+        loop {
+            match settled.nearest(candidates(settled, schools, limit, radius), limit, radius) {
+                Nearest::Page(rows) => return rows,
+                Nearest::MoreCandidates => limit *= 4,
+                Nearest::WiderProbe(found) => {
+                    radius = settled.next_radius(radius, found, EXPANSION).expect("a wider one");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ties_at_the_last_place_are_broken_by_id() {
+        let home = LatLng::from_lat_lng(52.0, -0.7).expect("a place");
+        let schools: Vec<SchoolSummary> = (1..=40).map(|id| school(id, Some(home))).collect();
+        let settled = SchoolSearch::near(home).limit(5).settle().expect("a search");
+        // The database gives any of them first.
+        let reversed: Vec<SchoolSummary> = schools.iter().rev().take(10).cloned().collect();
+        assert_eq!(settled.nearest(reversed, 10, SearchRadius::Km(3.0)), Nearest::MoreCandidates);
+        let ids: Vec<i64> = page(&settled, &schools, 10).iter().map(|(school, _)| school.id.get()).collect();
+        assert_eq!(ids, [1, 2, 3, 4, 5, 6]);
+    }
+
+    proptest! {
+        #[test]
+        fn pages_are_those_of_the_exact_distances(
+            lat in 49.0..59.0f64, lng in -7.0..1.8f64,
+            places in prop::collection::vec((-0.4..0.4f64, -0.6..0.6f64, 0..12u8), 0..150),
+            limit in 1..12u32, radius in prop::option::of(0.5..60.0f64),
+        ) {
+            let home = LatLng::from_lat_lng(lat, lng).expect("a place");
+            let schools: Vec<SchoolSummary> = (1..).zip(&places).map(|(id, (north, east, kind))| {
+                // Some share a point, some are less than a metre from it, and some have no location.
+                let (north, east) = match kind {
+                    0..=2 => (0.01, 0.02),
+                    3 => (0.01 + north * 1e-5, 0.02),
+                    _ => (*north, *east),
+                };
+                school(id, (*kind < 11).then(|| LatLng::from_lat_lng(lat + north, lng + east).expect("a place")))
+            }).collect();
+            let mut search = SchoolSearch::near(home).limit(limit);
+            if let Some(km) = radius {
+                search = search.within(Kilometres::new(km).expect("a distance"));
+            }
+            let km = |school: &SchoolSummary| school.location().map_or(f64::INFINITY, |at| home.distance_to(at).get());
+            let mut expected: Vec<&SchoolSummary> =
+                schools.iter().filter(|school| radius.is_none_or(|radius| km(school) <= radius)).collect();
+            expected.sort_by(|a, b| km(a).total_cmp(&km(b)).then(a.id.cmp(&b.id)));
+            let expected: Vec<SchoolId> = expected.iter().map(|school| school.id).collect();
+            let mut found = Vec::new();
+            loop {
+                let settled = search.settle().expect("a search");
+                let page = settled.page_of_hits(page(&settled, &schools, i64::from(limit) + 5));
+                found.extend(page.items.iter().map(|hit| hit.school.id));
+                let Some(next) = page.next else { break };
+                search = search.after(next);
+            }
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
