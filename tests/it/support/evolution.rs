@@ -19,6 +19,7 @@ pub struct History {
     pub is_own: bool,
 }
 
+#[cfg(feature = "cli")]
 impl History {
     /// The migrator of the same history for another database.
     pub fn migrator_of(&self, url: &str) -> Migrator {
