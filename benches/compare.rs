@@ -1,8 +1,8 @@
 //! What a question takes beside the limit and beside the same by hand, in the same minute: all ways answer in turn, 200 places
 //! each, round after round. So a machine that grows slower does so for all, and each begins with caches that another has filled. Each
 //! round of a question is over new connections.
-//! Writes the README's tables, between its two marks, and a picture of them, unless `SCHOOL_FINDER_SIZES` says otherwise than
-//! that all is measured. `scripts/bench` runs it with a throw-away Postgres.
+//! Writes the README's table, between its two marks, unless `SCHOOL_FINDER_SIZES` says otherwise than that all is measured.
+//! `scripts/bench` runs it with a throw-away Postgres.
 //!
 //! All ways give the same answers: that is checked before anything is measured.
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
@@ -14,7 +14,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plotters::prelude::*;
 use school_finder_db::SchoolRepository;
 use support::made::Country;
 use support::ways::{Way, Ways, answer};
@@ -23,23 +22,11 @@ use support::{Ask, At, Database, Question, by_hand, sizes};
 const BEGIN: &str = "<!-- benchmarks: written by scripts/bench -->\n";
 const END: &str = "<!-- benchmarks: end -->";
 
-/// Where the picture is kept, for the README to show.
-const PICTURE: &str = "docs/latency.svg";
-
 /// How often each way is asked from each place.
 const ROUNDS: usize = 32;
 
 /// How often the readers ask in a round, together.
 const READINGS: usize = 2_000;
-
-/// The name and the colour of each way in the picture, in their order.
-const LEGEND: [(&str, RGBColor); Way::ALL.len()] = [
-    ("memory", RGBColor(0x77, 0x77, 0x77)),
-    ("SQLite by hand", RGBColor(0x7f, 0xb2, 0xe5)),
-    ("SQLite", RGBColor(0x1f, 0x6f, 0xb4)),
-    ("Postgres by hand", RGBColor(0xf2, 0xb2, 0x7a)),
-    ("Postgres", RGBColor(0xc8, 0x64, 0x1b)),
-];
 
 fn main() {
     // `cargo test --benches` runs it too, and has nothing to do here.
@@ -52,31 +39,19 @@ fn main() {
     let measured: Vec<Measured> =
         sizes().into_iter().map(|size| runtime.block_on(measure(Country::of(size), folder.path()))).collect();
 
-    let mut text: String = measured.iter().map(times).collect();
-    text.push_str(&growth(&measured));
-    text.extend(measured.iter().map(readers));
-    writeln!(
-        text,
-        "{ROUNDS} rounds of all ways in turn; the sizes, and the readers, one after the other. {}, and Postgres on the same machine.",
-        machine(),
-    )
-    .expect("text");
-    println!("{text}");
     for measured in &measured {
-        println!("{}", fastest(measured));
+        println!("{}{}{}", times(measured), readers(measured), fastest(measured));
     }
-
-    if std::env::var_os("SCHOOL_FINDER_SIZES").is_some() {
-        return;
-    }
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let path = project.join("README.md");
+    print!("{}", growth(&measured));
+    let Some(small) = measured.first().filter(|_| std::env::var_os("SCHOOL_FINDER_SIZES").is_none()) else { return };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let readme = std::fs::read_to_string(&path).expect("the README");
-    let (before, rest) = readme.split_once(BEGIN).expect("the README has the mark of the tables' beginning");
-    let (_, after) = rest.split_once(END).expect("the README has the mark of the tables' end");
-    std::fs::write(&path, format!("{before}{BEGIN}\n{text}\n{END}{after}")).expect("the README can be written");
-    let picture = picture(&measured).expect("a picture");
-    std::fs::write(project.join(PICTURE), picture).expect("the picture can be written");
+    let (before, rest) = readme.split_once(BEGIN).expect("the README has the mark of the table's beginning");
+    let (_, after) = rest.split_once(END).expect("the README has the mark of the table's end");
+    let table = times(small);
+    let note = format!("{ROUNDS} rounds of all ways in turn, on {}, and Postgres on the same machine.", machine());
+    std::fs::write(&path, format!("{before}{BEGIN}\n{table}{note}\n\n{END}{after}"))
+        .expect("the README can be written");
 }
 
 /// What it is measured on.
@@ -304,46 +279,4 @@ fn thousands(number: impl std::fmt::Display) -> String {
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).expect("digits")).collect();
     groups.join(",")
-}
-
-/// A panel for each question: a line for each way from the smallest country to the largest. Both scales are logarithmic, so that
-/// a line is as steep as its way grows.
-#[expect(clippy::cast_precision_loss, reason = "small")]
-fn picture(measured: &[Measured]) -> Result<String, DrawingAreaErrorKind<std::io::Error>> {
-    let sizes: Vec<f64> = measured.iter().map(|measured| measured.schools as f64).collect();
-    let (least, most) = (sizes.iter().copied().fold(f64::MAX, f64::min), sizes.iter().copied().fold(0.0, f64::max));
-    let mut svg = String::new();
-    let area = SVGBackend::with_string(&mut svg, (960, 420)).into_drawing_area();
-    area.fill(&WHITE)?;
-    let (legend, panels) = area.split_vertically(36);
-    for (at, (name, colour)) in (0..).zip(LEGEND) {
-        let at = EmptyElement::at((70 + 140 * at, 12));
-        let swatch = Rectangle::new([(0, 0), (12, 12)], colour.filled());
-        legend.draw(&(at + swatch + Text::new(name, (18, 1), ("sans-serif", 15))))?;
-    }
-    for (at, (question, panel)) in Question::ALL.iter().zip(panels.split_evenly((1, Question::ALL.len()))).enumerate() {
-        // The sizes are marked, and each power of ten.
-        let across = (least / 2.0..most * 2.0).log_scale().with_key_points(sizes.clone());
-        let up = (10.0..10_000.0).log_scale().with_key_points(vec![10.0, 100.0, 1_000.0, 10_000.0]);
-        let mut chart = ChartBuilder::on(&panel)
-            .caption(question.name(), ("sans-serif", 16))
-            .margin(8)
-            .x_label_area_size(40)
-            .y_label_area_size(56)
-            .build_cartesian_2d(across, up)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .x_desc("schools")
-            .x_label_formatter(&|schools| thousands(schools))
-            .y_label_formatter(&|time| format!("{} µs", thousands(time)))
-            .draw()?;
-        for (way, (_, colour)) in LEGEND.into_iter().enumerate() {
-            let times = measured.iter().zip(&sizes).map(|(measured, size)| (*size, measured.times[at][way].typical));
-            chart.draw_series(LineSeries::new(times, colour.filled().stroke_width(2)).point_size(3))?;
-        }
-    }
-    area.present()?;
-    drop((area, legend, panels));
-    Ok(svg)
 }

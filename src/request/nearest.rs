@@ -7,7 +7,8 @@ use crate::models::SchoolSummary;
 use crate::units::Kilometres;
 
 /// How far a database's distance may be from this crate's, in kilometres, beside the difference of their spheres: a metre. The rounding
-/// of either formula is less than 1e-9 km nearly everywhere, and some 0.2 m beside the antipode.
+/// of either formula is less than 1e-9 km nearly everywhere, and some 0.2 m beside the antipode; the point that candidates are measured from
+/// is up to 0.22 m beside the search's.
 pub(crate) const SLACK_KM: f64 = 1e-3;
 
 /// What the candidates of a probe make.
