@@ -89,7 +89,7 @@ mod tests {
     };
 
     #[test]
-    fn a_script_tells_its_version_its_loss_and_whether_it_was_edited() {
+    fn a_script_has_its_version_its_loss_and_its_checksum() {
         assert_eq!(SCRIPT.version(), "20261128060000");
         assert_eq!(SCRIPT.loses(), Some("every motto"));
         assert_eq!(Script { down: "DROP INDEX ix_motto;", ..SCRIPT }.loses(), None);

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_panics_when_nobody_waits_for_it_ends_neither_process_nor_thread() {
+    async fn a_panic_that_nobody_awaits_ends_no_process_and_no_thread() {
         struct Bomb;
         impl Drop for Bomb {
             fn drop(&mut self) {

@@ -261,7 +261,7 @@ async fn a_reader_that_stays_does_not_stop_writers() {
 
 /// A program that stands still in the middle of an import holds the lock.
 #[tokio::test]
-async fn a_program_that_stands_still_is_busy_and_its_end_frees_the_lock() {
+async fn a_stopped_program_is_busy_and_its_end_frees_the_lock() {
     let place = Place::new(Backend::Sqlite).await;
     let mut config = place.config();
     config.pool.busy_timeout = Duration::from_millis(300);

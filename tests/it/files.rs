@@ -243,7 +243,7 @@ async fn the_boxes_of_catchments_follow_their_outlines() {
 }
 
 #[tokio::test]
-async fn an_outline_that_cannot_be_read_is_an_error_where_its_school_is_asked_for() {
+async fn an_unreadable_outline_is_an_error_for_its_school_alone() {
     let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
     execute(&database, one("catchment_geometry", "'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'")).await;
     let place = |lat, lng| SchoolSearch::near(LatLng::from_lat_lng(lat, lng).expect("a place"));

@@ -117,7 +117,7 @@ async fn a_question_outlives_its_connection() {
 
 /// A prepared statement whose columns have another type by now: an older build goes on while a newer one migrates.
 #[tokio::test]
-async fn a_statement_that_was_prepared_before_a_change_is_prepared_again() {
+async fn a_statement_prepared_before_a_change_is_prepared_again() {
     let database = database().await;
     let repository = open(database.config()).await;
     repository.insert_schools(sample::schools()).await.expect("schools that fit");
@@ -129,7 +129,7 @@ async fn a_statement_that_was_prepared_before_a_change_is_prepared_again() {
 
 /// As a backup that is restored while a service runs: the extension's types have other numbers.
 #[tokio::test]
-async fn a_database_that_was_restored_under_open_connections_is_asked_anew() {
+async fn a_database_restored_under_open_connections_is_read_anew() {
     let database = database().await;
     let repository = open(database.owner()).await;
     // By itself, since a question that was asked once more leaves the pool a connection that knows the new numbers.

@@ -72,7 +72,7 @@ fn the_scripts_on_disk_are_what_the_helper_writes() {
 }
 
 #[test]
-fn a_rebuild_keeps_rows_ids_children_indexes_and_triggers_and_can_be_run_twice() {
+fn a_rebuild_keeps_what_hangs_on_its_table_and_runs_twice() {
     let mut connection = memory();
     connection
         .batch_execute(

@@ -167,7 +167,7 @@ async fn rows_that_cannot_be_used_are_told_with_line_and_reason() {
 }
 
 #[tokio::test]
-async fn a_second_import_changes_only_what_changed_and_keeps_what_is_curated() {
+async fn a_second_import_changes_what_changed_and_keeps_curation() {
     let finder = finder().await;
     let rows = [row(100_002), row(100_003)];
     import(finder.as_ref(), file(&rows)).await.expect("an import");
