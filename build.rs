@@ -1,5 +1,6 @@
 //! The migrations are embedded by a macro, which neither sees new files by itself nor lets their text be read: what it
-//! leaves out is written down here. Their fingerprint names the template from which tests copy their Postgres databases.
+//! leaves out is written down here. Their fingerprint names the template from which tests copy their Postgres
+//! databases.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,8 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The migrations of a folder as an expression: a list of name, text up and text down, by name. Where the texts are is left to the
-/// compiler, since checkouts that share one target folder may share this list.
+/// The migrations of a folder as an expression: a list of name, text up and text down, by name. Where the texts are is
+/// left to the compiler, since checkouts that share one target folder may share this list.
 fn scripts(folder: &Path) -> String {
     let mut list = String::from("&[\n");
     for migration in entries(folder).into_iter().filter(|path| path.is_dir()) {

@@ -1,6 +1,7 @@
 //! A backfill of a million schools beside an UPDATE a row, on each backend, with the memory it takes.
 //!
-//! `scripts/cluster run cargo bench --features postgres,polars --bench backfill`. Not by criterion: each run changes what it works on.
+//! `scripts/cluster run cargo bench --features postgres,polars --bench backfill`. Not by criterion: each run changes
+//! what it works on.
 #![allow(clippy::expect_used, clippy::cast_precision_loss, reason = "a measurement that cannot go on should stop")]
 
 use std::time::{Duration, Instant};

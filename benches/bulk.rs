@@ -1,5 +1,6 @@
-//! 50,000 whole schools into an empty database that has all its indexes: through the public interface, and by hand, as rows of one
-//! prepared INSERT on SQLite and as a COPY on Postgres. Each way is run several times in turn; the medians are printed.
+//! 50,000 whole schools into an empty database that has all its indexes: through the public interface, and by hand, as
+//! rows of one prepared INSERT on SQLite and as a COPY on Postgres. Each way is run several times in turn; the medians
+//! are printed.
 //!
 //! `scripts/cluster run cargo bench --features postgres --bench bulk`
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]

@@ -1,8 +1,8 @@
-//! What a question takes beside the limit and beside the same by hand, in the same minute: all ways answer in turn, 200 places
-//! each, round after round. So a machine that grows slower does so for all, and each begins with caches that another has filled. Each
-//! round of a question is over new connections.
-//! Writes the README's table, between its two marks, unless `SCHOOL_FINDER_SIZES` says otherwise than that all is measured.
-//! `scripts/bench` runs it with a throw-away Postgres.
+//! What a question takes beside the limit and beside the same by hand, in the same minute: all ways answer in turn, 200
+//! places each, round after round. So a machine that grows slower does so for all, and each begins with caches that
+//! another has filled. Each round of a question is over new connections. Writes the README's table, between its two
+//! marks, unless `SCHOOL_FINDER_SIZES` says otherwise than that all is measured. `scripts/bench` runs it with a
+//! throw-away Postgres.
 //!
 //! All ways give the same answers: that is checked before anything is measured.
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
@@ -112,8 +112,8 @@ async fn measure(country: Country, folder: &Path) -> Measured {
     Measured { schools, times, two_readers }
 }
 
-/// All ways, round after round. Each round takes other steps round their circle, whose number is prime: so each way follows each
-/// other one as often, and never itself.
+/// All ways, round after round. Each round takes other steps round their circle, whose number is prime: so each way
+/// follows each other one as often, and never itself.
 fn turns() -> impl Iterator<Item = Way> {
     let ways = Way::ALL.len();
     let steps = (0..ROUNDS).flat_map(move |round| std::iter::repeat_n(1 + round % (ways - 1), ways));
@@ -123,7 +123,8 @@ fn turns() -> impl Iterator<Item = Way> {
     })
 }
 
-/// What a reader asks, of some readers who share the work: all places, again and again. They begin as far apart as can be.
+/// What a reader asks, of some readers who share the work: all places, again and again. They begin as far apart as can
+/// be.
 fn readings(reader: usize, readers: usize, asks: &[Ask]) -> impl Iterator<Item = &Ask> {
     asks.iter().cycle().skip(reader * asks.len() / readers).take(READINGS / readers)
 }

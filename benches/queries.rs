@@ -1,10 +1,11 @@
-//! The questions of a result list on each backend, through the public interface: pool, task, SQL and decoding are in each
-//! figure. Beside them stand the same questions written by hand against the same database, and answered from memory, which
-//! is the limit.
+//! The questions of a result list on each backend, through the public interface: pool, task, SQL and decoding are in
+//! each figure. Beside them stand the same questions written by hand against the same database, and answered from
+//! memory, which is the limit.
 //!
-//! For tuning: criterion says of each figure whether it changed since the run before. `cargo bench` measures SQLite; `scripts/bench
-//! queries` Postgres as well, on a throw-away server. Each call asks from the next of 200 places, half of them in towns. All ways give the
-//! same answers: that is checked before anything is measured. What the ways take beside each other is for benches/compare.rs.
+//! For tuning: criterion says of each figure whether it changed since the run before. `cargo bench` measures SQLite;
+//! `scripts/bench queries` Postgres as well, on a throw-away server. Each call asks from the next of 200 places, half
+//! of them in towns. All ways give the same answers: that is checked before anything is measured. What the ways take
+//! beside each other is for benches/compare.rs.
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
 
 mod support;

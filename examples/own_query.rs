@@ -3,8 +3,8 @@
 //!     cargo run --example own_query
 //!     cargo run --features postgres --example own_query -- postgres://...
 //!
-//! Which schools look after children until when? The query reads the same on both backends; the schema's module differs, and
-//! so does how it is run. A query over one backend's schema on the other's connection does not compile.
+//! Which schools look after children until when? The query reads the same on both backends; the schema's module
+//! differs, and so does how it is run. A query over one backend's schema on the other's connection does not compile.
 
 use chrono::NaiveTime;
 use school_finder_db::sqlite::SqliteRepository;

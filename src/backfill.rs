@@ -1,7 +1,8 @@
 //! Filling in what follows from what is known.
 //!
-//! A backfill reads in batches, works out a batch at a time with [Polars](polars), and writes in short transactions. Stopped
-//! in the middle it has written whole chunks; run again it goes on with what is left; done, it finds nothing to do.
+//! A backfill reads in batches, works out a batch at a time with [Polars](polars), and writes in short transactions.
+//! Stopped in the middle it has written whole chunks; run again it goes on with what is left; done, it finds nothing to
+//! do.
 
 use std::collections::BTreeMap;
 
@@ -146,13 +147,14 @@ fn phases_of(gaps: &[PhaseGap]) -> Result<Vec<(PhaseGap, Phase)>> {
         .collect()
 }
 
-/// The phase of a school, as its word, that admits children at the age `from` and teaches them until they are `to`; NULL
-/// where one of the two is not known, or there is no year between them.
+/// The phase of a school, as its word, that admits children at the age `from` and teaches them until they are `to`;
+/// NULL where one of the two is not known, or there is no year between them.
 ///
-/// A child is of primary age until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5). A school
-/// that teaches across 11 and beyond 11 is a middle school, which counts as whichever it has more years of, and as secondary
-/// where they are equal, as the register's 9 to 13 are; one that begins before 7 is a primary school that keeps its pupils
-/// longer; one that goes on to 16 is all-through where it begins by 7, and else a secondary school that begins early.
+/// A child is of primary age until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5). A
+/// school that teaches across 11 and beyond 11 is a middle school, which counts as whichever it has more years of, and
+/// as secondary where they are equal, as the register's 9 to 13 are; one that begins before 7 is a primary school that
+/// keeps its pupils longer; one that goes on to 16 is all-through where it begins by 7, and else a secondary school
+/// that begins early.
 pub fn phase_of_ages(from: Expr, to: Expr) -> Expr {
     let word = |phase: Phase| lit(phase.as_str());
     let primary_years = lit(11) - from.clone();

@@ -1,8 +1,9 @@
 //! The same question for many homes at once: the nearest schools of each, or those whose catchment holds it.
 //!
-//! A database answers one home in fractions of a millisecond. A country's homes are millions, so the schools are read once
-//! into R-trees in memory, which threads ask side by side; the answers are those of
-//! [`find_schools`](SchoolRepository::find_schools) and [`find_catchments`](SchoolRepository::find_catchments), in their order.
+//! A database answers one home in fractions of a millisecond. A country's homes are millions, so the schools are read
+//! once into R-trees in memory, which threads ask side by side; the answers are those of
+//! [`find_schools`](SchoolRepository::find_schools) and [`find_catchments`](SchoolRepository::find_catchments), in
+//! their order.
 
 use std::io::Write;
 use std::num::NonZero;
@@ -22,8 +23,9 @@ use crate::units::Kilometres;
 /// How many homes are answered before their rows are written.
 const HOMES_A_CHUNK: usize = 65_536;
 
-/// How far a place of the tree can be from where it should be, as a chord of a sphere of radius 1: some 64 µm on the earth, and
-/// ten thousand times what rounding moves it. Schools that near to the last place are compared by [`LatLng::distance_to`].
+/// How far a place of the tree can be from where it should be, as a chord of a sphere of radius 1: some 64 µm on the
+/// earth, and ten thousand times what rounding moves it. Schools that near to the last place are compared by
+/// [`LatLng::distance_to`].
 const CHORD_SLACK: f64 = 1e-11;
 
 /// A school that answers for a home.
@@ -71,7 +73,8 @@ pub struct Nearest {
 }
 
 impl Nearest {
-    /// Reads the schools that a search finds, and of which it is known where they stand, to find the `count` nearest of them.
+    /// Reads the schools that a search finds, and of which it is known where they stand, to find the `count` nearest of
+    /// them.
     ///
     /// # Errors
     /// [`Error::InvalidSearch`] where the search has a point of its own; those of
@@ -201,9 +204,9 @@ impl Batch for Serving {
     }
 }
 
-/// Answers for many homes, a row for each home and school, written as Parquet on the way: `home` is the number of the home in
-/// the order given, from 0, `rank` the school's place, from 1, then `school_id`, `urn`, `distance_km` and `evidence`. Memory
-/// holds one chunk of 65,536 homes. `tell` is told how many homes are done.
+/// Answers for many homes, a row for each home and school, written as Parquet on the way: `home` is the number of the
+/// home in the order given, from 0, `rank` the school's place, from 1, then `school_id`, `urn`, `distance_km` and
+/// `evidence`. Memory holds one chunk of 65,536 homes. `tell` is told how many homes are done.
 ///
 /// It blocks, and uses every core.
 ///

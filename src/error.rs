@@ -361,11 +361,12 @@ pub enum Error {
          repeat it where that does no harm, as with an upsert"
     )]
     CommitUnknown,
-    /// Writes of several callers kept undoing each other (a deadlock, or a failure to serialise), also when this one was
-    /// repeated. Nothing was written.
+    /// Writes of several callers kept undoing each other (a deadlock, or a failure to serialise), also when this one
+    /// was repeated. Nothing was written.
     #[error("the write collided with others again and again, and was undone: try again")]
     Conflict,
-    /// The schema or an extension was changed or restored under an open connection, which was closed. Nothing was written.
+    /// The schema or an extension was changed or restored under an open connection, which was closed. Nothing was
+    /// written.
     #[error("the database's schema was changed under an open connection, which was closed: try again")]
     SchemaChanged,
     /// A statement took longer than it may.
@@ -419,7 +420,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The variant's name, such as `"InvalidRadius"`: for logs, metrics and the types of problems in a service's answers.
+    /// The variant's name, such as `"InvalidRadius"`: for logs, metrics and the types of problems in a service's
+    /// answers.
     ///
     /// ```
     /// # use school_finder_db::Kilometres;
@@ -456,9 +458,10 @@ impl Error {
         }
     }
 
-    /// Whether the same call of a repository may be made again, since it wrote nothing and the cause may pass: the database was
-    /// busy, or away. A stream that was given is spent, and what code of your own committed before on a connection that was lent
-    /// stays. A loop over it needs an end: a server that refuses a password, or knows no such database, is `Unavailable` too.
+    /// Whether the same call of a repository may be made again, since it wrote nothing and the cause may pass: the
+    /// database was busy, or away. A stream that was given is spent, and what code of your own committed before on a
+    /// connection that was lent stays. A loop over it needs an end: a server that refuses a password, or knows no such
+    /// database, is `Unavailable` too.
     ///
     /// ```
     /// # use school_finder_db::Error;
@@ -478,8 +481,8 @@ impl Error {
         )
     }
 
-    /// Whether what was asked, or a row that was given, breaks a rule, whatever else the database holds: the same call will fail
-    /// again. A service answers with status 400 and may show the words.
+    /// Whether what was asked, or a row that was given, breaks a rule, whatever else the database holds: the same call
+    /// will fail again. A service answers with status 400 and may show the words.
     ///
     /// ```
     /// # use school_finder_db::{Error, LatLng};

@@ -1,16 +1,18 @@
-//! A number that tells texts and values apart: FNV-1a (Fowler, Noll, Vo; RFC 9923). It tells an accident, not an attack.
+//! A number that tells texts and values apart: FNV-1a (Fowler, Noll, Vo; RFC 9923). It tells an accident, not an
+//! attack.
 
 use std::hash::Hasher;
 
-/// A number for some bytes, the same in every build: the standard library's hash may change from one release to the next.
+/// A number for some bytes, the same in every build: the standard library's hash may change from one release to the
+/// next.
 pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
     let mut hasher = Fnv1a::default();
     bytes.into_iter().for_each(|byte| hasher.write(&[byte]));
     hasher.finish()
 }
 
-/// As [`fnv1a`], for values that are no bytes: the same on every machine that runs one build, since it takes numbers as the smallest
-/// byte first, and lengths as 64 bits. What the values' own `Hash` gives it is the compiler's matter.
+/// As [`fnv1a`], for values that are no bytes: the same on every machine that runs one build, since it takes numbers as
+/// the smallest byte first, and lengths as 64 bits. What the values' own `Hash` gives it is the compiler's matter.
 #[derive(Debug)]
 pub(crate) struct Fnv1a(u64);
 

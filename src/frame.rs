@@ -9,11 +9,11 @@ use crate::models::{SchoolHit, SchoolSummary};
 use crate::repository::SchoolRepository;
 use crate::request::{MAX_LIMIT, SchoolSearch};
 
-/// Every school that a search finds, in its order, a row each: all its pages, however many, from its cursor on. Its limit is
-/// the page size of the queries and not the number of rows.
+/// Every school that a search finds, in its order, a row each: all its pages, however many, from its cursor on. Its
+/// limit is the page size of the queries and not the number of rows.
 ///
-/// Columns are named as in JSON. `urn` and `id` are 64-bit integers, ages and ratings 16-bit ones, `lat` and `lng` degrees,
-/// `distance_km` kilometres, `is_private` a truth value, the others text. What is not known is null.
+/// Columns are named as in JSON. `urn` and `id` are 64-bit integers, ages and ratings 16-bit ones, `lat` and `lng`
+/// degrees, `distance_km` kilometres, `is_private` a truth value, the others text. What is not known is null.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]

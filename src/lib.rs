@@ -1,7 +1,7 @@
 //! The data layer of School Finder: which schools serve this home, and how far are they?
 //!
-//! The same questions and answers from an embedded SQLite file and from PostgreSQL with PostGIS; every query is checked by
-//! the Rust compiler through [Diesel](diesel).
+//! The same questions and answers from an embedded SQLite file and from PostgreSQL with PostGIS; every query is checked
+//! by the Rust compiler through [Diesel](diesel).
 //!
 //! ```
 //! # #[cfg(feature = "sqlite")]
@@ -25,11 +25,12 @@
 //! # }).expect("an answer");
 //! ```
 //!
-//! Features: `sqlite` (default) and `postgres` are the backends; `register` has the importers, `cli` the program `school-finder`, `polars`
-//! backfills, batches and data frames, and `testing` databases for your tests.
+//! Features: `sqlite` (default) and `postgres` are the backends; `register` has the importers, `cli` the program
+//! `school-finder`, `polars` backfills, batches and data frames, and `testing` databases for your tests.
 //!
 //! In reading order: what is asked ([`request`]), what is answered ([`models`]), the contract between the two
-//! ([`repository`]), and the databases that keep it ([`sqlite`], [`postgres`]). How each is used, by subject: [`guide`].
+//! ([`repository`]), and the databases that keep it ([`sqlite`], [`postgres`]). How each is used, by subject:
+//! [`guide`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -1,7 +1,7 @@
 //! What a call leaves behind for those who watch a service: a span, and a warning where it was slow.
 //!
-//! The fields are those of OpenTelemetry's conventions for database clients. What was asked and what was answered are in
-//! none of them: a search holds somebody's home.
+//! The fields are those of OpenTelemetry's conventions for database clients. What was asked and what was answered are
+//! in none of them: a search holds somebody's home.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ use crate::models::{DeleteCounts, Facets, MergeCounts, School, UpsertCounts};
 use crate::repository::Health;
 use crate::request::Page;
 
-/// Runs a call of a repository in a span of its own, which tells how many rows it gave, how long it took and how it failed.
-/// One that takes `slow` or longer is a warning too.
+/// Runs a call of a repository in a span of its own, which tells how many rows it gave, how long it took and how it
+/// failed. One that takes `slow` or longer is a warning too.
 pub(crate) async fn observe<T: Rows>(
     backend: Backend,
     operation: &'static str,

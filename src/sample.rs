@@ -1,7 +1,7 @@
 //! A small town with invented schools, to try things out on.
 //!
-//! Brackenford is not on any map: its names are invented, its postcodes are of an area that does not exist, and its URNs
-//! lie far above the register's. It lies where Milton Keynes does, so that a search of one also finds the other.
+//! Brackenford is not on any map: its names are invented, its postcodes are of an area that does not exist, and its
+//! URNs lie far above the register's. It lies where Milton Keynes does, so that a search of one also finds the other.
 
 use chrono::{NaiveDate, NaiveTime};
 
@@ -24,8 +24,8 @@ pub fn home() -> LatLng {
     place(52.0406, -0.7594)
 }
 
-/// The town's schools: 25 open ones, one of which is about to close and another stands nobody knows where; one closed, and one to
-/// come.
+/// The town's schools: 25 open ones, one of which is about to close and another stands nobody knows where; one closed,
+/// and one to come.
 ///
 /// ```
 /// use school_finder_db::sample;

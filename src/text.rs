@@ -17,8 +17,8 @@ use unicode_normalization::char::is_combining_mark;
 /// ```
 pub fn fold(name: &str) -> String {
     let mut folded = String::with_capacity(name.len());
-    // By way of upper case, which turns ß into SS and the dotless ı into I. Lower case comes first for the capital ẞ, which is
-    // its own upper case.
+    // By way of upper case, which turns ß into SS and the dotless ı into I. Lower case comes first for the capital ẞ,
+    // which is its own upper case.
     let lower = name.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase);
     let upper = lower.flat_map(char::to_uppercase);
     for c in upper.flat_map(char::to_lowercase).nfkd().filter(|c| !is_combining_mark(*c)) {

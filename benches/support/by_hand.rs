@@ -1,6 +1,6 @@
-//! The same questions without Diesel, pool or task: one connection, statements prepared once, columns read by number. Both use
-//! what was found to be best. SQLite: candidates from the index alone, the distances in Rust, then the rows of the page. Postgres: GiST gives the
-//! rows of the nearest schools, and Rust puts them in order.
+//! The same questions without Diesel, pool or task: one connection, statements prepared once, columns read by number.
+//! Both use what was found to be best. SQLite: candidates from the index alone, the distances in Rust, then the rows of
+//! the page. Postgres: GiST gives the rows of the nearest schools, and Rust puts them in order.
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::FromSql;
@@ -165,9 +165,11 @@ fn sqlite_school(row: &rusqlite::Row<'_>) -> SchoolSummary {
     }
 }
 
-/// Whether a multipolygon of one ring, as this bench makes them, holds a place: no more than that, and no corner or edge.
+/// Whether a multipolygon of one ring, as this bench makes them, holds a place: no more than that, and no corner or
+/// edge.
 fn wkb_holds(wkb: &[u8], x: f64, y: f64) -> bool {
-    // Byte order and kind of the whole, the number of polygons, the same of the first, and its numbers of rings and corners.
+    // Byte order and kind of the whole, the number of polygons, the same of the first, and its numbers of rings and
+    // corners.
     const HEADER: usize = 9 + 9 + 4;
     let number = |at: usize| f64::from_le_bytes(wkb[at..at + 8].try_into().expect("8 bytes"));
     let corners =

@@ -15,8 +15,8 @@ use school_finder_db::{Config, LatLng, SchoolRepository, connect, migrate};
 
 use self::made::Country;
 
-/// How many schools there are: `SCHOOL_FINDER_SIZES`, such as `50000`, or both sizes. The large country is not wider than the small
-/// one, but denser.
+/// How many schools there are: `SCHOOL_FINDER_SIZES`, such as `50000`, or both sizes. The large country is not wider
+/// than the small one, but denser.
 pub fn sizes() -> Vec<u32> {
     std::env::var("SCHOOL_FINDER_SIZES").map_or_else(
         |_| vec![50_000, 1_000_000],

@@ -18,9 +18,11 @@ impl Database {
     pub async fn postgres(country: &Country) -> Self {
         let (config, settings) = new_postgres(&country.schools.len().to_string()).await;
         let repository = filled(&config, country).await;
-        // What autovacuum does within a minute of a large import: without it every entry of an index is looked up in the table.
+        // What autovacuum does within a minute of a large import: without it every entry of an index is looked up in
+        // the table.
         let plain = client(&settings).await;
-        // Again where another had a snapshot meanwhile, such as the server's own ANALYZE: pages that it may still see stay as they are.
+        // Again where another had a snapshot meanwhile, such as the server's own ANALYZE: pages that it may still see
+        // stay as they are.
         let mut tries = 0..100;
         loop {
             plain.batch_execute("VACUUM (ANALYZE, INDEX_CLEANUP ON)").await.expect("vacuumed");
@@ -98,7 +100,8 @@ impl Postgres {
             radius: prepare(&nearest(&format!("{OPEN} AND {WITHIN}"))).await,
             filtered: prepare(&nearest(&format!("{OPEN} AND {FILTERED} AND {WITHIN}"))).await,
             nearest: prepare(&nearest(OPEN)).await,
-            // Without the test for NULL, the index of outlines would be read as well. There are no circles in this country.
+            // Without the test for NULL, the index of outlines would be read as well. There are no circles in this
+            // country.
             catchments: prepare(&format!(
                 "SELECT {COLUMNS} FROM schools
                  WHERE COALESCE(catchment_geometry, catchment_circle) && ST_SetSRID(ST_MakePoint($1, $2), 4326)
@@ -130,7 +133,8 @@ impl Postgres {
         }
     }
 
-    /// The nearest schools. In this country one statement always has them, which is checked; a service would have to ask again.
+    /// The nearest schools. In this country one statement always has them, which is checked; a service would have to
+    /// ask again.
     async fn nearest(&self, home: LatLng, statement: &Statement, radius_km: f64) -> Vec<SchoolHit> {
         let (lat, lng) = (home.lat().degrees(), home.lng().degrees());
         let mut near = in_order(home, self.schools(statement, &[&lat, &lng]).await);

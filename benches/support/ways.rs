@@ -73,11 +73,12 @@ impl Ways {
         }
     }
 
-    /// Closes all connections, and asks a question from each place by each way over new ones: a connection's first answers are slow.
+    /// Closes all connections, and asks a question from each place by each way over new ones: a connection's first
+    /// answers are slow.
     ///
-    /// Where the kernel puts a server's process, beside the one that asks or on another core, is luck, and stays so for as long as
-    /// that lives: a small query takes some 40 µs over one connection and some 80 over the next. A way that had one connection for all
-    /// rounds would be measured by its luck.
+    /// Where the kernel puts a server's process, beside the one that asks or on another core, is luck, and stays so for
+    /// as long as that lives: a small query takes some 40 µs over one connection and some 80 over the next. A way that
+    /// had one connection for all rounds would be measured by its luck.
     pub async fn reconnect(&mut self, question: Question) {
         self.sqlite.reconnect().await;
         self.by_rusqlite = by_rusqlite(&self.sqlite);

@@ -51,21 +51,21 @@ pub enum Target {
 pub struct PoolConfig {
     /// Pooled, single or none. Only SQLite tells them apart: connections to Postgres are always pooled.
     pub mode: PoolMode,
-    /// The most connections the pool opens: by [`Config`]'s constructors 8 to SQLite, each of which may hold a cache of 32 MB, and 15 to
-    /// Postgres; by `default()` 8.
+    /// The most connections the pool opens: by [`Config`]'s constructors 8 to SQLite, each of which may hold a cache of
+    /// 32 MB, and 15 to Postgres; by `default()` 8.
     pub max_size: u32,
-    /// How many idle connections the pool keeps; others are closed when they have been idle for a minute. Postgres only: SQLite's
-    /// pool keeps one, and closes others after ten minutes.
+    /// How many idle connections the pool keeps; others are closed when they have been idle for a minute. Postgres
+    /// only: SQLite's pool keeps one, and closes others after ten minutes.
     pub keep: u32,
-    /// How long a call waits for a free connection before [`Error::PoolTimeout`]. Zero: not at all, and on SQLite not for one that
-    /// could still be opened either, which the next call finds.
+    /// How long a call waits for a free connection before [`Error::PoolTimeout`]. Zero: not at all, and on SQLite not
+    /// for one that could still be opened either, which the next call finds.
     pub acquire_timeout: Duration,
     /// How long a write waits for another program's lock before [`Error::Busy`].
     pub busy_timeout: Duration,
     /// How long Postgres may take to accept a connection before [`Error::Unavailable`].
     pub connect_timeout: Duration,
-    /// How long Postgres may work on one statement before [`Error::Timeout`]; zero: as long as it likes. A server that says
-    /// nothing for this and the `connect_timeout` is given up: [`Error::Unavailable`].
+    /// How long Postgres may work on one statement before [`Error::Timeout`]; zero: as long as it likes. A server that
+    /// says nothing for this and the `connect_timeout` is given up: [`Error::Unavailable`].
     pub statement_timeout: Duration,
     /// Calls that take this long or longer are logged as warnings.
     pub slow_query: Duration,
@@ -147,8 +147,8 @@ impl Config {
     /// (`Server`).
     ///
     /// # Errors
-    /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::InvalidSetting`] for a URL that cannot
-    /// be used.
+    /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::InvalidSetting`] for a URL that
+    /// cannot be used.
     pub fn from_url(url: &str) -> Result<Self> {
         let pool = PoolConfig::default();
         // What is meant for Postgres and mistyped is not taken for a path, which messages would show with its password.

@@ -31,8 +31,8 @@ pub enum Tls {
 impl Server {
     /// The server of a URL: `postgres://user:password@host:port/database?sslmode=verify-full`.
     ///
-    /// `sslmode` is `verify-full`, the default for any host but this machine, or `disable`. `sslrootcert` names a PEM file
-    /// of the authority to trust. Other parameters are those of libpq that tokio-postgres knows.
+    /// `sslmode` is `verify-full`, the default for any host but this machine, or `disable`. `sslrootcert` names a PEM
+    /// file of the authority to trust. Other parameters are those of libpq that tokio-postgres knows.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`], which does not show the URL.

@@ -135,9 +135,9 @@ impl LatLng {
         Kilometres::new(km).unwrap_or_else(|_| unreachable!("coordinates in range have a finite distance"))
     }
 
-    /// Whether the two coordinates of a place were likely swapped: it lies outside the box from 49 to 61.5 north and 9 west to 2.5
-    /// east that holds the United Kingdom, and would lie inside if they were. Such schools and outlines are refused
-    /// ([`Error::SuspectSwapped`]); a search may be made from anywhere.
+    /// Whether the two coordinates of a place were likely swapped: it lies outside the box from 49 to 61.5 north and 9
+    /// west to 2.5 east that holds the United Kingdom, and would lie inside if they were. Such schools and outlines are
+    /// refused ([`Error::SuspectSwapped`]); a search may be made from anywhere.
     ///
     /// ```
     /// # use school_finder_db::LatLng;

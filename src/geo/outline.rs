@@ -1,7 +1,7 @@
 //! Whether an outline holds a point: on polygons in memory, and on their compact encoding (WKB) without unpacking it.
 //!
-//! PostGIS decides by the sign of the same product, in the same order of operations (`lw_segment_side`), and so do we: a
-//! point so close to an edge that the product's last bit matters gets the same answer from every backend.
+//! PostGIS decides by the sign of the same product, in the same order of operations (`lw_segment_side`), and so do we:
+//! a point so close to an edge that the product's last bit matters gets the same answer from every backend.
 
 use geo_types::Coord;
 
@@ -87,8 +87,8 @@ mod wkb {
         wkb
     }
 
-    /// Whether an encoded outline holds the place: what [`Catchment::covers`] says of the outline. Nothing where the bytes
-    /// are no such encoding.
+    /// Whether an encoded outline holds the place: what [`Catchment::covers`] says of the outline. Nothing where the
+    /// bytes are no such encoding.
     pub(crate) fn wkb_covers(wkb: &[u8], place: LatLng) -> Option<bool> {
         let point = Coord { x: place.lng().degrees(), y: place.lat().degrees() };
         any_polygon(wkb, |rings| polygon_covers(rings, point))

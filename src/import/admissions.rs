@@ -11,12 +11,13 @@ use crate::models::{Admissions, NewAdmissions};
 use crate::repository::SchoolRepository;
 
 impl Import {
-    /// Imports admissions of past years, a CSV with the columns `urn`, `academic_year`, `intake_year` (or `intake`), and any
-    /// of `places_offered`, `applications_received`, `last_distance_offered_km`, `waiting_list_offers`, `appeals_heard`,
-    /// `appeals_upheld`, `had_vacancies`, `allocation_description` (or `notes`), `source_url` (or `source`).
+    /// Imports admissions of past years, a CSV with the columns `urn`, `academic_year`, `intake_year` (or `intake`),
+    /// and any of `places_offered`, `applications_received`, `last_distance_offered_km`, `waiting_list_offers`,
+    /// `appeals_heard`, `appeals_upheld`, `had_vacancies`, `allocation_description` (or `notes`), `source_url` (or
+    /// `source`).
     ///
-    /// A blank is unknown, and leaves what is stored as it is. School years are read in every usual spelling. A row that
-    /// cannot be used is told of and passed over; one that stands twice ends the import. All is one transaction.
+    /// A blank is unknown, and leaves what is stored as it is. School years are read in every usual spelling. A row
+    /// that cannot be used is told of and passed over; one that stands twice ends the import. All is one transaction.
     ///
     /// # Errors
     /// [`Error::Import`] where the file cannot be trusted; those of the database. Either way nothing was written.

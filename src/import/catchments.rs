@@ -22,8 +22,8 @@ impl Import {
     /// Imports outlines of catchments: every feature's polygon becomes the catchment of the school whose URN stands in
     /// the feature's property `key`.
     ///
-    /// A feature that cannot be used (no URN, a URN that no school has, an outline that is broken) is told of and passed
-    /// over; the catchment that its school has stays. All is one transaction.
+    /// A feature that cannot be used (no URN, a URN that no school has, an outline that is broken) is told of and
+    /// passed over; the catchment that its school has stays. All is one transaction.
     ///
     /// # Errors
     /// [`Error::Import`] where the file cannot be trusted; those of the database. Either way nothing was written.

@@ -14,8 +14,8 @@ use crate::text::fold;
 impl Import {
     /// Imports the register's links between establishments: predecessors, successors and others.
     ///
-    /// Neither school of a link need be in the database, since most closed long ago, and the way to today's school leads
-    /// over them. A row that cannot be used is told of and passed over. All is one transaction.
+    /// Neither school of a link need be in the database, since most closed long ago, and the way to today's school
+    /// leads over them. A row that cannot be used is told of and passed over. All is one transaction.
     ///
     /// # Errors
     /// [`Error::Import`](crate::Error::Import) where the file cannot be trusted; those of the database. Either way
@@ -78,8 +78,8 @@ impl Columns {
     }
 }
 
-/// What a link says of the other school. The register has many words for it. Amalgamations are said of both schools alike,
-/// also of the one that goes on.
+/// What a link says of the other school. The register has many words for it. Amalgamations are said of both schools
+/// alike, also of the one that goes on.
 fn kind(link_type: &str) -> LinkKind {
     let folded = fold(link_type);
     match folded.split(' ').next() {

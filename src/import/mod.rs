@@ -1,7 +1,8 @@
 //! Imports of published files.
 //!
 //! An import reads a stream, writes in one transaction, and tells of every row it could not use. Where the file itself
-//! cannot be trusted (empty, cut off, of another encoding, with a school twice) it stops, and the database is as it was.
+//! cannot be trusted (empty, cut off, of another encoding, with a school twice) it stops, and the database is as it
+//! was.
 
 mod admissions;
 mod catchments;

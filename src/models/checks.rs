@@ -23,8 +23,8 @@ pub(super) fn check_text(field: &'static str, text: Option<&String>, max: usize)
     Ok(())
 }
 
-/// A name's folded form fits its column and, on Postgres, an entry of its indexes (2,704 bytes with the council). Only a
-/// name of ligatures can fail: one character folds to at most 18.
+/// A name's folded form fits its column and, on Postgres, an entry of its indexes (2,704 bytes with the council). Only
+/// a name of ligatures can fail: one character folds to at most 18.
 pub(super) fn check_folded(name: &str) -> Result<()> {
     const MAX_BYTES: usize = 2_000;
     // The check constraint counts 1,000 characters.

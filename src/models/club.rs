@@ -101,7 +101,8 @@ impl Weekdays {
     /// Monday to Friday.
     pub const EVERY: Self = Self(31);
 
-    /// These days, or nothing where there is none: that it is not known is `None`, and that there is no club is no club.
+    /// These days, or nothing where there is none: that it is not known is `None`, and that there is no club is no
+    /// club.
     pub fn new(days: impl IntoIterator<Item = Weekday>) -> Option<Self> {
         let days = days.into_iter().fold(0, |days, day| days | day.bit());
         (days > 0).then_some(Self(days))

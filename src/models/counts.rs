@@ -20,8 +20,8 @@ pub struct CouncilCount {
 
 /// How many of the schools that a search finds have each value.
 ///
-/// Every map but `clubs` counts the same schools, so that each sums to `total`. The key `"unknown"` counts those of which
-/// the fact is not known.
+/// Every map but `clubs` counts the same schools, so that each sums to `total`. The key `"unknown"` counts those of
+/// which the fact is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facets {
     /// How many schools the search finds.

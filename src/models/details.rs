@@ -91,8 +91,8 @@ impl SchoolDetails {
     }
 }
 
-/// What is to belong to a school. A collection that is given replaces the stored one, also by nothing; one that is `None`
-/// leaves it as it is.
+/// What is to belong to a school. A collection that is given replaces the stored one, also by nothing; one that is
+/// `None` leaves it as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewCollections {
     /// Its clubs.

@@ -31,7 +31,8 @@ pub struct SchoolLink {
 /// A link to be written.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct NewLink {
-    /// The school that the link is of. It need not be in this database: most schools that are linked to closed long ago.
+    /// The school that the link is of. It need not be in this database: most schools that are linked to closed long
+    /// ago.
     pub urn: Urn,
     /// The other school, likewise.
     pub linked_urn: Urn,

@@ -19,8 +19,8 @@ struct Object {
     definition: String,
 }
 
-/// Everything in the current namespace, but for what PostGIS and Diesel keep for themselves. What Postgres does not use as
-/// it stands, such as an index that was not built to its end, says so in its definition.
+/// Everything in the current namespace, but for what PostGIS and Diesel keep for themselves. What Postgres does not use
+/// as it stands, such as an index that was not built to its end, says so in its definition.
 pub(super) fn catalogue(connection: &mut MigrationConnection) -> Result<Vec<Entry>> {
     let objects: Vec<Object> = diesel::sql_query(
         "WITH ours AS (

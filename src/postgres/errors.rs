@@ -1,5 +1,5 @@
-//! From what Postgres says to what it means. Postgres names the violated constraint; Diesel passes its name and message on,
-//! but not the SQLSTATE. The error's detail holds the whole failing row, and is never shown.
+//! From what Postgres says to what it means. Postgres names the violated constraint; Diesel passes its name and message
+//! on, but not the SQLSTATE. The error's detail holds the whole failing row, and is never shown.
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 
@@ -69,8 +69,8 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
     }
 }
 
-/// Why a connection could not be made. The server's words are shown, which hold no password; other causes may repeat what
-/// was configured, so their own chain is walked for the innermost.
+/// Why a connection could not be made. The server's words are shown, which hold no password; other causes may repeat
+/// what was configured, so their own chain is walked for the innermost.
 pub(super) fn cannot_connect(error: &tokio_postgres::Error) -> Error {
     if let Some(server) = error.as_db_error() {
         return Error::Unavailable { reason: server.message().to_owned() };

@@ -23,18 +23,19 @@ diesel::define_sql_function! {
 }
 
 diesel::define_sql_function! {
-    /// Whether two places are within so many **metres** of each other, on the sphere that has the mean radius of the earth
-    /// (6371.0087714 km) unless `use_spheroid`. A GiST index on `place` serves it.
+    /// Whether two places are within so many **metres** of each other, on the sphere that has the mean radius of the
+    /// earth (6371.0087714 km) unless `use_spheroid`. A GiST index on `place` serves it.
     ///
-    /// On `geometry` in degrees the same name would measure degrees, where 5000 is the whole earth: that one is not declared.
+    /// On `geometry` in degrees the same name would measure degrees, where 5000 is the whole earth: that one is not
+    /// declared.
     #[sql_name = "ST_DWithin"]
     fn st_dwithin_metres(
         place: Nullable<Geography>, other: Geography, metres: Double, use_spheroid: Bool,
     ) -> Nullable<Bool>;
 }
 
-// How far apart two geographies are, in metres on the sphere of `ST_DWithin`. `ORDER BY` it is read from a GiST index, the nearest
-// first.
+// How far apart two geographies are, in metres on the sphere of `ST_DWithin`. `ORDER BY` it is read from a GiST index,
+// the nearest first.
 diesel::infix_operator!(DistanceOrder, " <-> ", Nullable<Double>, backend: Pg);
 
 diesel::define_sql_function! {
@@ -67,8 +68,8 @@ diesel::define_sql_function! {
 }
 
 diesel::define_sql_function! {
-    /// Whether an outline holds a place, its boundary included (`ST_Contains` leaves that out). Edges are straight lines in
-    /// degrees. A GiST index serves it, better with `&&` beside it.
+    /// Whether an outline holds a place, its boundary included (`ST_Contains` leaves that out). Edges are straight
+    /// lines in degrees. A GiST index serves it, better with `&&` beside it.
     #[sql_name = "ST_Covers"]
     fn st_covers(outline: Nullable<Geometry>, place: Geometry) -> Nullable<Bool>;
 }
@@ -79,8 +80,8 @@ diesel::define_sql_function! {
     fn outline_or_circle(outline: Nullable<Geometry>, circle: Nullable<Geometry>) -> Nullable<Geometry>;
 }
 
-/// A place, of two bound numbers. A bound geometry would have the number of its type looked up and its bytes written for every use,
-/// which takes as long as the rest of a small query's text and values.
+/// A place, of two bound numbers. A bound geometry would have the number of its type looked up and its bytes written
+/// for every use, which takes as long as the rest of a small query's text and values.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(crate) struct MadePoint {
     lng: f64,
@@ -114,8 +115,9 @@ impl QueryFragment<Pg> for MadePoint {
 
 /// A geography beside a place, at most 0.22 m from it, for candidates by `<->`.
 ///
-/// PostGIS takes points that are less than 1e-12 radians apart for one, and its index does not: where schools are so close to the point,
-/// the server refuses the order ("index returned tuples in wrong order"). No school is so close to a point that nobody writes down.
+/// PostGIS takes points that are less than 1e-12 radians apart for one, and its index does not: where schools are so
+/// close to the point, the server refuses the order ("index returned tuples in wrong order"). No school is so close to
+/// a point that nobody writes down.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(crate) struct MadeGeography(MadePoint);
 

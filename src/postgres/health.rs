@@ -57,8 +57,8 @@ pub(super) async fn health_on_conn(connection: &mut AsyncPgConnection) -> Result
     Ok(Health::new(Backend::Postgres, format!("PostgreSQL {server}, PostGIS {postgis}"), migration))
 }
 
-/// Warns of a server that tells its errors in another language than English. Diesel passes no SQLSTATE on, so that some of them are
-/// known by their text alone.
+/// Warns of a server that tells its errors in another language than English. Diesel passes no SQLSTATE on, so that some
+/// of them are known by their text alone.
 pub(super) async fn warn_of_language(connection: &mut AsyncPgConnection) -> Result<()> {
     let language: String =
         diesel::dsl::sql::<Text>("SELECT current_setting('lc_messages')").get_result(connection).await?;

@@ -92,9 +92,9 @@ impl SchemaConnection for MigrationConnection {
         Known::all(&MIGRATIONS, POSTGRES)
     }
 
-    /// The lock is asked for again and again, and never waited for in the server: a session that waits keeps
-    /// `CREATE INDEX CONCURRENTLY` from ending. It is the session's own, so that it outlasts each transaction, and goes with
-    /// a program that is killed.
+    /// The lock is asked for again and again, and never waited for in the server: a session that waits keeps `CREATE
+    /// INDEX CONCURRENTLY` from ending. It is the session's own, so that it outlasts each transaction, and goes with a
+    /// program that is killed.
     fn exclusively<T>(&mut self, patience: &Patience, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let ask = |what| diesel::dsl::sql::<Bool>(what).bind::<BigInt, _>(SCHEMA_LOCK).sql(")");
         let (begun, mut told) = (Instant::now(), false);
@@ -123,8 +123,8 @@ impl SchemaConnection for MigrationConnection {
         let Known { migration, script, version } = known;
         let alone = !migration.metadata().run_in_transaction();
         if alone {
-            // An index that is built while others write waits for every transaction that began before it, and keeps nobody
-            // waiting meanwhile.
+            // An index that is built while others write waits for every transaction that began before it, and keeps
+            // nobody waiting meanwhile.
             self.batch_execute("SET lock_timeout = '2min'")?;
             if direction == Direction::Up {
                 for Dropping { statement } in unfinished_indexes(self, script)? {

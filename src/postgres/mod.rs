@@ -79,8 +79,8 @@ impl PostgresRepository {
     ///
     /// # Errors
     /// Those of `work`, [`PoolTimeout`](crate::Error::PoolTimeout) and [`Unavailable`](crate::Error::Unavailable);
-    /// [`CommitUnknown`](crate::Error::CommitUnknown) where the connection was lost after something may have been committed. A
-    /// connection on which a transaction was begun in plain SQL is closed afterwards.
+    /// [`CommitUnknown`](crate::Error::CommitUnknown) where the connection was lost after something may have been
+    /// committed. A connection on which a transaction was begun in plain SQL is closed afterwards.
     pub async fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>) -> Result<T> {
         let mut connection = self.connections.get(Intent::Lend).await?;
         let call = Arc::clone(&connection.call);
@@ -112,8 +112,8 @@ macro_rules! ask {
     }};
 }
 
-/// Runs a query that writes, and repeats it where it collided with another. It is a task of its own, which a dropped future does
-/// not stop: it ends whole, as it does on SQLite.
+/// Runs a query that writes, and repeats it where it collided with another. It is a task of its own, which a dropped
+/// future does not stop: it ends whole, as it does on SQLite.
 macro_rules! change {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
         let connections = $repository.connections.clone();

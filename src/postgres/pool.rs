@@ -74,9 +74,9 @@ impl Connections {
             .recycle_timeout(Some(acquire_timeout))
             .build()
             .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
-        // Each call has a timer of its own that nearly never ends. A timer wakes the runtime's driver where it would be the next to
-        // end, which takes as long as a tenth of a query, and with this one nearer it never is. Not so near that it keeps the runtime
-        // busy, however short the settings are.
+        // Each call has a timer of its own that nearly never ends. A timer wakes the runtime's driver where it would be
+        // the next to end, which takes as long as a tenth of a query, and with this one nearer it never is. Not so near
+        // that it keeps the runtime busy, however short the settings are.
         let often = set_up.silence.map_or(IDLE, |silence| (silence / 8).clamp(Duration::from_secs(1), IDLE));
         tokio::spawn(close_idle(pool.weak(), usize::try_from(keep).unwrap_or(usize::MAX), often));
         Ok(Self { pool, acquire_timeout, slow_query, set_up, asking: Arc::default() })
@@ -118,8 +118,8 @@ impl Connections {
         self.set_up.silence
     }
 
-    /// Gives a connection back, unless what was asked on it shows that it is of no more use. Then the idle ones are most likely
-    /// not either: the server was started again, or the schema changed under all of them.
+    /// Gives a connection back, unless what was asked on it shows that it is of no more use. Then the idle ones are
+    /// most likely not either: the server was started again, or the schema changed under all of them.
     pub(super) fn give_back<T>(&self, answer: &Result<T>, mut lent: Lent) {
         if answer.as_ref().is_err_and(Error::ends_connection) {
             drop(lent.connection.take().map(Object::take));
@@ -129,8 +129,8 @@ impl Connections {
 
     /// Whether the database can be used, by a connection of its own.
     pub(super) async fn health(&self) -> Result<Health> {
-        // One at a time, however many ask: they may be anybody, and the server has only so many connections. Waiting for the
-        // others is part of the time that each has.
+        // One at a time, however many ask: they may be anybody, and the server has only so many connections. Waiting
+        // for the others is part of the time that each has.
         let asked = async {
             let _asking = self.asking.lock().await;
             health(&self.set_up).await
@@ -146,8 +146,9 @@ impl Connections {
     }
 }
 
-/// A connection of the pool, lent to one call. Where that is dropped in a transaction, or began one in plain SQL, the connection is
-/// closed: in the pool it would hold its locks until somebody needs it. So is one that holds as many prepared statements as it may.
+/// A connection of the pool, lent to one call. Where that is dropped in a transaction, or began one in plain SQL, the
+/// connection is closed: in the pool it would hold its locks until somebody needs it. So is one that holds as many
+/// prepared statements as it may.
 pub(super) struct Lent {
     /// There until the connection is given back.
     connection: Option<Object<AsyncPgConnection>>,
@@ -183,9 +184,9 @@ async fn health(set_up: &SetUp) -> Result<Health> {
     in_time(set_up.connect_timeout, health_on_conn(&mut connection)).await
 }
 
-/// Asks a connection that has been idle for a while whether the server still answers. One that a call has just used does not
-/// pay for a trip more, and where the server has hung up that is known without asking. The pool's own timeouts do not reach a
-/// hook, and a server that is frozen never answers.
+/// Asks a connection that has been idle for a while whether the server still answers. One that a call has just used
+/// does not pay for a trip more, and where the server has hung up that is known without asking. The pool's own timeouts
+/// do not reach a hook, and a server that is frozen never answers.
 async fn still_answers(
     connection: &mut AsyncPgConnection,
     metrics: &Metrics,
@@ -200,8 +201,8 @@ async fn still_answers(
     Ok(())
 }
 
-/// Closes connections beyond those that are kept once they have been idle for a while, and looks for them so often. Ends with the
-/// pool.
+/// Closes connections beyond those that are kept once they have been idle for a while, and looks for them so often.
+/// Ends with the pool.
 async fn close_idle(
     pool: deadpool::managed::WeakPool<AsyncDieselConnectionManager<AsyncPgConnection>>,
     keep: usize,

@@ -1,8 +1,8 @@
 //! Runs queries, as `diesel_async::RunQueryDsl` does, with boxed futures.
 //!
-//! A future of diesel-async's has the type of its query in it, and that the future is `Send` is proved anew in each function that
-//! awaits it, by way of all that is known of the query. In a function that awaits eight queries this takes rustc seconds. Behind a
-//! box it is proved once, here.
+//! A future of diesel-async's has the type of its query in it, and that the future is `Send` is proved anew in each
+//! function that awaits it, by way of all that is known of the query. In a function that awaits eight queries this
+//! takes rustc seconds. Behind a box it is proved once, here.
 
 use diesel::QueryResult;
 use diesel::query_dsl::methods::LimitDsl;

@@ -44,8 +44,9 @@ impl SetUp {
         if let Some(silence) = silence {
             settings.tcp_user_timeout(silence);
         }
-        // Set with the connection, so that no query comes before them. `force_generic_plan`: a query is planned once, and
-        // the partial indexes' conditions are literal. No parallel workers: starting them costs more than these queries.
+        // Set with the connection, so that no query comes before them. `force_generic_plan`: a query is planned once,
+        // and the partial indexes' conditions are literal. No parallel workers: starting them costs more than these
+        // queries.
         let options = format!(
             "{} -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=600000 \
              -c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0 -c jit=off",
@@ -62,8 +63,8 @@ impl SetUp {
         Ok(Self { settings, tls, connect_timeout, silence })
     }
 
-    /// Connects and sets the connection up. A server that takes the connection and then says nothing is given up too, which the
-    /// setting of the same name does not do.
+    /// Connects and sets the connection up. A server that takes the connection and then says nothing is given up too,
+    /// which the setting of the same name does not do.
     pub(super) async fn connect(&self) -> Result<AsyncPgConnection> {
         in_time(self.patience(), self.connect_to_any()).await
     }

@@ -1,7 +1,8 @@
-//! A watch over one call: whether the server still says something, and whether what was written may have been committed.
+//! A watch over one call: whether the server still says something, and whether what was written may have been
+//! committed.
 //!
-//! The server ends a statement that takes too long, and the kernel a connection whose packets nobody acknowledges. Neither
-//! helps where the server's process is stopped, or something between here and there swallows answers.
+//! The server ends a statement that takes too long, and the kernel a connection whose packets nobody acknowledges.
+//! Neither helps where the server's process is stopped, or something between here and there swallows answers.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,8 +15,8 @@ use futures_util::future::{Either, select};
 
 use crate::error::{Error, Result};
 
-/// How many statements a connection prepares before it is closed. Each search with other conditions is another one, which Diesel never
-/// forgets, and whose plan takes the server some 200 kB.
+/// How many statements a connection prepares before it is closed. Each search with other conditions is another one,
+/// which Diesel never forgets, and whose plan takes the server some 200 kB.
 const MOST_STATEMENTS: u32 = 256;
 
 tokio::task_local! {
@@ -38,16 +39,16 @@ pub(super) enum Intent {
 #[derive(Debug)]
 pub(super) struct Call {
     intent: Intent,
-    /// Grows by one as a statement begins, and as one ends: odd while one runs. By two where the call goes or comes back
-    /// elsewhere.
+    /// Grows by one as a statement begins, and as one ends: odd while one runs. By two where the call goes or comes
+    /// back elsewhere.
     events: AtomicU64,
     /// It waits for something that is not the server.
     is_elsewhere: AtomicBool,
     stage: AtomicU8,
     /// `COMMIT` was sent at some time, or a statement that stood alone.
     may_be_committed: AtomicBool,
-    /// A transaction was begun in plain SQL, which Diesel does not know of, or the connection holds as many prepared statements as
-    /// it may.
+    /// A transaction was begun in plain SQL, which Diesel does not know of, or the connection holds as many prepared
+    /// statements as it may.
     is_the_last: AtomicBool,
 }
 
@@ -137,8 +138,8 @@ pub(super) fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
     }
 }
 
-/// Does a call's work, and gives it up where the server has said nothing for so long. A write whose connection went while
-/// it may have been committed says so.
+/// Does a call's work, and gives it up where the server has said nothing for so long. A write whose connection went
+/// while it may have been committed says so.
 pub(super) async fn watch<T>(
     call: &Arc<Call>,
     silence: Option<Duration>,

@@ -38,7 +38,8 @@ pub async fn connect(config: &Config) -> Result<Arc<dyn SchoolRepository>> {
     }
 }
 
-/// Creates an SQLite file where there is none (a Postgres database must be there), brings its schema up to this build's, and opens it.
+/// Creates an SQLite file where there is none (a Postgres database must be there), brings its schema up to this
+/// build's, and opens it.
 ///
 /// # Errors
 /// Those of [`migrate::up`](crate::migrate::up) and of [`connect`].

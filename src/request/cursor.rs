@@ -13,9 +13,9 @@ use crate::ids::SchoolId;
 
 /// Marks the end of a page. Opaque: hand it back with the search it came from.
 ///
-/// It holds the last school's place in the order and not a row number, so that schools which come and go in between
-/// are neither lost nor shown twice. It is plain ASCII and safe in a URL. Another build of the crate may refuse it, as it refuses one
-/// of another search: then begin at the first page.
+/// It holds the last school's place in the order and not a row number, so that schools which come and go in between are
+/// neither lost nor shown twice. It is plain ASCII and safe in a URL. Another build of the crate may refuse it, as it
+/// refuses one of another search: then begin at the first page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
@@ -66,7 +66,8 @@ impl Position {
         }
     }
 
-    /// Which of two places in the same order comes first, as the databases order: text by its bytes, what is not known last.
+    /// Which of two places in the same order comes first, as the databases order: text by its bytes, what is not known
+    /// last.
     pub(crate) fn in_order(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Distance { km, id }, Self::Distance { km: other_km, id: other_id }) => {
@@ -202,8 +203,8 @@ fn unhex(text: &str) -> Option<String> {
     (!text.contains('\0')).then_some(text)
 }
 
-/// A number for the search that a cursor belongs to: everything but how many rows and after which one. The same on every server that
-/// runs one build.
+/// A number for the search that a cursor belongs to: everything but how many rows and after which one. The same on
+/// every server that runs one build.
 fn fingerprint(search: &SchoolSearch) -> u64 {
     let SchoolSearch { near, within, filter, sort, limit: _, after: _ } = search;
     let place = near.map(|near| (near.lat().degrees().to_bits(), near.lng().degrees().to_bits()));

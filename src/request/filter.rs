@@ -27,8 +27,8 @@ pub struct SchoolFilter {
     pub rating: Option<RatingFilter>,
     /// State or private.
     pub ownership: Option<Ownership>,
-    /// Teaching children of this age, in years: from `age_range_from` to `age_range_to`, both included. So an 11-year-old finds
-    /// primary schools that end at 11 too.
+    /// Teaching children of this age, in years: from `age_range_from` to `age_range_to`, both included. So an
+    /// 11-year-old finds primary schools that end at 11 too.
     pub age: Option<i16>,
     /// Open to a child: `Boys` lets boys' and mixed schools through, `Girls` girls' and mixed ones, `Mixed` mixed ones
     /// alone.
@@ -45,8 +45,8 @@ pub struct SchoolFilter {
     pub name: Option<String>,
 }
 
-/// What a condition on the phase does with schools that the register gives none: it says "not applicable" of more than a
-/// fifth of all, most of them special and independent.
+/// What a condition on the phase does with schools that the register gives none: it says "not applicable" of more than
+/// a fifth of all, most of them special and independent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoPhase {

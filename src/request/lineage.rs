@@ -11,8 +11,8 @@ const MAX_STEPS: usize = 100;
 /// A link that is followed: from a school to one that came after it, or (`true`) that it became one with.
 pub(crate) type Step = (Urn, Urn, bool);
 
-/// A walk from school to successor. It stops at schools that are open, and never goes twice to the same, so that a circle
-/// of links ends it.
+/// A walk from school to successor. It stops at schools that are open, and never goes twice to the same, so that a
+/// circle of links ends it.
 pub(crate) struct Walk {
     next: Vec<Urn>,
     steps: usize,
@@ -62,7 +62,8 @@ impl Walk {
         }
     }
 
-    /// Where it ended: the open schools, or, where there is none, the last ones that are known; in the order of their ids.
+    /// Where it ended: the open schools, or, where there is none, the last ones that are known; in the order of their
+    /// ids.
     pub(crate) fn ended(self) -> Vec<School> {
         let is_last = |school: &School| !self.leads_to_another(school.urn);
         let mut schools = if self.open.is_empty() {

@@ -6,9 +6,9 @@ use super::search_radius::SearchRadius;
 use crate::models::SchoolSummary;
 use crate::units::Kilometres;
 
-/// How far a database's distance may be from this crate's, in kilometres, beside the difference of their spheres: a metre. The rounding
-/// of either formula is less than 1e-9 km nearly everywhere, and some 0.2 m beside the antipode; the point that candidates are measured from
-/// is up to 0.22 m beside the search's.
+/// How far a database's distance may be from this crate's, in kilometres, beside the difference of their spheres: a
+/// metre. The rounding of either formula is less than 1e-9 km nearly everywhere, and some 0.2 m beside the antipode;
+/// the point that candidates are measured from is up to 0.22 m beside the search's.
 pub(crate) const SLACK_KM: f64 = 1e-3;
 
 /// What the candidates of a probe make.
@@ -25,8 +25,8 @@ pub(crate) enum Nearest {
 impl Settled {
     /// Returns the nearest schools among the candidates of a probe, as far as they are certain.
     ///
-    /// `candidates` are the first `limit`, or all that there are, in the order of a distance that grows with this crate's but for
-    /// [`SLACK_KM`]; those without a location come last, by id.
+    /// `candidates` are the first `limit`, or all that there are, in the order of a distance that grows with this
+    /// crate's but for [`SLACK_KM`]; those without a location come last, by id.
     pub(crate) fn nearest(&self, candidates: Vec<SchoolSummary>, limit: i64, radius: SearchRadius) -> Nearest {
         let is_all = i64::try_from(candidates.len()).unwrap_or(i64::MAX) < limit;
         let rows = candidates.into_iter().map(|school| {
@@ -36,7 +36,8 @@ impl Settled {
         let mut rows: Vec<HitRow> = rows.collect();
         // A school without a location is as far as can be.
         let far = |km: Option<f64>| km.unwrap_or(f64::INFINITY);
-        // Up to which distance no school is missing. One that is as far as the farthest candidate may have a lower id than it.
+        // Up to which distance no school is missing. One that is as far as the farthest candidate may have a lower id
+        // than it.
         let certain_km = match radius {
             SearchRadius::Km(km) if is_all => km,
             SearchRadius::Whole if is_all => f64::INFINITY,

@@ -1,5 +1,5 @@
-//! The probes of an expanding search on SQLite, where a statement costs less than what it reads: each reads ids and locations alone, and
-//! the schools of the page are read at the end.
+//! The probes of an expanding search on SQLite, where a statement costs less than what it reads: each reads ids and
+//! locations alone, and the schools of the page are read at the end.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -68,10 +68,11 @@ impl Probe {
         Some(geo::haversine(self.point.lat().degrees(), self.point.lng().degrees(), lat?, lng?))
     }
 
-    /// Returns the nearest of the rows that are in the circle and come after the search's cursor, one more than a page holds.
+    /// Returns the nearest of the rows that are in the circle and come after the search's cursor, one more than a page
+    /// holds.
     ///
-    /// Distances are computed here and not in SQL, where each would be a call of a function for the radius, for the order and for the
-    /// answer, and could differ between backends in the last bit.
+    /// Distances are computed here and not in SQL, where each would be a call of a function for the radius, for the
+    /// order and for the answer, and could differ between backends in the last bit.
     pub(crate) fn nearest(&self, rows: Vec<(SchoolId, Option<f64>, Option<f64>)>) -> Vec<Candidate> {
         let is_candidate = |candidate: &Candidate| {
             self.within.is_none_or(|within| candidate.km.is_some_and(|km| km <= within.get()))

@@ -12,8 +12,8 @@ pub(crate) type HitRow = (SchoolSummary, Option<f64>);
 /// A school and its folded name, which it is ordered by.
 pub(crate) type ListedRow = (SchoolSummary, String);
 
-/// A school, its folded name where the order has need of it, whether its catchment is an outline, and the radius in kilometres of one
-/// that is a circle.
+/// A school, its folded name where the order has need of it, whether its catchment is an outline, and the radius in
+/// kilometres of one that is a circle.
 pub(crate) type CatchmentRow = (SchoolSummary, String, bool, Option<f64>);
 
 impl Settled {
@@ -28,8 +28,8 @@ impl Settled {
         self.page(rows, |(school, km)| self.position_by_km(school, *km), |(school, km)| self.hit(school, km))
     }
 
-    /// Catchments whose outline holds the search's point, or whose circle may, as a page. They are few, so that what is left is
-    /// decided here: distances, the order, and what comes after a cursor.
+    /// Catchments whose outline holds the search's point, or whose circle may, as a page. They are few, so that what is
+    /// left is decided here: distances, the order, and what comes after a cursor.
     pub(crate) fn page_of_catchments(&self, rows: Vec<CatchmentRow>) -> Page<CatchmentHit> {
         let mut serving = Vec::with_capacity(rows.len());
         for (school, name, has_outline, circle) in rows {

@@ -25,9 +25,10 @@ const DEFAULT_LIMIT: u32 = 20;
 /// Which schools to find, in which order, and how many.
 ///
 /// What contradicts itself is refused by every method that takes a search, before any SQL:
-/// [`InvalidSearch`](Error::InvalidSearch) names the field, as do [`InvalidRadius`](Error::InvalidRadius) for a radius of zero,
-/// [`LimitTooLarge`](Error::LimitTooLarge), [`InvalidCursor`](Error::InvalidCursor), [`OfstedRating`](Error::OfstedRating),
-/// [`InvalidText`](Error::InvalidText), [`TooLong`](Error::TooLong) and [`InvalidTime`](Error::InvalidTime).
+/// [`InvalidSearch`](Error::InvalidSearch) names the field, as do [`InvalidRadius`](Error::InvalidRadius) for a radius
+/// of zero, [`LimitTooLarge`](Error::LimitTooLarge), [`InvalidCursor`](Error::InvalidCursor),
+/// [`OfstedRating`](Error::OfstedRating), [`InvalidText`](Error::InvalidText), [`TooLong`](Error::TooLong) and
+/// [`InvalidTime`](Error::InvalidTime).
 ///
 /// ```
 /// use school_finder_db::models::Phase;
@@ -42,7 +43,8 @@ const DEFAULT_LIMIT: u32 = 20;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SchoolSearch {
-    /// Where to measure distances from; it does not change `sort`, as [`SchoolSearch::near`] does. Nothing: hits have no distance.
+    /// Where to measure distances from; it does not change `sort`, as [`SchoolSearch::near`] does. Nothing: hits have
+    /// no distance.
     pub near: Option<LatLng>,
     /// Only schools at most this far from `near`. The boundary is inside.
     pub within: Option<Kilometres>,
@@ -111,8 +113,9 @@ impl SchoolSearch {
         self
     }
 
-    /// Also schools of this phase. The first call narrows the search to it: schools to which the register gives no phase, most of
-    /// the special and independent ones, are left out unless [`phase_by_ages`](Self::phase_by_ages) lets them in.
+    /// Also schools of this phase. The first call narrows the search to it: schools to which the register gives no
+    /// phase, most of the special and independent ones, are left out unless [`phase_by_ages`](Self::phase_by_ages) lets
+    /// them in.
     #[must_use]
     pub fn phase(mut self, phase: Phase) -> Self {
         self.filter.phases.push(phase);
@@ -139,8 +142,8 @@ impl SchoolSearch {
         self
     }
 
-    /// Only schools rated this or better: 2 is good or outstanding. Says what happens to those that are not rated, which are all
-    /// in today's register: Ofsted gives no word for a whole school any more.
+    /// Only schools rated this or better: 2 is good or outstanding. Says what happens to those that are not rated,
+    /// which are all in today's register: Ofsted gives no word for a whole school any more.
     #[must_use]
     pub fn rated(mut self, at_most: i16, unrated: Unrated) -> Self {
         self.filter.rating = Some(RatingFilter { at_most, unrated });
@@ -339,8 +342,8 @@ impl SchoolSearch {
 }
 
 impl SchoolSearch {
-    /// As [`settle`](Self::settle), for schools whose offers reached the search's point: by its own condition, or by the
-    /// latest year of any intake.
+    /// As [`settle`](Self::settle), for schools whose offers reached the search's point: by its own condition, or by
+    /// the latest year of any intake.
     pub(crate) fn settle_reach(&self) -> Result<Settled> {
         let mut search = self.clone();
         search.filter.reach.get_or_insert_default();
@@ -367,7 +370,8 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
-    /// The same search, in a circle that no offers reached beyond; nothing was offered by distance where that is `None`.
+    /// The same search, in a circle that no offers reached beyond; nothing was offered by distance where that is
+    /// `None`.
     pub(crate) fn bounded_by(&self, widest_km: Option<f64>) -> Self {
         let widest = widest_km.and_then(|km| Kilometres::new(km).ok()).unwrap_or(Kilometres::ZERO);
         let near = self.near.map(|Near { point, radius }| {

@@ -1,4 +1,5 @@
-//! How far an expanding search reaches: close by first and then farther, so that its cost follows the page and not the country.
+//! How far an expanding search reaches: close by first and then farther, so that its cost follows the page and not the
+//! country.
 
 use super::cursor::Position;
 use super::search::{Near, Settled, Sort};
@@ -10,8 +11,8 @@ use crate::units::Kilometres;
 pub(crate) struct Expansion {
     /// The radius of the first probe, in kilometres.
     pub first_km: f64,
-    /// The widest radius that an index serves, in kilometres. Where so wide a circle does not fill the page, the filter is a rare one, and
-    /// one scan is cheaper than ever wider circles. It also finds the schools without a location.
+    /// The widest radius that an index serves, in kilometres. Where so wide a circle does not fill the page, the filter
+    /// is a rare one, and one scan is cheaper than ever wider circles. It also finds the schools without a location.
     pub last_km: f64,
 }
 
@@ -37,8 +38,9 @@ impl Settled {
         }
     }
 
-    /// Returns the radius of the probe after one that found so many rows, or `None` where these are the answer. Where schools are spread
-    /// evenly their number grows with the square of the radius; the next probe aims a little beyond that.
+    /// Returns the radius of the probe after one that found so many rows, or `None` where these are the answer. Where
+    /// schools are spread evenly their number grows with the square of the radius; the next probe aims a little beyond
+    /// that.
     pub(crate) fn next_radius(&self, radius: SearchRadius, found: usize, expansion: Expansion) -> Option<SearchRadius> {
         let SearchRadius::Km(km) = radius else { return None };
         let wanted = usize::try_from(self.fetch()).unwrap_or(usize::MAX);

@@ -81,8 +81,8 @@ fn entries(object: Object) -> Vec<Entry> {
     }
 }
 
-/// The columns and constraints of a CREATE TABLE: kind, name and definition. A constraint that stands with its column is
-/// told apart from it, as if it stood by itself.
+/// The columns and constraints of a CREATE TABLE: kind, name and definition. A constraint that stands with its column
+/// is told apart from it, as if it stood by itself.
 fn parts(sql: &str) -> Vec<(&'static str, String, String)> {
     let inside = sql.split_once('(').map_or("", |(_, rest)| rest);
     let (inside, after) = split_at_closing(inside);

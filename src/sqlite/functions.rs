@@ -1,4 +1,5 @@
-//! What `print-schema` cannot give: the SQL function that this crate adds to SQLite, the conditions that take a list, and the R*Tree.
+//! What `print-schema` cannot give: the SQL function that this crate adds to SQLite, the conditions that take a list,
+//! and the R*Tree.
 
 use diesel::SqliteConnection;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
@@ -33,8 +34,8 @@ diesel::define_sql_function! {
 }
 
 diesel::define_sql_function! {
-    /// Whether a catchment has an outline; an error where that is neither WKB nor WKT. Where `catchment_covers` is NULL,
-    /// this tells a school of which no outline is known from one whose outline is lost.
+    /// Whether a catchment has an outline; an error where that is neither WKB nor WKT. Where `catchment_covers` is
+    /// NULL, this tells a school of which no outline is known from one whose outline is lost.
     fn catchment_has_outline(outline: Nullable<Binary>) -> Bool;
 }
 
@@ -140,7 +141,8 @@ impl ToSql<Bool, Sqlite> for HasOutline {
     }
 }
 
-/// The condition that a school is in the latitude bands and between the meridians of a box, which `ix_schools_strip` answers.
+/// The condition that a school is in the latitude bands and between the meridians of a box, which `ix_schools_strip`
+/// answers.
 ///
 /// The bands are one bound value, as with [`IdIn`]. `likelihood` says that the meridians leave few schools.
 #[derive(Debug, Clone, QueryId, ValidGrouping)]
@@ -175,8 +177,8 @@ impl QueryFragment<Sqlite> for InBox {
     }
 }
 
-/// A column in which SQLite does not look for an index: sqlite.org/optoverview.html, "disqualifying WHERE clause terms using
-/// unary +".
+/// A column in which SQLite does not look for an index: sqlite.org/optoverview.html, "disqualifying WHERE clause terms
+/// using unary +".
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(crate) struct Unindexed<C>(C);
 
@@ -199,8 +201,8 @@ impl<C: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Unindexed<C> {
     }
 }
 
-/// The columns of `schools` for conditions beside an [`InBox`], whose index is the one to use: a database that was never
-/// analysed would prefer that of a phase or a council, which holds a good part of the country.
+/// The columns of `schools` for conditions beside an [`InBox`], whose index is the one to use: a database that was
+/// never analysed would prefer that of a phase or a council, which holds a good part of the country.
 #[allow(non_upper_case_globals, reason = "they stand in the place of Diesel's columns")]
 pub(crate) mod unindexed {
     use super::{Unindexed, schools};
@@ -223,8 +225,8 @@ pub(crate) mod by_council {
 
 /// A query that gives so many rows at most.
 ///
-/// SQLite plans a query anew whenever another value is bound to a plain `LIMIT ?`, even the same one, which takes as long as
-/// fifty rows. It does not look into a sum.
+/// SQLite plans a query anew whenever another value is bound to a plain `LIMIT ?`, even the same one, which takes as
+/// long as fifty rows. It does not look into a sum.
 #[derive(Debug, Clone, QueryId)]
 pub(crate) struct Limited<Q> {
     query: Q,
@@ -257,7 +259,8 @@ fn json_list(numbers: impl Iterator<Item = impl std::fmt::Display>) -> String {
     format!("[{}]", numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(","))
 }
 
-/// The condition that a school's id is one of a list, as one bound value: a query with a list in it is prepared anew each time.
+/// The condition that a school's id is one of a list, as one bound value: a query with a list in it is prepared anew
+/// each time.
 #[derive(Debug, Clone, QueryId, ValidGrouping)]
 pub(crate) struct IdIn(String);
 

@@ -41,7 +41,8 @@ pub(crate) fn open(config: &Config, create: bool) -> Result<SqliteConnection> {
     }
 }
 
-/// As [`open`], for a program that may wait: while another changes a file that is not in WAL mode, it cannot even be read.
+/// As [`open`], for a program that may wait: while another changes a file that is not in WAL mode, it cannot even be
+/// read.
 pub(crate) fn open_patiently(config: &Config, create: bool, patience: &Patience) -> Result<SqliteConnection> {
     let mut config = config.clone();
     // Waiting is done here and in `exclusively`, where it is told of.
@@ -75,8 +76,8 @@ impl SchemaConnection for SqliteConnection {
         Known::all(&MIGRATIONS, SQLITE)
     }
 
-    /// One transaction from the first look to the end, with foreign keys checked at that end in place of on the way. While
-    /// they are on, rebuilding a table deletes every row that points to it, and the pragma does nothing inside a
+    /// One transaction from the first look to the end, with foreign keys checked at that end in place of on the way.
+    /// While they are on, rebuilding a table deletes every row that points to it, and the pragma does nothing inside a
     /// transaction, so it goes off before.
     fn exclusively<T>(&mut self, patience: &Patience, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.batch_execute("PRAGMA foreign_keys = OFF")?;

@@ -42,8 +42,9 @@ use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, Writ
 
 /// Schools in an SQLite database. Clones share its connections.
 ///
-/// Each call is one task on a thread that may block, however many statements it makes. That is a blocking one of the surrounding
-/// tokio runtime, but for questions that find a connection of a pool idle: the pool has threads of its own for them.
+/// Each call is one task on a thread that may block, however many statements it makes. That is a blocking one of the
+/// surrounding tokio runtime, but for questions that find a connection of a pool idle: the pool has threads of its own
+/// for them.
 #[derive(Debug, Clone)]
 pub struct SqliteRepository {
     connections: Arc<Connections>,

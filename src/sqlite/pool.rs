@@ -109,8 +109,9 @@ impl Connections {
 
     /// Lends a connection to a question of the crate's own: at once, on a thread of the pool, where both are idle.
     ///
-    /// Not for writes, which a runtime that is dropped waits for only where they are blocking tasks of tokio's, nor for closures of
-    /// others, which might use rayon themselves and then run other calls in the middle of their own: see [`with`](Self::with).
+    /// Not for writes, which a runtime that is dropped waits for only where they are blocking tasks of tokio's, nor for
+    /// closures of others, which might use rayon themselves and then run other calls in the middle of their own: see
+    /// [`with`](Self::with).
     pub(super) async fn ask<T, W>(self: &Arc<Self>, work: W) -> Result<T>
     where
         T: Send + 'static,
@@ -135,7 +136,8 @@ impl Connections {
         }
     }
 
-    /// Lends a connection to `work`, once there is one. It comes back without an open transaction, also where `work` panics.
+    /// Lends a connection to `work`, once there is one. It comes back without an open transaction, also where `work`
+    /// panics.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
         self.told(self.lend(forgetting(work)))
     }

@@ -1,9 +1,9 @@
 //! Changing what `ALTER TABLE` cannot: a column's type, its nullability, its place, a constraint.
 //!
 //! SQLite changes them by making the table anew and copying its rows (sqlite.org/lang_altertable.html, "Making Other
-//! Kinds Of Table Schema Changes"). Each step of that loses something in silence where it is left out: with foreign keys
-//! on, dropping the old table deletes every row that points to it; its indexes and triggers go with it; and its count of
-//! ids is forgotten. [`TableRebuild`] writes the script that keeps them all.
+//! Kinds Of Table Schema Changes"). Each step of that loses something in silence where it is left out: with foreign
+//! keys on, dropping the old table deletes every row that points to it; its indexes and triggers go with it; and its
+//! count of ids is forgotten. [`TableRebuild`] writes the script that keeps them all.
 
 use std::fmt::Write;
 
@@ -14,15 +14,15 @@ use super::catalogue::sqlite_master;
 use crate::error::{Error, Result};
 use crate::migrate::{Direction, Script};
 
-/// What the script of a rebuild begins and ends with. Foreign keys are a setting that a transaction keeps as it is, so that
-/// Diesel's own tool must not put one round the whole: `run_in_transaction = false` in `metadata.toml`.
+/// What the script of a rebuild begins and ends with. Foreign keys are a setting that a transaction keeps as it is, so
+/// that Diesel's own tool must not put one round the whole: `run_in_transaction = false` in `metadata.toml`.
 const BEGIN: &str = "PRAGMA foreign_keys = OFF;\nBEGIN IMMEDIATE;\n";
 const END: &str = "COMMIT;\nPRAGMA foreign_keys = ON;\n";
 
 /// The script that makes a table anew, for an `up.sql` or a `down.sql`.
 ///
-/// It is whole or not at all, keeps every row, id, index and trigger, refuses to end with a row that points nowhere, and can
-/// be run twice. R*Trees and other tables that triggers keep stay as they are, since the rows do;
+/// It is whole or not at all, keeps every row, id, index and trigger, refuses to end with a row that points nowhere,
+/// and can be run twice. R*Trees and other tables that triggers keep stay as they are, since the rows do;
 /// [`then`](Self::then) is for what does change.
 ///
 /// ```
@@ -59,8 +59,8 @@ impl TableRebuild {
         Self { create, columns: Vec::new(), dropped: Vec::new(), then: String::new() }
     }
 
-    /// Fills a column of the new table with an expression over the old table's row. Columns of which nothing is said keep
-    /// their values.
+    /// Fills a column of the new table with an expression over the old table's row. Columns of which nothing is said
+    /// keep their values.
     pub fn column(mut self, name: &str, expression: &str) -> Self {
         self.columns.push((name.to_owned(), expression.to_owned()));
         self
@@ -82,8 +82,8 @@ impl TableRebuild {
     /// The script, for the table as it is in this database.
     ///
     /// # Errors
-    /// [`MigrationFailed`](crate::Error::MigrationFailed) where the text is no `CREATE TABLE name (...)`, there is no such
-    /// table, a column to fill is not in it, or one would go of which nothing was said.
+    /// [`MigrationFailed`](crate::Error::MigrationFailed) where the text is no `CREATE TABLE name (...)`, there is no
+    /// such table, a column to fill is not in it, or one would go of which nothing was said.
     pub fn script(&self, connection: &mut SqliteConnection) -> Result<String> {
         let refused = |reason: &str| Error::MigrationFailed { version: "?".to_owned(), reason: reason.to_owned() };
         let (head, definition) = self.create.split_once('(').ok_or_else(|| refused("this is no CREATE TABLE"))?;

@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 /// (sqlite.org/wal.html).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// How many statements a connection prepares before it forgets them. Each search with other conditions is another one, which Diesel
-/// never forgets, and which takes SQLite some 30 kB.
+/// How many statements a connection prepares before it forgets them. Each search with other conditions is another one,
+/// which Diesel never forgets, and which takes SQLite some 30 kB.
 const MOST_STATEMENTS: u32 = 256;
 
 thread_local! {
@@ -51,8 +51,9 @@ impl SetUp {
         let milliseconds = i32::try_from(self.busy_timeout.as_millis()).unwrap_or(i32::MAX);
         let busy_timeout = format!("PRAGMA busy_timeout = {milliseconds}");
         connection.batch_execute(&busy_timeout)?;
-        // SQLite's own 2 MB hold less than one index of a whole register, and every search would read pages again. The memory
-        // is taken as pages are read. Not `mmap_size`: a file that is cut off, or a disk that fails, would end the process.
+        // SQLite's own 2 MB hold less than one index of a whole register, and every search would read pages again. The
+        // memory is taken as pages are read. Not `mmap_size`: a file that is cut off, or a disk that fails, would end
+        // the process.
         connection.batch_execute(
             "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
              PRAGMA cache_size = -32768;",
@@ -87,8 +88,8 @@ fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
     }
 }
 
-/// Brings a connection back to what every call counts on. Diesel does not know of a transaction that was begun in plain SQL,
-/// and in one the pragma does nothing: it is rolled back first, where there is one.
+/// Brings a connection back to what every call counts on. Diesel does not know of a transaction that was begun in plain
+/// SQL, and in one the pragma does nothing: it is rolled back first, where there is one.
 pub(super) fn restore(connection: &mut SqliteConnection) -> QueryResult<()> {
     // Until it fails, since there is none: Diesel takes notice of that alone.
     while connection.batch_execute("ROLLBACK").is_ok() {}

@@ -1,7 +1,7 @@
 //! The threads of a pool, for questions.
 //!
-//! A question takes as long as waking a thread up does, or little more. The threads of rayon look for work for a moment before they
-//! sleep, where tokio's blocking ones sleep at once.
+//! A question takes as long as waking a thread up does, or little more. The threads of rayon look for work for a moment
+//! before they sleep, where tokio's blocking ones sleep at once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -26,7 +26,8 @@ impl Threads {
         let pool = ThreadPoolBuilder::new()
             .num_threads(usize::try_from(connections).map_or(MOST, |connections| connections.min(MOST)))
             .thread_name(|number| format!("sqlite-{number}"))
-            // Of an answer that nobody waits for and that cannot be dropped, say. Without this one the process would end.
+            // Of an answer that nobody waits for and that cannot be dropped, say. Without this one the process would
+            // end.
             .panic_handler(|_| {})
             .build()?;
         let free = Arc::new(Semaphore::new(pool.current_num_threads()));
@@ -47,14 +48,15 @@ pub(super) struct Thread<'a> {
 }
 
 impl Thread<'_> {
-    /// Does work in the runtime and the span of the caller. It ends by itself where nobody waits for it any longer; a panic in it is
-    /// passed on.
+    /// Does work in the runtime and the span of the caller. It ends by itself where nobody waits for it any longer; a
+    /// panic in it is passed on.
     pub(super) async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (runtime, span) = (Handle::current(), tracing::Span::current());
         let (answer, answered) = oneshot::channel();
         let Self { pool, permit } = self;
         pool.spawn_fifo(move || {
-            // All that is the caller's ends before it is answered: a span that outlived its call would be told of too late.
+            // All that is the caller's ends before it is answered: a span that outlived its call would be told of too
+            // late.
             let value = catch_unwind(AssertUnwindSafe(move || {
                 let _entered = runtime.enter();
                 span.in_scope(work)

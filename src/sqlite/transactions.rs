@@ -1,5 +1,5 @@
-//! Transactions that fail with the error that they failed with. Where a disk fails SQLite ends a transaction itself, and Diesel, whose
-//! ROLLBACK then fails, would tell that there is none to roll back.
+//! Transactions that fail with the error that they failed with. Where a disk fails SQLite ends a transaction itself,
+//! and Diesel, whose ROLLBACK then fails, would tell that there is none to roll back.
 
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;

@@ -89,7 +89,8 @@ diesel::infix_operator!(BitAnd, " & ", SmallInt);
 diesel::infix_operator!(Minus, " - ", Double);
 
 /// Narrows `$query` to rows whose column is one of a list's values; an empty list narrows nothing. A list of one is an
-/// equation: SQLite prepares a query with a list in it anew each time, and walks an index in order only for an equation.
+/// equation: SQLite prepares a query with a list in it anew each time, and walks an index in order only for an
+/// equation.
 macro_rules! filter_one_of {
     ($query:ident, $column:expr, $values:expr) => {
         match $values.as_slice() {
@@ -385,8 +386,8 @@ macro_rules! filter_schools {
     };
 }
 
-/// Narrows a boxed `$query` to the radius of a search. `$candidates` is the backend's condition that an index answers, and `haversine`
-/// decides.
+/// Narrows a boxed `$query` to the radius of a search. `$candidates` is the backend's condition that an index answers,
+/// and `haversine` decides.
 macro_rules! within_radius {
     ($query:ident, $settled:expr, $candidates:expr) => {
         if let Some(candidates) = $candidates {
@@ -398,7 +399,8 @@ macro_rules! within_radius {
     };
 }
 
-/// Narrows a boxed `$query` to what comes after a place, in the order that the search sorts by. Unknown values come last.
+/// Narrows a boxed `$query` to what comes after a place, in the order that the search sorts by. Unknown values come
+/// last.
 macro_rules! filter_after {
     ($query:ident, $table:ident, $settled:expr, $position:expr) => {
         match $position {

@@ -9,8 +9,8 @@ use diesel::result::QueryResult;
 
 /// Columns, which Diesel checks, and their SQL, which it writes once for all queries.
 ///
-/// It quotes each name of a query anew whenever that is asked. For the sixteen columns of a hit these are 32 strings, more than all
-/// else that the smallest query allocates.
+/// It quotes each name of a query anew whenever that is asked. For the sixteen columns of a hit these are 32 strings,
+/// more than all else that the smallest query allocates.
 #[derive(Debug, Clone, Copy, QueryId)]
 pub struct Written<Columns> {
     columns: Columns,

@@ -57,8 +57,8 @@ impl fmt::Display for AcademicYear {
     }
 }
 
-/// From `2024/2025`, `2024/25`, `2024-25`, `2024–2025`, `2024 to 2025` or `202425`. One year alone could be either of two
-/// school years, and is refused.
+/// From `2024/2025`, `2024/25`, `2024-25`, `2024–2025`, `2024 to 2025` or `202425`. One year alone could be either of
+/// two school years, and is refused.
 impl FromStr for AcademicYear {
     type Err = Error;
 

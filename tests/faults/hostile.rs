@@ -1,4 +1,5 @@
-//! A million inputs that nobody meant well with, and a few of each size that is too large. Deterministic: the same ones each time.
+//! A million inputs that nobody meant well with, and a few of each size that is too large. Deterministic: the same ones
+//! each time.
 
 use std::process::Command;
 use std::str::FromStr;

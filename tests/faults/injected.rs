@@ -1,4 +1,5 @@
-//! Every system call that an import makes on its files fails once. What comes of it is one sentence and a whole database.
+//! Every system call that an import makes on its files fails once. What comes of it is one sentence and a whole
+//! database.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,7 +47,8 @@ async fn rows(path: &Path) -> usize {
     if has_schools { raw.texts("SELECT urn || name FROM schools").await.len() } else { 0 }
 }
 
-/// Fails one call after the other, every `step`-th of each kind, each in a run of its own that begins with what `begin` makes.
+/// Fails one call after the other, every `step`-th of each kind, each in a run of its own that begins with what `begin`
+/// makes.
 async fn every_call_fails_once(step: usize, begin: impl AsyncFn() -> Place) {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, trace) = (folder.path().join("register.csv"), folder.path().join("trace"));
@@ -166,8 +168,8 @@ async fn a_register_that_cannot_be_read_changes_nothing() {
     }
 }
 
-/// A write that is larger than the cache reaches the log before its end. Where that fails SQLite undoes the whole of it itself, and
-/// what is told is why, and not that there was nothing left to undo.
+/// A write that is larger than the cache reaches the log before its end. Where that fails SQLite undoes the whole of it
+/// itself, and what is told is why, and not that there was nothing left to undo.
 #[tokio::test]
 async fn a_large_import_tells_why_the_log_could_not_be_written() {
     let place = Place::new(Backend::Sqlite).await;

@@ -1,5 +1,5 @@
-//! Programs that are killed (`kill -9`) at any moment. Nothing is half done, and the next run finishes. It proves that writes are
-//! whole, not that they outlive a power cut: the system keeps what a killed program wrote.
+//! Programs that are killed (`kill -9`) at any moment. Nothing is half done, and the next run finishes. It proves that
+//! writes are whole, not that they outlive a power cut: the system keeps what a killed program wrote.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
-//! Faults that need minutes, root or servers of their own: killed programs, failing system calls, full disks, servers that go
-//! away, calls that are dropped, many at once, and hostile input. `scripts/test --faults` runs it; docs/reliability.md lists
-//! what each test holds.
+//! Faults that need minutes, root or servers of their own: killed programs, failing system calls, full disks, servers
+//! that go away, calls that are dropped, many at once, and hostile input. `scripts/test --faults` runs it;
+//! docs/reliability.md lists what each test holds.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop and say so")]
 
 mod disks;

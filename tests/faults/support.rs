@@ -103,8 +103,8 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration
     begun.elapsed()
 }
 
-/// Where small files lie in memory, if there is such a place: thousands of databases are made, and a disk that is busy would make
-/// minutes of what takes seconds. What a killed program wrote is kept there as it is on a disk.
+/// Where small files lie in memory, if there is such a place: thousands of databases are made, and a disk that is busy
+/// would make minutes of what takes seconds. What a killed program wrote is kept there as it is on a disk.
 pub fn in_memory() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }

@@ -1,5 +1,5 @@
-//! Programs that change a schema at once, and ones that are killed half-way. `SCHOOL_FINDER_ROUNDS` says how often; 3 by
-//! default.
+//! Programs that change a schema at once, and ones that are killed half-way. `SCHOOL_FINDER_ROUNDS` says how often; 3
+//! by default.
 
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -137,8 +137,8 @@ async fn killed_at_any_moment_the_next_one_finishes(database: &TestDatabase) {
 async fn a_long_wait_is_told_and_ends(database: &TestDatabase) {
     let mut url = url_of(database).await;
     if database.config().backend().as_str() == "sqlite" {
-        // A file of its own, as it is after `migrate up` alone: while one is changed that is not in WAL mode, others cannot even
-        // read it.
+        // A file of its own, as it is after `migrate up` alone: while one is changed that is not in WAL mode, others
+        // cannot even read it.
         url.push_str("-held");
     }
     let config = Config::from_url(&url).expect("a database");

@@ -250,7 +250,8 @@ async fn an_unreadable_outline_is_an_error_for_its_school_alone() {
     let (inside, beside) = (place(4.5, 4.5), place(4.5, 9.0));
     assert_eq!(database.repository().find_catchments(&inside).await.expect("an outline").items.len(), 1);
     for broken in [
-        // Pairs of numbers, which is all that the table's CHECK and the box's trigger ask for; but the ring is not closed.
+        // Pairs of numbers, which is all that the table's CHECK and the box's trigger ask for; but the ring is not
+        // closed.
         "UPDATE schools SET catchment_geometry = 'MULTIPOLYGON(((3 4,5 4,5 6)))'",
         "UPDATE schools_catchment SET outline = x'00'",
         "UPDATE schools_catchment SET outline = 'POINT(0 0)'",

@@ -32,7 +32,8 @@ async fn pending_migrations_are_told(database: &TestDatabase) {
     database.repository().health().await.expect("a database that can be used");
 }
 
-/// What adds something is no matter to a build that runs already, with its statements prepared; a new one does not begin.
+/// What adds something is no matter to a build that runs already, with its statements prepared; a new one does not
+/// begin.
 async fn a_build_goes_on_while_a_newer_one_migrates(database: &TestDatabase) {
     let repository = connect(database.config()).await.expect("the database");
     repository.insert_schools(sample::schools()).await.expect("schools that fit");

@@ -1,5 +1,5 @@
-//! What a service's logs hold: a span for each call, a warning for a slow one; never a password, and never a row or a home at
-//! INFO.
+//! What a service's logs hold: a span for each call, a warning for a slow one; never a password, and never a row or a
+//! home at INFO.
 //!
 //! A subscriber is a process's own, so that these tests run [`leave_traces`] in another.
 

@@ -91,8 +91,8 @@ fn parsed(version: &str) -> (u64, u64) {
     (parts.next().expect("a major version"), parts.next().unwrap_or(0))
 }
 
-/// The stated minimum is what the locked dependencies ask for, neither less nor more. That this crate's own code keeps to it
-/// is clippy's to say (`incompatible_msrv`); no older compiler is installed to try it.
+/// The stated minimum is what the locked dependencies ask for, neither less nor more. That this crate's own code keeps
+/// to it is clippy's to say (`incompatible_msrv`); no older compiler is installed to try it.
 #[test]
 fn the_stated_rust_is_what_the_dependencies_need() {
     let host = printed("rustc", &["-vV"]);

@@ -94,7 +94,8 @@ async fn a_database_without_its_extension_is_told_so() {
     assert!(found.iter().any(|found| found.starts_with("column schools.location is missing")), "{found:#?}");
 }
 
-/// An index that was stopped half-way is there, is kept up to date, and is never used: `IF NOT EXISTS` takes it for built.
+/// An index that was stopped half-way is there, is kept up to date, and is never used: `IF NOT EXISTS` takes it for
+/// built.
 #[tokio::test]
 async fn an_index_that_was_not_built_to_its_end_is_built_again() {
     let database = database().await;
@@ -118,7 +119,8 @@ async fn an_index_that_was_not_built_to_its_end_is_built_again() {
     assert_eq!(migrator.check().await.expect("a check"), Vec::<String>::new());
 }
 
-/// It waits for transactions that began before it for longer than a statement may wait for a lock, and nobody waits for it.
+/// It waits for transactions that began before it for longer than a statement may wait for a lock, and nobody waits for
+/// it.
 #[tokio::test]
 async fn an_index_is_built_beside_those_who_read_and_write() {
     let database = database().await;

@@ -48,8 +48,8 @@ fn a_radius_is_a_finite_number_of_kilometres() {
     assert!(Kilometres::new(-0.0).expect("nothing").get().is_sign_positive());
 }
 
-/// No answer depends on what a clock says, nor on where it stands: leap days, changes of the clocks and clocks that jump are
-/// nothing to it. Times are measured by a clock that only goes forward.
+/// No answer depends on what a clock says, nor on where it stands: leap days, changes of the clocks and clocks that
+/// jump are nothing to it. Times are measured by a clock that only goes forward.
 #[test]
 fn no_clock_is_asked_for_the_time_of_day() {
     let mut all = Vec::new();

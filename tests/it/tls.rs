@@ -1,5 +1,5 @@
-//! TLS to the server: a certificate that is good, of another authority, of another name, expired, and none at all. Before the
-//! test server stands one end of TLS, which passes on what it decrypts.
+//! TLS to the server: a certificate that is good, of another authority, of another name, expired, and none at all.
+//! Before the test server stands one end of TLS, which passes on what it decrypts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,8 +43,8 @@ fn certified(authority: &Authority, name: &str, last_year: i32) -> Arc<ServerCon
     Arc::new(config.expect("a server"))
 }
 
-/// Takes one connection after another as Postgres does: asked for TLS (a message of 8 bytes), it agrees with `S`, or declines
-/// with `N`. Gives its port.
+/// Takes one connection after another as Postgres does: asked for TLS (a message of 8 bytes), it agrees with `S`, or
+/// declines with `N`. Gives its port.
 async fn serve(tls: Option<Arc<ServerConfig>>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();

@@ -68,8 +68,8 @@ async fn imported() -> Arc<dyn SchoolRepository> {
     finder
 }
 
-/// The `count` nearest of the file's schools that pass, by brute force. Ids follow the file's order on an import into an
-/// empty database, so ties go to the earlier line.
+/// The `count` nearest of the file's schools that pass, by brute force. Ids follow the file's order on an import into
+/// an empty database, so ties go to the earlier line.
 fn brute_force(lines: &[Line], from: LatLng, count: usize, passes: impl Fn(&Line, f64) -> bool) -> Vec<(i32, f64)> {
     let mut all: Vec<(f64, usize)> = lines
         .iter()
@@ -205,8 +205,8 @@ async fn the_register_cut_off_anywhere_is_refused() {
     assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("counts").total, 0);
 }
 
-/// The same register on both backends, asked from a thousand places: the same schools in the same order, at distances that
-/// are the same to the last bit but for the libraries' own sine, which is to say to a billionth of a kilometre.
+/// The same register on both backends, asked from a thousand places: the same schools in the same order, at distances
+/// that are the same to the last bit but for the libraries' own sine, which is to say to a billionth of a kilometre.
 #[cfg(feature = "postgres")]
 #[tokio::test]
 async fn both_backends_give_the_same_answers() {
@@ -279,8 +279,8 @@ fn edinburgh() -> Vec<(i64, Catchment)> {
         .collect()
 }
 
-/// The city's 111 catchments in four layers, asked from over a thousand places, corners of the outlines among them: every
-/// backend says what the outlines themselves say.
+/// The city's 111 catchments in four layers, asked from over a thousand places, corners of the outlines among them:
+/// every backend says what the outlines themselves say.
 #[tokio::test]
 async fn catchments_hold_the_places_that_their_outlines_hold() {
     let mut databases = Vec::new();
@@ -486,7 +486,8 @@ async fn ages_tell_the_registers_phase() {
     println!("{others}");
     assert_eq!((known, others.height()), (3_946, 12));
 
-    // No school of the register lacks a phase; special and independent schools have one by their ages, if they are known.
+    // No school of the register lacks a phase; special and independent schools have one by their ages, if they are
+    // known.
     let counts = Backfill::new().phase(finder.as_ref()).await.expect("counts");
     assert_eq!((counts.total(), counts.left), (0, 0));
     let counts = Backfill::new().gaps(PhaseGaps::UnknownOrNotApplicable).phase(finder.as_ref()).await.expect("counts");

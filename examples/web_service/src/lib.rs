@@ -48,8 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How many bytes a request may bring along: none is needed.
 const LARGEST_BODY: usize = 4 * 1024;
 
-/// What browsers are told of every answer. The page needs nothing but its own files and this service. An address may name a home,
-/// so that no cache keeps what does not say otherwise.
+/// What browsers are told of every answer. The page needs nothing but its own files and this service. An address may
+/// name a home, so that no cache keeps what does not say otherwise.
 const SECURITY: [(HeaderName, &str); 7] = [
     (header::CACHE_CONTROL, "no-store"),
     (

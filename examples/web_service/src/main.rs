@@ -1,4 +1,5 @@
-//! School Finder as a web service: a JSON and GeoJSON interface and a map, over whichever backend the environment names.
+//! School Finder as a web service: a JSON and GeoJSON interface and a map, over whichever backend the environment
+//! names.
 //!
 //! ```sh
 //! cargo run --bin web_service                                   # an invented town, on SQLite in memory

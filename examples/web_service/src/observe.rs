@@ -23,8 +23,8 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 /// The upper ends of the latency buckets, in seconds: from a look-up in memory to a request that is given up.
 const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
 
-/// What is logged, in the words of `RUST_LOG`. The driver of a server shows each statement with its values, which hold where
-/// somebody lives: it does so only where a directive names it, or a span.
+/// What is logged, in the words of `RUST_LOG`. The driver of a server shows each statement with its values, which hold
+/// where somebody lives: it does so only where a directive names it, or a span.
 pub fn log_filter(asked: &str) -> EnvFilter {
     EnvFilter::try_new(format!("tokio_postgres=info,{asked}")).unwrap_or_else(|_| EnvFilter::new("info"))
 }

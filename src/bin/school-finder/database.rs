@@ -14,8 +14,8 @@ pub struct Choice {
     pub is_default: bool,
 }
 
-/// `--database`, else `DATABASE_URL` with `DB_BACKEND`, else a file in the user's data folder. A program makes one call,
-/// so it needs no pool.
+/// `--database`, else `DATABASE_URL` with `DB_BACKEND`, else a file in the user's data folder. A program makes one
+/// call, so it needs no pool.
 pub fn choose(named: Option<&str>) -> Result<Choice, Failure> {
     let (config, is_default) = match named {
         Some(url) => (Config::from_url(url)?, false),
@@ -50,8 +50,8 @@ pub struct ImportTarget {
     pub created: Option<PathBuf>,
 }
 
-/// Opens the database to import into, and creates it where there is none; a dry run uses one in memory in its place. One
-/// that is there is not migrated in silence.
+/// Opens the database to import into, and creates it where there is none; a dry run uses one in memory in its place.
+/// One that is there is not migrated in silence.
 pub async fn for_import(named: Option<&str>, dry_run: bool) -> Result<ImportTarget, Failure> {
     let choice = choose(named)?;
     let config = &choice.config;
@@ -86,8 +86,8 @@ async fn remove_unfinished(config: &Config, path: &Path) {
     }
 }
 
-/// Removes the file of an import that failed, so that no empty database is left in its place; unless another program has
-/// stored something in it meanwhile.
+/// Removes the file of an import that failed, so that no empty database is left in its place; unless another program
+/// has stored something in it meanwhile.
 pub async fn remove_created(finder: Arc<dyn SchoolRepository>, created: Option<PathBuf>) {
     let Some(path) = created else { return };
     let whatever = SchoolSearch::all().any_status();

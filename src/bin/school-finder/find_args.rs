@@ -101,7 +101,8 @@ pub struct FindArgs {
     /// The clubs last until this time or later, such as 17:30.
     #[arg(long, value_name = "TIME", requires = "has_club", value_parser = time)]
     club_until: Option<NaiveTime>,
-    /// Only schools that would have offered a place by distance in the latest year that is known, or in the latest --years.
+    /// Only schools that would have offered a place by distance in the latest year that is known, or in the latest
+    /// --years.
     #[arg(long, requires = "lat")]
     reached: bool,
     /// In each of so many of the latest years [default: 1]

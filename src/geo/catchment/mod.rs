@@ -33,8 +33,8 @@ const SHORTEST_EDGE: f64 = 1e-12;
 
 /// The outline of a catchment: polygons in WGS84, with holes, that was checked and put in order.
 ///
-/// Every ring is closed, has at least three corners and an area, and lies on the earth; outer rings run anticlockwise and
-/// holes clockwise, as in GeoJSON (RFC 7946). No two edges cross or run along each other, though they may touch. An
+/// Every ring is closed, has at least three corners and an area, and lies on the earth; outer rings run anticlockwise
+/// and holes clockwise, as in GeoJSON (RFC 7946). No two edges cross or run along each other, though they may touch. An
 /// outline does not cross the antimeridian, has no empty part, and at most [`MAX_VERTICES`] vertices and [`MAX_RINGS`]
 /// rings.
 ///
@@ -62,8 +62,8 @@ impl Catchment {
     /// Checks an outline and puts it in order. Coordinates are in degrees, `x` the longitude.
     ///
     /// # Errors
-    /// [`Error::InvalidGeometry`] says what is wrong, and where; [`Error::InvalidCoordinate`] for a corner that is not on
-    /// the earth; [`Error::GeometryTooLarge`].
+    /// [`Error::InvalidGeometry`] says what is wrong, and where; [`Error::InvalidCoordinate`] for a corner that is not
+    /// on the earth; [`Error::GeometryTooLarge`].
     pub fn new(outline: MultiPolygon<f64>) -> Result<Self> {
         let rings = outline.into_iter().map(|polygon| {
             let (exterior, interiors) = polygon.into_inner();

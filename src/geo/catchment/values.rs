@@ -4,8 +4,8 @@ use diesel::deserialize::FromSqlRow;
 
 use super::Catchment;
 
-/// An outline as a database has it, which need not be one that can be read: another program may have written it. To be compared
-/// with what takes its place.
+/// An outline as a database has it, which need not be one that can be read: another program may have written it. To be
+/// compared with what takes its place.
 #[derive(Debug, FromSqlRow)]
 pub(crate) struct StoredOutline(Option<Catchment>);
 

@@ -1,8 +1,8 @@
 //! The Ordnance Survey's transformation OSTN15, from the National Grid (OSGB36) to ETRS89.
 //!
-//! Formulas and constants are from "A Guide to Coordinate Systems in Great Britain" (Ordnance Survey), annexes B and C, and
-//! from the user guide of OSTN15. The table of shifts is the official one; LICENCE.txt beside it is its licence, and
-//! `scripts/ostn15` made it.
+//! Formulas and constants are from "A Guide to Coordinate Systems in Great Britain" (Ordnance Survey), annexes B and C,
+//! and from the user guide of OSTN15. The table of shifts is the official one; LICENCE.txt beside it is its licence,
+//! and `scripts/ostn15` made it.
 
 use std::io::Read;
 use std::sync::LazyLock;
@@ -29,8 +29,8 @@ const E0: f64 = 400_000.0;
 /// The grid coordinates of the true origin, in metres north.
 const N0: f64 = -100_000.0;
 
-/// Returns the latitude and longitude in ETRS89, in degrees, of a point on the National Grid in metres, or `None` outside the
-/// table.
+/// Returns the latitude and longitude in ETRS89, in degrees, of a point on the National Grid in metres, or `None`
+/// outside the table.
 ///
 /// ETRS89 serves as WGS84 here: they drift apart by 2.5 cm a year.
 pub(super) fn to_lat_lng(easting: f64, northing: f64) -> Option<(f64, f64)> {
@@ -48,8 +48,8 @@ pub(super) fn to_lat_lng(easting: f64, northing: f64) -> Option<(f64, f64)> {
     Some(unproject(easting - east, northing - north))
 }
 
-/// Returns the shifts east and north, in metres, at a point in ETRS89 grid coordinates: bilinear between the four nodes round
-/// it.
+/// Returns the shifts east and north, in metres, at a point in ETRS89 grid coordinates: bilinear between the four nodes
+/// round it.
 fn shift(easting: f64, northing: f64) -> Option<(f64, f64)> {
     let (column, right) = cell(easting, COLUMNS)?;
     let (row, up) = cell(northing, ROWS)?;
@@ -86,7 +86,8 @@ static SHIFTS: LazyLock<[Vec<i32>; 2]> = LazyLock::new(|| {
     [sum(east, BASES[0]), sum(north, BASES[1])]
 });
 
-/// Undoes the prediction of `scripts/ostn15`: a value is the sum of all residuals to the south-west of it, itself included.
+/// Undoes the prediction of `scripts/ostn15`: a value is the sum of all residuals to the south-west of it, itself
+/// included.
 fn sum(residuals: &[u8], base: i32) -> Vec<i32> {
     let mut values: Vec<i32> = Vec::with_capacity(COLUMNS * ROWS);
     let mut row_sum = 0;
@@ -101,8 +102,8 @@ fn sum(residuals: &[u8], base: i32) -> Vec<i32> {
     values
 }
 
-/// Returns the latitude and longitude in degrees of a point in ETRS89 on the National Grid's projection, by the transverse
-/// Mercator series of the Ordnance Survey's guide (annex C.2). Its names are kept.
+/// Returns the latitude and longitude in degrees of a point in ETRS89 on the National Grid's projection, by the
+/// transverse Mercator series of the Ordnance Survey's guide (annex C.2). Its names are kept.
 fn unproject(easting: f64, northing: f64) -> (f64, f64) {
     let (a, b, lat0) = (GRS80_A * F0, GRS80_B * F0, LAT0.to_radians());
     let e2 = 1.0 - (b * b) / (a * a);
@@ -146,8 +147,8 @@ mod tests {
     use super::*;
     use crate::geo::LatLng;
 
-    /// The Ordnance Survey's test points, from the files that come with OSTN15 (`OSTN15_OSGM15_TestInput_OSGBtoETRS` and its
-    /// output): easting, northing, latitude, longitude.
+    /// The Ordnance Survey's test points, from the files that come with OSTN15 (`OSTN15_OSGM15_TestInput_OSGBtoETRS`
+    /// and its output): easting, northing, latitude, longitude.
     const OFFICIAL: [(f64, f64, f64, f64); 40] = [
         (91_492.146, 11_318.804, 49.922_263_94, -6.299_777_52),
         (170_370.718, 11_572.405, 49.960_061_38, -5.203_046_1),

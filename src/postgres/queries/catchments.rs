@@ -42,8 +42,8 @@ pub(in crate::postgres) async fn find_catchments_on_conn(
     Ok(settled.page_of_catchments(rows))
 }
 
-/// The schools whose outline holds the search's point, or whose circle may, that meet its conditions, in no order. The GiST
-/// index gives candidates by their boxes (`&&`); `ST_Covers` decides of an outline.
+/// The schools whose outline holds the search's point, or whose circle may, that meet its conditions, in no order. The
+/// GiST index gives candidates by their boxes (`&&`); `ST_Covers` decides of an outline.
 pub(super) fn catchments_query<'a>(
     settled: &'a Settled,
 ) -> impl LoadQuery<'a, AsyncPgConnection, CatchmentRow> + QueryFragment<Pg> + QueryId + Send + 'a {
@@ -54,7 +54,8 @@ pub(super) fn catchments_query<'a>(
     if let Some(near) = settled.near {
         let point = MadePoint::at(near.point);
         let shape = outline_or_circle(schools::catchment_geometry, schools::catchment_circle);
-        // The boxes by themselves: an index whose entries must be looked at again would have `ST_Covers` worked out twice.
+        // The boxes by themselves: an index whose entries must be looked at again would have `ST_Covers` worked out
+        // twice.
         let boxed = intersects_2d(shape, point.nullable());
         let covered =
             schools::catchment_geometry.is_null().nullable().or(st_covers(schools::catchment_geometry, point));
@@ -111,8 +112,8 @@ async fn upsert_catchments_in_txn(
     counts: &mut UpsertCounts,
 ) -> Result<(), Ended> {
     let urns: Vec<Urn> = catchments.iter().map(|catchment| catchment.urn).collect();
-    // Locked, so that nobody changes them between the comparison and the update; in one order for all, so that two who do
-    // this do not wait for each other.
+    // Locked, so that nobody changes them between the comparison and the update; in one order for all, so that two who
+    // do this do not wait for each other.
     let stored: Vec<(Urn, SchoolId, Option<StoredOutline>)> = schools::table
         .filter(schools::urn.eq_any(urns))
         .order_by(schools::urn)
@@ -141,7 +142,8 @@ async fn upsert_catchments_in_txn(
     Ok(())
 }
 
-/// An UPDATE of outlines from one array of ids and one of outlines: however many there are, one statement, prepared once.
+/// An UPDATE of outlines from one array of ids and one of outlines: however many there are, one statement, prepared
+/// once.
 #[derive(Debug, Default, QueryId)]
 struct OutlinesById {
     ids: Vec<SchoolId>,

@@ -156,8 +156,8 @@ pub(in crate::postgres) async fn insert_reviews_on_conn(
             let urns: BTreeSet<Urn> = reviews.iter().map(|review| review.urn).collect();
             let of_urns = schools::table.filter(schools::urn.eq_any(&urns));
             let known: i64 = of_urns.clone().count().get_result(connection).await?;
-            // A school that an import has inserted and not committed is waited for: neither would see the other's row. Either lock
-            // comes before the rows', as a deletion takes them, so that the two do not wait for each other.
+            // A school that an import has inserted and not committed is waited for: neither would see the other's row.
+            // Either lock comes before the rows', as a deletion takes them, so that the two do not wait for each other.
             let lock = if known < i64::try_from(urns.len()).unwrap_or(i64::MAX) {
                 "LOCK TABLE school_reviews IN SHARE ROW EXCLUSIVE MODE"
             } else {

@@ -25,11 +25,12 @@ use crate::units::Kilometres;
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
 pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
 
-/// The first probe has a page nearly everywhere and is walked from near to far, so that it reads little more than that. A rare filter has
-/// it read all of its schools, some 10 ms for a large city's, before the one scan that answers it.
+/// The first probe has a page nearly everywhere and is walked from near to far, so that it reads little more than that.
+/// A rare filter has it read all of its schools, some 10 ms for a large city's, before the one scan that answers it.
 pub(super) const EXPANSION: Expansion = Expansion { first_km: 50.0, last_km: 100.0 };
 
-/// How many times as long as this crate's distance PostGIS's may be, whose sphere has the earth's mean radius of 6,371.0087714 km.
+/// How many times as long as this crate's distance PostGIS's may be, whose sphere has the earth's mean radius of
+/// 6,371.0087714 km.
 const WIDER_SPHERE: f64 = 1.000_002;
 
 type Within = st_dwithin_metres<schools::location, MadeGeography, f64, bool>;
@@ -71,13 +72,15 @@ async fn nearest_on_conn(connection: &mut AsyncPgConnection, settled: &Settled) 
     }
 }
 
-/// Returns how many candidates the first probe fetches: a few more than the page needs, for schools that are about as far as its last.
+/// Returns how many candidates the first probe fetches: a few more than the page needs, for schools that are about as
+/// far as its last.
 pub(super) fn first_limit(settled: &Settled) -> i64 {
     settled.fetch() + settled.fetch() / 16 + 4
 }
 
-/// Builds the query for the nearest schools of a probe that meet the search's conditions and come after its cursor; those without a
-/// location come last, by id. Some may be beyond the probe's radius, or before the cursor, by less than [`SLACK_KM`].
+/// Builds the query for the nearest schools of a probe that meet the search's conditions and come after its cursor;
+/// those without a location come last, by id. Some may be beyond the probe's radius, or before the cursor, by less than
+/// [`SLACK_KM`].
 pub(super) fn nearest_query(
     settled: &Settled,
     radius: SearchRadius,
@@ -111,7 +114,8 @@ pub(super) fn nearest_query(
     }
 }
 
-/// Returns the condition that a school is within a radius, by PostGIS's distance and a little beyond: the GiST index answers it.
+/// Returns the condition that a school is within a radius, by PostGIS's distance and a little beyond: the GiST index
+/// answers it.
 pub(super) fn within(point: LatLng, radius: Kilometres) -> Within {
     let metres = (radius.get() * WIDER_SPHERE + SLACK_KM) * 1_000.0;
     st_dwithin_metres(schools::location, MadeGeography::beside(point), metres, false)
@@ -134,8 +138,8 @@ pub(super) async fn bounded_in_txn<'a>(
     Ok(Cow::Owned(settled.bounded_by(widest.get_result(connection).await?)))
 }
 
-/// The schools within the search's circle that meet its conditions and come after its cursor, in an order that an index has: one
-/// row more than the page holds.
+/// The schools within the search's circle that meet its conditions and come after its cursor, in an order that an index
+/// has: one row more than the page holds.
 pub(super) fn find_query<'a>(
     settled: &'a Settled,
 ) -> impl LoadQuery<'a, AsyncPgConnection, ListedRow> + QueryFragment<Pg> + QueryId + Send + 'a {

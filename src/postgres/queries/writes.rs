@@ -32,8 +32,8 @@ diesel::define_sql_function! {
     fn unnest<T: diesel::sql_types::SqlType + diesel::sql_types::SingleValue>(values: Array<T>) -> T;
 }
 
-/// An INSERT of schools from one array a column: however many there are, the statement and its values stay the same in number,
-/// and it is prepared once. It gives the URN and the id of each.
+/// An INSERT of schools from one array a column: however many there are, the statement and its values stay the same in
+/// number, and it is prepared once. It gives the URN and the id of each.
 #[derive(Debug, QueryId)]
 struct InsertSchools<A> {
     columns: &'static [&'static str],
@@ -53,7 +53,8 @@ impl<A: QueryFragment<Pg>> QueryFragment<Pg> for InsertSchools<A> {
             }
             out.push_identifier(column)?;
         }
-        // In FROM the server would store every array as rows before it inserts the first one, which takes a tenth of it all.
+        // In FROM the server would store every array as rows before it inserts the first one, which takes a tenth of it
+        // all.
         out.push_sql(") SELECT ");
         self.arrays.walk_ast(out.reborrow())?;
         out.push_sql(" RETURNING urn, id");
@@ -127,8 +128,9 @@ pub(in crate::postgres) async fn upsert_schools_on_conn(
     let batches = tokio::sync::Mutex::new(batches);
     let ended = connection
         .transaction::<_, Ended, _>(async |connection| {
-            // One import at a time, so that what is read as missing is still missing when it is inserted. Readers go on.
-            // The table may grow from nothing meanwhile: a plan that is kept from the beginning would scan it for each batch.
+            // One import at a time, so that what is read as missing is still missing when it is inserted. Readers go
+            // on. The table may grow from nothing meanwhile: a plan that is kept from the beginning would scan it for
+            // each batch.
             connection
                 .batch_execute(
                     "LOCK TABLE schools IN SHARE ROW EXCLUSIVE MODE; SET LOCAL plan_cache_mode = force_custom_plan",

@@ -26,9 +26,10 @@ pub(in crate::sqlite) fn find_catchments_on_conn(
     Ok(settled.page_of_catchments(catchments_query(settled).load(connection)?))
 }
 
-/// The schools whose outline holds the search's point, or whose circle may, that meet its conditions, in no order. The R*Tree
-/// gives candidates by their boxes; [`catchment_covers`] decides of an outline before its school's row is looked for. `Unindexed` keeps
-/// the join from being turned round, which on a connection that has analysed the R*Tree itself ends in a scan of the schools.
+/// The schools whose outline holds the search's point, or whose circle may, that meet its conditions, in no order. The
+/// R*Tree gives candidates by their boxes; [`catchment_covers`] decides of an outline before its school's row is looked
+/// for. `Unindexed` keeps the join from being turned round, which on a connection that has analysed the R*Tree itself
+/// ends in a scan of the schools.
 pub(super) fn catchments_query<'a>(
     settled: &'a Settled,
 ) -> impl LoadQuery<'a, SqliteConnection, CatchmentRow> + QueryFragment<Sqlite> + QueryId + 'a {
@@ -41,8 +42,8 @@ pub(super) fn catchments_query<'a>(
         .into_boxed();
     if let Some(near) = settled.near {
         let (lat, lng) = (near.point.lat().degrees(), near.point.lng().degrees());
-        // NULL for a circle, which is decided with the others, and for an outline that cannot be read: an error where its
-        // school is asked for.
+        // NULL for a circle, which is decided with the others, and for an outline that cannot be read: an error where
+        // its school is asked for.
         let covered = catchment_covers(schools_catchment::outline, lat, lng).is_not(false);
         query = query
             .filter(schools_catchment::min_lat.le(lat))

@@ -63,7 +63,8 @@ fn nearest_in_txn(connection: &mut SqliteConnection, settled: &Settled, first: P
     }
 }
 
-/// Builds the query for the ids and locations of the schools in a probe's box, where it has one, that meet the search's conditions.
+/// Builds the query for the ids and locations of the schools in a probe's box, where it has one, that meet the search's
+/// conditions.
 pub(super) fn candidates_query<'a>(
     settled: &'a Settled,
     radius: SearchRadius,
@@ -99,8 +100,8 @@ pub(super) fn bounded_in_txn<'a>(connection: &mut SqliteConnection, settled: &'a
     Ok(Cow::Owned(settled.bounded_by(widest.get_result(connection)?)))
 }
 
-/// The schools within the search's circle that meet its conditions and come after its cursor, in an order that an index has: one
-/// row more than the page holds.
+/// The schools within the search's circle that meet its conditions and come after its cursor, in an order that an index
+/// has: one row more than the page holds.
 pub(super) fn find_query<'a>(
     settled: &'a Settled,
 ) -> impl LoadQuery<'a, SqliteConnection, ListedRow> + QueryFragment<Sqlite> + QueryId + 'a {

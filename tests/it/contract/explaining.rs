@@ -20,7 +20,8 @@ async fn a_query_is_planned_and_run_only_by_name(database: &TestDatabase) {
         assert_eq!(analyzed.sql, planned.sql);
         assert_eq!(analyzed.indexes, planned.indexes);
         let execution = analyzed.execution.expect("it was run");
-        // One more than the page, which tells whether there is a next one; where Rust chooses the nearest, all that it chooses from.
+        // One more than the page, which tells whether there is a next one; where Rust chooses the nearest, all that it
+        // chooses from.
         assert!(execution.rows >= 6, "{analyzed}");
         assert!(execution.microseconds > 0);
         let told = format!("run: {} row(s) in {} µs", execution.rows, execution.microseconds);

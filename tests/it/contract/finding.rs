@@ -272,7 +272,8 @@ async fn insert_at(database: &TestDatabase, places: &[Option<LatLng>]) {
     insert(database, schools.collect()).await;
 }
 
-/// More schools in one place than a page holds, and more that stand nowhere, from homes near and far: no page may lose one.
+/// More schools in one place than a page holds, and more that stand nowhere, from homes near and far: no page may lose
+/// one.
 async fn pages_are_whole_where_many_share_a_place(database: &TestDatabase) {
     let shared = at(52.02, -0.7);
     let apart = |number: u32| Some(at(52.0 + f64::from(number) * 0.0005, -0.75));

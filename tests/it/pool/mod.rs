@@ -18,8 +18,8 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
 }
 
-/// The first schools by number, of which one holds up whoever reads them. The receiver hears when it is reached; the sender lets
-/// go, also when it is dropped.
+/// The first schools by number, of which one holds up whoever reads them. The receiver hears when it is reached; the
+/// sender lets go, also when it is dropped.
 fn schools_that_wait(
     count: i64,
     held: i64,

@@ -79,7 +79,8 @@ fn a_runtime_that_is_dropped_undoes_a_write_that_has_begun() {
     reached.recv().expect("it begins");
     dropped.shutdown_background();
     drop(go);
-    // Whoever inserts one of them waits for the end of the transaction that holds its URN, and would be refused had that committed.
+    // Whoever inserts one of them waits for the end of the transaction that holds its URN, and would be refused had
+    // that committed.
     other.block_on(database.repository().insert_schools(vec![school(1)])).expect("undone");
     let schools = other.block_on(database.repository().facets(&SchoolSearch::all())).expect("counts").total;
     assert_eq!(schools, 1);

@@ -1,5 +1,5 @@
-//! What documents show of a shell: blocks marked `console`, in which a line `$ command` is followed by what it prints. Each
-//! command is run by a test, or listed here with the reason why not.
+//! What documents show of a shell: blocks marked `console`, in which a line `$ command` is followed by what it prints.
+//! Each command is run by a test, or listed here with the reason why not.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,8 @@ pub struct Shown {
     pub output: String,
 }
 
-/// Every command of the documents, in order. A shell block that is not marked `console`, and so not run, stops the test.
+/// Every command of the documents, in order. A shell block that is not marked `console`, and so not run, stops the
+/// test.
 pub fn shown() -> Vec<Shown> {
     let mut all = Vec::new();
     for document in DOCUMENTS {
