@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::search::{Page, Settled};
+use super::search::{Page, ValidatedSearch};
 use crate::ids::SchoolId;
 use crate::models::{Admissions, SchoolHit};
 use crate::units::{AcademicYear, Kilometres};
@@ -59,7 +59,7 @@ pub struct ReachHit {
     pub estimate: bool,
 }
 
-impl Settled {
+impl ValidatedSearch {
     /// The hits of a search by reach, each with its years.
     pub(crate) fn page_of_reach(
         &self,

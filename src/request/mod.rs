@@ -1,4 +1,4 @@
-//! What callers ask, as plain data. Defaults, limits and cursors are settled here, before any SQL.
+//! What callers ask, as plain data. Defaults, limits and cursors are validated here, before any SQL.
 
 mod admissions;
 mod backfill;
@@ -25,7 +25,7 @@ pub(crate) use nearest::{Nearest, SLACK_KM};
 #[cfg(feature = "sqlite")]
 pub(crate) use probe::{Candidate, Probe};
 pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, facets_of, give};
-pub(crate) use search::Settled;
+pub(crate) use search::ValidatedSearch;
 pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};
 pub(crate) use search_radius::{Expansion, SearchRadius};
 pub(crate) use write::{Batches, Ended, refuse_repeated, refuse_twice};

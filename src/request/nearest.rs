@@ -1,7 +1,7 @@
 //! The nearest schools among candidates that a database put in order by a distance of its own.
 
 use super::rows::HitRow;
-use super::search::Settled;
+use super::search::ValidatedSearch;
 use super::search_radius::SearchRadius;
 use crate::models::SchoolSummary;
 use crate::units::Kilometres;
@@ -22,7 +22,7 @@ pub(crate) enum Nearest {
     WiderProbe(usize),
 }
 
-impl Settled {
+impl ValidatedSearch {
     /// Returns the nearest schools among the candidates of a probe, as far as they are certain.
     ///
     /// `candidates` are the first `limit`, or all that there are, in the order of a distance that grows with this
@@ -98,15 +98,15 @@ mod tests {
 
     /// What a database gives whose distances are off by up to 0.4 m, each school's by another part of it.
     fn candidates(
-        settled: &Settled,
+        validated: &ValidatedSearch,
         schools: &[SchoolSummary],
         limit: i64,
         radius: SearchRadius,
     ) -> Vec<SchoolSummary> {
-        let within = settled.circle(radius).map_or(f64::INFINITY, |(_, km)| km.get());
-        let km = |school: &SchoolSummary| settled.km_to(school).map_or(f64::INFINITY, Kilometres::get);
+        let within = validated.circle(radius).map_or(f64::INFINITY, |(_, km)| km.get());
+        let km = |school: &SchoolSummary| validated.km_to(school).map_or(f64::INFINITY, Kilometres::get);
         let off = |school: &SchoolSummary| f64::from(i32::try_from(school.id.get() % 9).expect("small") - 4) * 1e-4;
-        let is_after = |school: &&SchoolSummary| match settled.after {
+        let is_after = |school: &&SchoolSummary| match validated.after {
             Some(Position::Distance { km: Some(after), .. }) => km(school) >= after - SLACK_KM,
             Some(Position::Distance { km: None, id }) => school.lat.is_none() && school.id > id,
             _ => true,
@@ -118,14 +118,14 @@ mod tests {
         found
     }
 
-    fn page(settled: &Settled, schools: &[SchoolSummary], first_limit: i64) -> Vec<HitRow> {
-        let (mut limit, mut radius) = (first_limit, settled.first_radius(EXPANSION));
+    fn page(validated: &ValidatedSearch, schools: &[SchoolSummary], first_limit: i64) -> Vec<HitRow> {
+        let (mut limit, mut radius) = (first_limit, validated.first_radius(EXPANSION));
         loop {
-            match settled.nearest(candidates(settled, schools, limit, radius), limit, radius) {
+            match validated.nearest(candidates(validated, schools, limit, radius), limit, radius) {
                 Nearest::Page(rows) => return rows,
                 Nearest::MoreCandidates => limit *= 4,
                 Nearest::WiderProbe(found) => {
-                    radius = settled.next_radius(radius, found, EXPANSION).expect("a wider one");
+                    radius = validated.next_radius(radius, found, EXPANSION).expect("a wider one");
                 }
             }
         }
@@ -135,11 +135,11 @@ mod tests {
     fn ties_at_the_last_place_are_broken_by_id() {
         let home = LatLng::from_lat_lng(52.0, -0.7).expect("a place");
         let schools: Vec<SchoolSummary> = (1..=40).map(|id| school(id, Some(home))).collect();
-        let settled = SchoolSearch::near(home).limit(5).settle().expect("a search");
+        let validated = SchoolSearch::near(home).limit(5).validate().expect("a search");
         // The database gives any of them first.
         let reversed: Vec<SchoolSummary> = schools.iter().rev().take(10).cloned().collect();
-        assert_eq!(settled.nearest(reversed, 10, SearchRadius::Km(3.0)), Nearest::MoreCandidates);
-        let ids: Vec<i64> = page(&settled, &schools, 10).iter().map(|(school, _)| school.id.get()).collect();
+        assert_eq!(validated.nearest(reversed, 10, SearchRadius::Km(3.0)), Nearest::MoreCandidates);
+        let ids: Vec<i64> = page(&validated, &schools, 10).iter().map(|(school, _)| school.id.get()).collect();
         assert_eq!(ids, [1, 2, 3, 4, 5, 6]);
     }
 
@@ -171,8 +171,8 @@ mod tests {
             let expected: Vec<SchoolId> = expected.iter().map(|school| school.id).collect();
             let mut found = Vec::new();
             loop {
-                let settled = search.settle().expect("a search");
-                let page = settled.page_of_hits(page(&settled, &schools, i64::from(limit) + 5));
+                let validated = search.validate().expect("a search");
+                let page = validated.page_of_hits(page(&validated, &schools, i64::from(limit) + 5));
                 found.extend(page.items.iter().map(|hit| hit.school.id));
                 let Some(next) = page.next else { break };
                 search = search.after(next);

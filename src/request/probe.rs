@@ -6,14 +6,14 @@ use std::collections::HashMap;
 
 use super::cursor::Position;
 use super::rows::HitRow;
-use super::search::{Near, Settled, Sort};
+use super::search::{Near, Sort, ValidatedSearch};
 use super::search_radius::{Expansion, SearchRadius};
 use crate::geo::{self, LatLng};
 use crate::ids::SchoolId;
 use crate::models::SchoolSummary;
 use crate::units::Kilometres;
 
-impl Settled {
+impl ValidatedSearch {
     /// Returns the first probe of a search in an order by distance, or `None` in any other order, which an index has.
     pub(crate) fn first_probe(&self, expansion: Expansion) -> Option<Probe> {
         self.probe(self.first_radius(expansion))

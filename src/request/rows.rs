@@ -1,7 +1,7 @@
 //! What a search fetches for each school, on every backend.
 
 use super::cursor::Position;
-use super::search::{Page, Settled, Sort};
+use super::search::{Page, Sort, ValidatedSearch};
 use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, Evidence, Facets, Gender, Phase, SchoolDetails, SchoolHit, SchoolSummary, Status};
 use crate::units::Kilometres;
@@ -16,11 +16,11 @@ pub(crate) type ListedRow = (SchoolSummary, String);
 /// kilometres of one that is a circle.
 pub(crate) type CatchmentRow = (SchoolSummary, String, bool, Option<f64>);
 
-impl Settled {
+impl ValidatedSearch {
     /// A page for rows that are fetched in an order that an index has.
     pub(crate) fn listing(&self) -> Listing<'_> {
         let limit = usize::try_from(self.search.limit).unwrap_or(usize::MAX);
-        Listing { settled: self, limit, items: Vec::with_capacity(limit), last: String::new(), has_more: false }
+        Listing { validated: self, limit, items: Vec::with_capacity(limit), last: String::new(), has_more: false }
     }
 
     /// What was fetched in an order of kilometres, as a page.
@@ -90,7 +90,7 @@ impl Settled {
 
 /// A page that is filled row by row. A place in the order is a name, of which it keeps the last one alone.
 pub(crate) struct Listing<'a> {
-    settled: &'a Settled,
+    validated: &'a ValidatedSearch,
     limit: usize,
     items: Vec<SchoolHit>,
     last: String,
@@ -101,7 +101,7 @@ pub(crate) struct Listing<'a> {
 impl Listing<'_> {
     pub(crate) fn push(&mut self, (school, name): ListedRow) {
         if self.items.len() < self.limit {
-            self.items.push(self.settled.hit(school, None));
+            self.items.push(self.validated.hit(school, None));
             self.last = name;
         } else {
             self.has_more = true;
@@ -111,7 +111,7 @@ impl Listing<'_> {
     /// The page.
     pub(crate) fn finish(self) -> Page<SchoolHit> {
         let last = self.items.last().filter(|_| self.has_more);
-        let next = last.map(|hit| self.settled.cursor(&self.settled.position(&hit.school, None, &self.last)));
+        let next = last.map(|hit| self.validated.cursor(&self.validated.position(&hit.school, None, &self.last)));
         Page { items: self.items, next }
     }
 }

@@ -236,7 +236,7 @@ impl SchoolSearch {
     /// # Errors
     /// [`Error::LimitTooLarge`], [`Error::InvalidRadius`], [`Error::InvalidSearch`], [`Error::InvalidCursor`],
     /// [`Error::InvalidText`] or [`Error::TooLong`].
-    pub(crate) fn settle(&self) -> Result<Settled> {
+    pub(crate) fn validate(&self) -> Result<ValidatedSearch> {
         if self.limit > MAX_LIMIT {
             return Err(Error::LimitTooLarge { given: self.limit, max: MAX_LIMIT });
         }
@@ -321,18 +321,18 @@ impl SchoolSearch {
             return Err(Error::InvalidSearch { field, reason: "a filter may list at most 1,000 values" });
         }
         let after = self.after.as_ref().map(|cursor| cursor.position(self)).transpose()?;
-        Ok(Settled { search: self.clone(), near, name: self.filter.folded_name()?, after })
+        Ok(ValidatedSearch { search: self.clone(), near, name: self.filter.folded_name()?, after })
     }
 }
 
 impl SchoolSearch {
-    /// As [`settle`](Self::settle), for the catchments that hold the search's point.
-    pub(crate) fn settle_catchments(&self) -> Result<Settled> {
+    /// As [`validate`](Self::validate), for the catchments that hold the search's point.
+    pub(crate) fn validate_catchments(&self) -> Result<ValidatedSearch> {
         match (self.near, self.sort) {
             (Some(_), Sort::Margin) => {
                 Err(Error::InvalidSearch { field: "sort", reason: "catchments have no order by margin" })
             }
-            (Some(_), Sort::Distance | Sort::Name | Sort::Rating) => self.settle(),
+            (Some(_), Sort::Distance | Sort::Name | Sort::Rating) => self.validate(),
             (None, _) => Err(Error::InvalidSearch {
                 field: "near",
                 reason: "a catchment is asked about a point: begin with `near`",
@@ -342,13 +342,13 @@ impl SchoolSearch {
 }
 
 impl SchoolSearch {
-    /// As [`settle`](Self::settle), for schools whose offers reached the search's point: by its own condition, or by
+    /// As [`validate`](Self::validate), for schools whose offers reached the search's point: by its own condition, or by
     /// the latest year of any intake.
-    pub(crate) fn settle_reach(&self) -> Result<Settled> {
+    pub(crate) fn validate_reach(&self) -> Result<ValidatedSearch> {
         let mut search = self.clone();
         search.filter.reach.get_or_insert_default();
         // A cursor is of the search that it is given with.
-        search.settle()
+        search.validate()
     }
 }
 
@@ -361,7 +361,7 @@ pub(crate) struct Near {
 
 /// A search that was checked: what the backends build their SQL from.
 #[derive(Debug, Clone)]
-pub(crate) struct Settled {
+pub(crate) struct ValidatedSearch {
     pub search: SchoolSearch,
     pub near: Option<Near>,
     /// The folded text to look for in names.
@@ -369,7 +369,7 @@ pub(crate) struct Settled {
     pub after: Option<Position>,
 }
 
-impl Settled {
+impl ValidatedSearch {
     /// The same search, in a circle that no offers reached beyond; nothing was offered by distance where that is
     /// `None`.
     pub(crate) fn bounded_by(&self, widest_km: Option<f64>) -> Self {
@@ -383,9 +383,9 @@ impl Settled {
 
     /// The same search, for schools that have such a club as well.
     pub(crate) fn with_club(&self, kind: ClubKind) -> Self {
-        let mut settled = self.clone();
-        settled.search.filter.clubs.push(kind.into());
-        settled
+        let mut validated = self.clone();
+        validated.search.filter.clubs.push(kind.into());
+        validated
     }
 
     /// Returns the search's radius.
@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn contradictions_are_found_before_any_sql() {
         let km = |km| Kilometres::new(km).expect("a distance");
-        let reason = |search: SchoolSearch| search.settle().expect_err("refused");
+        let reason = |search: SchoolSearch| search.validate().expect_err("refused");
         assert!(matches!(reason(SchoolSearch::all().within(km(1.0))), Error::InvalidSearch { .. }));
         assert!(matches!(reason(SchoolSearch::all().sort(Sort::Distance)), Error::InvalidSearch { .. }));
         assert!(matches!(reason(SchoolSearch::near(home()).within(km(0.0))), Error::InvalidRadius { .. }));
@@ -442,6 +442,6 @@ mod tests {
         let faith = SchoolSearch::all().faith(Faith::Is("\0".to_owned()));
         assert!(matches!(reason(faith), Error::InvalidText { field: "faith", .. }));
         assert!(matches!(reason(SchoolSearch::all().name("a".repeat(201))), Error::TooLong { .. }));
-        assert!(SchoolSearch::near(home()).within(km(1e9)).limit(0).settle().is_ok());
+        assert!(SchoolSearch::near(home()).within(km(1e9)).limit(0).validate().is_ok());
     }
 }

@@ -2,7 +2,7 @@
 //! country.
 
 use super::cursor::Position;
-use super::search::{Near, Settled, Sort};
+use super::search::{Near, Sort, ValidatedSearch};
 use crate::geo::LatLng;
 use crate::units::Kilometres;
 
@@ -25,7 +25,7 @@ pub(crate) enum SearchRadius {
     Km(f64),
 }
 
-impl Settled {
+impl ValidatedSearch {
     /// Returns the radius of the first probe: from the search's point, or from its cursor on.
     pub(crate) fn first_radius(&self, expansion: Expansion) -> SearchRadius {
         match (self.search.sort, &self.after) {

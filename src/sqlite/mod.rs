@@ -144,12 +144,12 @@ impl SchoolRepository for SqliteRepository {
     }
 
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>> {
-        let search = search.settle()?;
+        let search = search.validate()?;
         ask!(self, find_schools_on_conn, &search)
     }
 
     async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>> {
-        let search = search.settle_catchments()?;
+        let search = search.validate_catchments()?;
         ask!(self, find_catchments_on_conn, &search)
     }
 
@@ -159,7 +159,7 @@ impl SchoolRepository for SqliteRepository {
     }
 
     async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>> {
-        let search = search.settle_reach()?;
+        let search = search.validate_reach()?;
         ask!(self, find_reach_on_conn, &search)
     }
 
@@ -173,7 +173,7 @@ impl SchoolRepository for SqliteRepository {
     }
 
     async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
-        let search = search.settle()?;
+        let search = search.validate()?;
         ask!(self, facets_on_conn, &search)
     }
 
@@ -254,22 +254,22 @@ impl SchoolRepository for SqliteRepository {
     }
 
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = search.settle()?;
+        let search = search.validate()?;
         ask!(self, explain_find_on_conn, &search)
     }
 
     async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = search.settle_catchments()?;
+        let search = search.validate_catchments()?;
         ask!(self, explain_catchments_on_conn, &search)
     }
 
     async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = search.settle()?;
+        let search = search.validate()?;
         ask!(self, analyze_find_on_conn, &search)
     }
 
     async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = search.settle_catchments()?;
+        let search = search.validate_catchments()?;
         ask!(self, analyze_catchments_on_conn, &search)
     }
 }

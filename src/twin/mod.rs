@@ -269,7 +269,7 @@ macro_rules! school_values {
 /// Narrows a boxed `$query` to what a [`SchoolFilter`](crate::request::SchoolFilter) lets through. The filter is
 /// destructured without `..`, so that a new one does not compile until every backend answers it.
 macro_rules! filter_schools {
-    ($query:ident, $table:ident, $settled:expr) => {
+    ($query:ident, $table:ident, $validated:expr) => {
         use diesel::dsl::exists;
         use diesel::sql_types::SmallInt;
         use $crate::models::{Gender, Phase, Weekday};
@@ -292,7 +292,7 @@ macro_rules! filter_schools {
             fees,
             reach,
             name: _,
-        } = &$settled.search.filter;
+        } = &$validated.search.filter;
         if statuses.is_empty() {
             $query = $query.filter($crate::twin::OpenNow);
         }
@@ -304,7 +304,8 @@ macro_rules! filter_schools {
             NoPhase::ByAges => {
                 let teaches = |age: i16| $table::age_range_from.le(age).and($table::age_range_to.ge(age));
                 let counts = |asked: bool| asked.into_sql::<diesel::sql_types::Bool>().nullable();
-                let [nursery, primary, secondary, sixteen_plus, all_through] = $settled.search.filter.phases_by_ages();
+                let [nursery, primary, secondary, sixteen_plus, all_through] =
+                    $validated.search.filter.phases_by_ages();
                 let by_ages = counts(nursery)
                     .and(teaches(3))
                     .or(counts(primary).and(teaches(7)))
@@ -373,13 +374,13 @@ macro_rules! filter_schools {
             let reached = admissions_reach::table
                 .filter(admissions_reach::school_id.eq($table::id))
                 .filter(admissions_reach::recency.eq(i64::from(*years)))
-                .filter(admissions_reach::least_km.nullable().ge(distance($settled)));
+                .filter(admissions_reach::least_km.nullable().ge(distance($validated)));
             match intake {
                 None => $query = $query.filter(exists(reached)),
                 Some(intake) => $query = $query.filter(exists(reached.filter(admissions_reach::intake.eq(intake)))),
             }
         }
-        if let Some(folded) = &$settled.name {
+        if let Some(folded) = &$validated.name {
             let pattern = $crate::text::like_anywhere(folded);
             $query = $query.filter($table::name_folded.like(pattern).escape($crate::text::LIKE_ESCAPE));
         }
@@ -389,12 +390,12 @@ macro_rules! filter_schools {
 /// Narrows a boxed `$query` to the radius of a search. `$candidates` is the backend's condition that an index answers,
 /// and `haversine` decides.
 macro_rules! within_radius {
-    ($query:ident, $settled:expr, $candidates:expr) => {
+    ($query:ident, $validated:expr, $candidates:expr) => {
         if let Some(candidates) = $candidates {
             $query = $query.filter(candidates);
         }
-        if let Some(radius) = $settled.radius() {
-            $query = $query.filter(distance($settled).le(radius.get()));
+        if let Some(radius) = $validated.radius() {
+            $query = $query.filter(distance($validated).le(radius.get()));
         }
     };
 }
@@ -402,10 +403,10 @@ macro_rules! within_radius {
 /// Narrows a boxed `$query` to what comes after a place, in the order that the search sorts by. Unknown values come
 /// last.
 macro_rules! filter_after {
-    ($query:ident, $table:ident, $settled:expr, $position:expr) => {
+    ($query:ident, $table:ident, $validated:expr, $position:expr) => {
         match $position {
             Position::Margin { km, id } => {
-                let margin = || $crate::twin::margin!($table, $settled);
+                let margin = || $crate::twin::margin!($table, $validated);
                 $query = $query.filter(margin().lt(km).or(margin().eq(km).and($table::id.gt(id).nullable())));
             }
             // Rust puts these in order.
@@ -436,9 +437,9 @@ macro_rules! filter_after {
 
 /// Puts a boxed `$query` into the search's order. Every order ends in the id and has unknown values last.
 macro_rules! order_schools {
-    ($query:ident, $table:ident, $settled:expr) => {
-        match $settled.search.sort {
-            Sort::Margin => $query.order_by(($crate::twin::margin!($table, $settled).desc(), $table::id.asc())),
+    ($query:ident, $table:ident, $validated:expr) => {
+        match $validated.search.sort {
+            Sort::Margin => $query.order_by(($crate::twin::margin!($table, $validated).desc(), $table::id.asc())),
             // Rust puts these in order.
             Sort::Distance => $query,
             Sort::Name => $query.order_by(($table::name_folded.asc(), $table::id.asc())),
@@ -455,8 +456,8 @@ macro_rules! order_schools {
 /// By how many kilometres the offers of past years reached beyond the distance to the search's point: of the years that
 /// are asked for the least, of the intakes that are let through the best.
 macro_rules! margin {
-    ($table:ident, $settled:expr) => {{
-        let reach = $settled.search.filter.reach.as_ref();
+    ($table:ident, $validated:expr) => {{
+        let reach = $validated.search.filter.reach.as_ref();
         let intake = reach.and_then(|reach| reach.intake.clone());
         let is_any = intake.is_none().into_sql::<diesel::sql_types::Bool>().nullable();
         let least = admissions_reach::table
@@ -465,7 +466,7 @@ macro_rules! margin {
             .filter(is_any.or(admissions_reach::intake.eq(intake.unwrap_or_default())))
             .select(diesel::dsl::max(admissions_reach::least_km))
             .single_value();
-        $crate::twin::Minus::new(least, distance($settled))
+        $crate::twin::Minus::new(least, distance($validated))
     }};
 }
 

@@ -12,7 +12,7 @@ use crate::ids::SchoolId;
 use crate::models::{Admissions, NewAdmissions, UpsertCounts};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::admissions_history;
-use crate::request::{Ended, Page, ReachHit, Settled, WriteMode, refuse_repeated};
+use crate::request::{Ended, Page, ReachHit, ValidatedSearch, WriteMode, refuse_repeated};
 use crate::twin::{self, child_values};
 
 /// How many rows are compared with what is stored, and inserted, at once.
@@ -81,15 +81,15 @@ async fn upsert_admissions_in_txn(
 /// One page of the schools that would have offered a place by distance, each with its years, all of one moment.
 pub(in crate::postgres) async fn find_reach_on_conn(
     connection: &mut AsyncPgConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Page<ReachHit>> {
     let mut moment = connection.build_transaction().read_only().repeatable_read();
-    moment.run(async |connection| find_reach_in_txn(connection, settled).await).await
+    moment.run(async |connection| find_reach_in_txn(connection, validated).await).await
 }
 
-async fn find_reach_in_txn(connection: &mut AsyncPgConnection, settled: &Settled) -> Result<Page<ReachHit>> {
-    let page = find_schools_on_conn(connection, settled).await?;
+async fn find_reach_in_txn(connection: &mut AsyncPgConnection, validated: &ValidatedSearch) -> Result<Page<ReachHit>> {
+    let page = find_schools_on_conn(connection, validated).await?;
     let ids: Vec<SchoolId> = page.items.iter().map(|hit| hit.school.id).collect();
     let admissions = admissions_in_txn(connection, &ids).await?;
-    Ok(settled.page_of_reach(page, admissions))
+    Ok(validated.page_of_reach(page, admissions))
 }

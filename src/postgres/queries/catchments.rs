@@ -20,7 +20,7 @@ use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, 
 use crate::postgres::functions::{MadePoint, outline_or_circle, st_covers};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
-use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
+use crate::request::{CatchmentRow, Ended, Page, ValidatedSearch, WriteMode, refuse_twice};
 use crate::twin::{self, IfNeeded};
 
 /// How many outlines one UPDATE names: they may be large.
@@ -36,22 +36,22 @@ type Selection = (
 /// One page of the schools whose catchment holds a search's point.
 pub(in crate::postgres) async fn find_catchments_on_conn(
     connection: &mut AsyncPgConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Page<CatchmentHit>> {
-    let rows: Vec<CatchmentRow> = catchments_query(settled).load(connection).await?;
-    Ok(settled.page_of_catchments(rows))
+    let rows: Vec<CatchmentRow> = catchments_query(validated).load(connection).await?;
+    Ok(validated.page_of_catchments(rows))
 }
 
 /// The schools whose outline holds the search's point, or whose circle may, that meet its conditions, in no order. The
 /// GiST index gives candidates by their boxes (`&&`); `ST_Covers` decides of an outline.
 pub(super) fn catchments_query<'a>(
-    settled: &'a Settled,
+    validated: &'a ValidatedSearch,
 ) -> impl LoadQuery<'a, AsyncPgConnection, CatchmentRow> + QueryFragment<Pg> + QueryId + Send + 'a {
-    let name = IfNeeded::new(settled.is_by_name(), schools::name_folded);
+    let name = IfNeeded::new(validated.is_by_name(), schools::name_folded);
     let has_outline = schools::catchment_geometry.is_not_null();
     let selection: Selection = (SchoolSummary::as_select(), name, has_outline, schools::catchment_radius_km);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Pg> = schools::table.select(selection).into_boxed();
-    if let Some(near) = settled.near {
+    if let Some(near) = validated.near {
         let point = MadePoint::at(near.point);
         let shape = outline_or_circle(schools::catchment_geometry, schools::catchment_circle);
         // The boxes by themselves: an index whose entries must be looked at again would have `ST_Covers` worked out
@@ -61,7 +61,7 @@ pub(super) fn catchments_query<'a>(
             schools::catchment_geometry.is_null().nullable().or(st_covers(schools::catchment_geometry, point));
         query = query.filter(boxed).filter(covered);
     }
-    twin::filter_schools!(query, schools, settled);
+    twin::filter_schools!(query, schools, validated);
     query
 }
 

@@ -11,38 +11,38 @@ use super::find::{EXPANSION, bounded_in_txn, find_query, first_limit, margin_que
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
 use crate::postgres::run::RunQueryDsl;
-use crate::request::{Settled, Sort};
+use crate::request::{Sort, ValidatedSearch};
 
 /// The query that a search begins with, and its plan.
 pub(in crate::postgres) async fn explain_find_on_conn(
     connection: &mut AsyncPgConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Explanation> {
-    plan_of_find(connection, settled, Plan::Alone).await
+    plan_of_find(connection, validated, Plan::Alone).await
 }
 
 /// The query for the catchments that hold a search's point, and its plan.
 pub(in crate::postgres) async fn explain_catchments_on_conn(
     connection: &mut AsyncPgConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Explanation> {
-    explain_on_conn(connection, catchments_query(settled), Plan::Alone).await
+    explain_on_conn(connection, catchments_query(validated), Plan::Alone).await
 }
 
 /// As [`explain_find_on_conn`], and runs the query.
 pub(in crate::postgres) async fn analyze_find_on_conn(
     connection: &mut AsyncPgConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Explanation> {
-    plan_of_find(connection, settled, Plan::AndRun).await
+    plan_of_find(connection, validated, Plan::AndRun).await
 }
 
 /// As [`explain_catchments_on_conn`], and runs the query.
 pub(in crate::postgres) async fn analyze_catchments_on_conn(
     connection: &mut AsyncPgConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Explanation> {
-    explain_on_conn(connection, catchments_query(settled), Plan::AndRun).await
+    explain_on_conn(connection, catchments_query(validated), Plan::AndRun).await
 }
 
 /// Whether a query is planned alone, or run as well.
@@ -52,15 +52,19 @@ enum Plan {
     AndRun,
 }
 
-async fn plan_of_find(connection: &mut AsyncPgConnection, settled: &Settled, plan: Plan) -> Result<Explanation> {
-    let settled = &bounded_in_txn(connection, settled).await?;
-    match settled.search.sort {
-        Sort::Margin => explain_on_conn(connection, margin_query(settled), plan).await,
+async fn plan_of_find(
+    connection: &mut AsyncPgConnection,
+    validated: &ValidatedSearch,
+    plan: Plan,
+) -> Result<Explanation> {
+    let validated = &bounded_in_txn(connection, validated).await?;
+    match validated.search.sort {
+        Sort::Margin => explain_on_conn(connection, margin_query(validated), plan).await,
         Sort::Distance => {
-            let query = nearest_query(settled, settled.first_radius(EXPANSION), first_limit(settled));
+            let query = nearest_query(validated, validated.first_radius(EXPANSION), first_limit(validated));
             explain_on_conn(connection, query, plan).await
         }
-        Sort::Name | Sort::Rating => explain_on_conn(connection, find_query(settled), plan).await,
+        Sort::Name | Sort::Rating => explain_on_conn(connection, find_query(validated), plan).await,
     }
 }
 

@@ -18,7 +18,9 @@ use crate::models::{SchoolHit, SchoolSummary};
 use crate::postgres::functions::{DistanceOrder, MadeGeography, haversine, st_dwithin_metres};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
-use crate::request::{Expansion, HitRow, ListedRow, Nearest, Page, Position, SLACK_KM, SearchRadius, Settled, Sort};
+use crate::request::{
+    Expansion, HitRow, ListedRow, Nearest, Page, Position, SLACK_KM, SearchRadius, Sort, ValidatedSearch,
+};
 use crate::twin;
 use crate::units::Kilometres;
 
@@ -40,15 +42,15 @@ type Selection = (AsSelect<SchoolSummary, Pg>, schools::name_folded);
 /// One page of the schools that a search finds.
 pub(in crate::postgres) async fn find_schools_on_conn(
     connection: &mut AsyncPgConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Page<SchoolHit>> {
-    let settled = &bounded_in_txn(connection, settled).await?;
-    match settled.search.sort {
-        Sort::Margin => Ok(settled.page_of_hits(margin_query(settled).load(connection).await?)),
-        Sort::Distance => nearest_on_conn(connection, settled).await,
+    let validated = &bounded_in_txn(connection, validated).await?;
+    match validated.search.sort {
+        Sort::Margin => Ok(validated.page_of_hits(margin_query(validated).load(connection).await?)),
+        Sort::Distance => nearest_on_conn(connection, validated).await,
         Sort::Name | Sort::Rating => {
-            let mut listing = settled.listing();
-            let mut rows = pin!(diesel_async::RunQueryDsl::load_stream(find_query(settled), connection).await?);
+            let mut listing = validated.listing();
+            let mut rows = pin!(diesel_async::RunQueryDsl::load_stream(find_query(validated), connection).await?);
             while let Some(row) = rows.try_next().await? {
                 listing.push(row);
             }
@@ -58,15 +60,15 @@ pub(in crate::postgres) async fn find_schools_on_conn(
 }
 
 /// Probes farther until the page is full. A page is of one snapshot, since it is from one statement.
-async fn nearest_on_conn(connection: &mut AsyncPgConnection, settled: &Settled) -> Result<Page<SchoolHit>> {
-    let (mut limit, mut radius) = (first_limit(settled), settled.first_radius(EXPANSION));
+async fn nearest_on_conn(connection: &mut AsyncPgConnection, validated: &ValidatedSearch) -> Result<Page<SchoolHit>> {
+    let (mut limit, mut radius) = (first_limit(validated), validated.first_radius(EXPANSION));
     loop {
-        let candidates = nearest_query(settled, radius, limit).load(connection).await?;
-        match settled.nearest(candidates, limit, radius) {
-            Nearest::Page(rows) => return Ok(settled.page_of_hits(rows)),
+        let candidates = nearest_query(validated, radius, limit).load(connection).await?;
+        match validated.nearest(candidates, limit, radius) {
+            Nearest::Page(rows) => return Ok(validated.page_of_hits(rows)),
             Nearest::MoreCandidates => limit = limit.saturating_mul(4),
             Nearest::WiderProbe(found) => {
-                radius = settled.next_radius(radius, found, EXPANSION).unwrap_or(SearchRadius::Whole);
+                radius = validated.next_radius(radius, found, EXPANSION).unwrap_or(SearchRadius::Whole);
             }
         }
     }
@@ -74,23 +76,23 @@ async fn nearest_on_conn(connection: &mut AsyncPgConnection, settled: &Settled) 
 
 /// Returns how many candidates the first probe fetches: a few more than the page needs, for schools that are about as
 /// far as its last.
-pub(super) fn first_limit(settled: &Settled) -> i64 {
-    settled.fetch() + settled.fetch() / 16 + 4
+pub(super) fn first_limit(validated: &ValidatedSearch) -> i64 {
+    validated.fetch() + validated.fetch() / 16 + 4
 }
 
 /// Builds the query for the nearest schools of a probe that meet the search's conditions and come after its cursor;
 /// those without a location come last, by id. Some may be beyond the probe's radius, or before the cursor, by less than
 /// [`SLACK_KM`].
 pub(super) fn nearest_query(
-    settled: &Settled,
+    validated: &ValidatedSearch,
     radius: SearchRadius,
     limit: i64,
 ) -> impl LoadQuery<'_, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send {
     let mut query = schools::table.select(SchoolSummary::as_select()).into_boxed();
-    twin::filter_schools!(query, schools, settled);
-    match settled.after {
+    twin::filter_schools!(query, schools, validated);
+    match validated.after {
         Some(Position::Distance { km: Some(km), .. }) => {
-            let is_later = distance(settled).ge(km - SLACK_KM);
+            let is_later = distance(validated).ge(km - SLACK_KM);
             query = query.filter(is_later.or(schools::location.is_null().nullable()));
         }
         Some(Position::Distance { km: None, id }) => {
@@ -99,17 +101,17 @@ pub(super) fn nearest_query(
         _ => {}
     }
     query = query.limit(limit);
-    match settled.circle(radius) {
+    match validated.circle(radius) {
         // GiST gives the order, and has no second column to break ties.
         Some((point, km)) if km.get() <= EXPANSION.last_km => query
             .filter(within(point, km))
             .order_by(DistanceOrder::new(schools::location, MadeGeography::beside(point))),
         // What no index narrows is scanned once, and not walked from near to far.
         _ => {
-            if let Some(radius) = settled.radius() {
-                query = query.filter(distance(settled).le(radius.get() + SLACK_KM));
+            if let Some(radius) = validated.radius() {
+                query = query.filter(distance(validated).le(radius.get() + SLACK_KM));
             }
-            query.order_by((distance(settled).asc().nulls_last(), schools::id.asc()))
+            query.order_by((distance(validated).asc().nulls_last(), schools::id.asc()))
         }
     }
 }
@@ -122,56 +124,56 @@ pub(super) fn within(point: LatLng, radius: Kilometres) -> Within {
 }
 
 /// Returns [`within`] for a search's own radius.
-pub(super) fn within_radius(settled: &Settled) -> Option<Within> {
-    settled.circle(SearchRadius::Whole).map(|(point, radius)| within(point, radius))
+pub(super) fn within_radius(validated: &ValidatedSearch) -> Option<Within> {
+    validated.circle(SearchRadius::Whole).map(|(point, radius)| within(point, radius))
 }
 
 /// A search by reach looks no farther than any offers ever reached.
 pub(super) async fn bounded_in_txn<'a>(
     connection: &mut AsyncPgConnection,
-    settled: &'a Settled,
-) -> Result<Cow<'a, Settled>> {
-    if settled.search.filter.reach.is_none() {
-        return Ok(Cow::Borrowed(settled));
+    validated: &'a ValidatedSearch,
+) -> Result<Cow<'a, ValidatedSearch>> {
+    if validated.search.filter.reach.is_none() {
+        return Ok(Cow::Borrowed(validated));
     }
     let widest = admissions_reach::table.select(max(admissions_reach::least_km));
-    Ok(Cow::Owned(settled.bounded_by(widest.get_result(connection).await?)))
+    Ok(Cow::Owned(validated.bounded_by(widest.get_result(connection).await?)))
 }
 
 /// The schools within the search's circle that meet its conditions and come after its cursor, in an order that an index
 /// has: one row more than the page holds.
 pub(super) fn find_query<'a>(
-    settled: &'a Settled,
+    validated: &'a ValidatedSearch,
 ) -> impl LoadQuery<'a, AsyncPgConnection, ListedRow> + QueryFragment<Pg> + QueryId + Send + 'a {
     let selection: Selection = (SchoolSummary::as_select(), schools::name_folded);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Pg> = schools::table.select(selection).into_boxed();
-    twin::within_radius!(query, settled, within_radius(settled));
-    twin::filter_schools!(query, schools, settled);
-    if let Some(after) = &settled.after {
-        twin::filter_after!(query, schools, settled, after);
+    twin::within_radius!(query, validated, within_radius(validated));
+    twin::filter_schools!(query, schools, validated);
+    if let Some(after) = &validated.after {
+        twin::filter_after!(query, schools, validated, after);
     }
-    let query = query.limit(settled.fetch());
-    twin::order_schools!(query, schools, settled)
+    let query = query.limit(validated.fetch());
+    twin::order_schools!(query, schools, validated)
 }
 
 /// As [`find_query`], in the order of the margins, which stand in the place of the distances: those are no secret where
 /// both ends are known.
 pub(super) fn margin_query<'a>(
-    settled: &'a Settled,
+    validated: &'a ValidatedSearch,
 ) -> impl LoadQuery<'a, AsyncPgConnection, HitRow> + QueryFragment<Pg> + QueryId + Send + 'a {
-    let margin = twin::margin!(schools, settled);
+    let margin = twin::margin!(schools, validated);
     let mut query = schools::table.select((SchoolSummary::as_select(), margin)).into_boxed();
-    twin::within_radius!(query, settled, within_radius(settled));
-    twin::filter_schools!(query, schools, settled);
-    if let Some(after) = &settled.after {
-        twin::filter_after!(query, schools, settled, after);
+    twin::within_radius!(query, validated, within_radius(validated));
+    twin::filter_schools!(query, schools, validated);
+    if let Some(after) = &validated.after {
+        twin::filter_after!(query, schools, validated, after);
     }
-    let query = query.limit(settled.fetch());
-    twin::order_schools!(query, schools, settled)
+    let query = query.limit(validated.fetch());
+    twin::order_schools!(query, schools, validated)
 }
 
-pub(super) fn distance(settled: &Settled) -> Distance {
-    let point = settled.near.map(|near| near.point);
+pub(super) fn distance(validated: &ValidatedSearch) -> Distance {
+    let point = validated.near.map(|near| near.point);
     let (lat, lng) = (point.map(|point| point.lat().degrees()), point.map(|point| point.lng().degrees()));
     haversine(lat, lng, schools::lat, schools::lng)
 }

@@ -10,7 +10,7 @@ use crate::ids::{SchoolId, Urn};
 use crate::models::{ClubKind, CouncilCount, Facets, School};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
-use crate::request::{FacetRow, Settled, facets_of};
+use crate::request::{FacetRow, ValidatedSearch, facets_of};
 use crate::twin::{self, OpenNow};
 
 /// The schools with these ids, in the order of the ids.
@@ -51,38 +51,38 @@ pub(in crate::postgres) async fn councils_on_conn(connection: &mut AsyncPgConnec
 /// How many of the schools that a search finds have each value, all of one moment.
 pub(in crate::postgres) async fn facets_on_conn(
     connection: &mut AsyncPgConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Facets> {
     connection
         .build_transaction()
         .read_only()
         .repeatable_read()
-        .run(async |connection| facets_in_txn(connection, settled).await)
+        .run(async |connection| facets_in_txn(connection, validated).await)
         .await
 }
 
-async fn facets_in_txn(connection: &mut AsyncPgConnection, settled: &Settled) -> Result<Facets> {
-    let settled = &bounded_in_txn(connection, settled).await?;
+async fn facets_in_txn(connection: &mut AsyncPgConnection, validated: &ValidatedSearch) -> Result<Facets> {
+    let validated = &bounded_in_txn(connection, validated).await?;
     let counted = twin::facet_columns!(schools);
     let (council, phase, status, rating, gender, faith, is_private) = counted;
     let mut query = schools::table
         .group_by(counted)
         .select((council, phase, status, rating, gender, faith, is_private, count_star()))
         .into_boxed();
-    twin::within_radius!(query, settled, within_radius(settled));
-    twin::filter_schools!(query, schools, settled);
+    twin::within_radius!(query, validated, within_radius(validated));
+    twin::filter_schools!(query, schools, validated);
     let mut facets = facets_of(query.load::<FacetRow>(connection).await?);
     for kind in ClubKind::ALL {
-        let schools = count_in_txn(connection, &settled.with_club(*kind)).await?;
+        let schools = count_in_txn(connection, &validated.with_club(*kind)).await?;
         facets.clubs.insert(kind.to_string(), schools);
     }
     Ok(facets)
 }
 
 /// How many schools a search finds.
-async fn count_in_txn(connection: &mut AsyncPgConnection, settled: &Settled) -> QueryResult<i64> {
+async fn count_in_txn(connection: &mut AsyncPgConnection, validated: &ValidatedSearch) -> QueryResult<i64> {
     let mut query = schools::table.select(count_star()).into_boxed();
-    twin::within_radius!(query, settled, within_radius(settled));
-    twin::filter_schools!(query, schools, settled);
+    twin::within_radius!(query, validated, within_radius(validated));
+    twin::filter_schools!(query, schools, validated);
     query.get_result(connection).await
 }

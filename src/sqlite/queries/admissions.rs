@@ -9,7 +9,7 @@ use super::find::find_schools_on_conn;
 use crate::error::{Error, Result};
 use crate::ids::SchoolId;
 use crate::models::{Admissions, NewAdmissions, UpsertCounts};
-use crate::request::{Ended, Page, ReachHit, Settled, WriteMode, refuse_repeated};
+use crate::request::{Ended, Page, ReachHit, ValidatedSearch, WriteMode, refuse_repeated};
 use crate::sqlite::schema::admissions_history;
 use crate::sqlite::transactions::{at_once, whole};
 use crate::twin::{self, child_values};
@@ -76,14 +76,14 @@ fn upsert_admissions_in_txn(
 /// One page of the schools that would have offered a place by distance, each with its years, all of one moment.
 pub(in crate::sqlite) fn find_reach_on_conn(
     connection: &mut SqliteConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Page<ReachHit>> {
-    at_once(connection, |connection| find_reach_in_txn(connection, settled))
+    at_once(connection, |connection| find_reach_in_txn(connection, validated))
 }
 
-fn find_reach_in_txn(connection: &mut SqliteConnection, settled: &Settled) -> Result<Page<ReachHit>> {
-    let page = find_schools_on_conn(connection, settled)?;
+fn find_reach_in_txn(connection: &mut SqliteConnection, validated: &ValidatedSearch) -> Result<Page<ReachHit>> {
+    let page = find_schools_on_conn(connection, validated)?;
     let ids: Vec<SchoolId> = page.items.iter().map(|hit| hit.school.id).collect();
     let admissions = admissions_in_txn(connection, &ids)?;
-    Ok(settled.page_of_reach(page, admissions))
+    Ok(validated.page_of_reach(page, admissions))
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::geo::{StoredOutline, to_wkb};
 use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
-use crate::request::{CatchmentRow, Ended, Page, Settled, WriteMode, refuse_twice};
+use crate::request::{CatchmentRow, Ended, Page, ValidatedSearch, WriteMode, refuse_twice};
 use crate::sqlite::functions::{Unindexed, catchment_covers, catchment_has_outline, schools_catchment, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::sqlite::transactions::whole;
@@ -21,9 +21,9 @@ use crate::twin::{self, IfNeeded};
 /// One page of the schools whose catchment holds a search's point.
 pub(in crate::sqlite) fn find_catchments_on_conn(
     connection: &mut SqliteConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Page<CatchmentHit>> {
-    Ok(settled.page_of_catchments(catchments_query(settled).load(connection)?))
+    Ok(validated.page_of_catchments(catchments_query(validated).load(connection)?))
 }
 
 /// The schools whose outline holds the search's point, or whose circle may, that meet its conditions, in no order. The
@@ -31,16 +31,16 @@ pub(in crate::sqlite) fn find_catchments_on_conn(
 /// for. `Unindexed` keeps the join from being turned round, which on a connection that has analysed the R*Tree itself
 /// ends in a scan of the schools.
 pub(super) fn catchments_query<'a>(
-    settled: &'a Settled,
+    validated: &'a ValidatedSearch,
 ) -> impl LoadQuery<'a, SqliteConnection, CatchmentRow> + QueryFragment<Sqlite> + QueryId + 'a {
     let boxed_and_school = schools::id.eq(Unindexed::new(schools_catchment::id));
-    let name = IfNeeded::new(settled.is_by_name(), schools::name_folded);
+    let name = IfNeeded::new(validated.is_by_name(), schools::name_folded);
     let has_outline = catchment_has_outline(schools_catchment::outline);
     let mut query = schools_catchment::table
         .inner_join(schools::table.on(boxed_and_school))
         .select((SchoolSummary::as_select(), name, has_outline, schools::catchment_radius_km))
         .into_boxed();
-    if let Some(near) = settled.near {
+    if let Some(near) = validated.near {
         let (lat, lng) = (near.point.lat().degrees(), near.point.lng().degrees());
         // NULL for a circle, which is decided with the others, and for an outline that cannot be read: an error where
         // its school is asked for.
@@ -52,7 +52,7 @@ pub(super) fn catchments_query<'a>(
             .filter(schools_catchment::max_lng.ge(lng))
             .filter(covered);
     }
-    twin::filter_schools!(query, unindexed, settled);
+    twin::filter_schools!(query, unindexed, validated);
     query
 }
 

@@ -12,41 +12,41 @@ use super::catchments::catchments_query;
 use super::find::{EXPANSION, bounded_in_txn, candidates_query, find_query, margin_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
-use crate::request::{CatchmentRow, HitRow, Settled, Sort};
+use crate::request::{CatchmentRow, HitRow, Sort, ValidatedSearch};
 
 /// The query that a search begins with, and its plan.
 pub(in crate::sqlite) fn explain_find_on_conn(
     connection: &mut SqliteConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Explanation> {
-    let settled = &bounded_in_txn(connection, settled)?;
-    match (settled.search.sort, settled.first_probe(EXPANSION)) {
-        (Sort::Margin, _) => explain_on_conn(connection, margin_query(settled)),
-        (_, Some(probe)) => explain_on_conn(connection, candidates_query(settled, probe.radius)),
-        (_, None) => explain_on_conn(connection, find_query(settled)),
+    let validated = &bounded_in_txn(connection, validated)?;
+    match (validated.search.sort, validated.first_probe(EXPANSION)) {
+        (Sort::Margin, _) => explain_on_conn(connection, margin_query(validated)),
+        (_, Some(probe)) => explain_on_conn(connection, candidates_query(validated, probe.radius)),
+        (_, None) => explain_on_conn(connection, find_query(validated)),
     }
 }
 
 /// The query for the catchments that hold a search's point, and its plan.
 pub(in crate::sqlite) fn explain_catchments_on_conn(
     connection: &mut SqliteConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Explanation> {
-    explain_on_conn(connection, catchments_query(settled))
+    explain_on_conn(connection, catchments_query(validated))
 }
 
 /// As [`explain_find_on_conn`], and runs the query.
 pub(in crate::sqlite) fn analyze_find_on_conn(
     connection: &mut SqliteConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Explanation> {
-    let explanation = explain_find_on_conn(connection, settled)?;
-    let settled = &bounded_in_txn(connection, settled)?;
+    let explanation = explain_find_on_conn(connection, validated)?;
+    let validated = &bounded_in_txn(connection, validated)?;
     timed(explanation, || {
-        Ok(match (settled.search.sort, settled.first_probe(EXPANSION)) {
-            (Sort::Margin, _) => margin_query(settled).load::<HitRow>(connection)?.len(),
-            (_, Some(probe)) => candidates_query(settled, probe.radius).load(connection)?.len(),
-            (_, None) => find_query(settled).load(connection)?.len(),
+        Ok(match (validated.search.sort, validated.first_probe(EXPANSION)) {
+            (Sort::Margin, _) => margin_query(validated).load::<HitRow>(connection)?.len(),
+            (_, Some(probe)) => candidates_query(validated, probe.radius).load(connection)?.len(),
+            (_, None) => find_query(validated).load(connection)?.len(),
         })
     })
 }
@@ -54,10 +54,10 @@ pub(in crate::sqlite) fn analyze_find_on_conn(
 /// As [`explain_catchments_on_conn`], and runs the query.
 pub(in crate::sqlite) fn analyze_catchments_on_conn(
     connection: &mut SqliteConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Explanation> {
-    let explanation = explain_catchments_on_conn(connection, settled)?;
-    timed(explanation, || Ok(catchments_query(settled).load::<CatchmentRow>(connection)?.len()))
+    let explanation = explain_catchments_on_conn(connection, validated)?;
+    timed(explanation, || Ok(catchments_query(validated).load::<CatchmentRow>(connection)?.len()))
 }
 
 /// SQLite has no plan with times, so that the whole is timed.

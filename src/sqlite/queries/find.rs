@@ -13,7 +13,9 @@ use crate::error::Result;
 use crate::geo::BoundingBox;
 use crate::ids::SchoolId;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::request::{Candidate, Expansion, HitRow, ListedRow, Page, Position, Probe, SearchRadius, Settled, Sort};
+use crate::request::{
+    Candidate, Expansion, HitRow, ListedRow, Page, Position, Probe, SearchRadius, Sort, ValidatedSearch,
+};
 use crate::sqlite::functions::{IdIn, InBox, Limited, by_council, haversine, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::sqlite::transactions::at_once;
@@ -30,34 +32,38 @@ type Selection = (AsSelect<SchoolSummary, Sqlite>, schools::name_folded);
 /// One page of the schools that a search finds.
 pub(in crate::sqlite) fn find_schools_on_conn(
     connection: &mut SqliteConnection,
-    settled: &Settled,
+    validated: &ValidatedSearch,
 ) -> Result<Page<SchoolHit>> {
-    let settled = &bounded_in_txn(connection, settled)?;
-    match (settled.search.sort, settled.first_probe(EXPANSION)) {
-        (Sort::Margin, _) => Ok(settled.page_of_hits(margin_query(settled).load(connection)?)),
+    let validated = &bounded_in_txn(connection, validated)?;
+    match (validated.search.sort, validated.first_probe(EXPANSION)) {
+        (Sort::Margin, _) => Ok(validated.page_of_hits(margin_query(validated).load(connection)?)),
         (Sort::Distance | Sort::Name | Sort::Rating, None) => {
-            let mut listing = settled.listing();
-            for row in find_query(settled).load_iter(connection)? {
+            let mut listing = validated.listing();
+            for row in find_query(validated).load_iter(connection)? {
                 listing.push(row?);
             }
             Ok(listing.finish())
         }
         // All probes and the page's schools are read from one snapshot.
         (Sort::Distance | Sort::Name | Sort::Rating, Some(probe)) => {
-            at_once(connection, |connection| nearest_in_txn(connection, settled, probe))
+            at_once(connection, |connection| nearest_in_txn(connection, validated, probe))
         }
     }
 }
 
-fn nearest_in_txn(connection: &mut SqliteConnection, settled: &Settled, first: Probe) -> Result<Page<SchoolHit>> {
+fn nearest_in_txn(
+    connection: &mut SqliteConnection,
+    validated: &ValidatedSearch,
+    first: Probe,
+) -> Result<Page<SchoolHit>> {
     let mut probe = first;
     loop {
-        let candidates = probe.nearest(candidates_query(settled, probe.radius).load(connection)?);
-        match settled.next_probe(&probe, candidates.len(), EXPANSION) {
+        let candidates = probe.nearest(candidates_query(validated, probe.radius).load(connection)?);
+        match validated.next_probe(&probe, candidates.len(), EXPANSION) {
             Some(wider) => probe = wider,
             None => {
                 let schools = page_query(&candidates).load(connection)?;
-                return Ok(settled.page_of_hits(Probe::rows(&candidates, schools)));
+                return Ok(validated.page_of_hits(Probe::rows(&candidates, schools)));
             }
         }
     }
@@ -66,22 +72,22 @@ fn nearest_in_txn(connection: &mut SqliteConnection, settled: &Settled, first: P
 /// Builds the query for the ids and locations of the schools in a probe's box, where it has one, that meet the search's
 /// conditions.
 pub(super) fn candidates_query<'a>(
-    settled: &'a Settled,
+    validated: &'a ValidatedSearch,
     radius: SearchRadius,
 ) -> impl LoadQuery<'a, SqliteConnection, (SchoolId, Option<f64>, Option<f64>)> + QueryFragment<Sqlite> + QueryId + 'a {
     let mut query = schools::table.select((schools::id, schools::lat, schools::lng)).into_boxed();
-    if let Some(in_box) = in_box(settled, radius) {
+    if let Some(in_box) = in_box(validated, radius) {
         query = query.filter(in_box);
-        twin::filter_schools!(query, unindexed, settled);
+        twin::filter_schools!(query, unindexed, validated);
     } else {
-        twin::filter_schools!(query, by_council, settled);
+        twin::filter_schools!(query, by_council, validated);
     }
     query
 }
 
 /// Returns the condition by which an index narrows a search to candidates, or `None` where it would leave out little.
-pub(super) fn in_box(settled: &Settled, radius: SearchRadius) -> Option<InBox> {
-    let (point, km) = settled.circle(radius).filter(|(_, km)| km.get() <= EXPANSION.last_km)?;
+pub(super) fn in_box(validated: &ValidatedSearch, radius: SearchRadius) -> Option<InBox> {
+    let (point, km) = validated.circle(radius).filter(|(_, km)| km.get() <= EXPANSION.last_km)?;
     Some(InBox::new(&BoundingBox::around(point, km)))
 }
 
@@ -92,47 +98,50 @@ fn page_query<'a>(candidates: &[Candidate]) -> impl LoadQuery<'a, SqliteConnecti
 }
 
 /// A search by reach looks no farther than any offers ever reached.
-pub(super) fn bounded_in_txn<'a>(connection: &mut SqliteConnection, settled: &'a Settled) -> Result<Cow<'a, Settled>> {
-    if settled.search.filter.reach.is_none() {
-        return Ok(Cow::Borrowed(settled));
+pub(super) fn bounded_in_txn<'a>(
+    connection: &mut SqliteConnection,
+    validated: &'a ValidatedSearch,
+) -> Result<Cow<'a, ValidatedSearch>> {
+    if validated.search.filter.reach.is_none() {
+        return Ok(Cow::Borrowed(validated));
     }
     let widest = admissions_reach::table.select(max(admissions_reach::least_km));
-    Ok(Cow::Owned(settled.bounded_by(widest.get_result(connection)?)))
+    Ok(Cow::Owned(validated.bounded_by(widest.get_result(connection)?)))
 }
 
 /// The schools within the search's circle that meet its conditions and come after its cursor, in an order that an index
 /// has: one row more than the page holds.
 pub(super) fn find_query<'a>(
-    settled: &'a Settled,
+    validated: &'a ValidatedSearch,
 ) -> impl LoadQuery<'a, SqliteConnection, ListedRow> + QueryFragment<Sqlite> + QueryId + 'a {
     let selection: Selection = (SchoolSummary::as_select(), schools::name_folded);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Sqlite> =
         schools::table.select(selection).into_boxed();
-    twin::within_radius!(query, settled, in_box(settled, SearchRadius::Whole));
-    twin::filter_schools!(query, schools, settled);
-    if let Some(after) = &settled.after {
-        twin::filter_after!(query, schools, settled, after);
+    twin::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
+    twin::filter_schools!(query, schools, validated);
+    if let Some(after) = &validated.after {
+        twin::filter_after!(query, schools, validated, after);
     }
-    Limited::new(twin::order_schools!(query, schools, settled), settled.fetch())
+    Limited::new(twin::order_schools!(query, schools, validated), validated.fetch())
 }
 
 /// As [`find_query`], in the order of the margins, which stand in the place of the distances: those are no secret where
 /// both ends are known.
 pub(super) fn margin_query<'a>(
-    settled: &'a Settled,
+    validated: &'a ValidatedSearch,
 ) -> impl LoadQuery<'a, SqliteConnection, HitRow> + QueryFragment<Sqlite> + QueryId + 'a {
-    let margin = twin::margin!(schools, settled);
+    let margin = twin::margin!(schools, validated);
     let mut query = schools::table.select((SchoolSummary::as_select(), margin)).into_boxed();
-    twin::within_radius!(query, settled, in_box(settled, SearchRadius::Whole));
-    twin::filter_schools!(query, schools, settled);
-    if let Some(after) = &settled.after {
-        twin::filter_after!(query, schools, settled, after);
+    twin::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
+    twin::filter_schools!(query, schools, validated);
+    if let Some(after) = &validated.after {
+        twin::filter_after!(query, schools, validated, after);
     }
-    Limited::new(twin::order_schools!(query, schools, settled), settled.fetch())
+    Limited::new(twin::order_schools!(query, schools, validated), validated.fetch())
 }
 
-pub(super) fn distance(settled: &Settled) -> Distance {
-    let point = settled.near.map(|near| near.point);
+pub(super) fn distance(validated: &ValidatedSearch) -> Distance {
+    let point = validated.near.map(|near| near.point);
     let (lat, lng) = (point.map(|point| point.lat().degrees()), point.map(|point| point.lng().degrees()));
     haversine(lat, lng, schools::lat, schools::lng)
 }

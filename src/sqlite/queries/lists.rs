@@ -7,7 +7,7 @@ use super::find::{bounded_in_txn, distance, in_box};
 use crate::error::Result;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{ClubKind, CouncilCount, Facets, School};
-use crate::request::{FacetRow, SearchRadius, Settled, facets_of};
+use crate::request::{FacetRow, SearchRadius, ValidatedSearch, facets_of};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::sqlite::transactions::at_once;
 use crate::twin::{self, OpenNow};
@@ -57,33 +57,36 @@ pub(in crate::sqlite) fn councils_on_conn(connection: &mut SqliteConnection) -> 
 }
 
 /// How many of the schools that a search finds have each value, all of one moment.
-pub(in crate::sqlite) fn facets_on_conn(connection: &mut SqliteConnection, settled: &Settled) -> Result<Facets> {
-    at_once(connection, |connection| facets_in_txn(connection, settled))
+pub(in crate::sqlite) fn facets_on_conn(
+    connection: &mut SqliteConnection,
+    validated: &ValidatedSearch,
+) -> Result<Facets> {
+    at_once(connection, |connection| facets_in_txn(connection, validated))
 }
 
-fn facets_in_txn(connection: &mut SqliteConnection, settled: &Settled) -> Result<Facets> {
-    let settled = &bounded_in_txn(connection, settled)?;
+fn facets_in_txn(connection: &mut SqliteConnection, validated: &ValidatedSearch) -> Result<Facets> {
+    let validated = &bounded_in_txn(connection, validated)?;
     let counted = twin::facet_columns!(schools);
     let (council, phase, status, rating, gender, faith, is_private) = counted;
     let mut query = schools::table
         .group_by(counted)
         .select((council, phase, status, rating, gender, faith, is_private, count_star()))
         .into_boxed();
-    twin::within_radius!(query, settled, in_box(settled, SearchRadius::Whole));
-    twin::filter_schools!(query, schools, settled);
+    twin::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
+    twin::filter_schools!(query, schools, validated);
     let mut facets = facets_of(query.load::<FacetRow>(connection)?);
     for kind in ClubKind::ALL {
-        let schools = count_in_txn(connection, &settled.with_club(*kind))?;
+        let schools = count_in_txn(connection, &validated.with_club(*kind))?;
         facets.clubs.insert(kind.to_string(), schools);
     }
     Ok(facets)
 }
 
 /// How many schools a search finds.
-fn count_in_txn(connection: &mut SqliteConnection, settled: &Settled) -> QueryResult<i64> {
+fn count_in_txn(connection: &mut SqliteConnection, validated: &ValidatedSearch) -> QueryResult<i64> {
     let mut query = schools::table.select(count_star()).into_boxed();
-    twin::within_radius!(query, settled, in_box(settled, SearchRadius::Whole));
-    twin::filter_schools!(query, schools, settled);
+    twin::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
+    twin::filter_schools!(query, schools, validated);
     query.get_result(connection)
 }
 
