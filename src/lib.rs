@@ -69,10 +69,10 @@ pub mod sample;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+mod clauses;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
-mod twin;
 pub mod units;
 
 pub use config::Config;

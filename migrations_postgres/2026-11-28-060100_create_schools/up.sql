@@ -137,7 +137,7 @@ CREATE TABLE schools (
 );
 
 -- Nearly every search is for schools that are open now. A partial index serves only a query that repeats its condition,
--- and no bound parameter: keep these in step with `OpenNow` in src/twin/mod.rs.
+-- and no bound parameter: keep these in step with `OpenNow` in src/clauses/mod.rs.
 CREATE INDEX ix_schools_open_council ON schools (council, is_private) WHERE status IN ('open', 'proposed_to_close');
 CREATE INDEX ix_schools_open_council_name ON schools (council, name_folded, id)
     WHERE status IN ('open', 'proposed_to_close');

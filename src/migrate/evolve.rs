@@ -69,12 +69,12 @@ impl Source {
 
 /// How long to wait for another program that changes the schema, and whom to tell.
 #[derive(Clone)]
-pub(crate) struct Patience {
+pub(crate) struct LockTimeout {
     pub(crate) longest: Duration,
     pub(crate) on_wait: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
-impl Patience {
+impl LockTimeout {
     pub(crate) fn tell(&self) {
         tracing::info!("waiting for another program that changes this database's schema");
         if let Some(on_wait) = &self.on_wait {
@@ -92,7 +92,7 @@ pub(crate) trait SchemaConnection: MigrationHarness<Self::DB> + Sized {
     fn embedded() -> Result<Vec<Known<Self::DB>>>;
 
     /// Takes the schema for this program alone while `work` runs.
-    fn exclusively<T>(&mut self, patience: &Patience, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T>;
+    fn exclusively<T>(&mut self, lock_timeout: &LockTimeout, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T>;
 
     /// Runs `work` whole or not at all, where `in_transaction` allows it.
     fn together<T>(&mut self, in_transaction: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T>;
@@ -117,9 +117,13 @@ pub(crate) trait SchemaConnection: MigrationHarness<Self::DB> + Sized {
 }
 
 /// Runs every pending migration and gives their names.
-pub(crate) fn up<C: SchemaConnection>(connection: &mut C, source: &Source, patience: &Patience) -> Result<Vec<String>> {
+pub(crate) fn up<C: SchemaConnection>(
+    connection: &mut C,
+    source: &Source,
+    lock_timeout: &LockTimeout,
+) -> Result<Vec<String>> {
     let known = source.known::<C>()?;
-    connection.exclusively(patience, |connection| {
+    connection.exclusively(lock_timeout, |connection| {
         refuse_unknown(&known, &connection.applied_versions()?)?;
         refuse_edited(&known, &connection.checksums()?.unwrap_or_default())?;
         up_in_lock(connection, &known)
@@ -144,12 +148,12 @@ fn up_in_lock<C: SchemaConnection>(connection: &mut C, known: &[Known<C::DB>]) -
 pub(crate) fn down<C: SchemaConnection>(
     connection: &mut C,
     source: &Source,
-    patience: &Patience,
+    lock_timeout: &LockTimeout,
     steps: usize,
     on_loss: OnLoss,
 ) -> Result<Vec<String>> {
     let known = source.known::<C>()?;
-    connection.exclusively(patience, |connection| {
+    connection.exclusively(lock_timeout, |connection| {
         refuse_unknown(&known, &connection.applied_versions()?)?;
         down_in_lock(connection, &known, steps, on_loss)
     })
@@ -181,11 +185,11 @@ fn down_in_lock<C: SchemaConnection>(
 pub(crate) fn redo<C: SchemaConnection>(
     connection: &mut C,
     source: &Source,
-    patience: &Patience,
+    lock_timeout: &LockTimeout,
     on_loss: OnLoss,
 ) -> Result<Vec<String>> {
     let known = source.known::<C>()?;
-    connection.exclusively(patience, |connection| {
+    connection.exclusively(lock_timeout, |connection| {
         let applied = connection.applied_versions()?;
         refuse_unknown(&known, &applied)?;
         let pending = known.iter().filter(|known| !applied.contains(&known.version)).count();

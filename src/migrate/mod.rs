@@ -17,7 +17,7 @@ pub(crate) use self::differences::{Entry, differences};
 pub(crate) use self::evolve::refuse_other;
 #[cfg(feature = "sqlite")]
 pub(crate) use self::evolve::up as up_on_conn;
-pub(crate) use self::evolve::{Known, Patience, SchemaConnection, Source, require, require_current};
+pub(crate) use self::evolve::{Known, LockTimeout, SchemaConnection, Source, require, require_current};
 #[cfg(feature = "testing")]
 use self::script::Folder;
 #[cfg(feature = "postgres")]
@@ -85,15 +85,15 @@ pub fn scripts(backend: Backend) -> &'static [Script] {
 pub struct Migrator {
     config: Config,
     source: Source,
-    patience: Patience,
+    lock_timeout: LockTimeout,
     on_loss: OnLoss,
 }
 
 impl Migrator {
     /// For the database of a configuration. It waits two minutes for other programs, and loses no data.
     pub fn new(config: &Config) -> Self {
-        let patience = Patience { longest: Duration::from_secs(120), on_wait: None };
-        Self { config: config.clone(), source: Source::Embedded, patience, on_loss: OnLoss::Refuse }
+        let lock_timeout = LockTimeout { longest: Duration::from_secs(120), on_wait: None };
+        Self { config: config.clone(), source: Source::Embedded, lock_timeout, on_loss: OnLoss::Refuse }
     }
 
     /// Runs the migrations of a folder and not this build's: for tests of how a schema evolves.
@@ -117,15 +117,15 @@ impl Migrator {
 
     /// Waits this long for another program that changes the schema.
     #[must_use]
-    pub fn patience(mut self, longest: Duration) -> Self {
-        self.patience.longest = longest;
+    pub fn lock_timeout(mut self, longest: Duration) -> Self {
+        self.lock_timeout.longest = longest;
         self
     }
 
     /// Calls `tell` once, when it has to wait for another program.
     #[must_use]
     pub fn on_wait(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
-        self.patience.on_wait = Some(Arc::new(tell));
+        self.lock_timeout.on_wait = Some(Arc::new(tell));
         self
     }
 
@@ -149,12 +149,12 @@ impl Migrator {
     /// changing it; [`MigrationFailed`](crate::Error::MigrationFailed) where a migration fails. Those of opening the
     /// database.
     pub async fn up(&self) -> Result<Vec<String>> {
-        let (source, patience) = (self.source.clone(), self.patience.clone());
+        let (source, lock_timeout) = (self.source.clone(), self.lock_timeout.clone());
         match self.config.backend() {
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite => self.on_sqlite(true, move |c| evolve::up(c, &source, &patience)).await,
+            Backend::Sqlite => self.on_sqlite(true, move |c| evolve::up(c, &source, &lock_timeout)).await,
             #[cfg(feature = "postgres")]
-            Backend::Postgres => on_postgres(&self.config, move |c| evolve::up(c, &source, &patience)).await,
+            Backend::Postgres => on_postgres(&self.config, move |c| evolve::up(c, &source, &lock_timeout)).await,
         }
     }
 
@@ -164,15 +164,15 @@ impl Migrator {
     /// As [`up`](Self::up), and [`LossyDown`](crate::Error::LossyDown) where data would be lost. Then no step is
     /// reverted.
     pub async fn down(&self, steps: usize) -> Result<Vec<String>> {
-        let (source, patience, on_loss) = (self.source.clone(), self.patience.clone(), self.on_loss);
+        let (source, lock_timeout, on_loss) = (self.source.clone(), self.lock_timeout.clone(), self.on_loss);
         match self.config.backend() {
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => {
-                self.on_sqlite(false, move |c| evolve::down(c, &source, &patience, steps, on_loss)).await
+                self.on_sqlite(false, move |c| evolve::down(c, &source, &lock_timeout, steps, on_loss)).await
             }
             #[cfg(feature = "postgres")]
             Backend::Postgres => {
-                on_postgres(&self.config, move |c| evolve::down(c, &source, &patience, steps, on_loss)).await
+                on_postgres(&self.config, move |c| evolve::down(c, &source, &lock_timeout, steps, on_loss)).await
             }
         }
     }
@@ -211,12 +211,14 @@ impl Migrator {
     /// As [`down`](Self::down), and [`SchemaPending`](crate::Error::SchemaPending) where it is not the newest of this
     /// build.
     pub async fn redo(&self) -> Result<Vec<String>> {
-        let (source, patience, on_loss) = (self.source.clone(), self.patience.clone(), self.on_loss);
+        let (source, lock_timeout, on_loss) = (self.source.clone(), self.lock_timeout.clone(), self.on_loss);
         match self.config.backend() {
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite => self.on_sqlite(false, move |c| evolve::redo(c, &source, &patience, on_loss)).await,
+            Backend::Sqlite => self.on_sqlite(false, move |c| evolve::redo(c, &source, &lock_timeout, on_loss)).await,
             #[cfg(feature = "postgres")]
-            Backend::Postgres => on_postgres(&self.config, move |c| evolve::redo(c, &source, &patience, on_loss)).await,
+            Backend::Postgres => {
+                on_postgres(&self.config, move |c| evolve::redo(c, &source, &lock_timeout, on_loss)).await
+            }
         }
     }
 
@@ -261,8 +263,8 @@ impl Migrator {
         T: Send + 'static,
         W: FnOnce(&mut diesel::SqliteConnection) -> Result<T> + Send + 'static,
     {
-        let (config, patience) = (self.config.clone(), self.patience.clone());
-        let open = move || crate::sqlite::migrations::open_patiently(&config, create, &patience);
+        let (config, lock_timeout) = (self.config.clone(), self.lock_timeout.clone());
+        let open = move || crate::sqlite::migrations::open_within(&config, create, &lock_timeout);
         crate::repository::blocking(move || work(&mut open()?)).await
     }
 }

@@ -17,7 +17,7 @@ use super::set_up::SetUp;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::migrate::{
-    Direction, Entry, Known, POSTGRES, Patience, SchemaConnection, Script, Source, differences, require,
+    Direction, Entry, Known, LockTimeout, POSTGRES, SchemaConnection, Script, Source, differences, require,
 };
 
 static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_postgres");
@@ -48,16 +48,16 @@ pub(crate) async fn open(config: &Config) -> Result<AsyncPgConnection> {
 /// one is made in a namespace of its own, in a transaction that is rolled back.
 pub(crate) fn check_on_conn(connection: &mut MigrationConnection, source: &Source) -> Result<Vec<String>> {
     /// Why the transaction did not commit.
-    enum Ended {
+    enum TxOutcome {
         Failed(Error),
-        Undone(Vec<Entry>),
+        RolledBack(Vec<Entry>),
     }
-    impl From<Error> for Ended {
+    impl From<Error> for TxOutcome {
         fn from(error: Error) -> Self {
             Self::Failed(error)
         }
     }
-    impl From<diesel::result::Error> for Ended {
+    impl From<diesel::result::Error> for TxOutcome {
         fn from(error: diesel::result::Error) -> Self {
             Self::Failed(error.into())
         }
@@ -65,7 +65,7 @@ pub(crate) fn check_on_conn(connection: &mut MigrationConnection, source: &Sourc
 
     require(connection, source)?;
     let found = catalogue(connection)?;
-    let ended = connection.transaction::<(), Ended, _>(|connection| {
+    let ended = connection.transaction::<(), TxOutcome, _>(|connection| {
         connection.batch_execute(
             "CREATE SCHEMA school_finder_expected;
              SELECT set_config('search_path', 'school_finder_expected,' || current_setting('search_path'), true);",
@@ -76,11 +76,11 @@ pub(crate) fn check_on_conn(connection: &mut MigrationConnection, source: &Sourc
             let up = script.up.replace(" CONCURRENTLY", "");
             connection.batch_execute(&up).map_err(|error| failed(&version)(error.into()))?;
         }
-        Err(Ended::Undone(catalogue(connection)?))
+        Err(TxOutcome::RolledBack(catalogue(connection)?))
     });
     match ended {
-        Err(Ended::Undone(expected)) => Ok(differences(&expected, &found)),
-        Err(Ended::Failed(error)) => Err(error),
+        Err(TxOutcome::RolledBack(expected)) => Ok(differences(&expected, &found)),
+        Err(TxOutcome::Failed(error)) => Err(error),
         Ok(()) => Ok(Vec::new()),
     }
 }
@@ -95,15 +95,15 @@ impl SchemaConnection for MigrationConnection {
     /// The lock is asked for again and again, and never waited for in the server: a session that waits keeps `CREATE
     /// INDEX CONCURRENTLY` from ending. It is the session's own, so that it outlasts each transaction, and goes with a
     /// program that is killed.
-    fn exclusively<T>(&mut self, patience: &Patience, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    fn exclusively<T>(&mut self, lock_timeout: &LockTimeout, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let ask = |what| diesel::dsl::sql::<Bool>(what).bind::<BigInt, _>(SCHEMA_LOCK).sql(")");
         let (begun, mut told) = (Instant::now(), false);
         while !ask("SELECT pg_try_advisory_lock(").get_result::<bool>(self)? {
-            if begun.elapsed() >= patience.longest {
+            if begun.elapsed() >= lock_timeout.longest {
                 return Err(Error::SchemaLocked { waited_s: begun.elapsed().as_secs() });
             }
             if !std::mem::replace(&mut told, true) {
-                patience.tell();
+                lock_timeout.tell();
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }

@@ -84,7 +84,7 @@ impl PostgresRepository {
     pub async fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>) -> Result<T> {
         let mut connection = self.connections.get(Intent::Lend).await?;
         let call = Arc::clone(&connection.call);
-        let answer = watch(&call, self.connections.silence(), work(connection.get()?)).await;
+        let answer = watch(&call, self.connections.response_timeout(), work(connection.get()?)).await;
         self.connections.give_back(&answer, connection);
         answer
     }
@@ -100,7 +100,7 @@ macro_rules! ask {
                 let mut connection = connections.get(Intent::Ask).await?;
                 let call = Arc::clone(&connection.call);
                 let work = queries::$query(connection.get()? $(, $argument)*);
-                let answer = watch(&call, connections.silence(), work).await;
+                let answer = watch(&call, connections.response_timeout(), work).await;
                 connections.give_back(&answer, connection);
                 match answer {
                     Err(Error::ConnectionLost | Error::SchemaChanged) if again => again = false,
@@ -140,7 +140,7 @@ macro_rules! change_once {
         let mut connection = $connections.get(Intent::Change).await?;
         let call = Arc::clone(&connection.call);
         let work = queries::$query(connection.get()? $(, $argument)*);
-        let answer = watch(&call, $connections.silence(), work).await;
+        let answer = watch(&call, $connections.response_timeout(), work).await;
         $connections.give_back(&answer, connection);
         answer
     }};

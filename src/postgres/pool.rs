@@ -77,7 +77,9 @@ impl Connections {
         // Each call has a timer of its own that nearly never ends. A timer wakes the runtime's driver where it would be
         // the next to end, which takes as long as a tenth of a query, and with this one nearer it never is. Not so near
         // that it keeps the runtime busy, however short the settings are.
-        let often = set_up.silence.map_or(IDLE, |silence| (silence / 8).clamp(Duration::from_secs(1), IDLE));
+        let often = set_up
+            .response_timeout
+            .map_or(IDLE, |response_timeout| (response_timeout / 8).clamp(Duration::from_secs(1), IDLE));
         tokio::spawn(close_idle(pool.weak(), usize::try_from(keep).unwrap_or(usize::MAX), often));
         Ok(Self { pool, acquire_timeout, slow_query, set_up, asking: Arc::default() })
     }
@@ -86,7 +88,8 @@ impl Connections {
     pub(super) async fn get(&self, intent: Intent) -> Result<Lent> {
         // Each idle connection that turns out to be lost takes its time, so that there is one for all of it.
         let connection =
-            tokio::time::timeout(self.acquire_timeout.saturating_add(self.set_up.patience()), self.pool.get()).await;
+            tokio::time::timeout(self.acquire_timeout.saturating_add(self.set_up.connect_limit()), self.pool.get())
+                .await;
         let connection = match connection {
             Ok(connection) => connection.map_err(|error| self.cannot_acquire(error))?,
             Err(_) => {
@@ -114,8 +117,8 @@ impl Connections {
     }
 
     /// How long the server may say nothing before a call gives it up.
-    pub(super) fn silence(&self) -> Option<Duration> {
-        self.set_up.silence
+    pub(super) fn response_timeout(&self) -> Option<Duration> {
+        self.set_up.response_timeout
     }
 
     /// Gives a connection back, unless what was asked on it shows that it is of no more use. Then the idle ones are
@@ -135,7 +138,7 @@ impl Connections {
             let _asking = self.asking.lock().await;
             health(&self.set_up).await
         };
-        in_time(self.set_up.patience().saturating_add(self.set_up.connect_timeout), asked).await
+        in_time(self.set_up.connect_limit().saturating_add(self.set_up.connect_timeout), asked).await
     }
 
     /// How many connections there are.

@@ -27,7 +27,7 @@ pub(super) struct SetUp {
     tls: Option<MakeRustlsConnect>,
     pub(super) connect_timeout: Duration,
     /// How long the server may say nothing within a call: as long as a statement may take, and a while more.
-    pub(super) silence: Option<Duration>,
+    pub(super) response_timeout: Option<Duration>,
 }
 
 impl SetUp {
@@ -37,12 +37,12 @@ impl SetUp {
             return Err(Error::BackendMismatch { backend: "postgres", url_is_for: config.backend().as_str() });
         };
         let PoolConfig { busy_timeout, connect_timeout, statement_timeout, .. } = config.pool;
-        let silence = statement_timeout.saturating_add(connect_timeout).min(LONGEST);
-        let silence = (!statement_timeout.is_zero()).then_some(silence);
+        let response_timeout = statement_timeout.saturating_add(connect_timeout).min(LONGEST);
+        let response_timeout = (!statement_timeout.is_zero()).then_some(response_timeout);
         let mut settings = tokio_postgres::Config::clone(settings);
         settings.connect_timeout(connect_timeout).keepalives_idle(Duration::from_secs(30));
-        if let Some(silence) = silence {
-            settings.tcp_user_timeout(silence);
+        if let Some(response_timeout) = response_timeout {
+            settings.tcp_user_timeout(response_timeout);
         }
         // Set with the connection, so that no query comes before them. `force_generic_plan`: a query is planned once,
         // and the partial indexes' conditions are literal. No parallel workers: starting them costs more than these
@@ -60,17 +60,17 @@ impl SetUp {
             Tls::Off => None,
             Tls::VerifyFull { root_certificate } => Some(tls_connector(root_certificate.as_deref())?),
         };
-        Ok(Self { settings, tls, connect_timeout, silence })
+        Ok(Self { settings, tls, connect_timeout, response_timeout })
     }
 
     /// Connects and sets the connection up. A server that takes the connection and then says nothing is given up too,
     /// which the setting of the same name does not do.
     pub(super) async fn connect(&self) -> Result<AsyncPgConnection> {
-        in_time(self.patience(), self.connect_to_any()).await
+        in_time(self.connect_limit(), self.connect_to_any()).await
     }
 
     /// How long connecting may take: each of several servers has its time.
-    pub(super) fn patience(&self) -> Duration {
+    pub(super) fn connect_limit(&self) -> Duration {
         self.connect_timeout.saturating_mul(u32::try_from(self.settings.get_hosts().len()).unwrap_or(u32::MAX).max(1))
     }
 

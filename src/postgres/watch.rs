@@ -142,14 +142,14 @@ pub(super) fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
 /// while it may have been committed says so.
 pub(super) async fn watch<T>(
     call: &Arc<Call>,
-    silence: Option<Duration>,
+    response_timeout: Option<Duration>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let (work, silent) = (pin!(CALL.scope(Arc::clone(call), work)), pin!(silent(call, silence)));
+    let (work, silent) = (pin!(CALL.scope(Arc::clone(call), work)), pin!(silent(call, response_timeout)));
     let answer = match select(work, silent).await {
         Either::Left((answer, _)) => answer,
-        Either::Right((silence, _)) => {
-            Err(Error::Unavailable { reason: format!("it said nothing for {} s", silence.as_secs()) })
+        Either::Right((response_timeout, _)) => {
+            Err(Error::Unavailable { reason: format!("it said nothing for {} s", response_timeout.as_secs()) })
         }
     };
     match answer {

@@ -28,7 +28,7 @@ pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, facets_of, give
 pub(crate) use search::ValidatedSearch;
 pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};
 pub(crate) use search_radius::{Expansion, SearchRadius};
-pub(crate) use write::{Batches, Ended, refuse_repeated, refuse_twice};
+pub(crate) use write::{Batches, TxOutcome, refuse_repeated, refuse_twice};
 pub use write::{SchoolStream, WriteMode};
 
 /// How the register writes that a school has no religious character; an unknown one is NULL.

@@ -342,8 +342,8 @@ impl SchoolSearch {
 }
 
 impl SchoolSearch {
-    /// As [`validate`](Self::validate), for schools whose offers reached the search's point: by its own condition, or by
-    /// the latest year of any intake.
+    /// As [`validate`](Self::validate), for schools whose offers reached the search's point: by its own condition, or
+    /// by the latest year of any intake.
     pub(crate) fn validate_reach(&self) -> Result<ValidatedSearch> {
         let mut search = self.clone();
         search.filter.reach.get_or_insert_default();

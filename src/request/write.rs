@@ -21,28 +21,28 @@ pub enum WriteMode {
 }
 
 /// Why a transaction did not commit.
-pub(crate) enum Ended {
+pub(crate) enum TxOutcome {
     /// It failed, and it is known how.
     Failed(Error),
     /// The database refused something.
     Database(diesel::result::Error),
     /// It was undone, as it was asked to be.
-    Undone(UpsertCounts),
+    RolledBack(UpsertCounts),
 }
 
-impl Ended {
+impl TxOutcome {
     /// Keeps a transaction that did what the counts say, or undoes it: the only way to undo one is to fail it.
     pub(crate) fn commit(counts: UpsertCounts, mode: WriteMode) -> Result<UpsertCounts, Self> {
         match mode {
             WriteMode::Commit => Ok(counts),
-            WriteMode::DryRun => Err(Self::Undone(counts)),
+            WriteMode::DryRun => Err(Self::RolledBack(counts)),
         }
     }
 
     /// What a transaction did, kept or undone as it was asked to be.
     pub(crate) fn counts(ended: Result<UpsertCounts, Self>) -> Result<UpsertCounts> {
         match ended {
-            Ok(counts) | Err(Self::Undone(counts)) => Ok(counts),
+            Ok(counts) | Err(Self::RolledBack(counts)) => Ok(counts),
             Err(ended) => Err(ended.error()),
         }
     }
@@ -52,18 +52,18 @@ impl Ended {
         match self {
             Self::Failed(error) => error,
             Self::Database(error) => error.into(),
-            Self::Undone(_) => Error::Database(diesel::result::Error::RollbackTransaction),
+            Self::RolledBack(_) => Error::Database(diesel::result::Error::RollbackTransaction),
         }
     }
 }
 
-impl From<Error> for Ended {
+impl From<Error> for TxOutcome {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<diesel::result::Error> for Ended {
+impl From<diesel::result::Error> for TxOutcome {
     fn from(error: diesel::result::Error) -> Self {
         Self::Database(error)
     }

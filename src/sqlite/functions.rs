@@ -26,8 +26,8 @@ diesel::define_sql_function! {
 }
 
 diesel::define_sql_function! {
-    /// Whether the outline of a catchment, as WKB or WKT, holds a place in degrees, its boundary included: the twin of
-    /// PostGIS's `ST_Covers`. NULL where there is no outline, or none that can be read.
+    /// Whether the outline of a catchment, as WKB or WKT, holds a place in degrees, its boundary included: the
+    /// counterpart of PostGIS's `ST_Covers`. NULL where there is no outline, or none that can be read.
     ///
     /// It is [`Catchment::covers`](geo::Catchment::covers), registered on every connection of this crate.
     fn catchment_covers(outline: Nullable<Binary>, lat: Double, lng: Double) -> Nullable<Bool>;

@@ -16,7 +16,9 @@ use super::set_up::{self, SetUp};
 use super::transactions::{alone, at_once};
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
-use crate::migrate::{Direction, Known, Patience, SQLITE, SchemaConnection, Source, differences, require, up_on_conn};
+use crate::migrate::{
+    Direction, Known, LockTimeout, SQLITE, SchemaConnection, Source, differences, require, up_on_conn,
+};
 
 static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_sqlite");
 
@@ -43,19 +45,19 @@ pub(crate) fn open(config: &Config, create: bool) -> Result<SqliteConnection> {
 
 /// As [`open`], for a program that may wait: while another changes a file that is not in WAL mode, it cannot even be
 /// read.
-pub(crate) fn open_patiently(config: &Config, create: bool, patience: &Patience) -> Result<SqliteConnection> {
+pub(crate) fn open_within(config: &Config, create: bool, lock_timeout: &LockTimeout) -> Result<SqliteConnection> {
     let mut config = config.clone();
     // Waiting is done here and in `exclusively`, where it is told of.
     config.pool.busy_timeout = config.pool.busy_timeout.min(Duration::from_millis(100));
     let (begun, mut told) = (Instant::now(), false);
     loop {
         match open(&config, create) {
-            Err(Error::Busy) if begun.elapsed() < patience.longest => {}
+            Err(Error::Busy) if begun.elapsed() < lock_timeout.longest => {}
             Err(Error::Busy) => return Err(Error::SchemaLocked { waited_s: begun.elapsed().as_secs() }),
             opened => return opened,
         }
         if !std::mem::replace(&mut told, true) {
-            patience.tell();
+            lock_timeout.tell();
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -65,7 +67,7 @@ pub(crate) fn open_patiently(config: &Config, create: bool, patience: &Patience)
 pub(crate) fn check_on_conn(connection: &mut SqliteConnection, source: &Source) -> Result<Vec<String>> {
     require(connection, source)?;
     let mut expected = SetUp { busy_timeout: Duration::ZERO }.connect(":memory:")?;
-    up_on_conn(&mut expected, source, &Patience { longest: Duration::ZERO, on_wait: None })?;
+    up_on_conn(&mut expected, source, &LockTimeout { longest: Duration::ZERO, on_wait: None })?;
     Ok(differences(&catalogue(&mut expected)?, &catalogue(connection)?))
 }
 
@@ -79,7 +81,7 @@ impl SchemaConnection for SqliteConnection {
     /// One transaction from the first look to the end, with foreign keys checked at that end in place of on the way.
     /// While they are on, rebuilding a table deletes every row that points to it, and the pragma does nothing inside a
     /// transaction, so it goes off before.
-    fn exclusively<T>(&mut self, patience: &Patience, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    fn exclusively<T>(&mut self, lock_timeout: &LockTimeout, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.batch_execute("PRAGMA foreign_keys = OFF")?;
         let begun = Instant::now();
         let (mut work, mut told) = (Some(work), false);
@@ -94,11 +96,11 @@ impl SchemaConnection for SqliteConnection {
                 Err(Error::Busy) if work.is_some() => {}
                 result => break result,
             }
-            if begun.elapsed() >= patience.longest {
+            if begun.elapsed() >= lock_timeout.longest {
                 break Err(Error::SchemaLocked { waited_s: begun.elapsed().as_secs() });
             }
             if !std::mem::replace(&mut told, true) {
-                patience.tell();
+                lock_timeout.tell();
             }
             std::thread::sleep(Duration::from_millis(20));
         };

@@ -18,7 +18,7 @@ use super::set_up::{
 use super::threads::{Thread, Threads};
 use crate::config::{Backend, Config, PoolConfig, PoolMode, Target};
 use crate::error::{Error, Result};
-use crate::migrate::{Patience, Source, require_current, up_on_conn};
+use crate::migrate::{LockTimeout, Source, require_current, up_on_conn};
 use crate::repository::{Health, PoolStatus, blocking};
 
 /// How long opening a file may take at least.
@@ -67,7 +67,7 @@ impl Connections {
             Target::SqliteFile(path) => path,
             Target::SqliteMemory => {
                 let mut connection = set_up.connect(":memory:")?;
-                up_on_conn(&mut connection, &Source::Embedded, &Patience { longest: busy_timeout, on_wait: None })?;
+                up_on_conn(&mut connection, &Source::Embedded, &LockTimeout { longest: busy_timeout, on_wait: None })?;
                 return Ok(Self::new(Held::single(connection, acquire_timeout), None, set_up));
             }
             #[cfg(feature = "postgres")]

@@ -104,13 +104,13 @@ impl TableRebuild {
         let rebuilt = format!("{table}_rebuilt");
         let create = format!("CREATE TABLE {rebuilt} ({definition}");
         // The new table's columns, by the only one who can read them.
-        let new = connection.transaction::<_, Undone, _>(|connection| {
+        let new = connection.transaction::<_, RolledBack, _>(|connection| {
             diesel::sql_query(&create).execute(connection)?;
-            Err::<(), _>(Undone::Read(columns(connection, &rebuilt)?))
+            Err::<(), _>(RolledBack::Read(columns(connection, &rebuilt)?))
         });
         let new = match new {
-            Err(Undone::Read(new)) => new,
-            Err(Undone::Failed(error)) => return Err(error),
+            Err(RolledBack::Read(new)) => new,
+            Err(RolledBack::Failed(error)) => return Err(error),
             Ok(()) => Vec::new(),
         };
         if let Some((unknown, _)) = self.columns.iter().find(|(name, _)| !has(&new, name)) {
@@ -180,18 +180,18 @@ pub(super) fn body(script: &Script, direction: Direction) -> Option<String> {
 }
 
 /// Why the transaction that reads the new table's columns did not commit.
-enum Undone {
+enum RolledBack {
     Failed(Error),
     Read(Vec<String>),
 }
 
-impl From<diesel::result::Error> for Undone {
+impl From<diesel::result::Error> for RolledBack {
     fn from(error: diesel::result::Error) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<Error> for Undone {
+impl From<Error> for RolledBack {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }

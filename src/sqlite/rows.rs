@@ -6,11 +6,11 @@ use super::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,
 };
+use crate::clauses;
 use crate::models::{
     Admissions, Performance, PrivateDetails, PrivateFee, Review, School, SchoolClub, SchoolLink, SchoolSummary,
     TermDates,
 };
-use crate::twin;
 
-twin::school_rows!(Sqlite, schools);
-twin::child_rows!(Sqlite);
+clauses::school_rows!(Sqlite, schools);
+clauses::child_rows!(Sqlite);

@@ -25,6 +25,8 @@ mod postgres;
 mod program;
 mod properties;
 // What the documents show needs the program and both backends.
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
+mod parity;
 #[cfg(all(feature = "cli", feature = "postgres", feature = "sqlite"))]
 mod readme;
 #[cfg(feature = "sqlite")]
@@ -37,5 +39,3 @@ mod schema;
 mod support;
 #[cfg(feature = "postgres")]
 mod tls;
-#[cfg(all(feature = "sqlite", feature = "postgres"))]
-mod twins;

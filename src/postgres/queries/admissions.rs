@@ -7,13 +7,13 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
 use super::children::{admissions_in_txn, ids_of_in_txn};
 use super::find::find_schools_on_conn;
+use crate::clauses::{self, child_values};
 use crate::error::{Error, Result};
 use crate::ids::SchoolId;
 use crate::models::{Admissions, NewAdmissions, UpsertCounts};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::admissions_history;
-use crate::request::{Ended, Page, ReachHit, ValidatedSearch, WriteMode, refuse_repeated};
-use crate::twin::{self, child_values};
+use crate::request::{Page, ReachHit, TxOutcome, ValidatedSearch, WriteMode, refuse_repeated};
 
 /// How many rows are compared with what is stored, and inserted, at once.
 const ROWS_A_BATCH: usize = 1_000;
@@ -27,24 +27,24 @@ pub(in crate::postgres) async fn upsert_admissions_on_conn(
     new.iter().try_for_each(|new| new.admissions.validate())?;
     refuse_repeated(new)?;
     let ended = connection
-        .transaction::<_, Ended, _>(async |connection| {
+        .transaction::<_, TxOutcome, _>(async |connection| {
             // One import at a time, so that what is read as missing is still missing when it is inserted.
             connection.batch_execute("LOCK TABLE admissions_history IN SHARE ROW EXCLUSIVE MODE").await?;
             let mut counts = UpsertCounts::default();
             for batch in new.chunks(ROWS_A_BATCH) {
                 upsert_admissions_in_txn(connection, batch, &mut counts).await?;
             }
-            Ended::commit(counts, mode)
+            TxOutcome::commit(counts, mode)
         })
         .await;
-    Ended::counts(ended)
+    TxOutcome::counts(ended)
 }
 
 async fn upsert_admissions_in_txn(
     connection: &mut AsyncPgConnection,
     batch: &[NewAdmissions],
     counts: &mut UpsertCounts,
-) -> Result<(), Ended> {
+) -> Result<(), TxOutcome> {
     let ids = ids_of_in_txn(connection, batch.iter().map(|new| new.urn)).await?;
     let known: Vec<SchoolId> = ids.values().copied().collect();
     let stored = admissions_in_txn(connection, &known).await?;
@@ -56,7 +56,7 @@ async fn upsert_admissions_in_txn(
     for NewAdmissions { urn, admissions } in batch {
         let id = *ids.get(urn).ok_or(Error::UnknownUrn { urn: *urn })?;
         let Some(stored) = stored.get(&(id, admissions.academic_year, admissions.intake.clone())) else {
-            inserts.push(twin::admissions!(child_values!(id, admissions,)));
+            inserts.push(clauses::admissions!(child_values!(id, admissions,)));
             continue;
         };
         let admissions = &admissions.clone().over(stored);
@@ -68,7 +68,7 @@ async fn upsert_admissions_in_txn(
             .filter(admissions_history::school_id.eq(id))
             .filter(admissions_history::academic_year.eq(admissions.academic_year))
             .filter(admissions_history::intake.is_not_distinct_from(&admissions.intake));
-        diesel::update(row).set(twin::admissions!(child_values!(id, admissions,))).execute(connection).await?;
+        diesel::update(row).set(clauses::admissions!(child_values!(id, admissions,))).execute(connection).await?;
         counts.updated += 1;
     }
     counts.inserted += inserts.len() as u64;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
+use crate::clauses::lacks_phase;
 use crate::error::Result;
 use crate::ids::SchoolId;
 use crate::models::{Phase, PhaseGap};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::schools;
 use crate::request::PhaseGaps;
-use crate::twin::lacks_phase;
 
 /// How many ids one UPDATE names.
 const IDS_AN_UPDATE: usize = 10_000;

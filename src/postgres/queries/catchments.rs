@@ -13,6 +13,7 @@ use postgis_diesel::operators::intersects_2d;
 use postgis_diesel::sql_types::Geometry;
 
 use super::find::distance;
+use crate::clauses::{self, IfNeeded};
 use crate::error::{Error, Result};
 use crate::geo::{Catchment, StoredOutline};
 use crate::ids::{SchoolId, Urn};
@@ -20,8 +21,7 @@ use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, 
 use crate::postgres::functions::{MadePoint, outline_or_circle, st_covers};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
-use crate::request::{CatchmentRow, Ended, Page, ValidatedSearch, WriteMode, refuse_twice};
-use crate::twin::{self, IfNeeded};
+use crate::request::{CatchmentRow, Page, TxOutcome, ValidatedSearch, WriteMode, refuse_twice};
 
 /// How many outlines one UPDATE names: they may be large.
 const OUTLINES_AN_UPDATE: usize = 200;
@@ -61,7 +61,7 @@ pub(super) fn catchments_query<'a>(
             schools::catchment_geometry.is_null().nullable().or(st_covers(schools::catchment_geometry, point));
         query = query.filter(boxed).filter(covered);
     }
-    twin::filter_schools!(query, schools, validated);
+    clauses::filter_schools!(query, schools, validated);
     query
 }
 
@@ -90,7 +90,7 @@ pub(in crate::postgres) async fn upsert_catchments_on_conn(
         refuse_twice(&mut seen, catchment.urn)?;
     }
     let ended = connection
-        .transaction::<_, Ended, _>(async |connection| {
+        .transaction::<_, TxOutcome, _>(async |connection| {
             // The lock comes before the rows', as an import takes it, so that the two do not wait for each other.
             connection.batch_execute("LOCK TABLE schools IN ROW EXCLUSIVE MODE").await?;
             let mut counts = UpsertCounts::default();
@@ -99,10 +99,10 @@ pub(in crate::postgres) async fn upsert_catchments_on_conn(
             for batch in catchments.chunks(OUTLINES_AN_UPDATE) {
                 upsert_catchments_in_txn(connection, batch, &mut counts).await?;
             }
-            Ended::commit(counts, mode)
+            TxOutcome::commit(counts, mode)
         })
         .await;
-    Ended::counts(ended)
+    TxOutcome::counts(ended)
 }
 
 /// Stores those outlines of a batch that differ from what is stored, by one statement.
@@ -110,7 +110,7 @@ async fn upsert_catchments_in_txn(
     connection: &mut AsyncPgConnection,
     catchments: &[&NewCatchment],
     counts: &mut UpsertCounts,
-) -> Result<(), Ended> {
+) -> Result<(), TxOutcome> {
     let urns: Vec<Urn> = catchments.iter().map(|catchment| catchment.urn).collect();
     // Locked, so that nobody changes them between the comparison and the update; in one order for all, so that two who
     // do this do not wait for each other.

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
 use super::lists::schools_on_conn;
+use crate::clauses::{self, child_values};
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
@@ -18,8 +19,7 @@ use crate::postgres::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,
 };
-use crate::request::{Ended, MAX_IDS, give};
-use crate::twin::{self, child_values};
+use crate::request::{MAX_IDS, TxOutcome, give};
 
 /// How many rows one INSERT holds: 13 values each at most, well below Postgres's limit of 65,535 bound values.
 const ROWS_AN_INSERT: usize = 1_000;
@@ -59,36 +59,38 @@ async fn details_in_txn(
     let mut details: Vec<SchoolDetails> = schools.into_iter().map(SchoolDetails::of).collect();
     let Collections { clubs, term_dates, performance, private_details, fees, admissions, reviews, links } = collections;
     if clubs {
-        let rows = twin::clubs!(of_schools!(connection, ids, (school_clubs::kind, school_clubs::id),));
+        let rows = clauses::clubs!(of_schools!(connection, ids, (school_clubs::kind, school_clubs::id),));
         give(&mut details, rows, |school| &mut school.clubs);
     }
     if term_dates {
         let order = (school_term_dates::starts_on.desc(), school_term_dates::id);
-        give(&mut details, twin::term_dates!(of_schools!(connection, ids, order,)), |school| &mut school.term_dates);
+        give(&mut details, clauses::term_dates!(of_schools!(connection, ids, order,)), |school| &mut school.term_dates);
     }
     if performance {
         let order = (ByBytes::new(school_performance::metric), school_performance::year.desc());
-        give(&mut details, twin::performance!(of_schools!(connection, ids, order,)), |school| &mut school.performance);
+        give(&mut details, clauses::performance!(of_schools!(connection, ids, order,)), |school| {
+            &mut school.performance
+        });
     }
     if private_details {
-        let rows = twin::private_details!(of_schools!(connection, ids, private_school_details::id,));
+        let rows = clauses::private_details!(of_schools!(connection, ids, private_school_details::id,));
         give(&mut details, rows, |school| &mut school.private_details);
     }
     if fees {
         let order =
             (private_school_fees::academic_year.desc(), private_school_fees::age_from, private_school_fees::age_to);
-        give(&mut details, twin::fees!(of_schools!(connection, ids, order,)), |school| &mut school.fees);
+        give(&mut details, clauses::fees!(of_schools!(connection, ids, order,)), |school| &mut school.fees);
     }
     if admissions {
         give(&mut details, admissions_in_txn(connection, &ids).await?, |school| &mut school.admissions);
     }
     if reviews {
         let order = (school_reviews::reviewed_on.is_null(), school_reviews::reviewed_on.desc(), school_reviews::id);
-        give(&mut details, twin::reviews!(of_schools!(connection, ids, order,)), |school| &mut school.reviews);
+        give(&mut details, clauses::reviews!(of_schools!(connection, ids, order,)), |school| &mut school.reviews);
     }
     if links {
         let order = (school_links::kind, school_links::linked_urn);
-        give(&mut details, twin::links!(of_schools!(connection, ids, order,)), |school| &mut school.links);
+        give(&mut details, clauses::links!(of_schools!(connection, ids, order,)), |school| &mut school.links);
     }
     Ok(details)
 }
@@ -100,7 +102,7 @@ pub(super) async fn admissions_in_txn(
 ) -> Result<Vec<(SchoolId, Admissions)>> {
     let intake = ByBytes::new(admissions_history::intake);
     let order = (admissions_history::academic_year.desc(), admissions_history::intake.is_null(), intake);
-    Ok(twin::admissions!(of_schools!(connection, ids, order,)))
+    Ok(clauses::admissions!(of_schools!(connection, ids, order,)))
 }
 
 /// Replaces one collection of a school where it is given.
@@ -124,7 +126,7 @@ pub(in crate::postgres) async fn replace_collections_on_conn(
 ) -> Result<()> {
     new.validate()?;
     let ended = connection
-        .transaction::<_, Ended, _>(async |connection| {
+        .transaction::<_, TxOutcome, _>(async |connection| {
             if new.admissions.is_some() {
                 // The lock comes before the row's, as an import takes it, so that the two do not wait for each other.
                 connection.batch_execute("LOCK TABLE admissions_history IN ROW EXCLUSIVE MODE").await?;
@@ -133,16 +135,16 @@ pub(in crate::postgres) async fn replace_collections_on_conn(
             let known = schools::table.find(id).select(schools::id).for_no_key_update();
             known.first::<SchoolId>(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
             let NewCollections { clubs, term_dates, performance, private_details, fees, admissions } = new;
-            twin::clubs!(replace!(connection, id, clubs,));
-            twin::term_dates!(replace!(connection, id, term_dates,));
-            twin::performance!(replace!(connection, id, performance,));
-            twin::private_details!(replace!(connection, id, private_details,));
-            twin::fees!(replace!(connection, id, fees,));
-            twin::admissions!(replace!(connection, id, admissions,));
+            clauses::clubs!(replace!(connection, id, clubs,));
+            clauses::term_dates!(replace!(connection, id, term_dates,));
+            clauses::performance!(replace!(connection, id, performance,));
+            clauses::private_details!(replace!(connection, id, private_details,));
+            clauses::fees!(replace!(connection, id, fees,));
+            clauses::admissions!(replace!(connection, id, admissions,));
             Ok(())
         })
         .await;
-    ended.map_err(Ended::error)
+    ended.map_err(TxOutcome::error)
 }
 
 /// Adds reviews, all or none. Each belongs to the school with its URN, where there is one.
@@ -152,7 +154,7 @@ pub(in crate::postgres) async fn insert_reviews_on_conn(
 ) -> Result<()> {
     reviews.iter().try_for_each(Review::validate)?;
     let ended = connection
-        .transaction::<_, Ended, _>(async |connection| {
+        .transaction::<_, TxOutcome, _>(async |connection| {
             let urns: BTreeSet<Urn> = reviews.iter().map(|review| review.urn).collect();
             let of_urns = schools::table.filter(schools::urn.eq_any(&urns));
             let known: i64 = of_urns.clone().count().get_result(connection).await?;
@@ -167,7 +169,8 @@ pub(in crate::postgres) async fn insert_reviews_on_conn(
             let ids = of_urns.select((schools::urn, schools::id)).for_key_share();
             let ids: HashMap<Urn, SchoolId> = ids.load(connection).await?.into_iter().collect();
             for reviews in reviews.chunks(ROWS_AN_INSERT) {
-                let values = reviews.iter().map(|row| twin::reviews!(child_values!(ids.get(&row.urn).copied(), row,)));
+                let values =
+                    reviews.iter().map(|row| clauses::reviews!(child_values!(ids.get(&row.urn).copied(), row,)));
                 diesel::insert_into(school_reviews::table)
                     .values(values.collect::<Vec<_>>())
                     .execute(connection)
@@ -176,7 +179,7 @@ pub(in crate::postgres) async fn insert_reviews_on_conn(
             Ok(())
         })
         .await;
-    ended.map_err(Ended::error)
+    ended.map_err(TxOutcome::error)
 }
 
 /// The ids of the schools with these URNs, as far as there are such.

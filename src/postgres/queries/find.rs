@@ -12,6 +12,7 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::methods::LoadQuery;
 use futures_util::TryStreamExt;
 
+use crate::clauses;
 use crate::error::Result;
 use crate::geo::LatLng;
 use crate::models::{SchoolHit, SchoolSummary};
@@ -21,7 +22,6 @@ use crate::postgres::schema::{admissions_reach, private_school_fees, school_club
 use crate::request::{
     Expansion, HitRow, ListedRow, Nearest, Page, Position, SLACK_KM, SearchRadius, Sort, ValidatedSearch,
 };
-use crate::twin;
 use crate::units::Kilometres;
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
@@ -89,7 +89,7 @@ pub(super) fn nearest_query(
     limit: i64,
 ) -> impl LoadQuery<'_, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send {
     let mut query = schools::table.select(SchoolSummary::as_select()).into_boxed();
-    twin::filter_schools!(query, schools, validated);
+    clauses::filter_schools!(query, schools, validated);
     match validated.after {
         Some(Position::Distance { km: Some(km), .. }) => {
             let is_later = distance(validated).ge(km - SLACK_KM);
@@ -147,13 +147,13 @@ pub(super) fn find_query<'a>(
 ) -> impl LoadQuery<'a, AsyncPgConnection, ListedRow> + QueryFragment<Pg> + QueryId + Send + 'a {
     let selection: Selection = (SchoolSummary::as_select(), schools::name_folded);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Pg> = schools::table.select(selection).into_boxed();
-    twin::within_radius!(query, validated, within_radius(validated));
-    twin::filter_schools!(query, schools, validated);
+    clauses::within_radius!(query, validated, within_radius(validated));
+    clauses::filter_schools!(query, schools, validated);
     if let Some(after) = &validated.after {
-        twin::filter_after!(query, schools, validated, after);
+        clauses::filter_after!(query, schools, validated, after);
     }
     let query = query.limit(validated.fetch());
-    twin::order_schools!(query, schools, validated)
+    clauses::order_schools!(query, schools, validated)
 }
 
 /// As [`find_query`], in the order of the margins, which stand in the place of the distances: those are no secret where
@@ -161,15 +161,15 @@ pub(super) fn find_query<'a>(
 pub(super) fn margin_query<'a>(
     validated: &'a ValidatedSearch,
 ) -> impl LoadQuery<'a, AsyncPgConnection, HitRow> + QueryFragment<Pg> + QueryId + Send + 'a {
-    let margin = twin::margin!(schools, validated);
+    let margin = clauses::margin!(schools, validated);
     let mut query = schools::table.select((SchoolSummary::as_select(), margin)).into_boxed();
-    twin::within_radius!(query, validated, within_radius(validated));
-    twin::filter_schools!(query, schools, validated);
+    clauses::within_radius!(query, validated, within_radius(validated));
+    clauses::filter_schools!(query, schools, validated);
     if let Some(after) = &validated.after {
-        twin::filter_after!(query, schools, validated, after);
+        clauses::filter_after!(query, schools, validated, after);
     }
     let query = query.limit(validated.fetch());
-    twin::order_schools!(query, schools, validated)
+    clauses::order_schools!(query, schools, validated)
 }
 
 pub(super) fn distance(validated: &ValidatedSearch) -> Distance {

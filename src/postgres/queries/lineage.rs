@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
 use super::lists::schools_by_urn_on_conn;
+use crate::clauses;
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{DeleteCounts, LinkKind, MergeCounts, NewLink, School, Status, UpsertCounts, check_date};
@@ -15,8 +16,7 @@ use crate::postgres::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,
 };
-use crate::request::{Ended, MAX_IDS, Step, Walk, WriteMode, refuse_repeated};
-use crate::twin;
+use crate::request::{MAX_IDS, Step, TxOutcome, Walk, WriteMode, refuse_repeated};
 
 /// How many links are compared with what is stored, and inserted, at once.
 const ROWS_A_BATCH: usize = 1_000;
@@ -30,35 +30,35 @@ pub(in crate::postgres) async fn upsert_links_on_conn(
     new.iter().try_for_each(NewLink::validate)?;
     refuse_repeated(new)?;
     let ended = connection
-        .transaction::<_, Ended, _>(async |connection| {
+        .transaction::<_, TxOutcome, _>(async |connection| {
             // One import at a time, so that what is read as missing is still missing when it is inserted.
             connection.batch_execute("LOCK TABLE school_links IN SHARE ROW EXCLUSIVE MODE").await?;
             let mut counts = UpsertCounts::default();
             for batch in new.chunks(ROWS_A_BATCH) {
                 upsert_links_in_txn(connection, batch, &mut counts).await?;
             }
-            Ended::commit(counts, mode)
+            TxOutcome::commit(counts, mode)
         })
         .await;
-    Ended::counts(ended)
+    TxOutcome::counts(ended)
 }
 
 async fn upsert_links_in_txn(
     connection: &mut AsyncPgConnection,
     batch: &[NewLink],
     counts: &mut UpsertCounts,
-) -> Result<(), Ended> {
+) -> Result<(), TxOutcome> {
     let urns: Vec<Urn> = batch.iter().map(|link| link.urn).collect();
     let stored: Vec<NewLink> = school_links::table
         .filter(school_links::urn.eq_any(urns))
-        .select(twin::link_columns!(school_links))
+        .select(clauses::link_columns!(school_links))
         .load(connection)
         .await?;
     let stored: HashMap<_, _> = stored.into_iter().map(|link| ((link.urn, link.linked_urn, link.kind), link)).collect();
     let mut inserts = Vec::new();
     for link in batch {
         let Some(stored) = stored.get(&(link.urn, link.linked_urn, link.kind)) else {
-            inserts.push(twin::link_values!(school_links, link));
+            inserts.push(clauses::link_values!(school_links, link));
             continue;
         };
         let link = &link.clone().over(stored);
@@ -70,7 +70,7 @@ async fn upsert_links_in_txn(
             .filter(school_links::urn.eq(link.urn))
             .filter(school_links::linked_urn.eq(link.linked_urn))
             .filter(school_links::kind.eq(link.kind));
-        diesel::update(row).set(twin::link_values!(school_links, link)).execute(connection).await?;
+        diesel::update(row).set(clauses::link_values!(school_links, link)).execute(connection).await?;
         counts.updated += 1;
     }
     counts.inserted += inserts.len() as u64;
@@ -122,7 +122,7 @@ pub(in crate::postgres) async fn merge_schools_on_conn(
     }
     check_date("on", Some(on))?;
     let ended = connection
-        .transaction::<_, Ended, _>(async |connection| {
+        .transaction::<_, TxOutcome, _>(async |connection| {
             // These locks come before the rows', as imports take them, so that they do not wait for each other.
             let locks = "LOCK TABLE schools IN ROW EXCLUSIVE MODE; LOCK TABLE school_links IN SHARE ROW EXCLUSIVE MODE";
             connection.batch_execute(locks).await?;
@@ -150,14 +150,14 @@ pub(in crate::postgres) async fn merge_schools_on_conn(
             Ok(MergeCounts { reviews: reviews as u64, links: counts.inserted })
         })
         .await;
-    ended.map_err(Ended::error)
+    ended.map_err(TxOutcome::error)
 }
 
 /// The ids, names and statuses of two schools, in the order given.
 async fn schools_to_merge_in_txn(
     connection: &mut AsyncPgConnection,
     urns: [Urn; 2],
-) -> Result<[(SchoolId, String, Status); 2], Ended> {
+) -> Result<[(SchoolId, String, Status); 2], TxOutcome> {
     // Locked in the order of their ids, so that two mergers at once do not wait for each other.
     let query = schools::table
         .filter(schools::urn.eq_any(urns))
@@ -175,19 +175,19 @@ pub(in crate::postgres) async fn delete_school_on_conn(
     id: SchoolId,
 ) -> Result<DeleteCounts> {
     let ended = connection
-        .transaction::<_, Ended, _>(async |connection| {
+        .transaction::<_, TxOutcome, _>(async |connection| {
             // These locks come before the row's, as imports take them, so that they do not wait for each other.
             let locks = "LOCK TABLE schools, school_links, school_reviews, admissions_history IN ROW EXCLUSIVE MODE";
             connection.batch_execute(locks).await?;
             // Nothing is added to the school between the counting and the end.
             let query = schools::table.find(id).select(schools::id).for_update();
             query.first::<SchoolId>(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
-            let counts = twin::delete_counts!(id, |query| query.get_result::<i64>(connection).await?);
+            let counts = clauses::delete_counts!(id, |query| query.get_result::<i64>(connection).await?);
             match diesel::delete(schools::table.find(id)).execute(connection).await? {
                 0 => Err(Error::UnknownSchool.into()),
                 _ => Ok(counts),
             }
         })
         .await;
-    ended.map_err(Ended::error)
+    ended.map_err(TxOutcome::error)
 }

@@ -5,13 +5,13 @@ use diesel::prelude::*;
 use diesel_async::AsyncPgConnection;
 
 use super::find::{bounded_in_txn, distance, within_radius};
+use crate::clauses::{self, OpenNow};
 use crate::error::Result;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{ClubKind, CouncilCount, Facets, School};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::request::{FacetRow, ValidatedSearch, facets_of};
-use crate::twin::{self, OpenNow};
 
 /// The schools with these ids, in the order of the ids.
 pub(in crate::postgres) async fn schools_on_conn(
@@ -63,14 +63,14 @@ pub(in crate::postgres) async fn facets_on_conn(
 
 async fn facets_in_txn(connection: &mut AsyncPgConnection, validated: &ValidatedSearch) -> Result<Facets> {
     let validated = &bounded_in_txn(connection, validated).await?;
-    let counted = twin::facet_columns!(schools);
+    let counted = clauses::facet_columns!(schools);
     let (council, phase, status, rating, gender, faith, is_private) = counted;
     let mut query = schools::table
         .group_by(counted)
         .select((council, phase, status, rating, gender, faith, is_private, count_star()))
         .into_boxed();
-    twin::within_radius!(query, validated, within_radius(validated));
-    twin::filter_schools!(query, schools, validated);
+    clauses::within_radius!(query, validated, within_radius(validated));
+    clauses::filter_schools!(query, schools, validated);
     let mut facets = facets_of(query.load::<FacetRow>(connection).await?);
     for kind in ClubKind::ALL {
         let schools = count_in_txn(connection, &validated.with_club(*kind)).await?;
@@ -82,7 +82,7 @@ async fn facets_in_txn(connection: &mut AsyncPgConnection, validated: &Validated
 /// How many schools a search finds.
 async fn count_in_txn(connection: &mut AsyncPgConnection, validated: &ValidatedSearch) -> QueryResult<i64> {
     let mut query = schools::table.select(count_star()).into_boxed();
-    twin::within_radius!(query, validated, within_radius(validated));
-    twin::filter_schools!(query, schools, validated);
+    clauses::within_radius!(query, validated, within_radius(validated));
+    clauses::filter_schools!(query, schools, validated);
     query.get_result(connection).await
 }

@@ -14,6 +14,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::lists::schools_by_urn_on_conn;
+use crate::clauses::{school_columns, school_values};
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
@@ -21,8 +22,7 @@ use crate::models::{NewSchool, School, SchoolPatch, UpsertCounts};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::schools;
 use crate::postgres::watch::elsewhere;
-use crate::request::{Batches, Ended, SchoolStream, WriteMode, refuse_twice};
-use crate::twin::{school_columns, school_values};
+use crate::request::{Batches, SchoolStream, TxOutcome, WriteMode, refuse_twice};
 
 /// How many schools are compared, and inserted, at a time.
 const ROWS_AN_INSERT: usize = 2_000;
@@ -90,7 +90,7 @@ pub(in crate::postgres) async fn insert_schools_on_conn(
         refuse_twice(&mut seen, school.urn)?;
     }
     let inserted = connection
-        .transaction::<_, Ended, _>(async |connection| {
+        .transaction::<_, TxOutcome, _>(async |connection| {
             let mut ids = Vec::with_capacity(new.len());
             for rows in new.chunks(ROWS_AN_INSERT) {
                 ids.extend(insert_in_txn(connection, rows).await?);
@@ -127,7 +127,7 @@ pub(in crate::postgres) async fn upsert_schools_on_conn(
     });
     let batches = tokio::sync::Mutex::new(batches);
     let ended = connection
-        .transaction::<_, Ended, _>(async |connection| {
+        .transaction::<_, TxOutcome, _>(async |connection| {
             // One import at a time, so that what is read as missing is still missing when it is inserted. Readers go
             // on. The table may grow from nothing meanwhile: a plan that is kept from the beginning would scan it for
             // each batch.
@@ -139,9 +139,9 @@ pub(in crate::postgres) async fn upsert_schools_on_conn(
             let counts = upsert_in_txn(connection, &mut *batches.lock().await).await?;
             if !AtomicBool::load(&is_whole, Ordering::Acquire) {
                 // The panic itself is passed on below.
-                return Err(Ended::Database(DieselError::RollbackTransaction));
+                return Err(TxOutcome::Database(DieselError::RollbackTransaction));
             }
-            Ended::commit(counts, mode)
+            TxOutcome::commit(counts, mode)
         })
         .await;
     drop(batches);
@@ -149,7 +149,7 @@ pub(in crate::postgres) async fn upsert_schools_on_conn(
         std::panic::resume_unwind(failed.into_panic());
     }
     match ended {
-        Ok(counts) | Err(Ended::Undone(counts)) => Ok(counts),
+        Ok(counts) | Err(TxOutcome::RolledBack(counts)) => Ok(counts),
         Err(ended) => Err(named(connection, ended, &[]).await),
     }
 }
@@ -157,7 +157,7 @@ pub(in crate::postgres) async fn upsert_schools_on_conn(
 async fn upsert_in_txn(
     connection: &mut AsyncPgConnection,
     batches: &mut Receiver<Result<Vec<NewSchool>>>,
-) -> Result<UpsertCounts, Ended> {
+) -> Result<UpsertCounts, TxOutcome> {
     let mut counts = UpsertCounts::default();
     // A first import finds nothing stored: the table is locked, and no URN comes twice.
     let is_first = !select(exists(schools::table.select(schools::id))).get_result::<bool>(connection).await?;
@@ -178,7 +178,7 @@ async fn upsert_batch_in_txn(
     connection: &mut AsyncPgConnection,
     batch: Vec<NewSchool>,
     counts: &mut UpsertCounts,
-) -> Result<(), Ended> {
+) -> Result<(), TxOutcome> {
     let urns: Vec<Urn> = batch.iter().map(|school| school.urn).collect();
     let stored = schools_by_urn_on_conn(connection, &urns).await?;
     let mut stored: HashMap<Urn, (SchoolId, NewSchool)> =
@@ -209,7 +209,7 @@ pub(in crate::postgres) async fn update_school_on_conn(
     patch: &SchoolPatch,
 ) -> Result<School> {
     let ended = connection
-        .transaction::<_, Ended, _>(async |connection| {
+        .transaction::<_, TxOutcome, _>(async |connection| {
             // The lock comes before the rows', as an import takes it, so that the two do not wait for each other.
             connection.batch_execute("LOCK TABLE schools IN ROW EXCLUSIVE MODE").await?;
             let query = schools::table.find(id).select(School::as_select());
@@ -224,7 +224,7 @@ pub(in crate::postgres) async fn update_school_on_conn(
             Ok(query.first(connection).await?)
         })
         .await;
-    ended.map_err(Ended::error)
+    ended.map_err(TxOutcome::error)
 }
 
 /// Writes a school over the one that is stored, as its next version.
@@ -247,11 +247,11 @@ async fn insert_in_txn(connection: &mut AsyncPgConnection, new: &[NewSchool]) ->
 
 /// The error of a write that was undone. A violated UNIQUE does not say which URN, so it is looked up: one of these is
 /// stored already.
-async fn named(connection: &mut AsyncPgConnection, ended: Ended, new: &[NewSchool]) -> Error {
+async fn named(connection: &mut AsyncPgConnection, ended: TxOutcome, new: &[NewSchool]) -> Error {
     let error = match ended {
-        Ended::Failed(error) => return error,
-        Ended::Undone(_) => return Error::Database(DieselError::RollbackTransaction),
-        Ended::Database(error) => error,
+        TxOutcome::Failed(error) => return error,
+        TxOutcome::RolledBack(_) => return Error::Database(DieselError::RollbackTransaction),
+        TxOutcome::Database(error) => error,
     };
     if !matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) {
         return error.into();

@@ -6,13 +6,13 @@ use diesel::prelude::*;
 
 use super::children::{admissions_in_txn, ids_of_in_txn};
 use super::find::find_schools_on_conn;
+use crate::clauses::{self, child_values};
 use crate::error::{Error, Result};
 use crate::ids::SchoolId;
 use crate::models::{Admissions, NewAdmissions, UpsertCounts};
-use crate::request::{Ended, Page, ReachHit, ValidatedSearch, WriteMode, refuse_repeated};
+use crate::request::{Page, ReachHit, TxOutcome, ValidatedSearch, WriteMode, refuse_repeated};
 use crate::sqlite::schema::admissions_history;
 use crate::sqlite::transactions::{at_once, whole};
-use crate::twin::{self, child_values};
 
 /// How many rows are compared with what is stored, and inserted, at once.
 const ROWS_A_BATCH: usize = 1_000;
@@ -30,16 +30,16 @@ pub(in crate::sqlite) fn upsert_admissions_on_conn(
         for batch in new.chunks(ROWS_A_BATCH) {
             upsert_admissions_in_txn(connection, batch, &mut counts)?;
         }
-        Ended::commit(counts, mode)
+        TxOutcome::commit(counts, mode)
     });
-    Ended::counts(ended)
+    TxOutcome::counts(ended)
 }
 
 fn upsert_admissions_in_txn(
     connection: &mut SqliteConnection,
     batch: &[NewAdmissions],
     counts: &mut UpsertCounts,
-) -> Result<(), Ended> {
+) -> Result<(), TxOutcome> {
     let ids = ids_of_in_txn(connection, batch.iter().map(|new| new.urn))?;
     let known: Vec<SchoolId> = ids.values().copied().collect();
     let stored = admissions_in_txn(connection, &known)?;
@@ -51,7 +51,7 @@ fn upsert_admissions_in_txn(
     for NewAdmissions { urn, admissions } in batch {
         let id = *ids.get(urn).ok_or(Error::UnknownUrn { urn: *urn })?;
         let Some(stored) = stored.get(&(id, admissions.academic_year, admissions.intake.clone())) else {
-            inserts.push(twin::admissions!(child_values!(id, admissions,)));
+            inserts.push(clauses::admissions!(child_values!(id, admissions,)));
             continue;
         };
         let admissions = &admissions.clone().over(stored);
@@ -63,7 +63,7 @@ fn upsert_admissions_in_txn(
             .filter(admissions_history::school_id.eq(id))
             .filter(admissions_history::academic_year.eq(admissions.academic_year))
             .filter(admissions_history::intake.is(&admissions.intake));
-        diesel::update(row).set(twin::admissions!(child_values!(id, admissions,))).execute(connection)?;
+        diesel::update(row).set(clauses::admissions!(child_values!(id, admissions,))).execute(connection)?;
         counts.updated += 1;
     }
     counts.inserted += inserts.len() as u64;

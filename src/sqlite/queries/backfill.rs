@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 
+use crate::clauses::lacks_phase;
 use crate::error::Result;
 use crate::ids::SchoolId;
 use crate::models::{Phase, PhaseGap};
 use crate::request::PhaseGaps;
 use crate::sqlite::schema::schools;
 use crate::sqlite::transactions::whole;
-use crate::twin::lacks_phase;
 
 /// How many ids one UPDATE names.
 const IDS_AN_UPDATE: usize = 10_000;

@@ -8,15 +8,15 @@ use diesel::query_dsl::methods::LoadQuery;
 use diesel::sqlite::Sqlite;
 
 use super::find::distance;
+use crate::clauses::{self, IfNeeded};
 use crate::error::{Error, Result};
 use crate::geo::{StoredOutline, to_wkb};
 use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, SchoolSummary, UpsertCounts};
-use crate::request::{CatchmentRow, Ended, Page, ValidatedSearch, WriteMode, refuse_twice};
+use crate::request::{CatchmentRow, Page, TxOutcome, ValidatedSearch, WriteMode, refuse_twice};
 use crate::sqlite::functions::{Unindexed, catchment_covers, catchment_has_outline, schools_catchment, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::sqlite::transactions::whole;
-use crate::twin::{self, IfNeeded};
 
 /// One page of the schools whose catchment holds a search's point.
 pub(in crate::sqlite) fn find_catchments_on_conn(
@@ -52,7 +52,7 @@ pub(super) fn catchments_query<'a>(
             .filter(schools_catchment::max_lng.ge(lng))
             .filter(covered);
     }
-    twin::filter_schools!(query, unindexed, validated);
+    clauses::filter_schools!(query, unindexed, validated);
     query
 }
 
@@ -93,16 +93,16 @@ pub(in crate::sqlite) fn upsert_catchments_on_conn(
         for catchment in catchments {
             upsert_catchment_in_txn(connection, catchment, &mut counts)?;
         }
-        Ended::commit(counts, mode)
+        TxOutcome::commit(counts, mode)
     });
-    Ended::counts(ended)
+    TxOutcome::counts(ended)
 }
 
 fn upsert_catchment_in_txn(
     connection: &mut SqliteConnection,
     catchment: &NewCatchment,
     counts: &mut UpsertCounts,
-) -> Result<(), Ended> {
+) -> Result<(), TxOutcome> {
     let NewCatchment { urn, outline } = catchment;
     let stored = schools::table
         .filter(schools::urn.eq(urn))

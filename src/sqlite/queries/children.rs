@@ -3,19 +3,19 @@
 use diesel::prelude::*;
 
 use super::lists::schools_on_conn;
+use crate::clauses::{self, child_values};
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
     Admissions, Collections, NewCollections, Performance, PrivateDetails, PrivateFee, Review, SchoolClub,
     SchoolDetails, SchoolLink, TermDates,
 };
-use crate::request::{Ended, MAX_IDS, give};
+use crate::request::{MAX_IDS, TxOutcome, give};
 use crate::sqlite::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,
 };
 use crate::sqlite::transactions::{at_once, whole};
-use crate::twin::{self, child_values};
 
 /// How many rows one INSERT holds: 13 values each at most, well below SQLite's limit of 32,766 bound values.
 const ROWS_AN_INSERT: usize = 1_000;
@@ -54,36 +54,38 @@ fn details_in_txn(
     let mut details: Vec<SchoolDetails> = schools.into_iter().map(SchoolDetails::of).collect();
     let Collections { clubs, term_dates, performance, private_details, fees, admissions, reviews, links } = collections;
     if clubs {
-        let rows = twin::clubs!(of_schools!(connection, ids, (school_clubs::kind, school_clubs::id),));
+        let rows = clauses::clubs!(of_schools!(connection, ids, (school_clubs::kind, school_clubs::id),));
         give(&mut details, rows, |school| &mut school.clubs);
     }
     if term_dates {
         let order = (school_term_dates::starts_on.desc(), school_term_dates::id);
-        give(&mut details, twin::term_dates!(of_schools!(connection, ids, order,)), |school| &mut school.term_dates);
+        give(&mut details, clauses::term_dates!(of_schools!(connection, ids, order,)), |school| &mut school.term_dates);
     }
     if performance {
         let order = (school_performance::metric, school_performance::year.desc());
-        give(&mut details, twin::performance!(of_schools!(connection, ids, order,)), |school| &mut school.performance);
+        give(&mut details, clauses::performance!(of_schools!(connection, ids, order,)), |school| {
+            &mut school.performance
+        });
     }
     if private_details {
-        let rows = twin::private_details!(of_schools!(connection, ids, private_school_details::id,));
+        let rows = clauses::private_details!(of_schools!(connection, ids, private_school_details::id,));
         give(&mut details, rows, |school| &mut school.private_details);
     }
     if fees {
         let order =
             (private_school_fees::academic_year.desc(), private_school_fees::age_from, private_school_fees::age_to);
-        give(&mut details, twin::fees!(of_schools!(connection, ids, order,)), |school| &mut school.fees);
+        give(&mut details, clauses::fees!(of_schools!(connection, ids, order,)), |school| &mut school.fees);
     }
     if admissions {
         give(&mut details, admissions_in_txn(connection, &ids)?, |school| &mut school.admissions);
     }
     if reviews {
         let order = (school_reviews::reviewed_on.is_null(), school_reviews::reviewed_on.desc(), school_reviews::id);
-        give(&mut details, twin::reviews!(of_schools!(connection, ids, order,)), |school| &mut school.reviews);
+        give(&mut details, clauses::reviews!(of_schools!(connection, ids, order,)), |school| &mut school.reviews);
     }
     if links {
         let order = (school_links::kind, school_links::linked_urn);
-        give(&mut details, twin::links!(of_schools!(connection, ids, order,)), |school| &mut school.links);
+        give(&mut details, clauses::links!(of_schools!(connection, ids, order,)), |school| &mut school.links);
     }
     Ok(details)
 }
@@ -95,7 +97,7 @@ pub(super) fn admissions_in_txn(
 ) -> Result<Vec<(SchoolId, Admissions)>> {
     let order =
         (admissions_history::academic_year.desc(), admissions_history::intake.is_null(), admissions_history::intake);
-    Ok(twin::admissions!(of_schools!(connection, ids, order,)))
+    Ok(clauses::admissions!(of_schools!(connection, ids, order,)))
 }
 
 /// Replaces one collection of a school where it is given.
@@ -122,15 +124,15 @@ pub(in crate::sqlite) fn replace_collections_on_conn(
         let known = schools::table.find(id).select(schools::id).first::<SchoolId>(connection).optional()?;
         known.ok_or(Error::UnknownSchool)?;
         let NewCollections { clubs, term_dates, performance, private_details, fees, admissions } = new;
-        twin::clubs!(replace!(connection, id, clubs,));
-        twin::term_dates!(replace!(connection, id, term_dates,));
-        twin::performance!(replace!(connection, id, performance,));
-        twin::private_details!(replace!(connection, id, private_details,));
-        twin::fees!(replace!(connection, id, fees,));
-        twin::admissions!(replace!(connection, id, admissions,));
+        clauses::clubs!(replace!(connection, id, clubs,));
+        clauses::term_dates!(replace!(connection, id, term_dates,));
+        clauses::performance!(replace!(connection, id, performance,));
+        clauses::private_details!(replace!(connection, id, private_details,));
+        clauses::fees!(replace!(connection, id, fees,));
+        clauses::admissions!(replace!(connection, id, admissions,));
         Ok(())
     });
-    ended.map_err(Ended::error)
+    ended.map_err(TxOutcome::error)
 }
 
 /// Adds reviews, all or none. Each belongs to the school with its URN, where there is one.
@@ -139,12 +141,12 @@ pub(in crate::sqlite) fn insert_reviews_on_conn(connection: &mut SqliteConnectio
     let ended = whole(connection, |connection| {
         for reviews in reviews.chunks(ROWS_AN_INSERT) {
             let ids = ids_of_in_txn(connection, reviews.iter().map(|review| review.urn))?;
-            let values = reviews.iter().map(|row| twin::reviews!(child_values!(ids.get(&row.urn).copied(), row,)));
+            let values = reviews.iter().map(|row| clauses::reviews!(child_values!(ids.get(&row.urn).copied(), row,)));
             diesel::insert_into(school_reviews::table).values(values.collect::<Vec<_>>()).execute(connection)?;
         }
         Ok(())
     });
-    ended.map_err(Ended::error)
+    ended.map_err(TxOutcome::error)
 }
 
 /// The ids of the schools with these URNs, as far as there are such.

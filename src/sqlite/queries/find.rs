@@ -9,6 +9,7 @@ use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::sqlite::Sqlite;
 
+use crate::clauses;
 use crate::error::Result;
 use crate::geo::BoundingBox;
 use crate::ids::SchoolId;
@@ -19,7 +20,6 @@ use crate::request::{
 use crate::sqlite::functions::{IdIn, InBox, Limited, by_council, haversine, unindexed};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::sqlite::transactions::at_once;
-use crate::twin;
 
 /// The distance from the search's point in kilometres; NULL where the search has none, or the school stands nowhere.
 pub(super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
@@ -78,9 +78,9 @@ pub(super) fn candidates_query<'a>(
     let mut query = schools::table.select((schools::id, schools::lat, schools::lng)).into_boxed();
     if let Some(in_box) = in_box(validated, radius) {
         query = query.filter(in_box);
-        twin::filter_schools!(query, unindexed, validated);
+        clauses::filter_schools!(query, unindexed, validated);
     } else {
-        twin::filter_schools!(query, by_council, validated);
+        clauses::filter_schools!(query, by_council, validated);
     }
     query
 }
@@ -117,12 +117,12 @@ pub(super) fn find_query<'a>(
     let selection: Selection = (SchoolSummary::as_select(), schools::name_folded);
     let mut query: IntoBoxed<'a, Select<schools::table, Selection>, Sqlite> =
         schools::table.select(selection).into_boxed();
-    twin::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
-    twin::filter_schools!(query, schools, validated);
+    clauses::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
+    clauses::filter_schools!(query, schools, validated);
     if let Some(after) = &validated.after {
-        twin::filter_after!(query, schools, validated, after);
+        clauses::filter_after!(query, schools, validated, after);
     }
-    Limited::new(twin::order_schools!(query, schools, validated), validated.fetch())
+    Limited::new(clauses::order_schools!(query, schools, validated), validated.fetch())
 }
 
 /// As [`find_query`], in the order of the margins, which stand in the place of the distances: those are no secret where
@@ -130,14 +130,14 @@ pub(super) fn find_query<'a>(
 pub(super) fn margin_query<'a>(
     validated: &'a ValidatedSearch,
 ) -> impl LoadQuery<'a, SqliteConnection, HitRow> + QueryFragment<Sqlite> + QueryId + 'a {
-    let margin = twin::margin!(schools, validated);
+    let margin = clauses::margin!(schools, validated);
     let mut query = schools::table.select((SchoolSummary::as_select(), margin)).into_boxed();
-    twin::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
-    twin::filter_schools!(query, schools, validated);
+    clauses::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
+    clauses::filter_schools!(query, schools, validated);
     if let Some(after) = &validated.after {
-        twin::filter_after!(query, schools, validated, after);
+        clauses::filter_after!(query, schools, validated, after);
     }
-    Limited::new(twin::order_schools!(query, schools, validated), validated.fetch())
+    Limited::new(clauses::order_schools!(query, schools, validated), validated.fetch())
 }
 
 pub(super) fn distance(validated: &ValidatedSearch) -> Distance {

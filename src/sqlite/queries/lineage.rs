@@ -6,16 +6,16 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 
 use super::lists::schools_by_urn_on_conn;
+use crate::clauses;
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{DeleteCounts, LinkKind, MergeCounts, NewLink, School, Status, UpsertCounts, check_date};
-use crate::request::{Ended, MAX_IDS, Step, Walk, WriteMode, refuse_repeated};
+use crate::request::{MAX_IDS, Step, TxOutcome, Walk, WriteMode, refuse_repeated};
 use crate::sqlite::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,
 };
 use crate::sqlite::transactions::{at_once, whole};
-use crate::twin;
 
 /// How many links are compared with what is stored, and inserted, at once.
 const ROWS_A_BATCH: usize = 1_000;
@@ -33,26 +33,26 @@ pub(in crate::sqlite) fn upsert_links_on_conn(
         for batch in new.chunks(ROWS_A_BATCH) {
             upsert_links_in_txn(connection, batch, &mut counts)?;
         }
-        Ended::commit(counts, mode)
+        TxOutcome::commit(counts, mode)
     });
-    Ended::counts(ended)
+    TxOutcome::counts(ended)
 }
 
 fn upsert_links_in_txn(
     connection: &mut SqliteConnection,
     batch: &[NewLink],
     counts: &mut UpsertCounts,
-) -> Result<(), Ended> {
+) -> Result<(), TxOutcome> {
     let urns: Vec<Urn> = batch.iter().map(|link| link.urn).collect();
     let stored: Vec<NewLink> = school_links::table
         .filter(school_links::urn.eq_any(urns))
-        .select(twin::link_columns!(school_links))
+        .select(clauses::link_columns!(school_links))
         .load(connection)?;
     let stored: HashMap<_, _> = stored.into_iter().map(|link| ((link.urn, link.linked_urn, link.kind), link)).collect();
     let mut inserts = Vec::new();
     for link in batch {
         let Some(stored) = stored.get(&(link.urn, link.linked_urn, link.kind)) else {
-            inserts.push(twin::link_values!(school_links, link));
+            inserts.push(clauses::link_values!(school_links, link));
             continue;
         };
         let link = &link.clone().over(stored);
@@ -64,7 +64,7 @@ fn upsert_links_in_txn(
             .filter(school_links::urn.eq(link.urn))
             .filter(school_links::linked_urn.eq(link.linked_urn))
             .filter(school_links::kind.eq(link.kind));
-        diesel::update(row).set(twin::link_values!(school_links, link)).execute(connection)?;
+        diesel::update(row).set(clauses::link_values!(school_links, link)).execute(connection)?;
         counts.updated += 1;
     }
     counts.inserted += inserts.len() as u64;
@@ -132,14 +132,14 @@ pub(in crate::sqlite) fn merge_schools_on_conn(
             .execute(connection)?;
         Ok(MergeCounts { reviews: reviews as u64, links: counts.inserted })
     });
-    ended.map_err(Ended::error)
+    ended.map_err(TxOutcome::error)
 }
 
 /// The ids, names and statuses of two schools, in the order given.
 fn schools_to_merge_in_txn(
     connection: &mut SqliteConnection,
     urns: [Urn; 2],
-) -> Result<[(SchoolId, String, Status); 2], Ended> {
+) -> Result<[(SchoolId, String, Status); 2], TxOutcome> {
     let query = schools::table
         .filter(schools::urn.eq_any(urns))
         .order_by(schools::id)
@@ -155,11 +155,11 @@ pub(in crate::sqlite) fn delete_school_on_conn(
     id: SchoolId,
 ) -> Result<DeleteCounts> {
     let ended = whole(connection, |connection| {
-        let counts = twin::delete_counts!(id, |query| query.get_result::<i64>(connection)?);
+        let counts = clauses::delete_counts!(id, |query| query.get_result::<i64>(connection)?);
         match diesel::delete(schools::table.find(id)).execute(connection)? {
             0 => Err(Error::UnknownSchool.into()),
             _ => Ok(counts),
         }
     });
-    ended.map_err(Ended::error)
+    ended.map_err(TxOutcome::error)
 }

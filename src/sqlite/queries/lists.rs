@@ -4,13 +4,13 @@ use diesel::dsl::{case_when, count, count_star};
 use diesel::prelude::*;
 
 use super::find::{bounded_in_txn, distance, in_box};
+use crate::clauses::{self, OpenNow};
 use crate::error::Result;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{ClubKind, CouncilCount, Facets, School};
 use crate::request::{FacetRow, SearchRadius, ValidatedSearch, facets_of};
 use crate::sqlite::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::sqlite::transactions::at_once;
-use crate::twin::{self, OpenNow};
 
 /// How many ids one query takes: well below SQLite's limit of 32,766 bound values.
 const IDS_A_QUERY: usize = 10_000;
@@ -66,14 +66,14 @@ pub(in crate::sqlite) fn facets_on_conn(
 
 fn facets_in_txn(connection: &mut SqliteConnection, validated: &ValidatedSearch) -> Result<Facets> {
     let validated = &bounded_in_txn(connection, validated)?;
-    let counted = twin::facet_columns!(schools);
+    let counted = clauses::facet_columns!(schools);
     let (council, phase, status, rating, gender, faith, is_private) = counted;
     let mut query = schools::table
         .group_by(counted)
         .select((council, phase, status, rating, gender, faith, is_private, count_star()))
         .into_boxed();
-    twin::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
-    twin::filter_schools!(query, schools, validated);
+    clauses::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
+    clauses::filter_schools!(query, schools, validated);
     let mut facets = facets_of(query.load::<FacetRow>(connection)?);
     for kind in ClubKind::ALL {
         let schools = count_in_txn(connection, &validated.with_club(*kind))?;
@@ -85,8 +85,8 @@ fn facets_in_txn(connection: &mut SqliteConnection, validated: &ValidatedSearch)
 /// How many schools a search finds.
 fn count_in_txn(connection: &mut SqliteConnection, validated: &ValidatedSearch) -> QueryResult<i64> {
     let mut query = schools::table.select(count_star()).into_boxed();
-    twin::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
-    twin::filter_schools!(query, schools, validated);
+    clauses::within_radius!(query, validated, in_box(validated, SearchRadius::Whole));
+    clauses::filter_schools!(query, schools, validated);
     query.get_result(connection)
 }
 

@@ -6,14 +6,14 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::lists::schools_by_urn_on_conn;
+use crate::clauses::school_values;
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{NewSchool, School, SchoolPatch, UpsertCounts};
-use crate::request::{Batches, Ended, SchoolStream, WriteMode, refuse_twice};
+use crate::request::{Batches, SchoolStream, TxOutcome, WriteMode, refuse_twice};
 use crate::sqlite::schema::schools;
 use crate::sqlite::transactions::whole;
-use crate::twin::school_values;
 
 /// How many schools one INSERT holds: 26 values each, well below SQLite's limit of 32,766 bound values.
 const ROWS_AN_INSERT: usize = 250;
@@ -49,15 +49,15 @@ pub(in crate::sqlite) fn upsert_schools_on_conn(
 ) -> Result<UpsertCounts> {
     let ended = whole(connection, |connection| {
         let counts = upsert_in_txn(connection, stream)?;
-        Ended::commit(counts, mode)
+        TxOutcome::commit(counts, mode)
     });
     match ended {
-        Ok(counts) | Err(Ended::Undone(counts)) => Ok(counts),
+        Ok(counts) | Err(TxOutcome::RolledBack(counts)) => Ok(counts),
         Err(ended) => Err(named(connection, ended, &[])),
     }
 }
 
-fn upsert_in_txn(connection: &mut SqliteConnection, stream: SchoolStream) -> Result<UpsertCounts, Ended> {
+fn upsert_in_txn(connection: &mut SqliteConnection, stream: SchoolStream) -> Result<UpsertCounts, TxOutcome> {
     let mut counts = UpsertCounts::default();
     for batch in Batches::new(stream, ROWS_AN_INSERT) {
         upsert_batch_in_txn(connection, batch?, &mut counts)?;
@@ -71,7 +71,7 @@ fn upsert_batch_in_txn(
     connection: &mut SqliteConnection,
     batch: Vec<NewSchool>,
     counts: &mut UpsertCounts,
-) -> Result<(), Ended> {
+) -> Result<(), TxOutcome> {
     let urns: Vec<Urn> = batch.iter().map(|school| school.urn).collect();
     let stored = schools_by_urn_on_conn(connection, &urns)?;
     let mut stored: HashMap<Urn, (SchoolId, NewSchool)> =
@@ -112,7 +112,7 @@ pub(in crate::sqlite) fn update_school_on_conn(
         update_in_txn(connection, id, &school)?;
         Ok(query.first(connection)?)
     });
-    ended.map_err(Ended::error)
+    ended.map_err(TxOutcome::error)
 }
 
 /// Writes a school over the one that is stored, as its next version.
@@ -140,11 +140,11 @@ fn insert_in_txn(connection: &mut SqliteConnection, new: &[NewSchool]) -> Result
 
 /// The error of a write that was undone. A violated UNIQUE does not say which URN, so it is looked up: one of these is
 /// stored already.
-fn named(connection: &mut SqliteConnection, ended: Ended, new: &[NewSchool]) -> Error {
+fn named(connection: &mut SqliteConnection, ended: TxOutcome, new: &[NewSchool]) -> Error {
     let error = match ended {
-        Ended::Failed(error) => return error,
-        Ended::Undone(_) => return Error::Database(DieselError::RollbackTransaction),
-        Ended::Database(error) => error,
+        TxOutcome::Failed(error) => return error,
+        TxOutcome::RolledBack(_) => return Error::Database(DieselError::RollbackTransaction),
+        TxOutcome::Database(error) => error,
     };
     if !matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) {
         return error.into();

@@ -53,13 +53,13 @@ async fn a_dropped_future_leaves_no_transaction_open() {
     let mut config = database.owner().clone();
     config.pool.max_size = 1;
     let repository = open(&config).await;
-    for patience in [0, 1, 3, 7, 15, 40] {
-        let schools = (1..=2_000).map(|number| school(patience * 10_000 + number)).collect();
+    for lock_timeout in [0, 1, 3, 7, 15, 40] {
+        let schools = (1..=2_000).map(|number| school(lock_timeout * 10_000 + number)).collect();
         let call = repository.insert_schools(schools);
-        let _ = tokio::time::timeout(Duration::from_millis(u64::try_from(patience).expect("small")), call).await;
+        let _ = tokio::time::timeout(Duration::from_millis(u64::try_from(lock_timeout).expect("small")), call).await;
         // The one connection comes back when the write has ended, whole or not begun.
         let total = repository.facets(&SchoolSearch::all()).await.expect("counts").total;
-        assert_eq!(total % 2_000, 0, "after {patience} ms");
+        assert_eq!(total % 2_000, 0, "after {lock_timeout} ms");
     }
     let idle = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";

@@ -115,11 +115,11 @@ macro_rules! lacks_phase {
 macro_rules! selectable {
     ($backend:ty, $table:ident, $model:ident { $($field:ident: $column:ident),+ $(,)? }) => {
         impl diesel::Selectable<$backend> for $model {
-            type SelectExpression = $crate::twin::Written<($($table::$column,)+)>;
+            type SelectExpression = $crate::clauses::Written<($($table::$column,)+)>;
 
             fn construct_selection() -> Self::SelectExpression {
                 static SQL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-                $crate::twin::Written::new(($($table::$column,)+), &SQL)
+                $crate::clauses::Written::new(($($table::$column,)+), &SQL)
             }
         }
 
@@ -130,7 +130,7 @@ macro_rules! selectable {
 /// The columns of every model of a school.
 macro_rules! school_rows {
     ($backend:ty, $table:ident) => {
-        $crate::twin::selectable!(
+        $crate::clauses::selectable!(
             $backend,
             $table,
             School {
@@ -164,7 +164,7 @@ macro_rules! school_rows {
             }
         );
 
-        $crate::twin::selectable!(
+        $crate::clauses::selectable!(
             $backend,
             $table,
             SchoolSummary {
@@ -254,7 +254,7 @@ const _: fn(&NewSchool) = |NewSchool {
 /// Every column but the id with a new school's value: for an INSERT's `values` as for an UPDATE's `set`.
 macro_rules! school_values {
     ($table:ident, $school:expr) => {
-        $crate::twin::school_columns!(school_values, each $table, $school)
+        $crate::clauses::school_columns!(school_values, each $table, $school)
     };
     (each $table:ident, $school:expr; $($column:ident: $field:ident => $value:expr,)+) => {
         ($(
@@ -294,12 +294,12 @@ macro_rules! filter_schools {
             name: _,
         } = &$validated.search.filter;
         if statuses.is_empty() {
-            $query = $query.filter($crate::twin::OpenNow);
+            $query = $query.filter($crate::clauses::OpenNow);
         }
-        $crate::twin::filter_one_of!($query, $table::status, statuses);
-        $crate::twin::filter_one_of!($query, $table::council, councils);
+        $crate::clauses::filter_one_of!($query, $table::status, statuses);
+        $crate::clauses::filter_one_of!($query, $table::council, councils);
         match no_phase {
-            NoPhase::Exclude => $crate::twin::filter_one_of!($query, $table::phase, phases),
+            NoPhase::Exclude => $crate::clauses::filter_one_of!($query, $table::phase, phases),
             NoPhase::ByAges if phases.is_empty() => {}
             NoPhase::ByAges => {
                 let teaches = |age: i16| $table::age_range_from.le(age).and($table::age_range_to.ge(age));
@@ -351,7 +351,7 @@ macro_rules! filter_schools {
             let of_kind =
                 school_clubs::table.filter(school_clubs::school_id.eq($table::id)).filter(school_clubs::kind.eq(kind));
             let on_day =
-                |day: Weekday| $crate::twin::BitAnd::new(school_clubs::days, day.bit().into_sql::<SmallInt>()).ne(0);
+                |day: Weekday| $crate::clauses::BitAnd::new(school_clubs::days, day.bit().into_sql::<SmallInt>()).ne(0);
             match (on, until) {
                 (None, None) => $query = $query.filter(exists(of_kind)),
                 (Some(day), None) => $query = $query.filter(exists(of_kind.filter(on_day(*day)))),
@@ -406,7 +406,7 @@ macro_rules! filter_after {
     ($query:ident, $table:ident, $validated:expr, $position:expr) => {
         match $position {
             Position::Margin { km, id } => {
-                let margin = || $crate::twin::margin!($table, $validated);
+                let margin = || $crate::clauses::margin!($table, $validated);
                 $query = $query.filter(margin().lt(km).or(margin().eq(km).and($table::id.gt(id).nullable())));
             }
             // Rust puts these in order.
@@ -439,7 +439,7 @@ macro_rules! filter_after {
 macro_rules! order_schools {
     ($query:ident, $table:ident, $validated:expr) => {
         match $validated.search.sort {
-            Sort::Margin => $query.order_by(($crate::twin::margin!($table, $validated).desc(), $table::id.asc())),
+            Sort::Margin => $query.order_by(($crate::clauses::margin!($table, $validated).desc(), $table::id.asc())),
             // Rust puts these in order.
             Sort::Distance => $query,
             Sort::Name => $query.order_by(($table::name_folded.asc(), $table::id.asc())),
@@ -466,7 +466,7 @@ macro_rules! margin {
             .filter(is_any.or(admissions_reach::intake.eq(intake.unwrap_or_default())))
             .select(diesel::dsl::max(admissions_reach::least_km))
             .single_value();
-        $crate::twin::Minus::new(least, distance($validated))
+        $crate::clauses::Minus::new(least, distance($validated))
     }};
 }
 

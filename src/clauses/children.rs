@@ -113,7 +113,7 @@ macro_rules! delete_counts {
 /// Lets a model be selected from its table. A field left out does not compile.
 macro_rules! child_selectable {
     ($backend:ty, $model:ident, $table:ident { $($field:ident),+ }) => {
-        $crate::twin::selectable!($backend, $table, $model { $($field: $field),+ });
+        $crate::clauses::selectable!($backend, $table, $model { $($field: $field),+ });
     };
 }
 
@@ -128,15 +128,15 @@ macro_rules! child_values {
 /// The models of everything that belongs to schools.
 macro_rules! child_rows {
     ($backend:ty) => {
-        use $crate::twin::child_selectable;
-        $crate::twin::clubs!(child_selectable!($backend,));
-        $crate::twin::term_dates!(child_selectable!($backend,));
-        $crate::twin::performance!(child_selectable!($backend,));
-        $crate::twin::private_details!(child_selectable!($backend,));
-        $crate::twin::fees!(child_selectable!($backend,));
-        $crate::twin::admissions!(child_selectable!($backend,));
-        $crate::twin::reviews!(child_selectable!($backend,));
-        $crate::twin::links!(child_selectable!($backend,));
+        use $crate::clauses::child_selectable;
+        $crate::clauses::clubs!(child_selectable!($backend,));
+        $crate::clauses::term_dates!(child_selectable!($backend,));
+        $crate::clauses::performance!(child_selectable!($backend,));
+        $crate::clauses::private_details!(child_selectable!($backend,));
+        $crate::clauses::fees!(child_selectable!($backend,));
+        $crate::clauses::admissions!(child_selectable!($backend,));
+        $crate::clauses::reviews!(child_selectable!($backend,));
+        $crate::clauses::links!(child_selectable!($backend,));
     };
 }
 

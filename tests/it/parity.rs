@@ -1,4 +1,4 @@
-//! Twins stay twins: the same files, migrations, columns, constraints and indexes on both backends, but for a list.
+//! Backend parity: the same files, migrations, columns, constraints and indexes on both backends, but for a list.
 
 use std::collections::BTreeSet;
 use std::path::Path;
