@@ -1,7 +1,7 @@
 //! The server backend: PostgreSQL with PostGIS, through diesel-async and deadpool.
 //!
 //! [`PostgresRepository`] answers the questions of [`SchoolRepository`]. A service that asks more writes Diesel queries
-//! of its own over [`schema`] and [`functions`], on a connection that [`PostgresRepository::with_connection`] lends.
+//! of its own over [`schema`] and [`functions`], on a connection that [`PostgresRepository::with_connection`] checks out.
 
 mod catalogue;
 pub(crate) mod errors;
@@ -82,10 +82,10 @@ impl PostgresRepository {
     /// [`CommitUnknown`](crate::Error::CommitUnknown) where the connection was lost after something may have been
     /// committed. A connection on which a transaction was begun in plain SQL is closed afterwards.
     pub async fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>) -> Result<T> {
-        let mut connection = self.connections.get(Intent::Lend).await?;
+        let mut connection = self.connections.check_out(Intent::Lend).await?;
         let call = Arc::clone(&connection.call);
         let answer = watch(&call, self.connections.response_timeout(), work(connection.get()?)).await;
-        self.connections.give_back(&answer, connection);
+        self.connections.check_in(&answer, connection);
         answer
     }
 }
@@ -97,11 +97,11 @@ macro_rules! ask {
         let call = async {
             let mut again = true;
             loop {
-                let mut connection = connections.get(Intent::Ask).await?;
+                let mut connection = connections.check_out(Intent::Ask).await?;
                 let call = Arc::clone(&connection.call);
                 let work = queries::$query(connection.get()? $(, $argument)*);
                 let answer = watch(&call, connections.response_timeout(), work).await;
-                connections.give_back(&answer, connection);
+                connections.check_in(&answer, connection);
                 match answer {
                     Err(Error::ConnectionLost | Error::SchemaChanged) if again => again = false,
                     answer => return answer,
@@ -137,11 +137,11 @@ macro_rules! change {
 
 macro_rules! change_once {
     ($connections:ident, $query:ident $(, $argument:expr)*) => {{
-        let mut connection = $connections.get(Intent::Change).await?;
+        let mut connection = $connections.check_out(Intent::Change).await?;
         let call = Arc::clone(&connection.call);
         let work = queries::$query(connection.get()? $(, $argument)*);
         let answer = watch(&call, $connections.response_timeout(), work).await;
-        $connections.give_back(&answer, connection);
+        $connections.check_in(&answer, connection);
         answer
     }};
 }

@@ -84,8 +84,8 @@ impl Connections {
         Ok(Self { pool, acquire_timeout, slow_query, set_up, asking: Arc::default() })
     }
 
-    /// A connection that was checked, for one call.
-    pub(super) async fn get(&self, intent: Intent) -> Result<Lent> {
+    /// Checks a connection out for one call, once it has answered.
+    pub(super) async fn check_out(&self, intent: Intent) -> Result<CheckedOut> {
         // Each idle connection that turns out to be lost takes its time, so that there is one for all of it.
         let connection =
             tokio::time::timeout(self.acquire_timeout.saturating_add(self.set_up.connect_limit()), self.pool.get())
@@ -97,7 +97,7 @@ impl Connections {
                 return Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
             }
         };
-        Ok(Lent { connection: Some(connection), call: Call::new(intent) })
+        Ok(CheckedOut { connection: Some(connection), call: Call::new(intent) })
     }
 
     fn cannot_acquire(&self, error: PoolError<ConnectError>) -> Error {
@@ -121,11 +121,11 @@ impl Connections {
         self.set_up.response_timeout
     }
 
-    /// Gives a connection back, unless what was asked on it shows that it is of no more use. Then the idle ones are
-    /// most likely not either: the server was started again, or the schema changed under all of them.
-    pub(super) fn give_back<T>(&self, answer: &Result<T>, mut lent: Lent) {
+    /// Checks a connection in, unless its answer shows that it cannot be used again. Then the idle ones most likely cannot
+    /// either: the server was restarted, or the schema changed under all of them.
+    pub(super) fn check_in<T>(&self, answer: &Result<T>, mut checked_out: CheckedOut) {
         if answer.as_ref().is_err_and(Error::ends_connection) {
-            drop(lent.connection.take().map(Object::take));
+            drop(checked_out.connection.take().map(Object::take));
             self.pool.retain(|_, _| false);
         }
     }
@@ -149,23 +149,23 @@ impl Connections {
     }
 }
 
-/// A connection of the pool, lent to one call. Where that is dropped in a transaction, or began one in plain SQL, the
+/// A connection that is checked out for one call. Where the call is dropped in a transaction, or began one in plain SQL, the
 /// connection is closed: in the pool it would hold its locks until somebody needs it. So is one that holds as many
 /// prepared statements as it may.
-pub(super) struct Lent {
-    /// There until the connection is given back.
+pub(super) struct CheckedOut {
+    /// `None` once the connection is checked in.
     connection: Option<Object<AsyncPgConnection>>,
     pub(super) call: Arc<Call>,
 }
 
-impl Lent {
+impl CheckedOut {
     /// What queries are run on.
     pub(super) fn get(&mut self) -> Result<&mut AsyncPgConnection> {
         Ok(self.connection.as_mut().ok_or(Error::ConnectionLost)?)
     }
 }
 
-impl Drop for Lent {
+impl Drop for CheckedOut {
     fn drop(&mut self) {
         if let Some(mut connection) = self.connection.take()
             && (self.call.is_the_last() || PoolableConnection::is_broken(&mut *connection))

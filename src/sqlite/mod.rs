@@ -1,7 +1,7 @@
 //! The embedded backend: SQLite in a file or in memory, through r2d2.
 //!
 //! [`SqliteRepository`] answers the questions of [`SchoolRepository`]. A service that asks more writes Diesel queries
-//! of its own over [`schema`] and [`functions`], on a connection that [`SqliteRepository::with_connection`] lends.
+//! of its own over [`schema`] and [`functions`], on a connection that [`SqliteRepository::with_connection`] checks out.
 
 mod catalogue;
 pub(crate) mod errors;

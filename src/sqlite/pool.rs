@@ -136,10 +136,10 @@ impl Connections {
         }
     }
 
-    /// Lends a connection to `work`, once there is one. It comes back without an open transaction, also where `work`
+    /// Checks a connection out for `work`, once there is one. It is checked in without an open transaction, also where `work`
     /// panics.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        self.told(self.lend(forgetting(work)))
+        self.told(self.check_out(forgetting(work)))
     }
 
     /// SQLite opens files as it goes, and does not say which one it could not.
@@ -150,7 +150,7 @@ impl Connections {
         })
     }
 
-    fn lend<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+    fn check_out<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
         match &self.held {
             Held::Pooled { pool, acquire_timeout, .. } => {
                 // A connection whose call panicked, or left a transaction open, is broken: r2d2 replaces it.
