@@ -270,7 +270,7 @@ pub enum Error {
     /// The database was made by a build that was never released. Nothing was written.
     #[error(
         "this database was made by a build from before the first release, whose schema cannot be brought up to date: \
-         make a new database with `school-finder migrate up` and import the data again"
+         name another database, or delete this one, then run `school-finder migrate up` and import the data again"
     )]
     SchemaUnreleased,
     /// The database ran a migration that this build does not have, though it has later ones. Nothing was written.

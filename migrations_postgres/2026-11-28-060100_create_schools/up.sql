@@ -153,7 +153,7 @@ CREATE INDEX ix_schools_council_rating ON schools (council, ofsted_rating, is_pr
 CREATE INDEX ix_schools_rating ON schools (ofsted_rating);
 CREATE INDEX ix_schools_postcode ON schools (postcode);
 
--- Locations: `<->` reads them from near to far, and ST_DWithin those within a radius. Nearly every search is for open schools, and half of
--- a whole register is closed.
+-- Locations: `<->` reads them from near to far, and ST_DWithin those within a radius. Nearly every search is for open
+-- schools, and half of a whole register is closed.
 CREATE INDEX ix_schools_open_location ON schools USING gist (location) WHERE status IN ('open', 'proposed_to_close');
 CREATE INDEX ix_schools_location ON schools USING gist (location);

@@ -113,6 +113,6 @@ CREATE INDEX ix_schools_postcode ON schools (postcode);
 -- Locations, for searches within a circle: bands of a hundredth of a degree of latitude (1.1 km), each sorted from west
 -- to east. The columns that most filters read are in the index as well, so that SQLite reads the wide rows of the page
 -- alone. A query has to repeat the expression to the letter: keep it in step with `InBox` in src/sqlite/functions.rs.
-CREATE INDEX ix_schools_strip ON schools (
+CREATE INDEX ix_schools_latitude_band ON schools (
     CAST((lat + 90) * 100 AS INTEGER), lng, lat, status, phase, ofsted_rating, is_private, age_range_from, age_range_to
 );

@@ -39,7 +39,7 @@ impl BoundingBox {
         Self { south, north, west, east }
     }
 
-    /// Returns the latitude bands that the box touches, as SQLite's index `ix_schools_strip` numbers them: in
+    /// Returns the latitude bands that the box touches, as SQLite's index `ix_schools_latitude_band` numbers them: in
     /// hundredths of a degree from the south pole on. The same operations as there, so that rounding cannot part a
     /// school from its band.
     #[cfg(feature = "sqlite")]

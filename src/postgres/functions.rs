@@ -113,17 +113,17 @@ impl QueryFragment<Pg> for MadePoint {
     }
 }
 
-/// A geography beside a place, at most 0.22 m from it, for candidates by `<->`.
+/// A geography beside a point, at most 0.22 m from it, for candidates by `<->`.
 ///
-/// PostGIS takes points that are less than 1e-12 radians apart for one, and its index does not: where schools are so
-/// close to the point, the server refuses the order ("index returned tuples in wrong order"). No school is so close to
-/// a point that nobody writes down.
+/// PostGIS takes points that are less than 1e-12 radians apart for one, and its index does not. Where a school is so close
+/// to the point, the server refuses the order ("index returned tuples in wrong order"). Homes and schools often share
+/// coordinates, so the point is shifted by a number of degrees that no coordinate of 9 decimals or fewer has.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(crate) struct MadeGeography(MadePoint);
 
 impl MadeGeography {
     /// How far the point is off in each direction, towards the equator and the prime meridian, in degrees.
-    const OFF_DEGREES: f64 = 1.37e-6;
+    const OFF_DEGREES: f64 = 1.370_5e-6;
 
     pub(crate) fn beside(place: LatLng) -> Self {
         let off = |degrees: f64| degrees - Self::OFF_DEGREES.copysign(degrees);

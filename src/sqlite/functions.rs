@@ -141,7 +141,7 @@ impl ToSql<Bool, Sqlite> for HasOutline {
     }
 }
 
-/// The condition that a school is in the latitude bands and between the meridians of a box, which `ix_schools_strip`
+/// The condition that a school is in the latitude bands and between the meridians of a box, which `ix_schools_latitude_band`
 /// answers.
 ///
 /// The bands are one bound value, as with [`IdIn`]. `likelihood` says that the meridians leave few schools.

@@ -38,7 +38,7 @@ const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
         "on SQLite, where foreign keys are off meanwhile, a trigger does it",
     ),
     ("constraint: ck_checksum_version", "a TEXT of Postgres holds nothing else"),
-    ("index: ix_schools_strip", "latitude bands, where Postgres has GiST"),
+    ("index: ix_schools_latitude_band", "latitude bands, where Postgres has GiST"),
     ("index: ix_schools_open_location", "GiST, where SQLite has latitude bands"),
     ("index: ix_schools_location", "GiST, for schools that are not open"),
     ("index: ix_schools_catchment", "GiST, where SQLite has the R*Tree schools_catchment"),

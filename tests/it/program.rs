@@ -84,7 +84,7 @@ fn the_register_is_imported_into_the_data_folder_and_asked() {
     let missing = run(data.path(), &["show", "110999"]);
     assert_eq!((missing.status.code(), text(&missing.stdout)), (Some(1), ""));
     let plan = run(data.path(), &["explain", "find", "--lat", "52", "--lng", "-0.7"]);
-    assert!(text(&plan.stdout).contains("indexes used: ix_schools_strip"), "{}", text(&plan.stdout));
+    assert!(text(&plan.stdout).contains("indexes used: ix_schools_latitude_band"), "{}", text(&plan.stdout));
 }
 
 #[test]

@@ -59,7 +59,8 @@ pub(in crate::postgres) async fn find_schools_on_conn(
     }
 }
 
-/// Probes farther until the page is full. A page is of one snapshot, since it is from one statement.
+/// Probes farther until the page is full. A page is of one snapshot, since it is from one statement; how far a search by
+/// admissions reach looks at all was read before.
 async fn nearest_on_conn(connection: &mut AsyncPgConnection, validated: &ValidatedSearch) -> Result<Page<SchoolHit>> {
     let (mut limit, mut radius) = (first_limit(validated), validated.first_radius(EXPANSION));
     loop {
@@ -80,9 +81,8 @@ pub(super) fn first_limit(validated: &ValidatedSearch) -> i64 {
     validated.fetch() + validated.fetch() / 16 + 4
 }
 
-/// Builds the query for the nearest schools of a probe that meet the search's conditions and come after its cursor;
-/// those without a location come last, by id. Some may be beyond the probe's radius, or before the cursor, by less than
-/// [`SLACK_KM`].
+/// Builds the query for the nearest schools of a probe that meet the search's conditions and come after its cursor; those
+/// without a location come last, by id. Some may be beyond the probe's radius by 1.3 m, or before the cursor by 1 m.
 pub(super) fn nearest_query(
     validated: &ValidatedSearch,
     radius: SearchRadius,
@@ -123,9 +123,10 @@ pub(super) fn within(point: LatLng, radius: Kilometres) -> Within {
     st_dwithin_metres(schools::location, MadeGeography::beside(point), metres, false)
 }
 
-/// Returns [`within`] for a search's own radius.
+/// Returns [`within`] for a search's own radius, or `None` where it is so wide that the index would leave out little.
 pub(super) fn within_radius(validated: &ValidatedSearch) -> Option<Within> {
-    validated.circle(SearchRadius::Whole).map(|(point, radius)| within(point, radius))
+    let (point, radius) = validated.circle(SearchRadius::Whole)?;
+    (radius.get() <= EXPANSION.last_km).then(|| within(point, radius))
 }
 
 /// A search by reach looks no farther than any offers ever reached.
