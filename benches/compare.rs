@@ -1,7 +1,7 @@
-//! What a question takes beside the limit and beside the same by hand, in the same minute: all ways answer in turn, 200
-//! places each, round after round. So a machine that grows slower does so for all, and each begins with caches that
-//! another has filled. Each round of a question is over new connections. Writes the README's table, between its two
-//! marks, unless `SCHOOL_FINDER_SIZES` says otherwise than that all is measured. `scripts/bench` runs it with a
+//! What a question takes beside the limit and beside the same with raw SQL, in the same minute: all ways answer in
+//! turn, 200 places each, round after round. So a machine that grows slower does so for all, and each begins with
+//! caches that another has filled. Each round of a question is over new connections. Writes the README's table, between
+//! its two marks, unless `SCHOOL_FINDER_SIZES` says otherwise than that all is measured. `scripts/bench` runs it with a
 //! throw-away Postgres.
 //!
 //! All ways give the same answers: that is checked before anything is measured.
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use school_finder_db::SchoolRepository;
 use support::made::Country;
 use support::ways::{Way, Ways, answer};
-use support::{Ask, At, Database, Question, by_hand, sizes};
+use support::{Ask, At, Database, Question, raw_sql, sizes};
 
 const BEGIN: &str = "<!-- benchmarks: written by scripts/bench -->\n";
 const END: &str = "<!-- benchmarks: end -->";
@@ -68,7 +68,7 @@ struct Measured {
     schools: usize,
     /// Of each question by each way, in their order.
     times: Vec<[Times; Way::ALL.len()]>,
-    /// How often one reader's throughput two have: on SQLite by hand, on SQLite, and on Postgres.
+    /// How often one reader's throughput two have: on SQLite raw SQL, on SQLite, and on Postgres.
     two_readers: [f64; 3],
 }
 
@@ -150,7 +150,7 @@ async fn two_readers(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>
 /// As [`two_readers`], of two threads that have nothing in common but the file: what the machine gives.
 async fn two_threads(sqlite: &Database, asks: &[Ask]) -> f64 {
     let At::Sqlite(path) = &sqlite.at else { unreachable!("made as such") };
-    let mut connections = [by_hand::Sqlite::open(path), by_hand::Sqlite::open(path)];
+    let mut connections = [raw_sql::Sqlite::open(path), raw_sql::Sqlite::open(path)];
     two_over_one(async |readers| {
         std::thread::scope(|scope| {
             for (reader, connection) in connections.iter_mut().take(readers).enumerate() {
@@ -195,29 +195,29 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1e6
 }
 
-/// What each way takes, and how often the same by hand and the limit.
+/// What each way takes, and how often the same with raw SQL and the limit.
 fn times(measured: &Measured) -> String {
     let mut table = format!("| {} schools; µs | memory", thousands(measured.schools));
     for backend in ["SQLite", "Postgres"] {
-        write!(table, " | {backend} by hand | {backend} | over by hand | over memory").expect("text");
+        write!(table, " | {backend} raw SQL | {backend} | over raw SQL | over memory").expect("text");
     }
     table.push_str(" |\n| ---");
     table.push_str(&" | ---:".repeat(9));
     table.push_str(" |\n");
     for (question, times) in Question::ALL.iter().zip(&measured.times) {
-        let [memory, sqlite_by_hand, sqlite, postgres_by_hand, postgres] = times.map(|times| times.typical);
+        let [memory, sqlite_raw_sql, sqlite, postgres_raw_sql, postgres] = times.map(|times| times.typical);
         writeln!(
             table,
             "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             question.name(),
             microseconds(memory),
-            microseconds(sqlite_by_hand),
+            microseconds(sqlite_raw_sql),
             microseconds(sqlite),
-            ratio(sqlite, sqlite_by_hand),
+            ratio(sqlite, sqlite_raw_sql),
             ratio(sqlite, memory),
-            microseconds(postgres_by_hand),
+            microseconds(postgres_raw_sql),
             microseconds(postgres),
-            ratio(postgres, postgres_by_hand),
+            ratio(postgres, postgres_raw_sql),
             ratio(postgres, memory),
         )
         .expect("text");
@@ -262,7 +262,7 @@ fn readers(measured: &Measured) -> String {
     let [threads, sqlite, postgres] = measured.two_readers;
     let schools = thousands(measured.schools);
     format!(
-        "Two readers at once, {schools} schools: SQLite ×{sqlite:.2} (by hand, on two threads, ×{threads:.2}), Postgres ×{postgres:.2}.\n\n"
+        "Two readers at once, {schools} schools: SQLite ×{sqlite:.2} (raw SQL, on two threads, ×{threads:.2}), Postgres ×{postgres:.2}.\n\n"
     )
 }
 

@@ -1,5 +1,5 @@
 //! The questions of a result list on each backend, through the public interface: pool, task, SQL and decoding are in
-//! each figure. Beside them stand the same questions written by hand against the same database, and answered from
+//! each figure. Beside them stand the same questions in raw SQL against the same database, and answered from
 //! memory, which is the limit.
 //!
 //! For tuning: criterion says of each figure whether it changed since the run before. `cargo bench` measures SQLite;

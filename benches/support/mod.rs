@@ -1,10 +1,10 @@
 //! What is measured on: a made country of schools, in two sizes, on both backends and in memory.
 
-pub mod by_hand;
 pub mod made;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod raw_sql;
 pub mod ways;
 
 use std::path::PathBuf;

@@ -9,8 +9,8 @@ use school_finder_db::{Config, LatLng};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Statement};
 
-use super::by_hand::{COLUMNS, FILTERED, OPEN, in_order};
 use super::made::Country;
+use super::raw_sql::{COLUMNS, FILTERED, OPEN, in_order};
 use super::{Ask, At, Database, LISTED, Question, RADIUS_KM, filled};
 
 impl Database {

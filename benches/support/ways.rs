@@ -8,17 +8,17 @@ use school_finder_db::{Kilometres, SchoolRepository, SchoolSearch};
 
 use super::made::Country;
 use super::memory::Memory;
-use super::{Ask, At, Database, LISTED, Question, RADIUS_KM, by_hand};
+use super::{Ask, At, Database, LISTED, Question, RADIUS_KM, raw_sql};
 
 /// A way to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// R-trees in memory: the limit.
     Memory,
-    SqliteByHand,
+    SqliteRaw,
     Sqlite,
     #[cfg(feature = "postgres")]
-    PostgresByHand,
+    PostgresRaw,
     #[cfg(feature = "postgres")]
     Postgres,
 }
@@ -26,17 +26,17 @@ pub enum Way {
 impl Way {
     /// From the limit on.
     #[cfg(feature = "postgres")]
-    pub const ALL: [Self; 5] = [Self::Memory, Self::SqliteByHand, Self::Sqlite, Self::PostgresByHand, Self::Postgres];
+    pub const ALL: [Self; 5] = [Self::Memory, Self::SqliteRaw, Self::Sqlite, Self::PostgresRaw, Self::Postgres];
     #[cfg(not(feature = "postgres"))]
-    pub const ALL: [Self; 3] = [Self::Memory, Self::SqliteByHand, Self::Sqlite];
+    pub const ALL: [Self; 3] = [Self::Memory, Self::SqliteRaw, Self::Sqlite];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
-            Self::SqliteByHand => "sqlite by hand",
+            Self::SqliteRaw => "sqlite raw SQL",
             Self::Sqlite => "sqlite",
             #[cfg(feature = "postgres")]
-            Self::PostgresByHand => "postgres by hand",
+            Self::PostgresRaw => "postgres raw SQL",
             #[cfg(feature = "postgres")]
             Self::Postgres => "postgres",
         }
@@ -48,7 +48,7 @@ pub struct Ways {
     pub country: Country,
     memory: Memory,
     pub sqlite: Database,
-    by_rusqlite: by_hand::Sqlite,
+    by_rusqlite: raw_sql::Sqlite,
     #[cfg(feature = "postgres")]
     pub postgres: Database,
     #[cfg(feature = "postgres")]
@@ -98,10 +98,10 @@ impl Ways {
     pub async fn answer(&self, way: Way, question: Question, ask: &Ask) -> Vec<SchoolHit> {
         match way {
             Way::Memory => self.memory.answer(question, ask),
-            Way::SqliteByHand => self.by_rusqlite.answer(question, ask),
+            Way::SqliteRaw => self.by_rusqlite.answer(question, ask),
             Way::Sqlite => answer(self.sqlite.repository.as_ref(), question, ask).await,
             #[cfg(feature = "postgres")]
-            Way::PostgresByHand => self.by_tokio_postgres.answer(question, ask).await,
+            Way::PostgresRaw => self.by_tokio_postgres.answer(question, ask).await,
             #[cfg(feature = "postgres")]
             Way::Postgres => answer(self.postgres.repository.as_ref(), question, ask).await,
         }
@@ -131,9 +131,9 @@ impl Ways {
     }
 }
 
-fn by_rusqlite(database: &Database) -> by_hand::Sqlite {
+fn by_rusqlite(database: &Database) -> raw_sql::Sqlite {
     match &database.at {
-        At::Sqlite(path) => by_hand::Sqlite::open(path),
+        At::Sqlite(path) => raw_sql::Sqlite::open(path),
         #[cfg(feature = "postgres")]
         At::Postgres(_) => unreachable!("made as a file"),
     }
