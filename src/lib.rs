@@ -34,6 +34,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+#![allow(clippy::duplicate_mod, reason = "the queries that both backends share are compiled against each one's schema")]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 compile_error!(
@@ -45,6 +46,7 @@ compile_error!(
 pub mod backfill;
 #[cfg(feature = "polars")]
 pub mod batch;
+mod columns;
 pub mod config;
 pub mod error;
 pub mod explain;
@@ -69,10 +71,10 @@ pub mod sample;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-mod clauses;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
+mod transaction;
 pub mod units;
 
 pub use config::Config;

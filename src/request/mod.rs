@@ -28,7 +28,7 @@ pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, facets_of, give
 pub(crate) use search::ValidatedSearch;
 pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};
 pub(crate) use search_radius::{Expansion, SearchRadius};
-pub(crate) use write::{Batches, TxOutcome, refuse_repeated, refuse_twice};
+pub(crate) use write::{Batches, refuse_repeated, refuse_twice};
 pub use write::{SchoolStream, WriteMode};
 
 /// How the register writes that a school has no religious character; an unknown one is NULL.
@@ -36,3 +36,11 @@ pub(crate) const NO_FAITH: &str = "None";
 
 /// How many ids one query asks about.
 pub(crate) const MAX_IDS: usize = 10_000;
+
+/// Returns the values in order, each once.
+pub(crate) fn distinct<T: Ord + Copy>(values: &[T]) -> Vec<T> {
+    let mut values = values.to_vec();
+    values.sort_unstable();
+    values.dedup();
+    values
+}

@@ -12,15 +12,14 @@ pub(crate) type HitRow = (SchoolSummary, Option<f64>);
 /// A school and its folded name, which it is ordered by.
 pub(crate) type ListedRow = (SchoolSummary, String);
 
-/// A school, its folded name where the order has need of it, whether its catchment is an outline, and the radius in
+/// A school, its folded name, whether its catchment is an outline, and the radius in
 /// kilometres of one that is a circle.
 pub(crate) type CatchmentRow = (SchoolSummary, String, bool, Option<f64>);
 
 impl ValidatedSearch {
-    /// A page for rows that are fetched in an order that an index has.
-    pub(crate) fn listing(&self) -> Listing<'_> {
-        let limit = usize::try_from(self.search.limit).unwrap_or(usize::MAX);
-        Listing { validated: self, limit, items: Vec::with_capacity(limit), last: String::new(), has_more: false }
+    /// Returns the page of rows that are in an order by name or rating.
+    pub(crate) fn page_of_listed(&self, rows: Vec<ListedRow>) -> Page<SchoolHit> {
+        self.page(rows, |(school, name)| self.position(school, None, name), |(school, _)| self.hit(school, None))
     }
 
     /// What was fetched in an order of kilometres, as a page.
@@ -61,14 +60,6 @@ impl ValidatedSearch {
         Some(self.near?.point.distance_to(school.location()?))
     }
 
-    /// Whether the search's order has need of the schools' folded names.
-    pub(crate) fn is_by_name(&self) -> bool {
-        match self.search.sort {
-            Sort::Name | Sort::Rating => true,
-            Sort::Distance | Sort::Margin => false,
-        }
-    }
-
     /// A school's place in the search's order, which is one of kilometres.
     pub(super) fn position_by_km(&self, school: &SchoolSummary, km: Option<f64>) -> Position {
         match self.search.sort {
@@ -85,34 +76,6 @@ impl ValidatedSearch {
             Sort::Name => Position::Name { name: name.to_owned(), id: school.id },
             Sort::Rating => Position::Rating { rating: school.ofsted_rating, name: name.to_owned(), id: school.id },
         }
-    }
-}
-
-/// A page that is filled row by row. A place in the order is a name, of which it keeps the last one alone.
-pub(crate) struct Listing<'a> {
-    validated: &'a ValidatedSearch,
-    limit: usize,
-    items: Vec<SchoolHit>,
-    last: String,
-    /// There was a row after those that the page holds.
-    has_more: bool,
-}
-
-impl Listing<'_> {
-    pub(crate) fn push(&mut self, (school, name): ListedRow) {
-        if self.items.len() < self.limit {
-            self.items.push(self.validated.hit(school, None));
-            self.last = name;
-        } else {
-            self.has_more = true;
-        }
-    }
-
-    /// The page.
-    pub(crate) fn finish(self) -> Page<SchoolHit> {
-        let last = self.items.last().filter(|_| self.has_more);
-        let next = last.map(|hit| self.validated.cursor(&self.validated.position(&hit.school, None, &self.last)));
-        Page { items: self.items, next }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::error::{Error, Result};
 use crate::ids::Urn;
-use crate::models::{LinkKind, NewAdmissions, NewLink, NewSchool, UpsertCounts};
+use crate::models::{LinkKind, NewAdmissions, NewLink, NewSchool};
 use crate::units::AcademicYear;
 
 /// Schools to be written, one at a time, so that a whole register need not fit in memory. An error ends the write and
@@ -18,55 +18,6 @@ pub enum WriteMode {
     Commit,
     /// It is done with every check, counted, and undone.
     DryRun,
-}
-
-/// Why a transaction did not commit.
-pub(crate) enum TxOutcome {
-    /// It failed, and it is known how.
-    Failed(Error),
-    /// The database refused something.
-    Database(diesel::result::Error),
-    /// It was undone, as it was asked to be.
-    RolledBack(UpsertCounts),
-}
-
-impl TxOutcome {
-    /// Keeps a transaction that did what the counts say, or undoes it: the only way to undo one is to fail it.
-    pub(crate) fn commit(counts: UpsertCounts, mode: WriteMode) -> Result<UpsertCounts, Self> {
-        match mode {
-            WriteMode::Commit => Ok(counts),
-            WriteMode::DryRun => Err(Self::RolledBack(counts)),
-        }
-    }
-
-    /// What a transaction did, kept or undone as it was asked to be.
-    pub(crate) fn counts(ended: Result<UpsertCounts, Self>) -> Result<UpsertCounts> {
-        match ended {
-            Ok(counts) | Err(Self::RolledBack(counts)) => Ok(counts),
-            Err(ended) => Err(ended.error()),
-        }
-    }
-
-    /// The error of a transaction that failed.
-    pub(crate) fn error(self) -> Error {
-        match self {
-            Self::Failed(error) => error,
-            Self::Database(error) => error.into(),
-            Self::RolledBack(_) => Error::Database(diesel::result::Error::RollbackTransaction),
-        }
-    }
-}
-
-impl From<Error> for TxOutcome {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<diesel::result::Error> for TxOutcome {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Database(error)
-    }
 }
 
 /// A stream in batches, each school checked. The first error ends it.

@@ -177,8 +177,8 @@ impl QueryFragment<Sqlite> for InBox {
     }
 }
 
-/// A column in which SQLite does not look for an index: sqlite.org/optoverview.html, "disqualifying WHERE clause terms
-/// using unary +".
+/// A column or a condition for which SQLite does not look for an index: sqlite.org/optoverview.html, "disqualifying
+/// WHERE clause terms using unary +".
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(crate) struct Unindexed<C>(C);
 
@@ -196,31 +196,11 @@ impl<C: AppearsOnTable<Tables>, Tables> AppearsOnTable<Tables> for Unindexed<C> 
 
 impl<C: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Unindexed<C> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql("+");
-        self.0.walk_ast(out)
+        out.push_sql("+(");
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(")");
+        Ok(())
     }
-}
-
-/// The columns of `schools` for conditions beside an [`InBox`], whose index is the one to use: a database that was
-/// never analysed would prefer that of a phase or a council, which holds a good part of the country.
-#[allow(non_upper_case_globals, reason = "they stand in the place of Diesel's columns")]
-pub(crate) mod unindexed {
-    use super::{Unindexed, schools};
-    pub(crate) use schools::{age_range_from, age_range_to, faith, gender, id, is_private, name_folded};
-
-    pub(crate) const council: Unindexed<schools::council> = Unindexed::new(schools::council);
-    pub(crate) const ofsted_rating: Unindexed<schools::ofsted_rating> = Unindexed::new(schools::ofsted_rating);
-    pub(crate) const phase: Unindexed<schools::phase> = Unindexed::new(schools::phase);
-    pub(crate) const status: Unindexed<schools::status> = Unindexed::new(schools::status);
-}
-
-/// As [`unindexed`], for a look at the whole country: a council has few of its schools, and an index that finds them.
-#[allow(non_upper_case_globals, reason = "they stand in the place of Diesel's columns")]
-pub(crate) mod by_council {
-    pub(crate) use super::schools::council;
-    pub(crate) use super::unindexed::{
-        age_range_from, age_range_to, faith, gender, id, is_private, name_folded, ofsted_rating, phase, status,
-    };
 }
 
 /// A query that gives so many rows at most.

@@ -13,7 +13,7 @@ use super::catalogue::{catalogue, sqlite_master};
 use super::rebuild;
 use super::schema::migration_checksums;
 use super::set_up::{self, SetUp};
-use super::transactions::{alone, at_once};
+use super::transactions::{exclusive, snapshot};
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
 use crate::migrate::{
@@ -86,7 +86,7 @@ impl SchemaConnection for SqliteConnection {
         let begun = Instant::now();
         let (mut work, mut told) = (Some(work), false);
         let result = loop {
-            let result = alone(self, |connection| {
+            let result = exclusive(self, |connection| {
                 let result = work.take().map_or(Err(Error::Busy), |work| work(connection))?;
                 refuse_broken_references(connection)?;
                 Ok(result)
@@ -110,7 +110,7 @@ impl SchemaConnection for SqliteConnection {
 
     /// Every change of SQLite's schema can be undone, so that all may share a transaction.
     fn together<T>(&mut self, _in_transaction: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        at_once(self, work)
+        snapshot(self, work)
     }
 
     fn run(&mut self, known: &Known<Sqlite>, direction: Direction) -> Result<()> {

@@ -1,35 +1,63 @@
-//! Transactions that fail with the error that they failed with. Where a disk fails SQLite ends a transaction itself,
-//! and Diesel, whose ROLLBACK then fails, would tell that there is none to roll back.
+//! Transactions that fail with the error that they failed with. Where a disk fails SQLite ends a transaction itself, and
+//! Diesel, whose ROLLBACK then fails, would report that there is none to roll back.
 
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 
-macro_rules! transactions {
-    ($($(#[$doc:meta])* $name:ident: $begin:ident,)+) => {$(
-        $(#[$doc])*
-        pub(super) fn $name<T, E: From<DieselError>>(
-            connection: &mut SqliteConnection,
-            work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
-        ) -> Result<T, E> {
-            let mut failed = None;
-            let ended = connection.$begin(|connection| {
-                work(connection).map_err(|error| {
-                    failed = Some(error);
-                    DieselError::RollbackTransaction
-                })
-            });
-            ended.map_err(|error| failed.unwrap_or_else(|| error.into()))
-        }
-    )+};
+use crate::error::Result;
+use crate::request::WriteMode;
+use crate::transaction::TableLock;
+
+/// Reads from one snapshot; within another transaction, a part of it that is atomic.
+pub(super) fn snapshot<T, E: From<DieselError>>(
+    connection: &mut SqliteConnection,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    end(connection, WriteMode::Commit, work, |connection, work| connection.transaction(work))
 }
 
-transactions! {
-    /// Reads, all of one moment; within another transaction, a part of it that is whole or undone.
-    at_once: transaction,
-    /// Writes, whole or not at all.
-    whole: immediate_transaction,
-    /// A change of the schema, while nobody else reads or writes.
-    alone: exclusive_transaction,
+/// Writes in one transaction. It waits for any other that writes, so that it needs no locks.
+pub(super) fn write<T>(
+    connection: &mut SqliteConnection,
+    _locks: &[TableLock],
+    mode: WriteMode,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
+) -> Result<T> {
+    end(connection, mode, work, |connection, work| connection.immediate_transaction(work))
+}
+
+/// Changes the schema, while nobody else reads or writes.
+pub(super) fn exclusive<T, E: From<DieselError>>(
+    connection: &mut SqliteConnection,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    end(connection, WriteMode::Commit, work, |connection, work| connection.exclusive_transaction(work))
+}
+
+/// The work of a transaction, without its result.
+type Work<'a> = &'a mut dyn FnMut(&mut SqliteConnection) -> QueryResult<()>;
+
+fn end<T, E: From<DieselError>>(
+    connection: &mut SqliteConnection,
+    mode: WriteMode,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
+    transaction: impl FnOnce(&mut SqliteConnection, Work<'_>) -> QueryResult<()>,
+) -> Result<T, E> {
+    let (mut work, mut result) = (Some(work), None);
+    let ended = transaction(connection, &mut |connection| {
+        let done = work.take().map(|work| work(connection));
+        let is_kept = matches!(done, Some(Ok(_))) && mode == WriteMode::Commit;
+        result = done;
+        if is_kept { Ok(()) } else { Err(DieselError::RollbackTransaction) }
+    });
+    match (ended, result) {
+        // Rolled back because of its own error, or because it was to be.
+        (Err(_), Some(Err(error))) => Err(error),
+        (Err(DieselError::RollbackTransaction), Some(done)) => done,
+        (Ok(()), Some(done)) => done,
+        (Err(error), _) => Err(error.into()),
+        (Ok(()), None) => Err(DieselError::RollbackTransaction.into()),
+    }
 }
 
 #[cfg(test)]
@@ -43,7 +71,8 @@ mod tests {
     fn work_fails_with_its_own_error() {
         type Transaction =
             fn(&mut SqliteConnection, fn(&mut SqliteConnection) -> Result<(), Error>) -> Result<(), Error>;
-        for transaction in [at_once as Transaction, whole, alone] {
+        let write: Transaction = |connection, work| write(connection, &[], WriteMode::Commit, work);
+        for transaction in [snapshot as Transaction, write, exclusive] {
             let mut connection = SqliteConnection::establish(":memory:").expect("a database");
             let failed = transaction(&mut connection, |connection| {
                 // As SQLite does when a disk fails.

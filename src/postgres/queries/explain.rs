@@ -6,8 +6,9 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::Text;
 use diesel_async::AsyncPgConnection;
 
-use super::catchments::catchments_query;
-use super::find::{EXPANSION, bounded_in_txn, find_query, first_limit, margin_query, nearest_query};
+use super::catchment_index::catchments_query;
+use super::find::{find_query, margin_query, within_reach};
+use super::nearest::{EXPANSION, first_limit, nearest_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
 use crate::postgres::run::RunQueryDsl;
@@ -57,7 +58,7 @@ async fn plan_of_find(
     validated: &ValidatedSearch,
     plan: Plan,
 ) -> Result<Explanation> {
-    let validated = &bounded_in_txn(connection, validated).await?;
+    let validated = &within_reach(connection, validated).await?;
     match validated.search.sort {
         Sort::Margin => explain_on_conn(connection, margin_query(validated), plan).await,
         Sort::Distance => {

@@ -8,8 +8,9 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Integer, Text};
 use diesel::sqlite::Sqlite;
 
-use super::catchments::catchments_query;
-use super::find::{EXPANSION, bounded_in_txn, candidates_query, find_query, margin_query};
+use super::catchment_index::catchments_query;
+use super::find::{find_query, margin_query, within_reach};
+use super::nearest::{EXPANSION, candidates_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
 use crate::request::{CatchmentRow, HitRow, Sort, ValidatedSearch};
@@ -19,7 +20,7 @@ pub(in crate::sqlite) fn explain_find_on_conn(
     connection: &mut SqliteConnection,
     validated: &ValidatedSearch,
 ) -> Result<Explanation> {
-    let validated = &bounded_in_txn(connection, validated)?;
+    let validated = &within_reach(connection, validated)?;
     match (validated.search.sort, validated.first_probe(EXPANSION)) {
         (Sort::Margin, _) => explain_on_conn(connection, margin_query(validated)),
         (_, Some(probe)) => explain_on_conn(connection, candidates_query(validated, probe.radius)),
@@ -41,7 +42,7 @@ pub(in crate::sqlite) fn analyze_find_on_conn(
     validated: &ValidatedSearch,
 ) -> Result<Explanation> {
     let explanation = explain_find_on_conn(connection, validated)?;
-    let validated = &bounded_in_txn(connection, validated)?;
+    let validated = &within_reach(connection, validated)?;
     timed(explanation, || {
         Ok(match (validated.search.sort, validated.first_probe(EXPANSION)) {
             (Sort::Margin, _) => margin_query(validated).load::<HitRow>(connection)?.len(),

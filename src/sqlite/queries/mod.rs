@@ -1,14 +1,33 @@
 //! The queries. Functions that end in `_query` build one, so that its text and plan can be tested; those that end in
 //! `_on_conn` run it.
+//!
+//! What is the same on every backend is written once, in `src/queries`, and compiled here against this backend's
+//! `schema` and `dialect`.
 
-mod admissions;
-mod backfill;
-mod catchments;
-mod children;
+mod catchment_index;
 mod explain;
+mod insert;
+mod nearest;
+
+#[path = "../../queries/admissions.rs"]
+mod admissions;
+#[path = "../../queries/backfill.rs"]
+mod backfill;
+#[path = "../../queries/catchments.rs"]
+mod catchments;
+#[path = "../../queries/children.rs"]
+mod children;
+#[path = "../../queries/conditions.rs"]
+mod conditions;
+#[path = "../../queries/find.rs"]
 mod find;
+#[path = "../../queries/lineage.rs"]
 mod lineage;
+#[path = "../../queries/lists.rs"]
 mod lists;
+#[path = "../../queries/rows.rs"]
+mod rows;
+#[path = "../../queries/writes.rs"]
 mod writes;
 
 pub(super) use admissions::{find_reach_on_conn, upsert_admissions_on_conn};

@@ -87,36 +87,6 @@ macro_rules! link_values {
     }};
 }
 
-/// How much hangs on a school. `$count` runs a query and gives its number.
-macro_rules! delete_counts {
-    ($id:expr, |$query:ident| $count:expr) => {{
-        macro_rules! of {
-            ($table:ident, $column:ident) => {{
-                let $query = $table::table.filter($table::$column.eq($id)).count();
-                $count
-            }};
-        }
-        DeleteCounts {
-            clubs: of!(school_clubs, school_id),
-            term_dates: of!(school_term_dates, school_id),
-            performance: of!(school_performance, school_id),
-            private_details: of!(private_school_details, school_id),
-            fees: of!(private_school_fees, school_id),
-            admissions: of!(admissions_history, school_id),
-            links: of!(school_links, school_id),
-            reviews_kept: of!(school_reviews, school_id),
-            links_kept: of!(school_links, linked_school_id),
-        }
-    }};
-}
-
-/// Lets a model be selected from its table. A field left out does not compile.
-macro_rules! child_selectable {
-    ($backend:ty, $model:ident, $table:ident { $($field:ident),+ }) => {
-        $crate::clauses::selectable!($backend, $table, $model { $($field: $field),+ });
-    };
-}
-
 /// A row's values for an INSERT, with the school it belongs to. A field left out does not compile.
 macro_rules! child_values {
     ($school_id:expr, $row:expr, $model:ident, $table:ident { $($field:ident),+ }) => {{
@@ -125,22 +95,7 @@ macro_rules! child_values {
     }};
 }
 
-/// The models of everything that belongs to schools.
-macro_rules! child_rows {
-    ($backend:ty) => {
-        use $crate::clauses::child_selectable;
-        $crate::clauses::clubs!(child_selectable!($backend,));
-        $crate::clauses::term_dates!(child_selectable!($backend,));
-        $crate::clauses::performance!(child_selectable!($backend,));
-        $crate::clauses::private_details!(child_selectable!($backend,));
-        $crate::clauses::fees!(child_selectable!($backend,));
-        $crate::clauses::admissions!(child_selectable!($backend,));
-        $crate::clauses::reviews!(child_selectable!($backend,));
-        $crate::clauses::links!(child_selectable!($backend,));
-    };
-}
-
 pub(crate) use {
-    admissions, child_rows, child_selectable, child_values, clubs, delete_counts, fees, link_columns, link_values,
-    links, performance, private_details, reviews, term_dates,
+    admissions, child_values, clubs, fees, link_columns, link_values, links, performance, private_details, reviews,
+    term_dates,
 };

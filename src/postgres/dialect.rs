@@ -1,0 +1,63 @@
+//! What the shared queries of `src/queries` need to know of Postgres.
+
+use crate::config::Backend;
+use diesel::dsl::Limit;
+use diesel::prelude::*;
+use diesel::query_dsl::methods::LimitDsl;
+
+pub(super) use diesel::pg::Pg as Db;
+pub(super) use diesel_async::AsyncPgConnection as Connection;
+pub(super) use diesel_async::methods::LoadQuery;
+
+/// Leaves an item as it is: connections to Postgres are asynchronous.
+pub(super) use bisync_macros::internal_noop as maybe_async;
+
+use super::functions::ByBytes;
+pub(super) use super::functions::haversine;
+pub(super) use super::run::RunQueryDsl;
+pub(super) use super::transactions::{snapshot, write};
+
+/// Returns at most so many rows of a query.
+pub(super) fn limited<Q: LimitDsl>(query: Q, rows: i64) -> Limit<Q> {
+    query.limit(rows)
+}
+
+/// Returns a text column, to be ordered by its bytes, whatever the database's collation.
+pub(super) fn by_bytes<C: Expression>(column: C) -> ByBytes<C> {
+    ByBytes::new(column)
+}
+
+/// Locks the rows of a query against other writers.
+macro_rules! for_no_key_update {
+    ($query:expr) => {
+        diesel::QueryDsl::for_no_key_update($query)
+    };
+}
+
+/// Locks the rows of a query against other writers, and against new rows that refer to them.
+macro_rules! for_update {
+    ($query:expr) => {
+        diesel::QueryDsl::for_update($query)
+    };
+}
+
+/// Locks the rows of a query against their deletion.
+macro_rules! for_key_share {
+    ($query:expr) => {
+        diesel::QueryDsl::for_key_share($query)
+    };
+}
+
+/// Compares a column with a value, where NULL equals NULL.
+macro_rules! is_same {
+    ($column:expr, $value:expr) => {
+        $column.is_not_distinct_from($value)
+    };
+}
+
+pub(super) use {for_key_share, for_no_key_update, for_update, is_same};
+
+pub(super) use super::PostgresRepository as Repository;
+
+/// Which backend this is.
+pub(super) const BACKEND: Backend = Backend::Postgres;

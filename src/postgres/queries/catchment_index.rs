@@ -1,0 +1,79 @@
+//! Catchments, found by a GiST index.
+
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Nullable};
+use diesel_async::AsyncPgConnection;
+use diesel_async::methods::LoadQuery;
+use postgis_diesel::operators::intersects_2d;
+use postgis_diesel::sql_types::Geometry;
+
+use super::catchments::Outline;
+use super::conditions::filter_conditions;
+use crate::geo::Catchment;
+use crate::ids::SchoolId;
+use crate::models::SchoolSummary;
+use crate::postgres::functions::{MadePoint, outline_or_circle, st_covers};
+use crate::postgres::run::RunQueryDsl;
+use crate::postgres::schema::schools;
+use crate::request::{CatchmentRow, ValidatedSearch};
+
+/// Builds the query for the schools whose outline holds the search's point, or whose circle may, that meet its
+/// conditions, in no order. The GiST index gives candidates by their boxes (`&&`); `ST_Covers` decides of an outline.
+pub(super) fn catchments_query(
+    validated: &ValidatedSearch,
+) -> impl LoadQuery<'_, AsyncPgConnection, CatchmentRow> + QueryFragment<Pg> + QueryId + Send {
+    let has_outline = schools::catchment_geometry.is_not_null();
+    let columns = (SchoolSummary::as_select(), schools::name_folded, has_outline, schools::catchment_radius_km);
+    let mut query = schools::table.select(columns).into_boxed();
+    if let Some(near) = validated.near {
+        let point = MadePoint::at(near.point);
+        let shape = outline_or_circle(schools::catchment_geometry, schools::catchment_circle);
+        // The boxes by themselves: an index whose entries must be looked at again would have `ST_Covers` worked out
+        // twice.
+        let boxed = intersects_2d(shape, point.nullable());
+        let covered =
+            schools::catchment_geometry.is_null().nullable().or(st_covers(schools::catchment_geometry, point));
+        query = query.filter(boxed).filter(covered);
+    }
+    for condition in filter_conditions(validated).all() {
+        query = query.filter(condition);
+    }
+    query
+}
+
+/// Stores the outlines that differ from what is stored, by one statement.
+pub(super) async fn store_outlines_in_txn(
+    connection: &mut AsyncPgConnection,
+    outlines: &[Outline<'_>],
+) -> QueryResult<()> {
+    let changed = || outlines.iter().filter(|outline| outline.is_changed);
+    let update = OutlinesById {
+        ids: changed().map(|outline| outline.id).collect(),
+        outlines: changed().map(|outline| outline.outline.cloned()).collect(),
+    };
+    if !update.ids.is_empty() {
+        update.execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// An UPDATE of outlines from one array of ids and one of outlines: however many there are, one statement, prepared
+/// once.
+#[derive(Debug, QueryId)]
+struct OutlinesById {
+    ids: Vec<SchoolId>,
+    outlines: Vec<Option<Catchment>>,
+}
+
+impl QueryFragment<Pg> for OutlinesById {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("UPDATE schools SET catchment_geometry = changed.outline FROM unnest(");
+        out.push_bind_param::<Array<BigInt>, _>(&self.ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Geometry>>, _>(&self.outlines)?;
+        out.push_sql(") AS changed (id, outline) WHERE schools.id = changed.id");
+        Ok(())
+    }
+}

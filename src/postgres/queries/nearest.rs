@@ -1,0 +1,103 @@
+//! The nearest schools, found by a GiST index.
+
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel_async::AsyncPgConnection;
+use diesel_async::methods::LoadQuery;
+
+use super::conditions::{Condition, distance, filter_conditions};
+use crate::error::Result;
+use crate::geo::LatLng;
+use crate::models::{SchoolHit, SchoolSummary};
+use crate::postgres::functions::{DistanceOrder, MadeGeography, st_dwithin_metres};
+use crate::postgres::run::RunQueryDsl;
+use crate::postgres::schema::schools;
+use crate::request::{Expansion, Nearest, Page, Position, SLACK_KM, SearchRadius, ValidatedSearch};
+use crate::units::Kilometres;
+
+/// The first probe has a page nearly everywhere and is walked from near to far, so that it reads little more than that.
+/// A rare filter has it read all of its schools, some 10 ms for a large city's, before the one scan that answers it.
+pub(super) const EXPANSION: Expansion = Expansion { first_km: 50.0, last_km: 100.0 };
+
+/// How many times as long as this crate's distance PostGIS's may be, whose sphere has the earth's mean radius of
+/// 6,371.0087714 km.
+const WIDER_SPHERE: f64 = 1.000_002;
+
+type Within = st_dwithin_metres<schools::location, MadeGeography, f64, bool>;
+
+/// Returns one page of the nearest schools that a search finds: probes farther until the page is full. It is from one
+/// snapshot, since it is from one statement; how far the search by admissions reach may look was read before.
+pub(super) async fn nearest_on_conn(
+    connection: &mut AsyncPgConnection,
+    validated: &ValidatedSearch,
+) -> Result<Page<SchoolHit>> {
+    let (mut limit, mut radius) = (first_limit(validated), validated.first_radius(EXPANSION));
+    loop {
+        let candidates = nearest_query(validated, radius, limit).load(connection).await?;
+        match validated.nearest(candidates, limit, radius) {
+            Nearest::Page(rows) => return Ok(validated.page_of_hits(rows)),
+            Nearest::MoreCandidates => limit = limit.saturating_mul(4),
+            Nearest::WiderProbe(found) => {
+                radius = validated.next_radius(radius, found, EXPANSION).unwrap_or(SearchRadius::Whole);
+            }
+        }
+    }
+}
+
+/// Returns how many candidates the first probe fetches: a few more than the page needs, for schools that are about as
+/// far as its last.
+pub(super) fn first_limit(validated: &ValidatedSearch) -> i64 {
+    validated.fetch() + validated.fetch() / 16 + 4
+}
+
+/// Builds the query for the nearest schools of a probe that meet the search's conditions and come after its cursor; those
+/// without a location come last, by id. Some may be beyond the probe's radius by 1.3 m, or before the cursor by 1 m.
+pub(super) fn nearest_query(
+    validated: &ValidatedSearch,
+    radius: SearchRadius,
+    limit: i64,
+) -> impl LoadQuery<'_, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send {
+    let mut query = schools::table.select(SchoolSummary::as_select()).into_boxed();
+    for condition in filter_conditions(validated).all() {
+        query = query.filter(condition);
+    }
+    match validated.after {
+        Some(Position::Distance { km: Some(km), .. }) => {
+            let is_later = distance(validated).ge(km - SLACK_KM);
+            query = query.filter(is_later.or(schools::location.is_null().nullable()));
+        }
+        Some(Position::Distance { km: None, id }) => {
+            query = query.filter(schools::location.is_null()).filter(schools::id.gt(id));
+        }
+        _ => {}
+    }
+    query = query.limit(limit);
+    match validated.circle(radius) {
+        // GiST gives the order, and has no second column to break ties.
+        Some((point, km)) if km.get() <= EXPANSION.last_km => query
+            .filter(within(point, km))
+            .order_by(DistanceOrder::new(schools::location, MadeGeography::beside(point))),
+        // What no index narrows is scanned once, and not walked from near to far.
+        _ => {
+            if let Some(radius) = validated.radius() {
+                query = query.filter(distance(validated).le(radius.get() + SLACK_KM));
+            }
+            query.order_by((distance(validated).asc().nulls_last(), schools::id.asc()))
+        }
+    }
+}
+
+/// Returns the condition that a school is within a radius, by PostGIS's distance and a little beyond: the GiST index
+/// answers it.
+fn within(point: LatLng, radius: Kilometres) -> Within {
+    let metres = (radius.get() * WIDER_SPHERE + SLACK_KM) * 1_000.0;
+    st_dwithin_metres(schools::location, MadeGeography::beside(point), metres, false)
+}
+
+/// Returns the condition that an index answers, and that holds for all schools within the search's radius; `None` where
+/// it would leave out little.
+pub(super) fn index_condition(validated: &ValidatedSearch) -> Option<Condition<'static>> {
+    let (point, radius) = validated.circle(SearchRadius::Whole)?;
+    (radius.get() <= EXPANSION.last_km).then(|| Condition::new(within(point, radius)))
+}

@@ -1,0 +1,60 @@
+//! Transactions: a snapshot to read, and writes that are atomic.
+
+use diesel::result::Error as DieselError;
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
+
+use crate::error::Result;
+use crate::request::WriteMode;
+use crate::transaction::TableLock;
+
+/// Reads from one snapshot.
+pub(super) async fn snapshot<T>(
+    connection: &mut AsyncPgConnection,
+    work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>,
+) -> Result<T> {
+    let begin = "BEGIN TRANSACTION READ ONLY ISOLATION LEVEL REPEATABLE READ";
+    AnsiTransactionManager::begin_transaction_sql(connection, begin).await?;
+    end(connection, WriteMode::Commit, work).await
+}
+
+/// Writes in one transaction, which takes these locks first, in their order.
+pub(super) async fn write<T>(
+    connection: &mut AsyncPgConnection,
+    locks: &[TableLock],
+    mode: WriteMode,
+    work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>,
+) -> Result<T> {
+    AnsiTransactionManager::begin_transaction(connection).await?;
+    end(connection, mode, async |connection| {
+        // An import may fill a table from nothing: a plan that is kept from its beginning would scan the table for each
+        // batch.
+        let mut sql = "SET LOCAL plan_cache_mode = force_custom_plan".to_owned();
+        for lock in locks {
+            sql += &match lock {
+                TableLock::Rows(table) => format!("; LOCK TABLE {table} IN ROW EXCLUSIVE MODE"),
+                TableLock::Import(table) => format!("; LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"),
+            };
+        }
+        connection.batch_execute(&sql).await?;
+        work(connection).await
+    })
+    .await
+}
+
+/// Does the work of a transaction that has begun, and commits it or rolls it back.
+async fn end<T>(
+    connection: &mut AsyncPgConnection,
+    mode: WriteMode,
+    work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>,
+) -> Result<T> {
+    let result = work(connection).await;
+    if result.is_ok() && mode == WriteMode::Commit {
+        AnsiTransactionManager::commit_transaction(connection).await?;
+        return result;
+    }
+    match AnsiTransactionManager::rollback_transaction(connection).await {
+        // A broken transaction is one that failed: the error of the work says why.
+        Ok(()) | Err(DieselError::BrokenTransactionManager) => result,
+        Err(error) => result.and(Err(error.into())),
+    }
+}

@@ -1,0 +1,93 @@
+//! Admissions of past years, and how far they reached.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+
+use super::children::{admissions_in_txn, ids_of_in_txn};
+use super::find::find_schools_on_conn;
+use crate::columns::{self, child_values};
+use crate::error::{Error, Result};
+use crate::ids::SchoolId;
+use crate::models::{Admissions, NewAdmissions, UpsertCounts};
+use crate::request::{Page, ReachHit, ValidatedSearch, WriteMode, refuse_repeated};
+use crate::transaction::TableLock;
+
+use super::super::dialect::{Connection, RunQueryDsl, is_same, maybe_async, snapshot, write};
+use super::super::schema::admissions_history;
+
+/// How many rows are compared with what is stored, and inserted, in one step.
+const ROWS_A_BATCH: usize = 1_000;
+
+/// Stores years of admissions by school, year and intake. A value that a given year lacks stays as it is stored.
+#[maybe_async]
+pub(in super::super) async fn upsert_admissions_on_conn(
+    connection: &mut Connection,
+    new: &[NewAdmissions],
+    mode: WriteMode,
+) -> Result<UpsertCounts> {
+    new.iter().try_for_each(|new| new.admissions.validate())?;
+    refuse_repeated(new)?;
+    write(connection, &[TableLock::Import("admissions_history")], mode, async |connection| {
+        let mut counts = UpsertCounts::default();
+        for batch in new.chunks(ROWS_A_BATCH) {
+            upsert_admissions_in_txn(connection, batch, &mut counts).await?;
+        }
+        Ok(counts)
+    })
+    .await
+}
+
+#[maybe_async]
+async fn upsert_admissions_in_txn(
+    connection: &mut Connection,
+    batch: &[NewAdmissions],
+    counts: &mut UpsertCounts,
+) -> Result<()> {
+    let ids = ids_of_in_txn(connection, batch.iter().map(|new| new.urn)).await?;
+    let known: Vec<SchoolId> = ids.values().copied().collect();
+    let stored = admissions_in_txn(connection, &known).await?;
+    let stored: HashMap<_, Admissions> = stored
+        .into_iter()
+        .map(|(id, admissions)| ((id, admissions.academic_year, admissions.intake.clone()), admissions))
+        .collect();
+    let mut inserts = Vec::new();
+    for NewAdmissions { urn, admissions } in batch {
+        let id = *ids.get(urn).ok_or(Error::UnknownUrn { urn: *urn })?;
+        let Some(stored) = stored.get(&(id, admissions.academic_year, admissions.intake.clone())) else {
+            inserts.push(columns::admissions!(child_values!(id, admissions,)));
+            continue;
+        };
+        let admissions = &admissions.clone().over(stored);
+        if admissions == stored {
+            counts.unchanged += 1;
+            continue;
+        }
+        let row = admissions_history::table
+            .filter(admissions_history::school_id.eq(id))
+            .filter(admissions_history::academic_year.eq(admissions.academic_year))
+            .filter(is_same!(admissions_history::intake, &admissions.intake));
+        diesel::update(row).set(columns::admissions!(child_values!(id, admissions,))).execute(connection).await?;
+        counts.updated += 1;
+    }
+    counts.inserted += inserts.len() as u64;
+    if !inserts.is_empty() {
+        diesel::insert_into(admissions_history::table).values(inserts).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Returns one page of the schools that would have offered a place by distance, each with its years, from one snapshot.
+#[maybe_async]
+pub(in super::super) async fn find_reach_on_conn(
+    connection: &mut Connection,
+    validated: &ValidatedSearch,
+) -> Result<Page<ReachHit>> {
+    snapshot(connection, async |connection| {
+        let page = find_schools_on_conn(connection, validated).await?;
+        let ids: Vec<SchoolId> = page.items.iter().map(|hit| hit.school.id).collect();
+        let admissions = admissions_in_txn(connection, &ids).await?;
+        Ok(validated.page_of_reach(page, admissions))
+    })
+    .await
+}

@@ -1,0 +1,109 @@
+//! Catchments: the schools that serve a location, and their outlines.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+
+use super::catchment_index::{catchments_query, store_outlines_in_txn};
+use crate::error::{Error, Result};
+use crate::geo::{Catchment, StoredOutline};
+use crate::ids::{SchoolId, Urn};
+use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, UpsertCounts};
+use crate::request::{MAX_IDS, Page, ValidatedSearch, WriteMode, distinct, refuse_twice};
+use crate::transaction::TableLock;
+
+use super::super::dialect::{Connection, RunQueryDsl, for_no_key_update, maybe_async, write};
+use super::super::schema::schools;
+
+/// How many outlines are compared with what is stored in one step: they may be large.
+const OUTLINES_A_BATCH: usize = 200;
+
+/// An outline to be stored, or `None` for a school that is to have none.
+pub(super) struct Outline<'a> {
+    pub(super) id: SchoolId,
+    pub(super) outline: Option<&'a Catchment>,
+    /// It differs from the one that is stored.
+    pub(super) is_changed: bool,
+}
+
+/// Returns one page of the schools whose catchment holds a search's point.
+#[maybe_async]
+pub(in super::super) async fn find_catchments_on_conn(
+    connection: &mut Connection,
+    validated: &ValidatedSearch,
+) -> Result<Page<CatchmentHit>> {
+    Ok(validated.page_of_catchments(catchments_query(validated).load(connection).await?))
+}
+
+/// Returns the outlines of these schools' catchments, in the order of the ids.
+#[maybe_async]
+pub(in super::super) async fn catchments_on_conn(
+    connection: &mut Connection,
+    ids: &[SchoolId],
+) -> Result<Vec<SchoolCatchment>> {
+    let ids = distinct(ids);
+    let mut outlines = Vec::new();
+    for ids in ids.chunks(MAX_IDS) {
+        let query = schools::table
+            .filter(schools::id.eq_any(ids))
+            .filter(schools::catchment_geometry.is_not_null())
+            .order_by(schools::id)
+            .select((schools::id, schools::urn, schools::catchment_geometry.assume_not_null()));
+        outlines.extend(query.load::<SchoolCatchment>(connection).await?);
+    }
+    Ok(outlines)
+}
+
+/// Stores outlines in place of those that are stored.
+#[maybe_async]
+pub(in super::super) async fn upsert_catchments_on_conn(
+    connection: &mut Connection,
+    catchments: &[NewCatchment],
+    mode: WriteMode,
+) -> Result<UpsertCounts> {
+    let mut seen = HashSet::with_capacity(catchments.len());
+    for catchment in catchments {
+        catchment.validate()?;
+        refuse_twice(&mut seen, catchment.urn)?;
+    }
+    let mut catchments: Vec<&NewCatchment> = catchments.iter().collect();
+    catchments.sort_by_key(|catchment| catchment.urn);
+    write(connection, &[TableLock::Rows("schools")], mode, async |connection| {
+        let mut counts = UpsertCounts::default();
+        for batch in catchments.chunks(OUTLINES_A_BATCH) {
+            upsert_catchments_in_txn(connection, batch, &mut counts).await?;
+        }
+        Ok(counts)
+    })
+    .await
+}
+
+#[maybe_async]
+async fn upsert_catchments_in_txn(
+    connection: &mut Connection,
+    batch: &[&NewCatchment],
+    counts: &mut UpsertCounts,
+) -> Result<()> {
+    // Locked, so that nobody changes them between the comparison and the update; in one order, so that two of these do
+    // not wait for each other.
+    let urns: Vec<Urn> = batch.iter().map(|catchment| catchment.urn).collect();
+    let query = schools::table
+        .filter(schools::urn.eq_any(urns))
+        .order_by(schools::urn)
+        .select((schools::urn, (schools::id, schools::catchment_geometry)));
+    let stored = for_no_key_update!(query).load::<(Urn, (SchoolId, Option<StoredOutline>))>(connection).await?;
+    let stored: HashMap<_, _> = stored.into_iter().collect();
+    let mut outlines = Vec::with_capacity(batch.len());
+    for NewCatchment { urn, outline } in batch {
+        let (id, stored) = stored.get(urn).ok_or(Error::UnknownUrn { urn: *urn })?;
+        let is_changed = !StoredOutline::is(stored.as_ref(), outline.as_ref());
+        match stored {
+            _ if !is_changed => counts.unchanged += 1,
+            None => counts.inserted += 1,
+            Some(_) => counts.updated += 1,
+        }
+        outlines.push(Outline { id: *id, outline: outline.as_ref(), is_changed });
+    }
+    store_outlines_in_txn(connection, &outlines).await?;
+    Ok(())
+}

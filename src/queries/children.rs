@@ -1,0 +1,195 @@
+//! What belongs to schools: read for many, replaced for one.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+
+use super::lists::schools_on_conn;
+use crate::columns::{self, child_values};
+use crate::error::{Error, Result};
+use crate::ids::{SchoolId, Urn};
+use crate::models::{
+    Admissions, Collections, NewCollections, Performance, PrivateDetails, PrivateFee, Review, SchoolClub,
+    SchoolDetails, SchoolLink, TermDates,
+};
+use crate::request::{MAX_IDS, WriteMode, distinct, give};
+use crate::transaction::TableLock;
+
+use super::super::dialect::{
+    Connection, RunQueryDsl, by_bytes, for_key_share, for_no_key_update, maybe_async, snapshot, write,
+};
+use super::super::schema::{
+    admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
+    school_reviews, school_term_dates, schools,
+};
+
+/// How many rows one INSERT holds: of 13 values at most, well below the limits of 32,766 bound values on SQLite and
+/// 65,535 on Postgres.
+const ROWS_AN_INSERT: usize = 1_000;
+
+/// Loads the rows of one collection of many schools, each with its school.
+#[maybe_async]
+macro_rules! of_schools {
+    ($connection:expr, $ids:expr, $order:expr, $model:ident, $table:ident { $($field:ident),+ }) => {{
+        let mut rows = Vec::new();
+        for ids in $ids.chunks(MAX_IDS) {
+            let query = $table::table
+                .filter($table::school_id.eq_any(ids))
+                .order_by($order)
+                .select(($table::school_id.assume_not_null(), $model::as_select()));
+            rows.extend(query.load::<(SchoolId, $model)>($connection).await?);
+        }
+        rows
+    }};
+}
+
+/// Returns these schools, in the order of the ids, with the collections that are asked for: one query each, from one
+/// snapshot.
+#[maybe_async]
+pub(in super::super) async fn details_on_conn(
+    connection: &mut Connection,
+    ids: &[SchoolId],
+    collections: Collections,
+) -> Result<Vec<SchoolDetails>> {
+    snapshot(connection, async |connection| details_in_txn(connection, ids, collections).await).await
+}
+
+#[maybe_async]
+async fn details_in_txn(
+    connection: &mut Connection,
+    ids: &[SchoolId],
+    collections: Collections,
+) -> Result<Vec<SchoolDetails>> {
+    let schools = schools_on_conn(connection, ids).await?;
+    let ids: Vec<SchoolId> = schools.iter().map(|school| school.id).collect();
+    let mut details: Vec<SchoolDetails> = schools.into_iter().map(SchoolDetails::of).collect();
+    let Collections { clubs, term_dates, performance, private_details, fees, admissions, reviews, links } = collections;
+    if clubs {
+        let rows = columns::clubs!(of_schools!(connection, ids, (school_clubs::kind, school_clubs::id),));
+        give(&mut details, rows, |school| &mut school.clubs);
+    }
+    if term_dates {
+        let order = (school_term_dates::starts_on.desc(), school_term_dates::id);
+        give(&mut details, columns::term_dates!(of_schools!(connection, ids, order,)), |school| &mut school.term_dates);
+    }
+    if performance {
+        let order = (by_bytes(school_performance::metric), school_performance::year.desc());
+        give(&mut details, columns::performance!(of_schools!(connection, ids, order,)), |school| {
+            &mut school.performance
+        });
+    }
+    if private_details {
+        let rows = columns::private_details!(of_schools!(connection, ids, private_school_details::id,));
+        give(&mut details, rows, |school| &mut school.private_details);
+    }
+    if fees {
+        let order =
+            (private_school_fees::academic_year.desc(), private_school_fees::age_from, private_school_fees::age_to);
+        give(&mut details, columns::fees!(of_schools!(connection, ids, order,)), |school| &mut school.fees);
+    }
+    if admissions {
+        give(&mut details, admissions_in_txn(connection, &ids).await?, |school| &mut school.admissions);
+    }
+    if reviews {
+        let order = (school_reviews::reviewed_on.is_null(), school_reviews::reviewed_on.desc(), school_reviews::id);
+        give(&mut details, columns::reviews!(of_schools!(connection, ids, order,)), |school| &mut school.reviews);
+    }
+    if links {
+        let order = (school_links::kind, school_links::linked_urn);
+        give(&mut details, columns::links!(of_schools!(connection, ids, order,)), |school| &mut school.links);
+    }
+    Ok(details)
+}
+
+/// Returns the admissions of many schools, the newest year first, then by intake, unknown ones last.
+#[maybe_async]
+pub(super) async fn admissions_in_txn(
+    connection: &mut Connection,
+    ids: &[SchoolId],
+) -> Result<Vec<(SchoolId, Admissions)>> {
+    let intake = by_bytes(admissions_history::intake);
+    let order = (admissions_history::academic_year.desc(), admissions_history::intake.is_null(), intake);
+    Ok(columns::admissions!(of_schools!(connection, ids, order,)))
+}
+
+/// Replaces one collection of a school where it is given.
+#[maybe_async]
+macro_rules! replace {
+    ($connection:expr, $id:expr, $rows:expr, $model:ident, $table:ident { $($field:ident),+ }) => {
+        if let Some(rows) = $rows {
+            diesel::delete($table::table.filter($table::school_id.eq($id))).execute($connection).await?;
+            for rows in rows.chunks(ROWS_AN_INSERT) {
+                let values = rows.iter().map(|row| child_values!($id, row, $model, $table { $($field),+ }));
+                diesel::insert_into($table::table).values(values.collect::<Vec<_>>()).execute($connection).await?;
+            }
+        }
+    };
+}
+
+/// Replaces the collections of a school that are given, all or none.
+#[maybe_async]
+pub(in super::super) async fn replace_collections_on_conn(
+    connection: &mut Connection,
+    id: SchoolId,
+    new: &NewCollections,
+) -> Result<()> {
+    new.validate()?;
+    // An import of admissions takes its lock before its rows too, so that the two do not wait for each other.
+    let locks = new.admissions.iter().map(|_| TableLock::Rows("admissions_history")).collect::<Vec<_>>();
+    write(connection, &locks, WriteMode::Commit, async |connection| {
+        // Locked, so that the rows of two replacements do not add up.
+        let school = for_no_key_update!(schools::table.find(id).select(schools::id));
+        school.first::<SchoolId>(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
+        let NewCollections { clubs, term_dates, performance, private_details, fees, admissions } = new;
+        columns::clubs!(replace!(connection, id, clubs,));
+        columns::term_dates!(replace!(connection, id, term_dates,));
+        columns::performance!(replace!(connection, id, performance,));
+        columns::private_details!(replace!(connection, id, private_details,));
+        columns::fees!(replace!(connection, id, fees,));
+        columns::admissions!(replace!(connection, id, admissions,));
+        Ok(())
+    })
+    .await
+}
+
+/// Adds reviews, all or none. Each belongs to the school with its URN, where there is one.
+#[maybe_async]
+pub(in super::super) async fn insert_reviews_on_conn(connection: &mut Connection, reviews: &[Review]) -> Result<()> {
+    reviews.iter().try_for_each(Review::validate)?;
+    let urns: Vec<Urn> = distinct(&reviews.iter().map(|review| review.urn).collect::<Vec<_>>());
+    // An import may have inserted a school and not committed it yet. Neither would see the other's row, so that a review
+    // of a school that is not there waits for it.
+    let lock = match ids_of_in_txn(connection, urns.iter().copied()).await?.len() == urns.len() {
+        true => TableLock::Rows("school_reviews"),
+        false => TableLock::Import("school_reviews"),
+    };
+    write(connection, &[lock], WriteMode::Commit, async |connection| {
+        let mut ids = HashMap::with_capacity(urns.len());
+        for urns in urns.chunks(MAX_IDS) {
+            // Locked, so that none is deleted before its reviews refer to it.
+            let query = schools::table.filter(schools::urn.eq_any(urns)).select((schools::urn, schools::id));
+            ids.extend(for_key_share!(query).load::<(Urn, SchoolId)>(connection).await?);
+        }
+        for reviews in reviews.chunks(ROWS_AN_INSERT) {
+            let values = reviews.iter().map(|row| columns::reviews!(child_values!(ids.get(&row.urn).copied(), row,)));
+            diesel::insert_into(school_reviews::table).values(values.collect::<Vec<_>>()).execute(connection).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Returns the ids of the schools with these URNs. A URN without a school has none.
+#[maybe_async]
+pub(super) async fn ids_of_in_txn(
+    connection: &mut Connection,
+    urns: impl Iterator<Item = Urn> + Send,
+) -> QueryResult<HashMap<Urn, SchoolId>> {
+    let urns: Vec<Urn> = urns.collect();
+    let mut ids = HashMap::with_capacity(urns.len());
+    for urns in urns.chunks(MAX_IDS) {
+        let query = schools::table.filter(schools::urn.eq_any(urns)).select((schools::urn, schools::id));
+        ids.extend(query.load::<(Urn, SchoolId)>(connection).await?);
+    }
+    Ok(ids)
+}

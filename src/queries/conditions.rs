@@ -1,0 +1,287 @@
+//! The conditions of a search, as values that a query is narrowed by.
+
+use diesel::backend::Backend;
+use diesel::dsl::exists;
+use diesel::expression::{AppearsOnTable, Expression, ValidGrouping, is_aggregate};
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Bool, BoolOrNullableBool, Double, Nullable, SmallInt};
+
+use super::nearest::index_condition;
+use crate::ids::SchoolId;
+use crate::models::{Gender, Phase, Weekday};
+use crate::request::{
+    ClubFilter, Faith, FeeFilter, NO_FAITH, NoPhase, Ownership, Position, RatingFilter, ReachFilter, SchoolFilter,
+    Unrated, ValidatedSearch,
+};
+use crate::text::{LIKE_ESCAPE, like_anywhere};
+use crate::units::Money;
+
+use super::super::dialect::{Db, haversine};
+use super::super::schema::{admissions_reach, private_school_fees, school_clubs, schools};
+
+diesel::infix_operator!(BitAnd, " & ", SmallInt);
+diesel::infix_operator!(Minus, " - ", Double);
+
+/// A condition on a row of `schools`, whatever its SQL.
+///
+/// Diesel checks that it fits the table where it is made. After that any query that has `schools` among its tables takes
+/// it, which is for the caller to see to.
+pub(in super::super) struct Condition<'a>(Box<dyn QueryFragment<Db> + Send + 'a>);
+
+impl<'a> Condition<'a> {
+    pub(in super::super) fn new<C>(condition: C) -> Self
+    where
+        C: AppearsOnTable<schools::table> + QueryFragment<Db> + Send + 'a,
+        C::SqlType: BoolOrNullableBool,
+    {
+        Self(Box::new(condition))
+    }
+}
+
+impl Expression for Condition<'_> {
+    type SqlType = Nullable<Bool>;
+}
+
+impl<Tables> AppearsOnTable<Tables> for Condition<'_> {}
+
+impl<Groups> ValidGrouping<Groups> for Condition<'_> {
+    type IsAggregate = is_aggregate::No;
+}
+
+// Its SQL cannot be told from its type.
+impl QueryId for Condition<'_> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Db> for Condition<'_> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Db>) -> QueryResult<()> {
+        self.0.walk_ast(out)
+    }
+}
+
+/// The condition "open now", which includes schools that are proposed to close.
+///
+/// It is literal SQL, since a partial index serves only queries that repeat its condition to the letter: a bound
+/// parameter (`status = ?`) does not match. Keep it in step with the migrations' `ix_schools_open_...` indexes. A type
+/// of its own and not [`diesel::dsl::sql`], whose queries are prepared anew each time.
+#[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
+pub(in super::super) struct OpenNow;
+
+impl Expression for OpenNow {
+    type SqlType = Bool;
+}
+
+impl AppearsOnTable<schools::table> for OpenNow {}
+
+impl<DB: Backend> QueryFragment<DB> for OpenNow {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql("schools.status IN ('open', 'proposed_to_close')");
+        Ok(())
+    }
+}
+
+/// The conditions of a search's filter. They are apart as far as it matters which of them an index answers.
+pub(in super::super) struct Conditions<'a> {
+    /// [`OpenNow`], unless the search names statuses.
+    pub(in super::super) open: Option<Condition<'a>>,
+    /// On the council.
+    pub(in super::super) council: Option<Condition<'a>>,
+    /// All others.
+    pub(in super::super) others: Vec<Condition<'a>>,
+}
+
+impl<'a> Conditions<'a> {
+    /// Returns all conditions.
+    pub(in super::super) fn all(self) -> impl Iterator<Item = Condition<'a>> {
+        self.open.into_iter().chain(self.council).chain(self.others)
+    }
+}
+
+/// Returns the conditions of a search: its radius, as an index answers it and then exactly, and its filter.
+pub(in super::super) fn conditions(validated: &ValidatedSearch) -> impl Iterator<Item = Condition<'_>> {
+    let exact = validated.radius().map(|radius| Condition::new(distance(validated).le(radius.get())));
+    index_condition(validated).into_iter().chain(exact).chain(filter_conditions(validated).all())
+}
+
+/// Returns the condition that a column has one of the values, or `None` for an empty list. A list of one is an equation:
+/// SQLite prepares a query with a list in it anew each time, and walks an index in order only for an equation.
+macro_rules! one_of {
+    ($column:expr, $values:expr) => {
+        match $values.as_slice() {
+            [] => None,
+            [value] => Some(Condition::new($column.eq(value))),
+            values => Some(Condition::new($column.eq_any(values))),
+        }
+    };
+}
+
+/// Returns the conditions of a search's filter. The filter is destructured without `..`, so that a new part of it does
+/// not compile until it is answered.
+pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Conditions<'_> {
+    let SchoolFilter {
+        councils,
+        phases,
+        no_phase,
+        statuses,
+        rating,
+        ownership,
+        age,
+        gender,
+        faith,
+        clubs,
+        fees,
+        reach,
+        // Folded, as `validated.name`.
+        name: _,
+    } = &validated.search.filter;
+    let open = statuses.is_empty().then(|| Condition::new(OpenNow));
+    let council = one_of!(schools::council, councils);
+    let mut others: Vec<Condition<'_>> = one_of!(schools::status, statuses).into_iter().collect();
+    match no_phase {
+        NoPhase::Exclude => others.extend(one_of!(schools::phase, phases)),
+        NoPhase::ByAges if phases.is_empty() => {}
+        NoPhase::ByAges => {
+            let teaches = |age: i16| schools::age_range_from.le(age).and(schools::age_range_to.ge(age));
+            let counts = |asked: bool| asked.into_sql::<Bool>().nullable();
+            let [nursery, primary, secondary, sixteen_plus, all_through] = validated.search.filter.phases_by_ages();
+            let by_ages = counts(nursery)
+                .and(teaches(3))
+                .or(counts(primary).and(teaches(7)))
+                .or(counts(secondary).and(teaches(13)))
+                .or(counts(sixteen_plus).and(teaches(17)))
+                .or(counts(all_through).and(teaches(7)).and(teaches(13)));
+            let has_none = schools::phase.is_null().nullable().or(schools::phase.eq(Phase::NotApplicable));
+            others.push(Condition::new(schools::phase.eq_any(phases).or(has_none.and(by_ages))));
+        }
+    }
+    match rating {
+        Some(RatingFilter { at_most, unrated: Unrated::Exclude }) => {
+            others.push(Condition::new(schools::ofsted_rating.le(at_most)));
+        }
+        Some(RatingFilter { at_most, unrated: Unrated::Include }) => {
+            let unrated = schools::ofsted_rating.is_null().nullable();
+            others.push(Condition::new(schools::ofsted_rating.le(at_most).or(unrated)));
+        }
+        None => {}
+    }
+    if let Some(ownership) = ownership {
+        others.push(Condition::new(schools::is_private.eq(*ownership == Ownership::Private)));
+    }
+    if let Some(age) = age {
+        others.push(Condition::new(schools::age_range_from.le(age)));
+        others.push(Condition::new(schools::age_range_to.ge(age)));
+    }
+    match gender {
+        Some(Gender::Mixed) => others.push(Condition::new(schools::gender.eq(Gender::Mixed))),
+        Some(child @ (Gender::Boys | Gender::Girls)) => {
+            others.push(Condition::new(schools::gender.eq(Gender::Mixed).or(schools::gender.eq(child))));
+        }
+        None => {}
+    }
+    match faith {
+        Some(Faith::Any) => others.push(Condition::new(schools::faith.ne(NO_FAITH))),
+        Some(Faith::None) => others.push(Condition::new(schools::faith.eq(NO_FAITH))),
+        Some(Faith::Is(name)) => others.push(Condition::new(schools::faith.eq(name))),
+        None => {}
+    }
+    for ClubFilter { kind, on, until } in clubs {
+        let of_kind =
+            school_clubs::table.filter(school_clubs::school_id.eq(schools::id)).filter(school_clubs::kind.eq(kind));
+        let on_day = |day: &Weekday| BitAnd::new(school_clubs::days, day.bit().into_sql::<SmallInt>()).ne(0);
+        others.push(match (on, until) {
+            (None, None) => Condition::new(exists(of_kind)),
+            (Some(day), None) => Condition::new(exists(of_kind.filter(on_day(day)))),
+            (None, Some(time)) => Condition::new(exists(of_kind.filter(school_clubs::ends_at.ge(time)))),
+            (Some(day), Some(time)) => {
+                Condition::new(exists(of_kind.filter(on_day(day)).filter(school_clubs::ends_at.ge(time))))
+            }
+        });
+    }
+    if let Some(FeeFilter { academic_year, age, at_least, at_most }) = fees {
+        let (low, high) = (at_least.clone().unwrap_or(Money::LEAST), at_most.clone().unwrap_or(Money::MOST));
+        let fit = private_school_fees::table
+            .filter(private_school_fees::school_id.eq(schools::id))
+            .filter(private_school_fees::academic_year.eq(academic_year))
+            .filter(private_school_fees::age_from.le(age))
+            .filter(private_school_fees::age_to.ge(age))
+            .filter(private_school_fees::per_year.between(low, high));
+        others.push(Condition::new(exists(fit)));
+    }
+    if let Some(ReachFilter { intake, years }) = reach {
+        let reached = admissions_reach::table
+            .filter(admissions_reach::school_id.eq(schools::id))
+            .filter(admissions_reach::recency.eq(i64::from(*years)))
+            .filter(admissions_reach::least_km.nullable().ge(distance(validated)));
+        others.push(match intake {
+            None => Condition::new(exists(reached)),
+            Some(intake) => Condition::new(exists(reached.filter(admissions_reach::intake.eq(intake)))),
+        });
+    }
+    if let Some(folded) = &validated.name {
+        others.push(Condition::new(schools::name_folded.like(like_anywhere(folded)).escape(LIKE_ESCAPE)));
+    }
+    Conditions { open, council, others }
+}
+
+/// Returns the condition that a school comes after the search's cursor, in an order that the database makes; unknown
+/// values come last. `None` without a cursor, and in an order by distance, which is made in Rust.
+pub(in super::super) fn after_cursor(validated: &ValidatedSearch) -> Option<Condition<'_>> {
+    let later_name = |name: String, id: SchoolId| {
+        schools::name_folded.gt(name.clone()).or(schools::name_folded.eq(name).and(schools::id.gt(id)))
+    };
+    Some(match validated.after.as_ref()? {
+        Position::Distance { .. } => return None,
+        Position::Margin { km, id } => {
+            let (less, equal) = (margin(validated).lt(km), margin(validated).eq(km));
+            Condition::new(less.or(equal.and(schools::id.gt(id).nullable())))
+        }
+        Position::Name { name, id } => {
+            // The first condition follows from the second, but an index can begin at it.
+            Condition::new(schools::name_folded.ge(name).and(later_name(name.clone(), *id)))
+        }
+        Position::Rating { rating: Some(rating), name, id } => {
+            let later_rating = schools::ofsted_rating.gt(rating);
+            let later =
+                later_rating.or(schools::ofsted_rating.eq(rating).and(later_name(name.clone(), *id).nullable()));
+            Condition::new(later.or(schools::ofsted_rating.is_null().nullable()))
+        }
+        Position::Rating { rating: None, name, id } => {
+            Condition::new(schools::ofsted_rating.is_null().and(later_name(name.clone(), *id)))
+        }
+    })
+}
+
+/// The distance from the search's point in kilometres; NULL where the search or the school has no location.
+pub(in super::super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
+
+/// Returns the distance of a school from the search's point.
+pub(in super::super) fn distance(validated: &ValidatedSearch) -> Distance {
+    let point = validated.near.map(|near| near.point);
+    let (lat, lng) = (point.map(|point| point.lat().degrees()), point.map(|point| point.lng().degrees()));
+    haversine(lat, lng, schools::lat, schools::lng)
+}
+
+/// Returns by how many kilometres the offers of past years reached beyond the distance to the search's point: of the
+/// years that the search asks for the least, of the intakes that it lets through the best.
+pub(in super::super) fn margin(
+    validated: &ValidatedSearch,
+) -> impl SelectableExpression<schools::table, SqlType = Nullable<Double>>
++ ValidGrouping<(), IsAggregate = is_aggregate::No>
++ QueryFragment<Db>
++ QueryId
++ Send
++ 'static {
+    let reach = validated.search.filter.reach.as_ref();
+    let intake = reach.and_then(|reach| reach.intake.clone());
+    let is_any = intake.is_none().into_sql::<Bool>().nullable();
+    let least = admissions_reach::table
+        .filter(admissions_reach::school_id.eq(schools::id))
+        .filter(admissions_reach::recency.eq(reach.map_or(1, |reach| i64::from(reach.years))))
+        .filter(is_any.or(admissions_reach::intake.eq(intake.unwrap_or_default())))
+        .select(diesel::dsl::max(admissions_reach::least_km))
+        .single_value();
+    Minus::new(least, distance(validated))
+}

@@ -1,0 +1,76 @@
+//! The main query: the schools that a search finds.
+
+use std::borrow::Cow;
+
+use diesel::dsl::max;
+use diesel::prelude::*;
+use diesel::query_builder::{QueryFragment, QueryId};
+
+use super::conditions::{after_cursor, conditions, margin};
+use super::nearest::nearest_on_conn;
+use crate::error::Result;
+use crate::models::{SchoolHit, SchoolSummary};
+use crate::request::{HitRow, ListedRow, Page, Sort, ValidatedSearch};
+
+use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, limited, maybe_async};
+use super::super::schema::{admissions_reach, schools};
+
+/// Returns one page of the schools that a search finds.
+#[maybe_async]
+pub(in super::super) async fn find_schools_on_conn(
+    connection: &mut Connection,
+    validated: &ValidatedSearch,
+) -> Result<Page<SchoolHit>> {
+    let validated = &within_reach(connection, validated).await?;
+    match validated.search.sort {
+        Sort::Distance => nearest_on_conn(connection, validated).await,
+        Sort::Margin => Ok(validated.page_of_hits(margin_query(validated).load(connection).await?)),
+        Sort::Name | Sort::Rating => Ok(validated.page_of_listed(find_query(validated).load(connection).await?)),
+    }
+}
+
+/// Returns the search as it is, or for one by admissions reach, in the circle beyond which no offers reached.
+#[maybe_async]
+pub(in super::super) async fn within_reach<'a>(
+    connection: &mut Connection,
+    validated: &'a ValidatedSearch,
+) -> Result<Cow<'a, ValidatedSearch>> {
+    if validated.search.filter.reach.is_none() {
+        return Ok(Cow::Borrowed(validated));
+    }
+    let widest = admissions_reach::table.select(max(admissions_reach::least_km));
+    Ok(Cow::Owned(validated.bounded_by(widest.get_result(connection).await?)))
+}
+
+/// Builds the query for the schools that a search by name or rating finds after its cursor: one row more than the page
+/// holds.
+pub(in super::super) fn find_query(
+    validated: &ValidatedSearch,
+) -> impl LoadQuery<'_, Connection, ListedRow> + QueryFragment<Db> + QueryId + Send {
+    let mut query = schools::table.select((SchoolSummary::as_select(), schools::name_folded)).into_boxed();
+    for condition in conditions(validated).chain(after_cursor(validated)) {
+        query = query.filter(condition);
+    }
+    query = match validated.search.sort {
+        Sort::Rating => query.order_by((
+            schools::ofsted_rating.is_null().asc(),
+            schools::ofsted_rating.asc(),
+            schools::name_folded.asc(),
+            schools::id.asc(),
+        )),
+        // Distances and margins have queries of their own.
+        Sort::Name | Sort::Distance | Sort::Margin => query.order_by((schools::name_folded.asc(), schools::id.asc())),
+    };
+    limited(query, validated.fetch())
+}
+
+/// As [`find_query`], in the order of the margins, which the rows have in place of distances.
+pub(in super::super) fn margin_query(
+    validated: &ValidatedSearch,
+) -> impl LoadQuery<'_, Connection, HitRow> + QueryFragment<Db> + QueryId + Send {
+    let mut query = schools::table.select((SchoolSummary::as_select(), margin(validated))).into_boxed();
+    for condition in conditions(validated).chain(after_cursor(validated)) {
+        query = query.filter(condition);
+    }
+    limited(query.order_by((margin(validated).desc(), schools::id.asc())), validated.fetch())
+}

@@ -1,0 +1,102 @@
+//! Counts, and schools by their ids.
+
+use diesel::dsl::{case_when, count, count_star};
+use diesel::prelude::*;
+
+use super::conditions::{OpenNow, conditions};
+use super::find::within_reach;
+use crate::error::Result;
+use crate::ids::{SchoolId, Urn};
+use crate::models::{ClubKind, CouncilCount, Facets, School};
+use crate::request::{FacetRow, MAX_IDS, ValidatedSearch, distinct, facets_of};
+
+use super::super::dialect::{Connection, RunQueryDsl, maybe_async, snapshot};
+use super::super::schema::schools;
+
+/// Returns the schools with these ids, in the order of the ids.
+#[maybe_async]
+pub(in super::super) async fn schools_on_conn(connection: &mut Connection, ids: &[SchoolId]) -> Result<Vec<School>> {
+    let ids = distinct(ids);
+    let mut schools = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(MAX_IDS) {
+        let query = schools::table.filter(schools::id.eq_any(ids)).order_by(schools::id).select(School::as_select());
+        schools.extend(query.load(connection).await?);
+    }
+    Ok(schools)
+}
+
+/// Returns the schools with these URNs, in the order of the URNs.
+#[maybe_async]
+pub(in super::super) async fn schools_by_urn_on_conn(connection: &mut Connection, urns: &[Urn]) -> Result<Vec<School>> {
+    let urns = distinct(urns);
+    let mut schools = Vec::with_capacity(urns.len());
+    for urns in urns.chunks(MAX_IDS) {
+        let query = schools::table.filter(schools::urn.eq_any(urns)).order_by(schools::urn).select(School::as_select());
+        schools.extend(query.load(connection).await?);
+    }
+    Ok(schools)
+}
+
+/// Returns every council with open schools.
+#[maybe_async]
+pub(in super::super) async fn councils_on_conn(connection: &mut Connection) -> Result<Vec<CouncilCount>> {
+    let query = schools::table
+        .filter(OpenNow)
+        .filter(schools::council.is_not_null())
+        .group_by(schools::council)
+        .order_by(schools::council)
+        .select((
+            schools::council.assume_not_null(),
+            count_star(),
+            count(case_when(schools::is_private.eq(false), schools::is_private)),
+            count(case_when(schools::is_private.eq(true), schools::is_private)),
+        ));
+    Ok(query.load(connection).await?)
+}
+
+/// Returns how many of the schools that a search finds have each value, from one snapshot.
+#[maybe_async]
+pub(in super::super) async fn facets_on_conn(
+    connection: &mut Connection,
+    validated: &ValidatedSearch,
+) -> Result<Facets> {
+    snapshot(connection, async |connection| facets_in_txn(connection, validated).await).await
+}
+
+#[maybe_async]
+async fn facets_in_txn(connection: &mut Connection, validated: &ValidatedSearch) -> Result<Facets> {
+    let validated = &within_reach(connection, validated).await?;
+    let counted = (
+        schools::council,
+        schools::phase,
+        schools::status,
+        schools::ofsted_rating,
+        schools::gender,
+        schools::faith,
+        schools::is_private,
+    );
+    let (council, phase, status, rating, gender, faith, is_private) = counted;
+    let mut query = schools::table
+        .group_by(counted)
+        .select((council, phase, status, rating, gender, faith, is_private, count_star()))
+        .into_boxed();
+    for condition in conditions(validated) {
+        query = query.filter(condition);
+    }
+    let mut facets = facets_of(query.load::<FacetRow>(connection).await?);
+    for kind in ClubKind::ALL {
+        let schools = count_in_txn(connection, &validated.with_club(*kind)).await?;
+        facets.clubs.insert(kind.to_string(), schools);
+    }
+    Ok(facets)
+}
+
+/// Returns how many schools a search finds.
+#[maybe_async]
+async fn count_in_txn(connection: &mut Connection, validated: &ValidatedSearch) -> QueryResult<i64> {
+    let mut query = schools::table.select(count_star()).into_boxed();
+    for condition in conditions(validated) {
+        query = query.filter(condition);
+    }
+    query.get_result(connection).await
+}

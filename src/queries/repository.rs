@@ -1,0 +1,167 @@
+//! The methods of [`SchoolRepository`], which run the queries on connections of a backend. How they do that is in its
+//! `calls`.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::NaiveDate;
+
+use crate::config::Backend;
+use crate::error::Result;
+use crate::explain::Explanation;
+use crate::ids::{SchoolId, Urn};
+use crate::models::{
+    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
+    NewCollections, NewLink, NewSchool, Phase, PhaseGap, Review, School, SchoolCatchment, SchoolDetails, SchoolHit,
+    SchoolPatch, UpsertCounts,
+};
+use crate::observe::observe;
+use crate::repository::{Health, PoolStatus, SchoolRepository};
+use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, WriteMode};
+
+use super::calls::{read, write, write_stream};
+use super::dialect::{BACKEND, Repository};
+use super::queries;
+
+#[async_trait]
+impl SchoolRepository for Repository {
+    fn backend(&self) -> Backend {
+        BACKEND
+    }
+
+    async fn health(&self) -> Result<Health> {
+        observe(BACKEND, "health", self.slow_query(), self.check_health()).await
+    }
+
+    fn pool_status(&self) -> PoolStatus {
+        self.connections.status()
+    }
+
+    async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>> {
+        let search = search.validate()?;
+        read!(self, find_schools_on_conn, &search)
+    }
+
+    async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>> {
+        let search = search.validate_catchments()?;
+        read!(self, find_catchments_on_conn, &search)
+    }
+
+    async fn catchments(&self, ids: &[SchoolId]) -> Result<Vec<SchoolCatchment>> {
+        let ids = ids.to_vec();
+        read!(self, catchments_on_conn, &ids)
+    }
+
+    async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>> {
+        let search = search.validate_reach()?;
+        read!(self, find_reach_on_conn, &search)
+    }
+
+    async fn details(&self, ids: &[SchoolId], collections: Collections) -> Result<Vec<SchoolDetails>> {
+        let ids = ids.to_vec();
+        read!(self, details_on_conn, &ids, collections)
+    }
+
+    async fn schools_of_today(&self, urn: Urn) -> Result<Vec<School>> {
+        read!(self, schools_of_today_on_conn, urn)
+    }
+
+    async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
+        let search = search.validate()?;
+        read!(self, facets_on_conn, &search)
+    }
+
+    async fn councils(&self) -> Result<Vec<CouncilCount>> {
+        read!(self, councils_on_conn)
+    }
+
+    async fn school(&self, id: SchoolId) -> Result<Option<School>> {
+        Ok(self.schools(&[id]).await?.pop())
+    }
+
+    async fn school_by_urn(&self, urn: Urn) -> Result<Option<School>> {
+        Ok(self.schools_by_urn(&[urn]).await?.pop())
+    }
+
+    async fn schools(&self, ids: &[SchoolId]) -> Result<Vec<School>> {
+        let ids = ids.to_vec();
+        read!(self, schools_on_conn, &ids)
+    }
+
+    async fn schools_by_urn(&self, urns: &[Urn]) -> Result<Vec<School>> {
+        let urns = urns.to_vec();
+        read!(self, schools_by_urn_on_conn, &urns)
+    }
+
+    async fn insert_schools(&self, schools: Vec<NewSchool>) -> Result<Vec<SchoolId>> {
+        write!(self, insert_schools_on_conn, &schools)
+    }
+
+    async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts> {
+        write_stream!(self, upsert_schools_on_conn, schools, mode)
+    }
+
+    async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School> {
+        write!(self, update_school_on_conn, id, version, &patch)
+    }
+
+    async fn replace_collections(&self, id: SchoolId, new: NewCollections) -> Result<()> {
+        write!(self, replace_collections_on_conn, id, &new)
+    }
+
+    async fn insert_reviews(&self, reviews: Vec<Review>) -> Result<()> {
+        write!(self, insert_reviews_on_conn, &reviews)
+    }
+
+    async fn upsert_admissions(&self, admissions: Vec<NewAdmissions>, mode: WriteMode) -> Result<UpsertCounts> {
+        write!(self, upsert_admissions_on_conn, &admissions, mode)
+    }
+
+    async fn upsert_links(&self, links: Vec<NewLink>, mode: WriteMode) -> Result<UpsertCounts> {
+        write!(self, upsert_links_on_conn, &links, mode)
+    }
+
+    async fn merge_schools(&self, from: Urn, into: Urn, on: NaiveDate) -> Result<MergeCounts> {
+        write!(self, merge_schools_on_conn, from, into, on)
+    }
+
+    async fn delete_school(&self, id: SchoolId) -> Result<DeleteCounts> {
+        write!(self, delete_school_on_conn, id)
+    }
+
+    async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts> {
+        write!(self, upsert_catchments_on_conn, &catchments, mode)
+    }
+
+    async fn count_phase_gaps(&self, gaps: PhaseGaps) -> Result<u64> {
+        read!(self, count_phase_gaps_on_conn, gaps)
+    }
+
+    async fn phase_gaps(&self, gaps: PhaseGaps, after: Option<SchoolId>, limit: u32) -> Result<Vec<PhaseGap>> {
+        read!(self, phase_gaps_on_conn, gaps, after, limit)
+    }
+
+    async fn fill_phases(&self, gaps: PhaseGaps, phases: Vec<(PhaseGap, Phase)>) -> Result<BTreeMap<Phase, u64>> {
+        write!(self, fill_phases_on_conn, gaps, &phases)
+    }
+
+    async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.validate()?;
+        read!(self, explain_find_on_conn, &search)
+    }
+
+    async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.validate_catchments()?;
+        read!(self, explain_catchments_on_conn, &search)
+    }
+
+    async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.validate()?;
+        read!(self, analyze_find_on_conn, &search)
+    }
+
+    async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
+        let search = search.validate_catchments()?;
+        read!(self, analyze_catchments_on_conn, &search)
+    }
+}

@@ -1,0 +1,44 @@
+//! Rows of schools, as SQLite inserts them.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+
+use crate::columns::school_values;
+use crate::error::Result;
+use crate::geo::LatLng;
+use crate::ids::{SchoolId, Urn};
+use crate::models::NewSchool;
+use crate::request::{self, SchoolStream};
+use crate::sqlite::schema::schools;
+
+/// How many schools one INSERT holds: 26 values each, well below SQLite's limit of 32,766 bound values.
+pub(super) const ROWS_AN_INSERT: usize = 250;
+
+/// A stream of schools in batches, each school checked.
+pub(super) struct Batches(request::Batches);
+
+impl Batches {
+    pub(super) fn read(stream: SchoolStream, size: usize) -> Self {
+        Self(request::Batches::new(stream, size))
+    }
+
+    pub(super) fn next(&mut self) -> Option<Result<Vec<NewSchool>>> {
+        self.0.next()
+    }
+
+    /// Ends reading. A panic of the stream has been passed on by [`next`](Self::next).
+    pub(super) fn finish(self) {}
+}
+
+/// Inserts at most [`ROWS_AN_INSERT`] schools and returns their ids in the order given.
+pub(super) fn insert_in_txn(connection: &mut SqliteConnection, new: &[NewSchool]) -> QueryResult<Vec<SchoolId>> {
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values: Vec<_> = new.iter().map(|school| school_values!(schools, school)).collect();
+    let insert = diesel::insert_into(schools::table).values(values).returning((schools::urn, schools::id));
+    // SQL does not promise the order of what it returns.
+    let ids: HashMap<Urn, SchoolId> = insert.load(connection)?.into_iter().collect();
+    Ok(new.iter().filter_map(|school| ids.get(&school.urn).copied()).collect())
+}
