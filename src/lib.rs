@@ -68,6 +68,7 @@ pub mod postgres;
 pub mod repository;
 pub mod request;
 pub mod sample;
+mod search;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

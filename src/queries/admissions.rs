@@ -9,8 +9,10 @@ use super::find::find_schools_on_conn;
 use crate::columns::{self, child_values};
 use crate::error::{Error, Result};
 use crate::ids::SchoolId;
+use crate::models::ReachHit;
 use crate::models::{Admissions, NewAdmissions, UpsertCounts};
-use crate::request::{Page, ReachHit, ValidatedSearch, WriteMode, refuse_repeated};
+use crate::request::{Page, WriteMode, refuse_repeated};
+use crate::search::ValidatedSearch;
 use crate::transaction::TableLock;
 
 use super::super::dialect::{Connection, RunQueryDsl, is_same, maybe_async, snapshot, write};

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::geo::{Catchment, StoredOutline};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, UpsertCounts};
-use crate::request::{MAX_IDS, Page, ValidatedSearch, WriteMode, distinct, refuse_twice};
+use crate::request::{MAX_IDS, Page, WriteMode, distinct, refuse_twice};
+use crate::search::ValidatedSearch;
 use crate::transaction::TableLock;
 
 use super::super::dialect::{Connection, RunQueryDsl, for_no_key_update, maybe_async, write};

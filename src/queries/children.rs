@@ -12,7 +12,8 @@ use crate::models::{
     Admissions, Collections, NewCollections, Performance, PrivateDetails, PrivateFee, Review, SchoolClub,
     SchoolDetails, SchoolLink, TermDates,
 };
-use crate::request::{MAX_IDS, WriteMode, distinct, give};
+use crate::request::{MAX_IDS, WriteMode, distinct};
+use crate::search::give;
 use crate::transaction::TableLock;
 
 use super::super::dialect::{

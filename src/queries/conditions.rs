@@ -11,9 +11,9 @@ use super::nearest::index_condition;
 use crate::ids::SchoolId;
 use crate::models::{Gender, Phase, Weekday};
 use crate::request::{
-    ClubFilter, Faith, FeeFilter, NO_FAITH, NoPhase, Ownership, Position, RatingFilter, ReachFilter, SchoolFilter,
-    Unrated, ValidatedSearch,
+    ClubFilter, Faith, FeeFilter, NO_FAITH, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter, Unrated,
 };
+use crate::search::{Position, ValidatedSearch};
 use crate::text::{LIKE_ESCAPE, like_anywhere};
 use crate::units::Money;
 

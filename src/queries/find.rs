@@ -10,7 +10,8 @@ use super::conditions::{after_cursor, conditions, margin};
 use super::nearest::nearest_on_conn;
 use crate::error::Result;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::request::{HitRow, ListedRow, Page, Sort, ValidatedSearch};
+use crate::request::{Page, Sort};
+use crate::search::{HitRow, ListedRow, ValidatedSearch};
 
 use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, limited, maybe_async};
 use super::super::schema::{admissions_reach, schools};

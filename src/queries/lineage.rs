@@ -10,7 +10,8 @@ use crate::columns;
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{DeleteCounts, LinkKind, MergeCounts, NewLink, School, Status, UpsertCounts, check_date};
-use crate::request::{MAX_IDS, Step, Walk, WriteMode, refuse_repeated};
+use crate::request::{MAX_IDS, WriteMode, refuse_repeated};
+use crate::search::{Step, Walk};
 use crate::transaction::TableLock;
 
 use super::super::dialect::{Connection, RunQueryDsl, for_no_key_update, for_update, maybe_async, snapshot, write};

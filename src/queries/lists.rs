@@ -8,7 +8,8 @@ use super::find::within_reach;
 use crate::error::Result;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{ClubKind, CouncilCount, Facets, School};
-use crate::request::{FacetRow, MAX_IDS, ValidatedSearch, distinct, facets_of};
+use crate::request::{MAX_IDS, distinct};
+use crate::search::{FacetRow, ValidatedSearch, facets_of};
 
 use super::super::dialect::{Connection, RunQueryDsl, maybe_async, snapshot};
 use super::super::schema::schools;

@@ -10,6 +10,7 @@ use crate::config::Backend;
 use crate::error::Result;
 use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
+use crate::models::ReachHit;
 use crate::models::{
     CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
     NewCollections, NewLink, NewSchool, Phase, PhaseGap, Review, School, SchoolCatchment, SchoolDetails, SchoolHit,
@@ -17,7 +18,8 @@ use crate::models::{
 };
 use crate::observe::observe;
 use crate::repository::{Health, PoolStatus, SchoolRepository};
-use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{Page, PhaseGaps, SchoolSearch, SchoolStream, WriteMode};
+use crate::search::ValidatedSearch;
 
 use super::calls::{read, write, write_stream};
 use super::dialect::{BACKEND, Repository};
@@ -38,12 +40,12 @@ impl SchoolRepository for Repository {
     }
 
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>> {
-        let search = search.validate()?;
+        let search = ValidatedSearch::new(search)?;
         read!(self, find_schools_on_conn, &search)
     }
 
     async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>> {
-        let search = search.validate_catchments()?;
+        let search = ValidatedSearch::for_catchments(search)?;
         read!(self, find_catchments_on_conn, &search)
     }
 
@@ -53,7 +55,7 @@ impl SchoolRepository for Repository {
     }
 
     async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>> {
-        let search = search.validate_reach()?;
+        let search = ValidatedSearch::for_reach(search)?;
         read!(self, find_reach_on_conn, &search)
     }
 
@@ -67,7 +69,7 @@ impl SchoolRepository for Repository {
     }
 
     async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
-        let search = search.validate()?;
+        let search = ValidatedSearch::new(search)?;
         read!(self, facets_on_conn, &search)
     }
 
@@ -146,22 +148,22 @@ impl SchoolRepository for Repository {
     }
 
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = search.validate()?;
+        let search = ValidatedSearch::new(search)?;
         read!(self, explain_find_on_conn, &search)
     }
 
     async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = search.validate_catchments()?;
+        let search = ValidatedSearch::for_catchments(search)?;
         read!(self, explain_catchments_on_conn, &search)
     }
 
     async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = search.validate()?;
+        let search = ValidatedSearch::new(search)?;
         read!(self, analyze_find_on_conn, &search)
     }
 
     async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = search.validate_catchments()?;
+        let search = ValidatedSearch::for_catchments(search)?;
         read!(self, analyze_catchments_on_conn, &search)
     }
 }

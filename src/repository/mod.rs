@@ -12,12 +12,13 @@ use crate::config::Backend;
 use crate::error::Result;
 use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
+use crate::models::ReachHit;
 use crate::models::{
     CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
     NewCollections, NewLink, NewSchool, Phase, PhaseGap, Review, School, SchoolCatchment, SchoolDetails, SchoolHit,
     SchoolPatch, UpsertCounts,
 };
-use crate::request::{Page, PhaseGaps, ReachHit, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{Page, PhaseGaps, SchoolSearch, SchoolStream, WriteMode};
 
 pub use factory::{connect, create};
 pub use health::{Health, PoolStatus};

@@ -3,7 +3,6 @@
 use chrono::NaiveTime;
 use serde::{Deserialize, Serialize};
 
-use super::admissions::ReachFilter;
 use crate::error::{Error, Result};
 use crate::models::{ClubKind, Gender, Phase, Status, Weekday};
 use crate::text;
@@ -154,5 +153,23 @@ impl SchoolFilter {
             return Err(Error::InvalidText { field: "name", reason: "has no letter, digit or sign to look for" });
         }
         Ok(Some(folded))
+    }
+}
+
+/// A condition on how far a school's offers reached: in each of the newest so many years of which it is known, a child
+/// living at the search's point would have been offered a place by distance.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ReachFilter {
+    /// Only for this intake, such as `Year R`, as the source spells it. Nothing: for any one.
+    pub intake: Option<String>,
+    /// In how many of the newest years that are known of an intake, however long ago they are: 1 is its latest one. An
+    /// intake with fewer known years does not pass.
+    pub years: u8,
+}
+
+impl Default for ReachFilter {
+    /// Any intake, in the latest year.
+    fn default() -> Self {
+        Self { intake: None, years: 1 }
     }
 }

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::admissions::ReachFilter;
-use super::cursor::{Cursor, Position};
-use super::filter::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, RatingFilter, SchoolFilter, Unrated};
+use super::cursor::Cursor;
+use super::filter::{
+    ClubFilter, Faith, FeeFilter, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter, Unrated,
+};
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
-use crate::models::{ClubKind, Gender, Phase, Status};
+use crate::models::{Gender, Phase, Status};
 use crate::units::Kilometres;
 
 /// The most schools that one page may hold.
@@ -231,27 +232,18 @@ impl SchoolSearch {
         Self { after: Some(cursor), ..self }
     }
 
-    /// Checks the search and works out what the backends need of it.
-    ///
-    /// # Errors
-    /// [`Error::LimitTooLarge`], [`Error::InvalidRadius`], [`Error::InvalidSearch`], [`Error::InvalidCursor`],
-    /// [`Error::InvalidText`] or [`Error::TooLong`].
-    pub(crate) fn validate(&self) -> Result<ValidatedSearch> {
+    /// Returns the error of a search that contradicts itself, or goes beyond a limit. Its cursor is not read.
+    pub(crate) fn check(&self) -> Result<()> {
         if self.limit > MAX_LIMIT {
             return Err(Error::LimitTooLarge { given: self.limit, max: MAX_LIMIT });
         }
-        let near = match (self.near, self.within) {
-            (None, Some(_)) => {
-                return Err(Error::InvalidSearch {
-                    field: "within",
-                    reason: "a radius needs a point to be measured from",
-                });
-            }
-            (_, Some(radius)) if radius.get() == 0.0 => return Err(Error::InvalidRadius { value: 0.0 }),
-            (None, None) => None,
-            (Some(point), radius) => Some(Near { point, radius }),
-        };
-        if near.is_none() && self.sort == Sort::Distance {
+        if self.near.is_none() && self.within.is_some() {
+            return Err(Error::InvalidSearch { field: "within", reason: "a radius needs a point to be measured from" });
+        }
+        if self.within.is_some_and(|radius| radius.get() == 0.0) {
+            return Err(Error::InvalidRadius { value: 0.0 });
+        }
+        if self.near.is_none() && self.sort == Sort::Distance {
             return Err(Error::InvalidSearch {
                 field: "sort",
                 reason: "an order by distance needs a point to be measured from",
@@ -285,7 +277,7 @@ impl SchoolSearch {
             name: _,
         } = &self.filter;
         if let Some(ReachFilter { intake, years }) = reach {
-            if near.is_none() {
+            if self.near.is_none() {
                 return Err(Error::InvalidSearch {
                     field: "near",
                     reason: "whether offers reached a home needs its point",
@@ -304,7 +296,7 @@ impl SchoolSearch {
         if let Some(FeeFilter { at_least: Some(least), at_most: Some(most), .. }) = fees
             && least > most
         {
-            return Err(Error::InvalidSearch { field: "fees", reason: "no fee is at least so much and at most less" });
+            return Err(Error::InvalidSearch { field: "fees", reason: "`at_least` is greater than `at_most`" });
         }
         if clubs.len() > MAX_CLUBS {
             return Err(Error::InvalidSearch { field: "clubs", reason: "a filter may ask for at most 10 clubs" });
@@ -320,128 +312,6 @@ impl SchoolSearch {
         if let Some((field, _)) = lists.into_iter().find(|(_, length)| *length > MAX_LIST) {
             return Err(Error::InvalidSearch { field, reason: "a filter may list at most 1,000 values" });
         }
-        let after = self.after.as_ref().map(|cursor| cursor.position(self)).transpose()?;
-        Ok(ValidatedSearch { search: self.clone(), near, name: self.filter.folded_name()?, after })
-    }
-}
-
-impl SchoolSearch {
-    /// As [`validate`](Self::validate), for the catchments that hold the search's point.
-    pub(crate) fn validate_catchments(&self) -> Result<ValidatedSearch> {
-        match (self.near, self.sort) {
-            (Some(_), Sort::Margin) => {
-                Err(Error::InvalidSearch { field: "sort", reason: "catchments have no order by margin" })
-            }
-            (Some(_), Sort::Distance | Sort::Name | Sort::Rating) => self.validate(),
-            (None, _) => Err(Error::InvalidSearch {
-                field: "near",
-                reason: "a catchment is asked about a point: begin with `near`",
-            }),
-        }
-    }
-}
-
-impl SchoolSearch {
-    /// As [`validate`](Self::validate), for schools whose offers reached the search's point: by its own condition, or
-    /// by the latest year of any intake.
-    pub(crate) fn validate_reach(&self) -> Result<ValidatedSearch> {
-        let mut search = self.clone();
-        search.filter.reach.get_or_insert_default();
-        // A cursor is of the search that it is given with.
-        search.validate()
-    }
-}
-
-/// Where distances are measured from, and how far a school may be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Near {
-    pub point: LatLng,
-    pub radius: Option<Kilometres>,
-}
-
-/// A search that was checked: what the backends build their SQL from.
-#[derive(Debug, Clone)]
-pub(crate) struct ValidatedSearch {
-    pub search: SchoolSearch,
-    pub near: Option<Near>,
-    /// The folded text to look for in names.
-    pub name: Option<String>,
-    pub after: Option<Position>,
-}
-
-impl ValidatedSearch {
-    /// The same search, in a circle that no offers reached beyond; nothing was offered by distance where that is
-    /// `None`.
-    pub(crate) fn bounded_by(&self, widest_km: Option<f64>) -> Self {
-        let widest = widest_km.and_then(|km| Kilometres::new(km).ok()).unwrap_or(Kilometres::ZERO);
-        let near = self.near.map(|Near { point, radius }| {
-            let radius = radius.filter(|radius| radius.get() < widest.get()).unwrap_or(widest);
-            Near { point, radius: Some(radius) }
-        });
-        Self { near, ..self.clone() }
-    }
-
-    /// The same search, for schools that have such a club as well.
-    pub(crate) fn with_club(&self, kind: ClubKind) -> Self {
-        let mut validated = self.clone();
-        validated.search.filter.clubs.push(kind.into());
-        validated
-    }
-
-    /// Returns the search's radius.
-    pub(crate) fn radius(&self) -> Option<Kilometres> {
-        self.near?.radius
-    }
-
-    /// How many rows to fetch: one more than the page holds, which tells whether there is a next page.
-    pub(crate) fn fetch(&self) -> i64 {
-        i64::from(self.search.limit) + 1
-    }
-
-    /// The mark of a page that ends at this place.
-    pub(super) fn cursor(&self, position: &Position) -> Cursor {
-        Cursor::new(position, &self.search)
-    }
-
-    /// Cuts what was fetched down to a page. `position` gives a row's place in the order.
-    pub(crate) fn page<R, T>(
-        &self,
-        mut rows: Vec<R>,
-        position: impl Fn(&R) -> Position,
-        item: impl Fn(R) -> T,
-    ) -> Page<T> {
-        let limit = usize::try_from(self.search.limit).unwrap_or(usize::MAX);
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next = rows.last().filter(|_| more).map(|row| self.cursor(&position(row)));
-        Page { items: rows.into_iter().map(item).collect(), next }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn home() -> LatLng {
-        LatLng::from_lat_lng(52.0, -0.7).expect("in range")
-    }
-
-    #[test]
-    fn contradictions_are_found_before_any_sql() {
-        let km = |km| Kilometres::new(km).expect("a distance");
-        let reason = |search: SchoolSearch| search.validate().expect_err("refused");
-        assert!(matches!(reason(SchoolSearch::all().within(km(1.0))), Error::InvalidSearch { .. }));
-        assert!(matches!(reason(SchoolSearch::all().sort(Sort::Distance)), Error::InvalidSearch { .. }));
-        assert!(matches!(reason(SchoolSearch::near(home()).within(km(0.0))), Error::InvalidRadius { .. }));
-        assert!(matches!(reason(SchoolSearch::all().limit(1_001)), Error::LimitTooLarge { given: 1_001, max: 1_000 }));
-        assert!(matches!(reason(SchoolSearch::all().limit(u32::MAX)), Error::LimitTooLarge { .. }));
-        assert!(matches!(reason(SchoolSearch::all().rated(5, Unrated::Include)), Error::OfstedRating));
-        assert!(matches!(reason(SchoolSearch::all().name(" ' ")), Error::InvalidText { field: "name", .. }));
-        assert!(matches!(reason(SchoolSearch::all().name("a\0b")), Error::InvalidText { field: "name", .. }));
-        assert!(matches!(reason(SchoolSearch::all().council("a\0")), Error::InvalidText { field: "councils", .. }));
-        let faith = SchoolSearch::all().faith(Faith::Is("\0".to_owned()));
-        assert!(matches!(reason(faith), Error::InvalidText { field: "faith", .. }));
-        assert!(matches!(reason(SchoolSearch::all().name("a".repeat(201))), Error::TooLong { .. }));
-        assert!(SchoolSearch::near(home()).within(km(1e9)).limit(0).validate().is_ok());
+        Ok(())
     }
 }

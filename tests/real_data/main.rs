@@ -15,8 +15,9 @@ use std::sync::Arc;
 use school_finder_db::config::Backend;
 use school_finder_db::geo::{Catchment, GridReference};
 use school_finder_db::import::{Import, ImportError};
+use school_finder_db::models::ReachHit;
 use school_finder_db::models::{CatchmentHit, Phase};
-use school_finder_db::request::{ReachFilter, ReachHit};
+use school_finder_db::request::ReachFilter;
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, Kilometres, LatLng, Page, SchoolRepository, SchoolSearch, connect};
 

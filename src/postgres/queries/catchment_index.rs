@@ -17,7 +17,7 @@ use crate::models::SchoolSummary;
 use crate::postgres::functions::{MadePoint, outline_or_circle, st_covers};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::schools;
-use crate::request::{CatchmentRow, ValidatedSearch};
+use crate::search::{CatchmentRow, ValidatedSearch};
 
 /// Builds the query for the schools whose outline holds the search's point, or whose circle may, that meet its
 /// conditions, in no order. The GiST index gives candidates by their boxes (`&&`); `ST_Covers` decides of an outline.

@@ -12,7 +12,8 @@ use super::nearest::{EXPANSION, first_limit, nearest_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
 use crate::postgres::run::RunQueryDsl;
-use crate::request::{Sort, ValidatedSearch};
+use crate::request::Sort;
+use crate::search::ValidatedSearch;
 
 /// The query that a search begins with, and its plan.
 pub(in crate::postgres) async fn explain_find_on_conn(

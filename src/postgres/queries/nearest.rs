@@ -13,7 +13,8 @@ use crate::models::{SchoolHit, SchoolSummary};
 use crate::postgres::functions::{DistanceOrder, MadeGeography, st_dwithin_metres};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::schools;
-use crate::request::{Expansion, Nearest, Page, Position, SLACK_KM, SearchRadius, ValidatedSearch};
+use crate::request::Page;
+use crate::search::{Expansion, Nearest, Position, SLACK_KM, SearchRadius, ValidatedSearch};
 use crate::units::Kilometres;
 
 /// The first probe has a page nearly everywhere and is walked from near to far, so that it reads little more than that.

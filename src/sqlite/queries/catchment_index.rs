@@ -10,7 +10,7 @@ use super::conditions::filter_conditions;
 use super::nearest::unindexed;
 use crate::geo::to_wkb;
 use crate::models::SchoolSummary;
-use crate::request::{CatchmentRow, ValidatedSearch};
+use crate::search::{CatchmentRow, ValidatedSearch};
 use crate::sqlite::functions::{Unindexed, catchment_covers, catchment_has_outline, schools_catchment};
 use crate::sqlite::schema::schools;
 

@@ -13,7 +13,8 @@ use super::find::{find_query, margin_query, within_reach};
 use super::nearest::{EXPANSION, candidates_query};
 use crate::error::Result;
 use crate::explain::{Execution, Explanation};
-use crate::request::{CatchmentRow, HitRow, Sort, ValidatedSearch};
+use crate::request::Sort;
+use crate::search::{CatchmentRow, HitRow, ValidatedSearch};
 
 /// The query that a search begins with, and its plan.
 pub(in crate::sqlite) fn explain_find_on_conn(

@@ -4,13 +4,11 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::cursor::Position;
-use super::rows::HitRow;
-use super::search::{Near, Sort, ValidatedSearch};
-use super::search_radius::{Expansion, SearchRadius};
+use super::{Expansion, HitRow, Near, Position, SearchRadius, ValidatedSearch};
 use crate::geo::{self, LatLng};
 use crate::ids::SchoolId;
 use crate::models::SchoolSummary;
+use crate::request::Sort;
 use crate::units::Kilometres;
 
 impl ValidatedSearch {

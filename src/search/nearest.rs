@@ -1,8 +1,6 @@
 //! The nearest schools among candidates that a database put in order by a distance of its own.
 
-use super::rows::HitRow;
-use super::search::ValidatedSearch;
-use super::search_radius::SearchRadius;
+use super::{HitRow, SearchRadius, ValidatedSearch};
 use crate::models::SchoolSummary;
 use crate::units::Kilometres;
 
@@ -71,7 +69,8 @@ mod tests {
     use crate::geo::LatLng;
     use crate::ids::{SchoolId, Urn};
     use crate::models::Status;
-    use crate::request::{Expansion, Position, SchoolSearch};
+    use crate::request::SchoolSearch;
+    use crate::search::{Expansion, Position};
 
     fn school(id: i64, location: Option<LatLng>) -> SchoolSummary {
         SchoolSummary {
@@ -135,7 +134,7 @@ mod tests {
     fn ties_at_the_last_place_are_broken_by_id() {
         let home = LatLng::from_lat_lng(52.0, -0.7).expect("a place");
         let schools: Vec<SchoolSummary> = (1..=40).map(|id| school(id, Some(home))).collect();
-        let validated = SchoolSearch::near(home).limit(5).validate().expect("a search");
+        let validated = ValidatedSearch::new(&SchoolSearch::near(home).limit(5)).expect("a search");
         // The database gives any of them first.
         let reversed: Vec<SchoolSummary> = schools.iter().rev().take(10).cloned().collect();
         assert_eq!(validated.nearest(reversed, 10, SearchRadius::Km(3.0)), Nearest::MoreCandidates);
@@ -171,7 +170,7 @@ mod tests {
             let expected: Vec<SchoolId> = expected.iter().map(|school| school.id).collect();
             let mut found = Vec::new();
             loop {
-                let validated = search.validate().expect("a search");
+                let validated = ValidatedSearch::new(&search).expect("a search");
                 let page = validated.page_of_hits(page(&validated, &schools, i64::from(limit) + 5));
                 found.extend(page.items.iter().map(|hit| hit.school.id));
                 let Some(next) = page.next else { break };

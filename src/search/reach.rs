@@ -1,63 +1,12 @@
-//! Would my child have got in? What past years' last distances say of a home.
+//! How far the offers of past years reached, of the schools on a page.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::search::{Page, ValidatedSearch};
+use super::ValidatedSearch;
 use crate::ids::SchoolId;
-use crate::models::{Admissions, SchoolHit};
-use crate::units::{AcademicYear, Kilometres};
-
-/// A condition on how far a school's offers reached: in each of the newest so many years of which it is known, a child
-/// living at the search's point would have been offered a place by distance.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ReachFilter {
-    /// Only for this intake, such as `Year R`, as the source spells it. Nothing: for any one.
-    pub intake: Option<String>,
-    /// In how many of the newest years that are known of an intake, however long ago they are: 1 is its latest one. An
-    /// intake with fewer known years does not pass.
-    pub years: u8,
-}
-
-impl Default for ReachFilter {
-    /// Any intake, in the latest year.
-    fn default() -> Self {
-        Self { intake: None, years: 1 }
-    }
-}
-
-/// One year of an intake whose offers reached the place that was asked about.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReachYear {
-    /// The school year.
-    pub academic_year: AcademicYear,
-    /// Which children.
-    pub intake: Option<String>,
-    /// How far away the last child lived who was offered a place by distance.
-    pub last_distance_km: f64,
-    /// By how much that is farther than the place: below zero, a child from there was not offered one.
-    pub margin_km: f64,
-    /// How much farther it was than in the known year before: the trend. Nothing for the first.
-    pub change_km: Option<f64>,
-    /// How many asked for each place, where it is known.
-    pub applications_per_place: Option<f64>,
-}
-
-/// A school that would have offered a child from the search's point a place by distance. An estimate: next year's
-/// distance will be another, and other criteria come before distance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReachHit {
-    /// The school and its distance.
-    #[serde(flatten)]
-    pub hit: SchoolHit,
-    /// Every known year of the intakes that pass, by intake, the newest first.
-    pub years: Vec<ReachYear>,
-    /// The known years of the intake that has the most.
-    pub years_of_evidence: usize,
-    /// Always true: past years are no promise.
-    pub estimate: bool,
-}
+use crate::models::{Admissions, ReachHit, ReachYear, SchoolHit};
+use crate::request::{Page, ReachFilter};
+use crate::units::Kilometres;
 
 impl ValidatedSearch {
     /// The hits of a search by reach, each with its years.

@@ -1,9 +1,9 @@
 //! What a search fetches for each school, on every backend.
 
-use super::cursor::Position;
-use super::search::{Page, Sort, ValidatedSearch};
+use super::{Position, ValidatedSearch};
 use crate::ids::SchoolId;
 use crate::models::{CatchmentHit, Evidence, Facets, Gender, Phase, SchoolDetails, SchoolHit, SchoolSummary, Status};
+use crate::request::{Page, Sort};
 use crate::units::Kilometres;
 
 /// A school, and the kilometres that it is ordered by: its distance, or in an order by margin that.

@@ -1,9 +1,9 @@
 //! How far an expanding search reaches: close by first and then farther, so that its cost follows the page and not the
 //! country.
 
-use super::cursor::Position;
-use super::search::{Near, Sort, ValidatedSearch};
+use super::{Near, Position, ValidatedSearch};
 use crate::geo::LatLng;
+use crate::request::Sort;
 use crate::units::Kilometres;
 
 /// How an expanding search begins and ends on a backend.

@@ -1,0 +1,156 @@
+//! The search engine that both backends share: validated searches, the probes of an expanding search, cursors, and the
+//! pages that rows make.
+
+mod cursor;
+mod lineage;
+#[cfg(feature = "postgres")]
+mod nearest;
+#[cfg(feature = "sqlite")]
+mod probe;
+mod radius;
+mod reach;
+mod rows;
+
+pub(crate) use cursor::Position;
+pub(crate) use lineage::{Step, Walk};
+#[cfg(feature = "postgres")]
+pub(crate) use nearest::{Nearest, SLACK_KM};
+#[cfg(feature = "sqlite")]
+pub(crate) use probe::{Candidate, Probe};
+pub(crate) use radius::{Expansion, SearchRadius};
+pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, facets_of, give};
+
+use crate::error::{Error, Result};
+use crate::geo::LatLng;
+use crate::models::ClubKind;
+use crate::request::{Cursor, Page, SchoolSearch, Sort};
+use crate::units::Kilometres;
+
+/// Where distances are measured from, and how far a school may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Near {
+    pub point: LatLng,
+    pub radius: Option<Kilometres>,
+}
+
+/// A search that was checked: what the backends build their SQL from.
+#[derive(Debug, Clone)]
+pub(crate) struct ValidatedSearch {
+    pub search: SchoolSearch,
+    pub near: Option<Near>,
+    /// The folded text to look for in names.
+    pub name: Option<String>,
+    pub after: Option<Position>,
+}
+
+impl ValidatedSearch {
+    /// Validates a search, and reads its cursor.
+    ///
+    /// # Errors
+    /// Those that [`SchoolSearch`] lists.
+    pub(crate) fn new(search: &SchoolSearch) -> Result<Self> {
+        search.check()?;
+        let near = search.near.map(|point| Near { point, radius: search.within });
+        let after = search.after.as_ref().map(|cursor| cursor::decode(cursor, search)).transpose()?;
+        Ok(Self { search: search.clone(), near, name: search.filter.folded_name()?, after })
+    }
+
+    /// As [`new`](Self::new), for the catchments that hold the search's point.
+    pub(crate) fn for_catchments(search: &SchoolSearch) -> Result<Self> {
+        match (search.near, search.sort) {
+            (Some(_), Sort::Margin) => {
+                Err(Error::InvalidSearch { field: "sort", reason: "catchments have no order by margin" })
+            }
+            (Some(_), Sort::Distance | Sort::Name | Sort::Rating) => Self::new(search),
+            (None, _) => Err(Error::InvalidSearch {
+                field: "near",
+                reason: "catchments are found round a point: begin with `near`",
+            }),
+        }
+    }
+
+    /// As [`new`](Self::new), for schools whose offers reached the search's point: by its own condition, or by the
+    /// latest year of any intake.
+    pub(crate) fn for_reach(search: &SchoolSearch) -> Result<Self> {
+        let mut search = search.clone();
+        search.filter.reach.get_or_insert_default();
+        // A cursor belongs to the search that it is given with.
+        Self::new(&search)
+    }
+
+    /// The same search, in a circle that no offers reached beyond; nothing was offered by distance where that is
+    /// `None`.
+    pub(crate) fn bounded_by(&self, widest_km: Option<f64>) -> Self {
+        let widest = widest_km.and_then(|km| Kilometres::new(km).ok()).unwrap_or(Kilometres::ZERO);
+        let near = self.near.map(|Near { point, radius }| {
+            let radius = radius.filter(|radius| radius.get() < widest.get()).unwrap_or(widest);
+            Near { point, radius: Some(radius) }
+        });
+        Self { near, ..self.clone() }
+    }
+
+    /// The same search, for schools that have such a club as well.
+    pub(crate) fn with_club(&self, kind: ClubKind) -> Self {
+        let mut validated = self.clone();
+        validated.search.filter.clubs.push(kind.into());
+        validated
+    }
+
+    /// Returns the search's radius.
+    pub(crate) fn radius(&self) -> Option<Kilometres> {
+        self.near?.radius
+    }
+
+    /// How many rows to fetch: one more than the page holds, which tells whether there is a next page.
+    pub(crate) fn fetch(&self) -> i64 {
+        i64::from(self.search.limit) + 1
+    }
+
+    /// The mark of a page that ends at this place.
+    pub(super) fn cursor(&self, position: &Position) -> Cursor {
+        cursor::encode(position, &self.search)
+    }
+
+    /// Cuts what was fetched down to a page. `position` gives a row's place in the order.
+    pub(crate) fn page<R, T>(
+        &self,
+        mut rows: Vec<R>,
+        position: impl Fn(&R) -> Position,
+        item: impl Fn(R) -> T,
+    ) -> Page<T> {
+        let limit = usize::try_from(self.search.limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|row| self.cursor(&position(row)));
+        Page { items: rows.into_iter().map(item).collect(), next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Faith, Unrated};
+
+    fn home() -> LatLng {
+        LatLng::from_lat_lng(52.0, -0.7).expect("in range")
+    }
+
+    #[test]
+    fn contradictions_are_found_before_any_sql() {
+        let km = |km| Kilometres::new(km).expect("a distance");
+        let reason = |search: SchoolSearch| ValidatedSearch::new(&search).expect_err("refused");
+        assert!(matches!(reason(SchoolSearch::all().within(km(1.0))), Error::InvalidSearch { .. }));
+        assert!(matches!(reason(SchoolSearch::all().sort(Sort::Distance)), Error::InvalidSearch { .. }));
+        assert!(matches!(reason(SchoolSearch::near(home()).within(km(0.0))), Error::InvalidRadius { .. }));
+        assert!(matches!(reason(SchoolSearch::all().limit(1_001)), Error::LimitTooLarge { given: 1_001, max: 1_000 }));
+        assert!(matches!(reason(SchoolSearch::all().limit(u32::MAX)), Error::LimitTooLarge { .. }));
+        assert!(matches!(reason(SchoolSearch::all().rated(5, Unrated::Include)), Error::OfstedRating));
+        assert!(matches!(reason(SchoolSearch::all().name(" ' ")), Error::InvalidText { field: "name", .. }));
+        assert!(matches!(reason(SchoolSearch::all().name("a\0b")), Error::InvalidText { field: "name", .. }));
+        assert!(matches!(reason(SchoolSearch::all().council("a\0")), Error::InvalidText { field: "councils", .. }));
+        let faith = SchoolSearch::all().faith(Faith::Is("\0".to_owned()));
+        assert!(matches!(reason(faith), Error::InvalidText { field: "faith", .. }));
+        assert!(matches!(reason(SchoolSearch::all().name("a".repeat(201))), Error::TooLong { .. }));
+        assert!(ValidatedSearch::new(&SchoolSearch::near(home()).within(km(1e9)).limit(0)).is_ok());
+    }
+}
