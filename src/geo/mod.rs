@@ -19,3 +19,7 @@ pub use grid_reference::GridReference;
 pub use haversine::{EARTH_RADIUS_KM, haversine};
 #[cfg(feature = "sqlite")]
 pub(crate) use outline::{is_wkb, to_wkb, wkb_covers};
+
+/// The reference system of every coordinate, degrees of WGS84, as PostGIS's types take it.
+#[cfg(feature = "postgres")]
+pub(crate) const WGS84: Option<u32> = Some(4326);

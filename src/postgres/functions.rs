@@ -8,7 +8,7 @@ use diesel::sql_types::{Bool, Double, Integer, Nullable, Text};
 use postgis_diesel::sql_types::{Geography, Geometry};
 use postgis_diesel::types::Point;
 
-use crate::geo::LatLng;
+use crate::geo::{self, LatLng};
 
 diesel::postfix_operator!(ByBytes, " COLLATE \"C\"", Text, backend: Pg);
 
@@ -148,7 +148,7 @@ impl QueryFragment<Pg> for MadeGeography {
 }
 
 /// The reference system of every coordinate: degrees of WGS84.
-pub const WGS84: Option<u32> = Some(4326);
+pub const WGS84: Option<u32> = geo::WGS84;
 
 /// A place as PostGIS has it, as geography or geometry: longitude first, WGS84.
 pub fn postgis_point(place: LatLng) -> Point {

@@ -61,8 +61,8 @@ mod postgres {
     use postgis_diesel::types::{MultiPolygon, Point, Polygon};
 
     use super::StoredOutline;
+    use crate::geo::WGS84;
     use crate::geo::catchment::Catchment;
-    use crate::postgres::functions::WGS84;
 
     impl ToSql<Geometry, Pg> for Catchment {
         fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
