@@ -10,8 +10,9 @@ use polars::prelude::*;
 
 use crate::error::Result;
 use crate::models::{Phase, PhaseGap};
-use crate::repository::{SchoolRepository, blocking};
+use crate::repository::SchoolRepository;
 use crate::request::{PhaseGaps, WriteMode};
+use crate::tasks::blocking;
 
 /// How many schools are read and worked out at a time.
 const ROWS_A_BATCH: u32 = 50_000;

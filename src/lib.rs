@@ -71,6 +71,7 @@ pub mod sample;
 mod search;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod tasks;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::geo::{Catchment, MAX_VERTICES};
 use crate::ids::Urn;
 use crate::models::NewCatchment;
-use crate::repository::{SchoolRepository, blocking};
+use crate::repository::SchoolRepository;
+use crate::tasks::blocking;
 
 /// The longest outline that is looked at, in bytes of JSON: more than the largest that is taken needs.
 const MAX_OUTLINE_BYTES: usize = 64 * MAX_VERTICES;

@@ -9,8 +9,9 @@ use super::{Import, ImportCounts, ImportError, MAX_FILE_BYTES, Reject};
 use crate::error::{Error, Result};
 use crate::ids::Urn;
 use crate::models::UpsertCounts;
-use crate::repository::{SchoolRepository, blocking};
+use crate::repository::SchoolRepository;
 use crate::request::WriteMode;
+use crate::tasks::blocking;
 
 /// The rows of a file that can be used, each with its line.
 pub(super) struct Rows<T> {

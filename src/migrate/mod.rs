@@ -265,7 +265,7 @@ impl Migrator {
     {
         let (config, lock_timeout) = (self.config.clone(), self.lock_timeout.clone());
         let open = move || crate::sqlite::migrations::open_within(&config, create, &lock_timeout);
-        crate::repository::blocking(move || work(&mut open()?)).await
+        crate::tasks::blocking(move || work(&mut open()?)).await
     }
 }
 
@@ -306,7 +306,7 @@ where
     W: FnOnce(&mut diesel::SqliteConnection) -> Result<T> + Send + 'static,
 {
     let config = config.clone();
-    crate::repository::blocking(move || work(&mut crate::sqlite::migrations::open(&config, false)?)).await
+    crate::tasks::blocking(move || work(&mut crate::sqlite::migrations::open(&config, false)?)).await
 }
 
 #[cfg(feature = "postgres")]
@@ -316,5 +316,5 @@ where
     W: FnOnce(&mut crate::postgres::migrations::MigrationConnection) -> Result<T> + Send + 'static,
 {
     let connection = crate::postgres::migrations::open(config).await?;
-    crate::repository::blocking(move || work(&mut connection.into())).await
+    crate::tasks::blocking(move || work(&mut connection.into())).await
 }

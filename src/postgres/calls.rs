@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use crate::error::Result;
-use crate::repository::finish;
+use crate::tasks::finish;
 
 /// How long a write that collided waits, about, before it is retried.
 const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(250)];

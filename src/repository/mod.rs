@@ -277,22 +277,3 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// As [`find_catchments`](Self::find_catchments).
     async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation>;
 }
-
-/// Runs blocking work off the runtime's own threads. A panic in it is passed on.
-pub(crate) async fn blocking<T, W>(work: W) -> Result<T>
-where
-    T: Send + 'static,
-    W: FnOnce() -> Result<T> + Send + 'static,
-{
-    let span = tracing::Span::current();
-    finish(tokio::task::spawn_blocking(move || span.in_scope(work))).await
-}
-
-/// Waits for a task. A panic in it is passed on.
-pub(crate) async fn finish<T>(task: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
-    match task.await {
-        Ok(result) => result,
-        // Nobody aborts these tasks, so one that did not end well panicked.
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-    }
-}

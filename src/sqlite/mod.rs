@@ -27,7 +27,8 @@ use self::pool::Connections;
 pub use self::rebuild::TableRebuild;
 use crate::config::Config;
 use crate::error::Result;
-use crate::repository::{Health, blocking};
+use crate::repository::Health;
+use crate::tasks::blocking;
 
 #[path = "../queries/repository.rs"]
 mod methods;

@@ -19,7 +19,8 @@ use super::threads::{Thread, Threads};
 use crate::config::{Backend, Config, PoolConfig, PoolMode, Target};
 use crate::error::{Error, Result};
 use crate::migrate::{LockTimeout, Source, require_current, up_on_conn};
-use crate::repository::{Health, PoolStatus, blocking};
+use crate::repository::{Health, PoolStatus};
+use crate::tasks::blocking;
 
 /// How long opening a file may take at least.
 const FIRST: Duration = Duration::from_secs(1);
