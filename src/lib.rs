@@ -50,6 +50,7 @@ mod columns;
 pub mod config;
 pub mod error;
 pub mod explain;
+mod factory;
 mod fnv;
 #[cfg(feature = "polars")]
 pub mod frame;
@@ -81,8 +82,9 @@ pub mod units;
 
 pub use config::Config;
 pub use error::{Error, Result};
+pub use factory::{connect, create};
 pub use geo::LatLng;
-pub use repository::{SchoolRepository, connect, create};
+pub use repository::SchoolRepository;
 pub use request::{Page, SchoolSearch, Sort};
 pub use units::Kilometres;
 

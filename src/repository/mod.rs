@@ -1,6 +1,5 @@
 //! The questions that can be asked, and what their answers mean, whatever the database.
 
-mod factory;
 mod health;
 
 use std::collections::BTreeMap;
@@ -20,10 +19,9 @@ use crate::models::{
 };
 use crate::request::{Page, PhaseGaps, SchoolSearch, SchoolStream, WriteMode};
 
-pub use factory::{connect, create};
 pub use health::{Health, PoolStatus};
 
-/// Schools in a database: the one interface to every backend. [`connect`] gives one.
+/// Schools in a database: the one interface to every backend. [`connect`](crate::connect) gives one.
 ///
 /// What callers may count on, on each backend alike:
 ///
@@ -52,12 +50,12 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     fn backend(&self) -> Backend;
 
     /// Whether the database can be used, and what is wrong where it cannot: the answer of a service's `/health`. It
-    /// makes a connection of its own, as [`connect`] does, except to a database in memory. Whether all of the pool's
-    /// are taken is told by [`pool_status`](Self::pool_status).
+    /// makes a connection of its own, as [`connect`](crate::connect) does, except to a database in memory.
+    /// Whether all of the pool's are taken is told by [`pool_status`](Self::pool_status).
     ///
     /// # Errors
-    /// Those of [`connect`], each of whose two steps ends within the pool's `connect_timeout` (for each server, where
-    /// the URL names several).
+    /// Those of [`connect`](crate::connect), each of whose two steps ends within the pool's `connect_timeout`
+    /// (for each server, where the URL names several).
     async fn health(&self) -> Result<Health>;
 
     /// How many connections there are just now.

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use crate::config::{Backend, Config};
 use crate::error::Result;
-use crate::repository::{SchoolRepository, connect};
+use crate::factory::connect;
+use crate::repository::SchoolRepository;
 
 /// An empty database of its own for one test, with this build's schema, gone when it is dropped.
 ///

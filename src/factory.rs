@@ -1,10 +1,10 @@
-//! From a configuration to a repository.
+//! From a configuration to a repository: what opens backends, above all of them.
 
 use std::sync::Arc;
 
-use super::SchoolRepository;
 use crate::config::{Backend, Config};
 use crate::error::Result;
+use crate::repository::SchoolRepository;
 
 /// Opens an existing database, on whichever backend the configuration names.
 ///
