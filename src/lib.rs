@@ -62,6 +62,7 @@ pub mod ids;
 #[cfg(feature = "register")]
 pub mod import;
 pub mod migrate;
+mod migrations;
 pub mod models;
 mod observe;
 #[cfg(feature = "postgres")]

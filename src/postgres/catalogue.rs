@@ -5,7 +5,7 @@ use diesel::sql_types::{Nullable, Text};
 
 use super::migrations::MigrationConnection;
 use crate::error::Result;
-use crate::migrate::Entry;
+use crate::migrations::Entry;
 
 #[derive(QueryableByName)]
 struct Object {

@@ -8,7 +8,7 @@ use super::migrations::{__diesel_schema_migrations, MigrationConnection};
 use super::schema::migration_checksums;
 use crate::config::Backend;
 use crate::error::{Error, Result};
-use crate::migrate::{SchemaConnection, refuse_other};
+use crate::migrations::{SchemaConnection, refuse_other};
 use crate::postgres::run::RunQueryDsl;
 use crate::repository::Health;
 

@@ -16,9 +16,11 @@ use super::schema::migration_checksums;
 use super::set_up::SetUp;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::migrate::{
-    Direction, Entry, Known, LockTimeout, POSTGRES, SchemaConnection, Script, Source, differences, require,
-};
+use crate::migrations::{Direction, Entry, Known, LockTimeout, SchemaConnection, Script, Source, differences, require};
+use crate::tasks::blocking;
+
+/// The texts of the migrations, by version.
+pub(crate) static SCRIPTS: &[Script] = include!(concat!(env!("OUT_DIR"), "/migrations_postgres.rs"));
 
 static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_postgres");
 
@@ -33,6 +35,19 @@ diesel::table! {
     __diesel_schema_migrations (version) {
         version -> Text,
     }
+}
+
+/// Runs `work` on a connection of its own that [`open`] makes.
+///
+/// # Errors
+/// Those of connecting and of `work`.
+pub(crate) async fn with_connection<T, W>(config: &Config, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: FnOnce(&mut MigrationConnection) -> Result<T> + Send + 'static,
+{
+    let connection = open(config).await?;
+    blocking(move || work(&mut connection.into())).await
 }
 
 /// Connects to the database to change its schema. Statements may take as long as they need.
@@ -89,7 +104,7 @@ impl SchemaConnection for MigrationConnection {
     type DB = Pg;
 
     fn embedded() -> Result<Vec<Known<Pg>>> {
-        Known::all(&MIGRATIONS, POSTGRES)
+        Known::all(&MIGRATIONS, SCRIPTS)
     }
 
     /// The lock is asked for again and again, and never waited for in the server: a session that waits keeps `CREATE

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
 
 use crate::error::Result;
-use crate::migrate::Entry;
+use crate::migrations::Entry;
 
 diesel::table! {
     /// SQLite's own catalogue.

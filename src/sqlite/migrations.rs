@@ -16,9 +16,13 @@ use super::set_up::{self, SetUp};
 use super::transactions::{exclusive, snapshot};
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
-use crate::migrate::{
-    Direction, Known, LockTimeout, SQLITE, SchemaConnection, Source, differences, require, up_on_conn,
+use crate::migrations::{
+    Direction, Known, LockTimeout, SchemaConnection, Script, Source, differences, require, up_on_conn,
 };
+use crate::tasks::blocking;
+
+/// The texts of the migrations, by version.
+pub(crate) static SCRIPTS: &[Script] = include!(concat!(env!("OUT_DIR"), "/migrations_sqlite.rs"));
 
 static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_sqlite");
 
@@ -29,8 +33,34 @@ diesel::table! {
     }
 }
 
-/// Opens the database to change its schema, and creates its file where there is none and `create` allows it.
-pub(crate) fn open(config: &Config, create: bool) -> Result<SqliteConnection> {
+/// Runs `work` on a connection of its own, which creates the file where there is none and `create` allows it. With a
+/// `lock_timeout`, waits for another program that changes the schema.
+///
+/// # Errors
+/// Those of opening the database and of `work`.
+pub(crate) async fn with_connection<T, W>(
+    config: &Config,
+    create: bool,
+    lock_timeout: Option<LockTimeout>,
+    work: W,
+) -> Result<T>
+where
+    T: Send + 'static,
+    W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+{
+    let config = config.clone();
+    blocking(move || {
+        let mut connection = match lock_timeout {
+            Some(lock_timeout) => open_within(&config, create, &lock_timeout)?,
+            None => open(&config, create)?,
+        };
+        work(&mut connection)
+    })
+    .await
+}
+
+/// Opens the database, and creates its file where there is none and `create` allows it.
+fn open(config: &Config, create: bool) -> Result<SqliteConnection> {
     let set_up = SetUp { busy_timeout: config.pool.busy_timeout };
     match &config.target {
         Target::SqliteMemory => set_up.connect(":memory:"),
@@ -45,7 +75,7 @@ pub(crate) fn open(config: &Config, create: bool) -> Result<SqliteConnection> {
 
 /// As [`open`], for a program that may wait: while another changes a file that is not in WAL mode, it cannot even be
 /// read.
-pub(crate) fn open_within(config: &Config, create: bool, lock_timeout: &LockTimeout) -> Result<SqliteConnection> {
+fn open_within(config: &Config, create: bool, lock_timeout: &LockTimeout) -> Result<SqliteConnection> {
     let mut config = config.clone();
     // Waiting is done here and in `exclusively`, where it is told of.
     config.pool.busy_timeout = config.pool.busy_timeout.min(Duration::from_millis(100));
@@ -75,7 +105,7 @@ impl SchemaConnection for SqliteConnection {
     type DB = Sqlite;
 
     fn embedded() -> Result<Vec<Known<Sqlite>>> {
-        Known::all(&MIGRATIONS, SQLITE)
+        Known::all(&MIGRATIONS, SCRIPTS)
     }
 
     /// One transaction from the first look to the end, with foreign keys checked at that end in place of on the way.

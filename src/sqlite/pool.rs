@@ -18,7 +18,7 @@ use super::set_up::{
 use super::threads::{Thread, Threads};
 use crate::config::{Backend, Config, PoolConfig, PoolMode, Target};
 use crate::error::{Error, Result};
-use crate::migrate::{LockTimeout, Source, require_current, up_on_conn};
+use crate::migrations::{LockTimeout, Source, require_current, up_on_conn};
 use crate::repository::{Health, PoolStatus};
 use crate::tasks::blocking;
 

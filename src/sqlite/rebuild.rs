@@ -12,7 +12,7 @@ use diesel::sql_types::Text;
 
 use super::catalogue::sqlite_master;
 use crate::error::{Error, Result};
-use crate::migrate::{Direction, Script};
+use crate::migrations::{Direction, Script};
 
 /// What the script of a rebuild begins and ends with. Foreign keys are a setting that a transaction keeps as it is, so
 /// that Diesel's own tool must not put one round the whole: `run_in_transaction = false` in `metadata.toml`.

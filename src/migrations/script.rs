@@ -16,11 +16,6 @@ pub struct Script {
     pub down: &'static str,
 }
 
-#[cfg(feature = "sqlite")]
-pub(crate) static SQLITE: &[Script] = include!(concat!(env!("OUT_DIR"), "/migrations_sqlite.rs"));
-#[cfg(feature = "postgres")]
-pub(crate) static POSTGRES: &[Script] = include!(concat!(env!("OUT_DIR"), "/migrations_postgres.rs"));
-
 impl Script {
     /// The version, as Diesel records it: the name's digits.
     pub(crate) fn version(&self) -> String {

@@ -1,65 +1,29 @@
-//! The schema's versions: one face for every backend.
+//! The schema's versions: one interface to those of every backend.
 //!
 //! The migrations are embedded in the program; the same files serve `diesel migration run` in development. Each call
 //! takes the database for itself, while others wait. `docs/migrations.md` tells how to write one.
 
-mod differences;
-mod evolve;
-mod script;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-pub(crate) use self::differences::{Entry, differences};
-#[cfg(feature = "postgres")]
-pub(crate) use self::evolve::refuse_other;
-#[cfg(feature = "sqlite")]
-pub(crate) use self::evolve::up as up_on_conn;
-pub(crate) use self::evolve::{Known, LockTimeout, SchemaConnection, Source, require, require_current};
-#[cfg(feature = "testing")]
-use self::script::Folder;
-#[cfg(feature = "postgres")]
-pub(crate) use self::script::POSTGRES;
-#[cfg(feature = "sqlite")]
-pub(crate) use self::script::SQLITE;
-pub use self::script::Script;
 use crate::config::{Backend, Config};
 use crate::error::Result;
-
-/// A migration and whether the database has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MigrationStatus {
-    /// Its name, such as `2026-11-28-060100_create_schools`.
-    pub name: String,
-    /// Whether it was run.
-    pub applied: bool,
-    /// Whether this build knows it. One that it does not know comes from another build.
-    pub known: bool,
-}
-
-/// Which way a migration is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Up,
-    Down,
-}
-
-/// What to do where reverting a migration loses data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnLoss {
-    Refuse,
-    Accept,
-}
+#[cfg(feature = "testing")]
+use crate::migrations::Folder;
+use crate::migrations::{LockTimeout, OnLoss, Source, evolve};
+pub use crate::migrations::{MigrationStatus, Script};
+#[cfg(feature = "postgres")]
+use crate::postgres;
+#[cfg(feature = "sqlite")]
+use crate::sqlite;
 
 /// The migrations of this build for a backend, by version.
 pub fn scripts(backend: Backend) -> &'static [Script] {
     match backend {
         #[cfg(feature = "sqlite")]
-        Backend::Sqlite => SQLITE,
+        Backend::Sqlite => sqlite::migrations::SCRIPTS,
         #[cfg(feature = "postgres")]
-        Backend::Postgres => POSTGRES,
+        Backend::Postgres => postgres::migrations::SCRIPTS,
     }
 }
 
@@ -154,7 +118,7 @@ impl Migrator {
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => self.on_sqlite(true, move |c| evolve::up(c, &source, &lock_timeout)).await,
             #[cfg(feature = "postgres")]
-            Backend::Postgres => on_postgres(&self.config, move |c| evolve::up(c, &source, &lock_timeout)).await,
+            Backend::Postgres => self.on_postgres(move |c| evolve::up(c, &source, &lock_timeout)).await,
         }
     }
 
@@ -172,7 +136,7 @@ impl Migrator {
             }
             #[cfg(feature = "postgres")]
             Backend::Postgres => {
-                on_postgres(&self.config, move |c| evolve::down(c, &source, &lock_timeout, steps, on_loss)).await
+                self.on_postgres(move |c| evolve::down(c, &source, &lock_timeout, steps, on_loss)).await
             }
         }
     }
@@ -196,9 +160,9 @@ impl Migrator {
             #[cfg(feature = "postgres")]
             Backend::Postgres => {
                 let role = role.to_owned();
-                on_postgres(&self.config, move |c| {
-                    require_current(c)?;
-                    crate::postgres::grants::grant_on_conn(c, &role)
+                self.on_postgres(move |c| {
+                    evolve::require_current(c)?;
+                    postgres::grants::grant_on_conn(c, &role)
                 })
                 .await
             }
@@ -216,9 +180,7 @@ impl Migrator {
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => self.on_sqlite(false, move |c| evolve::redo(c, &source, &lock_timeout, on_loss)).await,
             #[cfg(feature = "postgres")]
-            Backend::Postgres => {
-                on_postgres(&self.config, move |c| evolve::redo(c, &source, &lock_timeout, on_loss)).await
-            }
+            Backend::Postgres => self.on_postgres(move |c| evolve::redo(c, &source, &lock_timeout, on_loss)).await,
         }
     }
 
@@ -230,9 +192,9 @@ impl Migrator {
         let source = self.source.clone();
         match self.config.backend() {
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite => on_sqlite(&self.config, move |c| evolve::status(c, &source)).await,
+            Backend::Sqlite => self.read_sqlite(move |c| evolve::status(c, &source)).await,
             #[cfg(feature = "postgres")]
-            Backend::Postgres => on_postgres(&self.config, move |c| evolve::status(c, &source)).await,
+            Backend::Postgres => self.on_postgres(move |c| evolve::status(c, &source)).await,
         }
     }
 
@@ -245,27 +207,43 @@ impl Migrator {
         let source = self.source.clone();
         match self.config.backend() {
             #[cfg(feature = "sqlite")]
-            Backend::Sqlite => {
-                on_sqlite(&self.config, move |c| crate::sqlite::migrations::check_on_conn(c, &source)).await
-            }
+            Backend::Sqlite => self.read_sqlite(move |c| sqlite::migrations::check_on_conn(c, &source)).await,
             #[cfg(feature = "postgres")]
-            Backend::Postgres => {
-                on_postgres(&self.config, move |c| crate::postgres::migrations::check_on_conn(c, &source)).await
-            }
+            Backend::Postgres => self.on_postgres(move |c| postgres::migrations::check_on_conn(c, &source)).await,
         }
     }
 }
 
-#[cfg(feature = "sqlite")]
+/// The backends' own connections, on which the engine works.
 impl Migrator {
+    /// Changes the schema of an SQLite file, which is created where there is none and `create` allows it.
+    #[cfg(feature = "sqlite")]
     async fn on_sqlite<T, W>(&self, create: bool, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: FnOnce(&mut diesel::SqliteConnection) -> Result<T> + Send + 'static,
     {
-        let (config, lock_timeout) = (self.config.clone(), self.lock_timeout.clone());
-        let open = move || crate::sqlite::migrations::open_within(&config, create, &lock_timeout);
-        crate::tasks::blocking(move || work(&mut open()?)).await
+        sqlite::migrations::with_connection(&self.config, create, Some(self.lock_timeout.clone()), work).await
+    }
+
+    /// Reads the schema of an SQLite file, and does not wait for a program that changes it.
+    #[cfg(feature = "sqlite")]
+    async fn read_sqlite<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut diesel::SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        sqlite::migrations::with_connection(&self.config, false, None, work).await
+    }
+
+    /// Reads or changes the schema of a database on a server.
+    #[cfg(feature = "postgres")]
+    async fn on_postgres<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut postgres::migrations::MigrationConnection) -> Result<T> + Send + 'static,
+    {
+        postgres::migrations::with_connection(&self.config, work).await
     }
 }
 
@@ -297,24 +275,4 @@ pub async fn status(config: &Config) -> Result<Vec<MigrationStatus>> {
 /// As [`Migrator::check`].
 pub async fn check(config: &Config) -> Result<Vec<String>> {
     Migrator::new(config).check().await
-}
-
-#[cfg(feature = "sqlite")]
-async fn on_sqlite<T, W>(config: &Config, work: W) -> Result<T>
-where
-    T: Send + 'static,
-    W: FnOnce(&mut diesel::SqliteConnection) -> Result<T> + Send + 'static,
-{
-    let config = config.clone();
-    crate::tasks::blocking(move || work(&mut crate::sqlite::migrations::open(&config, false)?)).await
-}
-
-#[cfg(feature = "postgres")]
-async fn on_postgres<T, W>(config: &Config, work: W) -> Result<T>
-where
-    T: Send + 'static,
-    W: FnOnce(&mut crate::postgres::migrations::MigrationConnection) -> Result<T> + Send + 'static,
-{
-    let connection = crate::postgres::migrations::open(config).await?;
-    crate::tasks::blocking(move || work(&mut connection.into())).await
 }

@@ -1,4 +1,4 @@
-//! How a schema goes from one version to another, whatever the database.
+//! Running migrations and reverting them, over the connection that a backend gives.
 
 use std::sync::Arc;
 use std::time::Duration;
