@@ -4,9 +4,14 @@
 //! gives the same variant on every backend. No message shows a password or the contents of a row that was not part
 //! of the call.
 
+#[cfg(feature = "register")]
+mod import;
+
 use std::path::PathBuf;
 
-use crate::ids::Urn;
+#[cfg(feature = "register")]
+pub use self::import::ImportError;
+use crate::ids::{InvalidUrn, Urn};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -129,7 +134,7 @@ pub enum Error {
         expected: String,
     },
     /// A URN is not a number from 1 to 9,999,999.
-    #[error("{given} is not a URN: a school's unique reference number has up to seven digits")]
+    #[error("{}", InvalidUrn { given: *given })]
     InvalidUrn {
         /// What was given.
         given: i64,
@@ -416,7 +421,7 @@ pub enum Error {
     /// An import stopped. The database is as it was.
     #[cfg(feature = "register")]
     #[error(transparent)]
-    Import(#[from] crate::import::ImportError),
+    Import(#[from] ImportError),
 }
 
 impl Error {
@@ -539,6 +544,12 @@ impl Error {
             }
             other => Self::CheckViolated { constraint: other.to_owned() },
         }
+    }
+}
+
+impl From<InvalidUrn> for Error {
+    fn from(InvalidUrn { given }: InvalidUrn) -> Self {
+        Self::InvalidUrn { given }
     }
 }
 

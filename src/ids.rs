@@ -7,8 +7,6 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Integer};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-
 /// A school's row in this database. Never handed out twice, and means nothing in another database.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow,
@@ -76,11 +74,11 @@ impl Urn {
     /// The URN with this number.
     ///
     /// # Errors
-    /// [`Error::InvalidUrn`] unless the number is from 1 to 9,999,999.
-    pub fn new(urn: i64) -> Result<Self> {
+    /// [`InvalidUrn`] unless the number is from 1 to 9,999,999.
+    pub fn new(urn: i64) -> Result<Self, InvalidUrn> {
         match i32::try_from(urn) {
             Ok(number @ 1..=9_999_999) => Ok(Self(number)),
-            _ => Err(Error::InvalidUrn { given: urn }),
+            _ => Err(InvalidUrn { given: urn }),
         }
     }
 
@@ -90,10 +88,18 @@ impl Urn {
     }
 }
 
-impl TryFrom<i64> for Urn {
-    type Error = Error;
+/// A number that is not a URN. It becomes [`Error::InvalidUrn`](crate::Error::InvalidUrn) where a call fails with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{given} is not a URN: a school's unique reference number has up to seven digits")]
+pub struct InvalidUrn {
+    /// The number that was given.
+    pub given: i64,
+}
 
-    fn try_from(urn: i64) -> Result<Self> {
+impl TryFrom<i64> for Urn {
+    type Error = InvalidUrn;
+
+    fn try_from(urn: i64) -> Result<Self, InvalidUrn> {
         Self::new(urn)
     }
 }

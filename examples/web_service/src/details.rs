@@ -6,6 +6,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use geojson::{Feature, FeatureCollection, Geometry, feature};
+use school_finder_db::Error;
 use school_finder_db::ids::{SchoolId, Urn};
 use serde_json::{Map, Value, json};
 
@@ -23,7 +24,7 @@ pub async fn school(
 ) -> Result<Response, Problem> {
     query::read::<()>(&[], query.as_deref())?;
     let number = query::number(&urn).map_err(|reason| Problem::in_field("urn", "InvalidUrn", reason))?;
-    let urn = Urn::new(number)?;
+    let urn = Urn::new(number).map_err(Error::from)?;
     let details = match finder.school_by_urn(urn).await? {
         Some(school) => finder.school_details(school.id).await?,
         None => None,
