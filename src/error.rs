@@ -9,6 +9,8 @@ mod import;
 
 use std::path::PathBuf;
 
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
+
 #[cfg(feature = "register")]
 pub use self::import::ImportError;
 use crate::ids::{InvalidUrn, Urn};
@@ -409,9 +411,10 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// Something else failed in the database.
+    /// Something else failed in the database. Code on a connection that is checked out makes its Diesel errors this one
+    /// by `?`; as they leave the connection, the backend gives them a type where it knows one.
     #[error("the database failed: {0}")]
-    Database(diesel::result::Error),
+    Database(DieselError),
 
     /// A data frame could not be made or written.
     #[cfg(feature = "polars")]
@@ -525,10 +528,20 @@ impl Error {
         )
     }
 
-    /// Whether the connection that gave it is of no more use.
-    #[cfg(feature = "postgres")]
-    pub(crate) fn ends_connection(&self) -> bool {
-        matches!(self, Self::ConnectionLost | Self::CommitUnknown | Self::SchemaChanged | Self::Unavailable { .. })
+    /// Gives a type to what Diesel reports, where `read` knows one for what the database says. Other errors stay as
+    /// they are.
+    pub(crate) fn typed_by(
+        self,
+        read: impl FnOnce(&DatabaseErrorKind, &(dyn DatabaseErrorInformation + Send + Sync)) -> Option<Self>,
+    ) -> Self {
+        let Self::Database(error) = self else { return self };
+        match &error {
+            DieselError::DatabaseError(kind, information) => {
+                read(kind, information.as_ref()).unwrap_or(Self::Database(error))
+            }
+            DieselError::DeserializationError(reason) => Self::CorruptValue { reason: reason.to_string() },
+            _ => Self::Database(error),
+        }
     }
 
     /// The typed error of a named CHECK constraint. Both backends report a violated CHECK by its name.
@@ -553,25 +566,9 @@ impl From<InvalidUrn> for Error {
     }
 }
 
-/// What a database says, typed. The backends differ in what they tell, so each has a reader of its own; only Postgres
-/// ever names a constraint beside the message.
-impl From<diesel::result::Error> for Error {
-    fn from(error: diesel::result::Error) -> Self {
-        use diesel::result::Error as DieselError;
-        let (kind, information) = match &error {
-            DieselError::DatabaseError(kind, information) => (kind, information.as_ref()),
-            DieselError::DeserializationError(reason) => return Self::CorruptValue { reason: reason.to_string() },
-            _ => return Self::Database(error),
-        };
-        #[cfg(feature = "postgres")]
-        if let Some(typed) = crate::postgres::errors::typed(kind, information) {
-            return typed;
-        }
-        #[cfg(feature = "sqlite")]
-        if let Some(typed) = crate::sqlite::errors::typed(kind, information) {
-            return typed;
-        }
-        let _ = (kind, information);
+/// Untyped: what a database says is read by its backend, as the error leaves a connection of it.
+impl From<DieselError> for Error {
+    fn from(error: DieselError) -> Self {
         Self::Database(error)
     }
 }

@@ -5,11 +5,13 @@ use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 
 use crate::error::Error;
 
+/// Gives a type to what Diesel reports: for errors that leave a connection.
+pub(crate) fn classify(error: Error) -> Error {
+    error.typed_by(typed)
+}
+
 /// The typed error for what Postgres says, where it has one.
-pub(crate) fn typed(
-    kind: &DatabaseErrorKind,
-    information: &(dyn DatabaseErrorInformation + Send + Sync),
-) -> Option<Error> {
+fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation + Send + Sync)) -> Option<Error> {
     let message = information.message();
     match kind {
         DatabaseErrorKind::CheckViolation => information.constraint_name().map(Error::of_check),
@@ -69,6 +71,11 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
     }
 }
 
+/// Whether a connection that gave this error is of no more use.
+pub(super) fn ends_connection(error: &Error) -> bool {
+    matches!(error, Error::ConnectionLost | Error::CommitUnknown | Error::SchemaChanged | Error::Unavailable { .. })
+}
+
 /// Why a connection could not be made. The server's words are shown, which hold no password; other causes may repeat
 /// what was configured, so their own chain is walked for the innermost.
 pub(super) fn cannot_connect(error: &tokio_postgres::Error) -> Error {
@@ -80,4 +87,45 @@ pub(super) fn cannot_connect(error: &tokio_postgres::Error) -> Error {
         cause = inner;
     }
     Error::Unavailable { reason: cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::Error as DieselError;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// How messages begin that are read further.
+    const START: &str = "(deadlock detected|canceling statement due to |type with OID )?";
+
+    fn reported(kind: DatabaseErrorKind, message: &str) -> Error {
+        classify(DieselError::DatabaseError(kind, Box::new(message.to_owned())).into())
+    }
+
+    #[test]
+    fn what_leaves_a_connection_is_typed() {
+        let collided = reported(DatabaseErrorKind::SerializationFailure, "could not serialize access");
+        assert!(matches!(collided, Error::Conflict), "{collided}");
+        let lost = reported(DatabaseErrorKind::ClosedConnection, "server closed the connection unexpectedly");
+        assert!(matches!(lost, Error::ConnectionLost) && ends_connection(&lost), "{lost}");
+        let unreadable = DieselError::DeserializationError("no such phase".into());
+        assert!(matches!(classify(unreadable.into()), Error::CorruptValue { .. }));
+        // What has no type of its own, and what has one already, stay as they are.
+        assert!(matches!(classify(DieselError::NotFound.into()), Error::Database(DieselError::NotFound)));
+        assert!(matches!(classify(Error::StorageFull), Error::StorageFull));
+        let unknown = reported(DatabaseErrorKind::Unknown, "syntax error");
+        assert!(matches!(unknown, Error::Database(DieselError::DatabaseError(..))), "{unknown}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_is_an_error(start in START, rest in ".{0,40}") {
+            use DatabaseErrorKind::{CheckViolation, UniqueViolation, Unknown};
+            for kind in [Unknown, CheckViolation, UniqueViolation] {
+                let error = reported(kind, &format!("{start}{rest}"));
+                prop_assert!(!error.to_string().is_empty());
+            }
+        }
+    }
 }

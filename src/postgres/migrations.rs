@@ -12,6 +12,7 @@ use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::catalogue::catalogue;
+use super::errors::{self, classify};
 use super::schema::migration_checksums;
 use super::set_up::SetUp;
 use crate::config::Config;
@@ -47,7 +48,7 @@ where
     W: FnOnce(&mut MigrationConnection) -> Result<T> + Send + 'static,
 {
     let connection = open(config).await?;
-    blocking(move || work(&mut connection.into())).await
+    blocking(move || work(&mut connection.into()).map_err(classify)).await
 }
 
 /// Connects to the database to change its schema. Statements may take as long as they need.
@@ -55,7 +56,8 @@ pub(crate) async fn open(config: &Config) -> Result<AsyncPgConnection> {
     use diesel_async::SimpleAsyncConnection;
     let mut connection = SetUp::new(config)?.connect().await?;
     // The server looks now and then whether the program is still there, so that one that was killed gives up its lock.
-    connection.batch_execute("SET statement_timeout = 0; SET client_connection_check_interval = '1s'").await?;
+    let settings = "SET statement_timeout = 0; SET client_connection_check_interval = '1s'";
+    connection.batch_execute(settings).await.map_err(|error| classify(error.into()))?;
     Ok(connection)
 }
 
@@ -207,7 +209,7 @@ fn failed(version: &str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>
     let version = version.to_owned();
     move |error| {
         let reason = error.to_string();
-        super::errors::from_message(&reason).unwrap_or(Error::MigrationFailed { version, reason })
+        errors::from_message(&reason).unwrap_or(Error::MigrationFailed { version, reason })
     }
 }
 

@@ -14,6 +14,7 @@ use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use tokio::sync::Mutex;
 
+use super::errors;
 use super::health::{health_on_conn, warn_of_language};
 use super::set_up::{NO_ANSWER, SetUp, in_time};
 use super::watch::{Call, Intent};
@@ -111,7 +112,7 @@ impl Connections {
             PoolError::Backend(ConnectError::ConnectionError(ConnectionError::BadConnection(reason))) => {
                 Error::Unavailable { reason }
             }
-            PoolError::Backend(ConnectError::QueryError(error)) => error.into(),
+            PoolError::Backend(ConnectError::QueryError(error)) => errors::classify(error.into()),
             other => Error::Unavailable { reason: other.to_string() },
         }
     }
@@ -121,10 +122,10 @@ impl Connections {
         self.set_up.response_timeout
     }
 
-    /// Checks a connection in, unless its answer shows that it cannot be used again. Then the idle ones most likely cannot
-    /// either: the server was restarted, or the schema changed under all of them.
+    /// Checks a connection in, unless its answer shows that it cannot be used again. Then the idle ones most likely
+    /// cannot either: the server was restarted, or the schema changed under all of them.
     pub(super) fn check_in<T>(&self, answer: &Result<T>, mut checked_out: CheckedOut) {
-        if answer.as_ref().is_err_and(Error::ends_connection) {
+        if answer.as_ref().is_err_and(errors::ends_connection) {
             drop(checked_out.connection.take().map(Object::take));
             self.pool.retain(|_, _| false);
         }
@@ -149,8 +150,8 @@ impl Connections {
     }
 }
 
-/// A connection that is checked out for one call. Where the call is dropped in a transaction, or began one in plain SQL, the
-/// connection is closed: in the pool it would hold its locks until somebody needs it. So is one that holds as many
+/// A connection that is checked out for one call. Where the call is dropped in a transaction, or began one in plain SQL,
+/// the connection is closed: in the pool it would hold its locks until somebody needs it. So is one that holds as many
 /// prepared statements as it may.
 pub(super) struct CheckedOut {
     /// `None` once the connection is checked in.

@@ -120,8 +120,8 @@ fn tls_connector(root_certificate: Option<&std::path::Path>) -> Result<MakeRustl
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// What the server says, unless it takes too long over it.
+/// What the server says, unless it takes too long over it. Its errors are typed here.
 pub(super) async fn in_time<T>(longest: Duration, answer: impl Future<Output = Result<T>>) -> Result<T> {
     let silent = |_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
-    tokio::time::timeout(longest, answer).await.unwrap_or_else(silent)
+    tokio::time::timeout(longest, answer).await.unwrap_or_else(silent).map_err(errors::classify)
 }

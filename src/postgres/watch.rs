@@ -13,6 +13,7 @@ use std::time::Duration;
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
 use futures_util::future::{Either, select};
 
+use super::errors::classify;
 use crate::error::{Error, Result};
 
 /// How many statements a connection prepares before it is closed. Each search with other conditions is another one,
@@ -138,8 +139,8 @@ pub(super) fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
     }
 }
 
-/// Does a call's work, and gives it up where the server has said nothing for so long. A write whose connection went
-/// while it may have been committed says so.
+/// Does a call's work, and gives it up where the server has said nothing for so long. Its errors are typed here. A
+/// write whose connection went while it may have been committed says so.
 pub(super) async fn watch<T>(
     call: &Arc<Call>,
     response_timeout: Option<Duration>,
@@ -147,7 +148,7 @@ pub(super) async fn watch<T>(
 ) -> Result<T> {
     let (work, silent) = (pin!(CALL.scope(Arc::clone(call), work)), pin!(silent(call, response_timeout)));
     let answer = match select(work, silent).await {
-        Either::Left((answer, _)) => answer,
+        Either::Left((answer, _)) => answer.map_err(classify),
         Either::Right((response_timeout, _)) => {
             Err(Error::Unavailable { reason: format!("it said nothing for {} s", response_timeout.as_secs()) })
         }

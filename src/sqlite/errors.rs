@@ -6,11 +6,13 @@ use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 use super::functions::UNREADABLE_OUTLINE;
 use crate::error::Error;
 
+/// Gives a type to what Diesel reports: for errors that leave a connection.
+pub(crate) fn classify(error: Error) -> Error {
+    error.typed_by(typed)
+}
+
 /// The typed error for what SQLite says, where it has one.
-pub(crate) fn typed(
-    kind: &DatabaseErrorKind,
-    information: &(dyn DatabaseErrorInformation + Send + Sync),
-) -> Option<Error> {
+fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation + Send + Sync)) -> Option<Error> {
     let message = information.message();
     let after = |prefix: &str| message.strip_prefix(prefix).map(str::trim);
     match kind {
@@ -59,5 +61,46 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
         Some(Error::CorruptValue { reason: message.to_owned() })
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::Error as DieselError;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// How messages begin that are read further.
+    const START: &str = "((CHECK|UNIQUE) constraint failed: (index ')?|database is )?";
+
+    fn reported(kind: DatabaseErrorKind, message: &str) -> Error {
+        classify(DieselError::DatabaseError(kind, Box::new(message.to_owned())).into())
+    }
+
+    #[test]
+    fn what_leaves_a_connection_is_typed() {
+        let check = reported(DatabaseErrorKind::CheckViolation, "CHECK constraint failed: ck_age_from");
+        assert!(matches!(check, Error::AgeFrom), "{check}");
+        let locked = reported(DatabaseErrorKind::Unknown, "database is locked");
+        assert!(matches!(locked, Error::Busy), "{locked}");
+        let unreadable = DieselError::DeserializationError("no such phase".into());
+        assert!(matches!(classify(unreadable.into()), Error::CorruptValue { .. }));
+        // What has no type of its own, and what has one already, stay as they are.
+        assert!(matches!(classify(DieselError::NotFound.into()), Error::Database(DieselError::NotFound)));
+        assert!(matches!(classify(Error::StorageFull), Error::StorageFull));
+        let unknown = reported(DatabaseErrorKind::Unknown, "syntax error");
+        assert!(matches!(unknown, Error::Database(DieselError::DatabaseError(..))), "{unknown}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_is_an_error(start in START, rest in ".{0,40}") {
+            use DatabaseErrorKind::{CheckViolation, UniqueViolation, Unknown};
+            for kind in [Unknown, CheckViolation, UniqueViolation] {
+                let error = reported(kind, &format!("{start}{rest}"));
+                prop_assert!(!error.to_string().is_empty());
+            }
+        }
     }
 }

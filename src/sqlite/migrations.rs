@@ -10,6 +10,7 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::catalogue::{catalogue, sqlite_master};
+use super::errors::{self, classify};
 use super::rebuild;
 use super::schema::migration_checksums;
 use super::set_up::{self, SetUp};
@@ -54,7 +55,7 @@ where
             Some(lock_timeout) => open_within(&config, create, &lock_timeout)?,
             None => open(&config, create)?,
         };
-        work(&mut connection)
+        work(&mut connection).map_err(classify)
     })
     .await
 }
@@ -121,7 +122,7 @@ impl SchemaConnection for SqliteConnection {
                 refuse_broken_references(connection)?;
                 Ok(result)
             });
-            match result {
+            match result.map_err(classify) {
                 // Still not begun: the lock was not to be had within the busy timeout.
                 Err(Error::Busy) if work.is_some() => {}
                 result => break result,
@@ -201,7 +202,7 @@ fn failed(version: &str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>
     let version = version.to_owned();
     move |error| {
         let reason = error.to_string();
-        super::errors::from_message(&reason).unwrap_or(Error::MigrationFailed { version, reason })
+        errors::from_message(&reason).unwrap_or(Error::MigrationFailed { version, reason })
     }
 }
 

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 use parking_lot::Mutex;
 
-use super::errors;
+use super::errors::{self, classify};
 #[cfg(feature = "postgres")]
 use super::set_up::not_sqlite;
 use super::set_up::{
@@ -68,7 +68,8 @@ impl Connections {
             Target::SqliteFile(path) => path,
             Target::SqliteMemory => {
                 let mut connection = set_up.connect(":memory:")?;
-                up_on_conn(&mut connection, &Source::Embedded, &LockTimeout { longest: busy_timeout, on_wait: None })?;
+                up_on_conn(&mut connection, &Source::Embedded, &LockTimeout { longest: busy_timeout, on_wait: None })
+                    .map_err(classify)?;
                 return Ok(Self::new(Held::single(connection, acquire_timeout), None, set_up));
             }
             #[cfg(feature = "postgres")]
@@ -76,6 +77,7 @@ impl Connections {
         };
         let mut first = connect_to_file(path, set_up)?;
         require_current(&mut first)
+            .map_err(classify)
             .and_then(|_| use_write_ahead_log(&mut first))
             .map_err(|error| cannot_open(path, error))?;
         let url = existing_file(path)?;
@@ -137,15 +139,16 @@ impl Connections {
         }
     }
 
-    /// Checks a connection out for `work`, once there is one. It is checked in without an open transaction, also where `work`
-    /// panics.
+    /// Checks a connection out for `work`, once there is one. It is checked in without an open transaction, also where
+    /// `work` panics.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
         self.told(self.check_out(forgetting(work)))
     }
 
-    /// SQLite opens files as it goes, and does not say which one it could not.
+    /// The result of a call, with its error typed. SQLite opens files as it goes, and does not say which one it could
+    /// not.
     fn told<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| match (error, &self.file) {
+        result.map_err(|error| match (classify(error), &self.file) {
             (Error::CannotOpen { reason, .. }, Some(file)) => Error::CannotOpen { path: file.clone(), reason },
             (other, _) => other,
         })
@@ -186,7 +189,7 @@ impl Connections {
             Ok(Health::new(Backend::Sqlite, version, require_current(connection)?))
         };
         match &self.file {
-            Some(file) => healthy(&mut connect_to_file(file, self.set_up)?),
+            Some(file) => healthy(&mut connect_to_file(file, self.set_up)?).map_err(classify),
             None => self.with(healthy),
         }
     }

@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::catalogue::sqlite_master;
+use super::errors::classify;
 use crate::error::{Error, Result};
 use crate::migrations::{Direction, Script};
 
@@ -85,6 +86,10 @@ impl TableRebuild {
     /// [`MigrationFailed`](crate::Error::MigrationFailed) where the text is no `CREATE TABLE name (...)`, there is no
     /// such table, a column to fill is not in it, or one would go of which nothing was said.
     pub fn script(&self, connection: &mut SqliteConnection) -> Result<String> {
+        self.write(connection).map_err(classify)
+    }
+
+    fn write(&self, connection: &mut SqliteConnection) -> Result<String> {
         let refused = |reason: &str| Error::MigrationFailed { version: "?".to_owned(), reason: reason.to_owned() };
         let (head, definition) = self.create.split_once('(').ok_or_else(|| refused("this is no CREATE TABLE"))?;
         let table = head.split_whitespace().last().unwrap_or_default().trim_matches('"').to_owned();

@@ -40,8 +40,8 @@ impl SetUp {
             let reason = error.to_string();
             errors::from_message(&reason).unwrap_or(Error::CannotOpen { path: url.into(), reason })
         })?;
-        self.apply(&mut connection).map_err(Error::from)?;
-        require_trusted_version(&mut connection)?;
+        self.apply(&mut connection).map_err(|error| errors::classify(error.into()))?;
+        require_trusted_version(&mut connection).map_err(errors::classify)?;
         Ok(connection)
     }
 
@@ -162,7 +162,7 @@ pub(super) fn forgetting<T>(
 
 /// Readers and one writer at a time do not wait for each other. The setting stays with the file.
 pub(super) fn use_write_ahead_log(connection: &mut SqliteConnection) -> Result<()> {
-    match connection.batch_execute("PRAGMA journal_mode = WAL").map_err(Error::from) {
+    match connection.batch_execute("PRAGMA journal_mode = WAL").map_err(|error| errors::classify(error.into())) {
         // A file that cannot be written to can still be read.
         Err(Error::ReadOnly) => Ok(()),
         other => other,

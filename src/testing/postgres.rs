@@ -10,6 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::migrate;
+use crate::postgres::errors::classify;
 use crate::postgres::migrations::open;
 
 /// The advisory lock that is held while the template is made.
@@ -39,11 +40,7 @@ impl ServerDatabase {
         };
         let server = Config::from_url(&std::env::var("TEST_DATABASE_URL").map_err(|_| missing)?)?;
         let name = format!("school_finder_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let mut connection = open(&server).await?;
-        make_template(&mut connection, &server).await?;
-        // Names of databases cannot be bound; these are made above of letters, digits and underscores.
-        let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
-        connection.batch_execute(&create).await?;
+        make(&server, &name).await.map_err(classify)?;
         Ok(Self { owner: on(&server, &name)?, server, name })
     }
 
@@ -71,6 +68,15 @@ impl Drop for ServerDatabase {
             eprintln!("the test database {} could not be dropped", self.name);
         }
     }
+}
+
+/// Makes the database as a copy of the template.
+async fn make(server: &Config, name: &str) -> Result<()> {
+    let mut connection = open(server).await?;
+    make_template(&mut connection, server).await?;
+    // Names of databases cannot be bound; this one is made of letters, digits and underscores.
+    let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
+    Ok(connection.batch_execute(&create).await?)
 }
 
 /// Makes the template where it is not there yet, one program at a time.

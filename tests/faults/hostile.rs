@@ -11,8 +11,9 @@ use school_finder_db::geo::Catchment;
 use school_finder_db::import::Import;
 use school_finder_db::models::{Phase, Status};
 use school_finder_db::request::{Cursor, WriteMode};
+use school_finder_db::sqlite::SqliteRepository;
 use school_finder_db::units::{AcademicYear, Money};
-use school_finder_db::{Config, Error, SchoolSearch, Sort, connect, sample};
+use school_finder_db::{Config, SchoolSearch, Sort, connect, sample};
 
 use crate::support::{Place, Random, program, register, say, schools, setting};
 
@@ -197,18 +198,6 @@ fn a_million_inputs_are_read_or_refused() {
         let is_password = ["postgres://finder:s3cr3t%21@", "password=s3cr3t"].iter().any(|part| text.contains(part));
         assert!(!is_password || text.matches("s3cr3t").count() > 1 || !shown.contains("s3cr3t"), "{text}: {shown}");
     });
-    total += each("sentences of databases", SENTENCES, share * 18, |random, seed| {
-        const KINDS: [fn() -> DatabaseErrorKind; 5] = [
-            || DatabaseErrorKind::Unknown,
-            || DatabaseErrorKind::CheckViolation,
-            || DatabaseErrorKind::NotNullViolation,
-            || DatabaseErrorKind::UniqueViolation,
-            || DatabaseErrorKind::ForeignKeyViolation,
-        ];
-        let kind = KINDS[random.below(KINDS.len())]();
-        let error = Error::from(DieselError::DatabaseError(kind, Box::new(mutated_text(seed, random))));
-        assert!(!error.to_string().is_empty());
-    });
     total += each("years, money and words", SMALL, share * 10, |random, seed| {
         let text = mutated_text(seed, random);
         if let Ok(year) = text.parse::<AcademicYear>() {
@@ -223,6 +212,21 @@ fn a_million_inputs_are_read_or_refused() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let finder = runtime.block_on(connect(&Config::in_memory())).expect("a database");
     runtime.block_on(sample::fill(finder.as_ref())).expect("schools that fit");
+    // What a connection reports is read as it leaves the connection.
+    let repository = runtime.block_on(SqliteRepository::connect(&Config::in_memory())).expect("a database");
+    total += each("sentences of databases", SENTENCES, share * 18, |random, seed| {
+        const KINDS: [fn() -> DatabaseErrorKind; 5] = [
+            || DatabaseErrorKind::Unknown,
+            || DatabaseErrorKind::CheckViolation,
+            || DatabaseErrorKind::NotNullViolation,
+            || DatabaseErrorKind::UniqueViolation,
+            || DatabaseErrorKind::ForeignKeyViolation,
+        ];
+        let kind = KINDS[random.below(KINDS.len())]();
+        let reported = DieselError::DatabaseError(kind, Box::new(mutated_text(seed, random)));
+        let failed = runtime.block_on(repository.with_connection(|_| Ok(Err::<(), _>(reported)?)));
+        assert!(!failed.expect_err("it fails").to_string().is_empty());
+    });
     let before = runtime.block_on(finder.facets(&SchoolSearch::all())).expect("an answer");
     // An honest one of each order, whose end says which search it belongs to.
     let searches = [Sort::Name, Sort::Rating].map(|sort| SchoolSearch::all().sort(sort).limit(1));
