@@ -1,6 +1,7 @@
 //! The integration tests: one binary.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop and say so")]
 
+mod architecture;
 mod catchments;
 #[cfg(feature = "cli")]
 mod contention;
