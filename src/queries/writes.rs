@@ -37,15 +37,12 @@ pub(in super::super) async fn insert_schools_on_conn(
         Ok(ids)
     })
     .await;
-    match inserted {
-        Err(Error::Database(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _))) => {
-            Err(match stored_urn_on_conn(connection, new).await {
-                Some(urn) => Error::DuplicateUrn { urn },
-                None => inserted.err().unwrap_or(Error::Conflict),
-            })
-        }
-        inserted => inserted,
+    let is_duplicate =
+        matches!(&inserted, Err(Error::Database(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _))));
+    if is_duplicate && let Some(urn) = stored_urn_on_conn(connection, new).await {
+        return Err(Error::DuplicateUrn { urn });
     }
+    inserted
 }
 
 /// Returns the lowest URN of these schools that is stored. The error of a violated UNIQUE does not name it.
