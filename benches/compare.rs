@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use school_finder_db::SchoolRepository;
 use support::made::Country;
 use support::ways::{Way, Ways, answer};
-use support::{Ask, At, Database, Question, raw_sql, sizes};
+use support::{Ask, Question, sizes};
 
 const BEGIN: &str = "<!-- benchmarks: written by scripts/bench -->\n";
 const END: &str = "<!-- benchmarks: end -->";
@@ -25,8 +25,11 @@ const END: &str = "<!-- benchmarks: end -->";
 /// How often each way is asked from each place.
 const ROUNDS: usize = 32;
 
-/// How often the readers ask in a round, together.
-const READINGS: usize = 2_000;
+/// How many callers search at the same time.
+const CALLERS: [usize; 4] = [1, 4, 16, 64];
+
+/// How many searches the callers make in a round, together.
+const SEARCHES: usize = 2_048;
 
 fn main() {
     // `cargo test --benches` runs it too, and has nothing to do here.
@@ -40,7 +43,7 @@ fn main() {
         sizes().into_iter().map(|size| runtime.block_on(measure(Country::of(size), folder.path()))).collect();
 
     for measured in &measured {
-        println!("{}{}{}", times(measured), readers(measured), fastest(measured));
+        println!("{}{}{}", times(measured), callers(measured), fastest(measured));
     }
     print!("{}", growth(&measured));
     let Some(small) = measured.first().filter(|_| std::env::var_os("SCHOOL_FINDER_SIZES").is_none()) else { return };
@@ -48,9 +51,9 @@ fn main() {
     let readme = std::fs::read_to_string(&path).expect("the README");
     let (before, rest) = readme.split_once(BEGIN).expect("the README has the mark of the table's beginning");
     let (_, after) = rest.split_once(END).expect("the README has the mark of the table's end");
-    let table = times(small);
+    let (table, callers) = (times(small), callers(small));
     let note = format!("{ROUNDS} rounds of all ways in turn, on {}, and Postgres on the same machine.", machine());
-    std::fs::write(&path, format!("{before}{BEGIN}\n{table}{note}\n\n{END}{after}"))
+    std::fs::write(&path, format!("{before}{BEGIN}\n{table}{note}\n\n{callers}{END}{after}"))
         .expect("the README can be written");
 }
 
@@ -68,8 +71,8 @@ struct Measured {
     schools: usize,
     /// Of each question by each way, in their order.
     times: Vec<[Times; Way::ALL.len()]>,
-    /// How often one reader's throughput two have: on SQLite raw SQL, on SQLite, and on Postgres.
-    two_readers: [f64; 3],
+    /// How many searches a second so many [`CALLERS`] make together: on SQLite, and on Postgres.
+    callers: [[f64; CALLERS.len()]; 2],
 }
 
 /// What a question takes by a way, in microseconds.
@@ -103,13 +106,10 @@ async fn measure(country: Country, folder: &Path) -> Measured {
     }
     let schools = ways.country.schools.len();
     let asks = Arc::new(ways.country.asks.clone());
-    let two_readers = [
-        two_threads(&ways.sqlite, &asks).await,
-        two_readers(&ways.sqlite.repository, &asks).await,
-        two_readers(&ways.postgres.repository, &asks).await,
-    ];
+    let callers =
+        [throughput(&ways.sqlite.repository, &asks).await, throughput(&ways.postgres.repository, &asks).await];
     ways.remove().await;
-    Measured { schools, times, two_readers }
+    Measured { schools, times, callers }
 }
 
 /// All ways, round after round. Each round takes other steps round their circle, whose number is prime: so each way
@@ -123,60 +123,30 @@ fn turns() -> impl Iterator<Item = Way> {
     })
 }
 
-/// What a reader asks, of some readers who share the work: all places, again and again. They begin as far apart as can
-/// be.
-fn readings(reader: usize, readers: usize, asks: &[Ask]) -> impl Iterator<Item = &Ask> {
-    asks.iter().cycle().skip(reader * asks.len() / readers).take(READINGS / readers)
-}
-
-/// The throughput of two readers over that of one.
-async fn two_readers(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>>) -> f64 {
-    two_over_one(async |readers| {
-        let reading = |reader| {
-            let (repository, asks) = (Arc::clone(repository), Arc::clone(asks));
-            tokio::spawn(async move {
-                for ask in readings(reader, readers, &asks) {
-                    answer(repository.as_ref(), Question::Radius, ask).await;
-                }
-            })
-        };
-        for reading in (0..readers).map(reading).collect::<Vec<_>>() {
-            reading.await.expect("answers");
-        }
-    })
-    .await
-}
-
-/// As [`two_readers`], of two threads that have nothing in common but the file: what the machine gives.
-async fn two_threads(sqlite: &Database, asks: &[Ask]) -> f64 {
-    let At::Sqlite(path) = &sqlite.at else { unreachable!("made as such") };
-    let mut connections = [raw_sql::Sqlite::open(path), raw_sql::Sqlite::open(path)];
-    two_over_one(async |readers| {
-        std::thread::scope(|scope| {
-            for (reader, connection) in connections.iter_mut().take(readers).enumerate() {
-                scope.spawn(move || {
-                    for ask in readings(reader, readers, asks) {
-                        connection.answer(Question::Radius, ask);
-                    }
-                });
-            }
-        });
-    })
-    .await
-}
-
-/// How long one takes for all readings over how long two take, in turn.
-async fn two_over_one(mut read: impl AsyncFnMut(usize)) -> f64 {
-    let mut taken = [Vec::new(), Vec::new()];
+/// How many searches of a radius callers make in a second, each in a task of its own that searches again as soon as it
+/// has its page. All numbers of callers in turn; the median of the rounds.
+#[expect(clippy::cast_precision_loss, reason = "small")]
+async fn throughput(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>>) -> [f64; CALLERS.len()] {
+    let mut taken = CALLERS.map(|_| Vec::with_capacity(ROUNDS));
     for _ in 0..ROUNDS {
-        for (readers, taken) in [1, 2].into_iter().zip(&mut taken) {
+        for (callers, taken) in CALLERS.into_iter().zip(&mut taken) {
+            let caller = |number: usize| {
+                let (repository, asks) = (Arc::clone(repository), Arc::clone(asks));
+                tokio::spawn(async move {
+                    // As far apart as can be.
+                    for ask in asks.iter().cycle().skip(number * asks.len() / callers).take(SEARCHES / callers) {
+                        answer(repository.as_ref(), Question::Radius, ask).await;
+                    }
+                })
+            };
             let begun = Instant::now();
-            read(readers).await;
+            for caller in (0..callers).map(caller).collect::<Vec<_>>() {
+                caller.await.expect("pages");
+            }
             taken.push(begun.elapsed());
         }
     }
-    let [one, two] = taken.map(median);
-    one / two
+    taken.map(|taken| SEARCHES as f64 / median(taken) * 1e6)
 }
 
 impl Times {
@@ -257,13 +227,24 @@ fn growth(measured: &[Measured]) -> String {
     table
 }
 
-/// What two readers do together over what one does.
-fn readers(measured: &Measured) -> String {
-    let [threads, sqlite, postgres] = measured.two_readers;
-    let schools = thousands(measured.schools);
-    format!(
-        "Two readers at once, {schools} schools: SQLite ×{sqlite:.2} (raw SQL, on two threads, ×{threads:.2}), Postgres ×{postgres:.2}.\n\n"
-    )
+/// How many searches a second callers make together.
+fn callers(measured: &Measured) -> String {
+    let mut table = format!("| {} schools; searches a second, radius 5 km", thousands(measured.schools));
+    for callers in CALLERS {
+        write!(table, " | {callers} caller{}", if callers == 1 { "" } else { "s" }).expect("text");
+    }
+    table.push_str(" |\n| ---");
+    table.push_str(&" | ---:".repeat(CALLERS.len()));
+    table.push_str(" |\n");
+    for (backend, searches) in ["SQLite", "Postgres"].into_iter().zip(measured.callers) {
+        write!(table, "| {backend}").expect("text");
+        for searches in searches {
+            write!(table, " | {}", thousands(format!("{searches:.0}"))).expect("text");
+        }
+        table.push_str(" |\n");
+    }
+    table.push('\n');
+    table
 }
 
 fn microseconds(microseconds: f64) -> String {

@@ -2,6 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Whether a query is planned alone, or run as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Explain,
+    Analyze,
+}
+
 /// A query's SQL and the plan that the database made for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {

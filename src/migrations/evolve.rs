@@ -84,7 +84,7 @@ impl LockTimeout {
 }
 
 /// A connection through which a schema is changed.
-pub(crate) trait SchemaConnection: MigrationHarness<Self::DB> + Sized {
+pub(crate) trait SchemaConnection: VersionTables + MigrationHarness<Self::DB> + Sized {
     /// Diesel's type for the database.
     type DB: diesel::backend::Backend;
 
@@ -102,7 +102,10 @@ pub(crate) trait SchemaConnection: MigrationHarness<Self::DB> + Sized {
 
     /// Finishes what a migration that was run has left half done since, such as an index whose removal was stopped.
     fn repair(&mut self, known: &Known<Self::DB>) -> Result<()>;
+}
 
+/// The tables of a database in which its migrations are recorded.
+pub(crate) trait VersionTables {
     /// Makes Diesel's table of versions where it is not there.
     fn make_version_table(&mut self) -> Result<()>;
 

@@ -15,7 +15,7 @@ pub(crate) use self::differences::{Entry, differences};
 pub(crate) use self::evolve::refuse_other;
 #[cfg(feature = "sqlite")]
 pub(crate) use self::evolve::up as up_on_conn;
-pub(crate) use self::evolve::{Known, LockTimeout, SchemaConnection, Source, require, require_current};
+pub(crate) use self::evolve::{Known, LockTimeout, SchemaConnection, Source, VersionTables, require, require_current};
 #[cfg(feature = "testing")]
 pub(crate) use self::script::Folder;
 pub use self::script::Script;

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use diesel::connection::SimpleConnection;
-use diesel::migration::MigrationConnection as _;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
@@ -11,14 +10,20 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+pub(super) use self::versions::__diesel_schema_migrations;
+use self::versions::failed;
 use super::catalogue::catalogue;
-use super::errors::{self, classify};
-use super::schema::migration_checksums;
+use super::errors::classify;
 use super::set_up::SetUp;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::migrations::{Direction, Entry, Known, LockTimeout, SchemaConnection, Script, Source, differences, require};
+use crate::migrations::{
+    Direction, Known, LockTimeout, SchemaConnection, Script, Source, VersionTables, differences, require,
+};
 use crate::tasks::blocking;
+
+#[path = "../queries/versions.rs"]
+mod versions;
 
 /// The texts of the migrations, by version.
 pub(crate) static SCRIPTS: &[Script] = include!(concat!(env!("OUT_DIR"), "/migrations_postgres.rs"));
@@ -30,13 +35,6 @@ pub(crate) type MigrationConnection = AsyncConnectionWrapper<AsyncPgConnection>;
 
 /// The advisory lock that a program holds while it changes the schema: the first eight bytes of "schoolfinder".
 const SCHEMA_LOCK: i64 = 0x7363_686f_6f6c_6669;
-
-diesel::table! {
-    /// Diesel's record of the migrations that were run.
-    __diesel_schema_migrations (version) {
-        version -> Text,
-    }
-}
 
 /// Runs `work` on a connection of its own that [`open`] makes.
 ///
@@ -64,25 +62,10 @@ pub(crate) async fn open(config: &Config) -> Result<AsyncPgConnection> {
 /// What differs between the live database and a new one that the migrations of a source make, a sentence each. The new
 /// one is made in a namespace of its own, in a transaction that is rolled back.
 pub(crate) fn check_on_conn(connection: &mut MigrationConnection, source: &Source) -> Result<Vec<String>> {
-    /// Why the transaction did not commit.
-    enum TxOutcome {
-        Failed(Error),
-        RolledBack(Vec<Entry>),
-    }
-    impl From<Error> for TxOutcome {
-        fn from(error: Error) -> Self {
-            Self::Failed(error)
-        }
-    }
-    impl From<diesel::result::Error> for TxOutcome {
-        fn from(error: diesel::result::Error) -> Self {
-            Self::Failed(error.into())
-        }
-    }
-
     require(connection, source)?;
     let found = catalogue(connection)?;
-    let ended = connection.transaction::<(), TxOutcome, _>(|connection| {
+    let mut expected = None;
+    let rolled_back = connection.transaction::<(), Error, _>(|connection| {
         connection.batch_execute(
             "CREATE SCHEMA school_finder_expected;
              SELECT set_config('search_path', 'school_finder_expected,' || current_setting('search_path'), true);",
@@ -93,12 +76,12 @@ pub(crate) fn check_on_conn(connection: &mut MigrationConnection, source: &Sourc
             let up = script.up.replace(" CONCURRENTLY", "");
             connection.batch_execute(&up).map_err(|error| failed(&version)(error.into()))?;
         }
-        Err(TxOutcome::RolledBack(catalogue(connection)?))
+        expected = Some(catalogue(connection)?);
+        Err(diesel::result::Error::RollbackTransaction.into())
     });
-    match ended {
-        Err(TxOutcome::RolledBack(expected)) => Ok(differences(&expected, &found)),
-        Err(TxOutcome::Failed(error)) => Err(error),
-        Ok(()) => Ok(Vec::new()),
+    match expected {
+        Some(expected) => Ok(differences(&expected, &found)),
+        None => rolled_back.map(|()| Vec::new()),
     }
 }
 
@@ -174,42 +157,6 @@ impl SchemaConnection for MigrationConnection {
         }
         diesel::delete(__diesel_schema_migrations::table.find(version)).execute(self)?;
         self.run(known, Direction::Up)
-    }
-
-    fn make_version_table(&mut self) -> Result<()> {
-        self.setup()?;
-        Ok(())
-    }
-
-    /// Diesel's own call would create its table where there is none.
-    fn applied_versions(&mut self) -> Result<Vec<String>> {
-        if !has_table(self, "__diesel_schema_migrations")? {
-            return Ok(Vec::new());
-        }
-        let versions = __diesel_schema_migrations::table.select(__diesel_schema_migrations::version);
-        Ok(versions.order_by(__diesel_schema_migrations::version).load(self)?)
-    }
-
-    fn checksums(&mut self) -> Result<Option<Vec<(String, String)>>> {
-        if !has_table(self, "migration_checksums")? {
-            return Ok(None);
-        }
-        Ok(Some(migration_checksums::table.order_by(migration_checksums::version).load(self)?))
-    }
-
-    fn record_checksum(&mut self, version: &str, checksum: String) -> Result<()> {
-        let row = (migration_checksums::version.eq(version), migration_checksums::checksum.eq(checksum));
-        diesel::insert_into(migration_checksums::table).values(row).execute(self)?;
-        Ok(())
-    }
-}
-
-/// What stopped a migration, by its constraint where it was one.
-fn failed(version: &str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Error {
-    let version = version.to_owned();
-    move |error| {
-        let reason = error.to_string();
-        errors::from_message(&reason).unwrap_or(Error::MigrationFailed { version, reason })
     }
 }
 

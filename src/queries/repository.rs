@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 
 use crate::config::Backend;
 use crate::error::Result;
-use crate::explain::Explanation;
+use crate::explain::{Explanation, Mode};
 use crate::ids::{SchoolId, Urn};
 use crate::models::ReachHit;
 use crate::models::{
@@ -149,21 +149,21 @@ impl SchoolRepository for Repository {
 
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = ValidatedSearch::new(search)?;
-        read!(self, explain_find_on_conn, &search)
+        read!(self, explain_find_on_conn, &search, Mode::Explain)
     }
 
     async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = ValidatedSearch::for_catchments(search)?;
-        read!(self, explain_catchments_on_conn, &search)
+        read!(self, explain_catchments_on_conn, &search, Mode::Explain)
     }
 
     async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = ValidatedSearch::new(search)?;
-        read!(self, analyze_find_on_conn, &search)
+        read!(self, explain_find_on_conn, &search, Mode::Analyze)
     }
 
     async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = ValidatedSearch::for_catchments(search)?;
-        read!(self, analyze_catchments_on_conn, &search)
+        read!(self, explain_catchments_on_conn, &search, Mode::Analyze)
     }
 }

@@ -3,20 +3,16 @@
 
 mod cursor;
 mod lineage;
-#[cfg(feature = "postgres")]
 mod nearest;
-#[cfg(feature = "sqlite")]
-mod probe;
 mod radius;
 mod reach;
 mod rows;
 
 pub(crate) use cursor::Position;
 pub(crate) use lineage::{Step, Walk};
+pub(crate) use nearest::Nearest;
 #[cfg(feature = "postgres")]
-pub(crate) use nearest::{Nearest, SLACK_KM};
-#[cfg(feature = "sqlite")]
-pub(crate) use probe::{Candidate, Probe};
+pub(crate) use nearest::SLACK_KM;
 pub(crate) use radius::{Expansion, SearchRadius};
 pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, facets_of, give};
 

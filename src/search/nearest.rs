@@ -1,6 +1,8 @@
-//! The nearest schools among candidates that a database put in order by a distance of its own.
+//! The nearest schools among the candidates of a probe.
 
-use super::{HitRow, SearchRadius, ValidatedSearch};
+use super::{Position, SearchRadius, ValidatedSearch};
+use crate::geo::{LatLng, Latitude, Longitude};
+use crate::ids::SchoolId;
 use crate::models::SchoolSummary;
 use crate::units::Kilometres;
 
@@ -9,29 +11,64 @@ use crate::units::Kilometres;
 /// the point that candidates are measured from is up to 0.22 m beside the search's.
 pub(crate) const SLACK_KM: f64 = 1e-3;
 
-/// What the candidates of a probe make.
+/// What the candidates of a probe make. A row has its distance in kilometres, where it has a location.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Nearest {
+pub(crate) enum Nearest<C> {
     /// The rows of the page and the one after them, in order.
-    Page(Vec<HitRow>),
+    Page(Vec<(C, Option<f64>)>),
     /// Too few are certain: the same probe has to give more candidates.
     MoreCandidates,
     /// So many rows, which are all that the probe has and too few.
     WiderProbe(usize),
 }
 
+/// A school that may be on a page.
+pub(crate) trait Candidate {
+    fn id(&self) -> SchoolId;
+
+    fn location(&self) -> Option<LatLng>;
+}
+
+impl Candidate for SchoolSummary {
+    fn id(&self) -> SchoolId {
+        self.id
+    }
+
+    fn location(&self) -> Option<LatLng> {
+        self.location()
+    }
+}
+
+impl Candidate for (SchoolId, Option<Latitude>, Option<Longitude>) {
+    fn id(&self) -> SchoolId {
+        self.0
+    }
+
+    fn location(&self) -> Option<LatLng> {
+        Some(LatLng::new(self.1?, self.2?))
+    }
+}
+
 impl ValidatedSearch {
     /// Returns the nearest schools among the candidates of a probe, as far as they are certain.
     ///
-    /// `candidates` are the first `limit`, or all that there are, in the order of a distance that grows with this
-    /// crate's but for [`SLACK_KM`]; those without a location come last, by id.
-    pub(crate) fn nearest(&self, candidates: Vec<SchoolSummary>, limit: i64, radius: SearchRadius) -> Nearest {
-        let is_all = i64::try_from(candidates.len()).unwrap_or(i64::MAX) < limit;
-        let rows = candidates.into_iter().map(|school| {
-            let km = self.km_to(&school).map(Kilometres::get);
-            (school, km)
-        });
-        let mut rows: Vec<HitRow> = rows.collect();
+    /// `limit` is `None` where the candidates are all that the probe has. Else they are the first so many, in the order
+    /// of a distance that grows with this crate's but for [`SLACK_KM`], and those without a location come last, by id.
+    ///
+    /// Distances are computed here and not in SQL, where each would be a call of a function for the radius, for the
+    /// order and for the result, and could differ between backends in the last bit.
+    pub(crate) fn nearest<C: Candidate>(
+        &self,
+        candidates: Vec<C>,
+        limit: Option<i64>,
+        radius: SearchRadius,
+    ) -> Nearest<C> {
+        let is_all = limit.is_none_or(|limit| i64::try_from(candidates.len()).unwrap_or(i64::MAX) < limit);
+        let row = |candidate: C| {
+            let km = self.near.zip(candidate.location()).map(|(near, at)| near.point.distance_to(at).get());
+            (candidate, km)
+        };
+        let mut rows: Vec<(C, Option<f64>)> = candidates.into_iter().map(row).collect();
         // A school without a location is as far as can be.
         let far = |km: Option<f64>| km.unwrap_or(f64::INFINITY);
         // Up to which distance no school is missing. One that is as far as the farthest candidate may have a lower id
@@ -42,8 +79,9 @@ impl ValidatedSearch {
             _ => rows.iter().map(|(_, km)| far(*km)).fold(0.0, f64::max) - SLACK_KM,
         };
         let radius_km = self.radius().map_or(f64::INFINITY, Kilometres::get);
-        let position = |(school, km): &HitRow| self.position_by_km(school, *km);
-        let is_after = |row: &HitRow| self.after.as_ref().is_none_or(|after| position(row).in_order(after).is_gt());
+        let position = |(candidate, km): &(C, Option<f64>)| Position::Distance { km: *km, id: candidate.id() };
+        let is_after =
+            |row: &(C, Option<f64>)| self.after.as_ref().is_none_or(|after| position(row).in_order(after).is_gt());
         rows.retain(|row| far(row.1) <= certain_km.min(radius_km) && is_after(row));
 
         let wanted = usize::try_from(self.fetch()).unwrap_or(usize::MAX);
@@ -66,11 +104,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::geo::LatLng;
-    use crate::ids::{SchoolId, Urn};
+    use crate::ids::Urn;
     use crate::models::Status;
     use crate::request::SchoolSearch;
-    use crate::search::{Expansion, Position};
+    use crate::search::{Expansion, HitRow};
 
     fn school(id: i64, location: Option<LatLng>) -> SchoolSummary {
         SchoolSummary {
@@ -120,7 +157,7 @@ mod tests {
     fn page(validated: &ValidatedSearch, schools: &[SchoolSummary], first_limit: i64) -> Vec<HitRow> {
         let (mut limit, mut radius) = (first_limit, validated.first_radius(EXPANSION));
         loop {
-            match validated.nearest(candidates(validated, schools, limit, radius), limit, radius) {
+            match validated.nearest(candidates(validated, schools, limit, radius), Some(limit), radius) {
                 Nearest::Page(rows) => return rows,
                 Nearest::MoreCandidates => limit *= 4,
                 Nearest::WiderProbe(found) => {
@@ -137,7 +174,7 @@ mod tests {
         let validated = ValidatedSearch::new(&SchoolSearch::near(home).limit(5)).expect("a search");
         // The database gives any of them first.
         let reversed: Vec<SchoolSummary> = schools.iter().rev().take(10).cloned().collect();
-        assert_eq!(validated.nearest(reversed, 10, SearchRadius::Km(3.0)), Nearest::MoreCandidates);
+        assert_eq!(validated.nearest(reversed, Some(10), SearchRadius::Km(3.0)), Nearest::MoreCandidates);
         let ids: Vec<i64> = page(&validated, &schools, 10).iter().map(|(school, _)| school.id.get()).collect();
         assert_eq!(ids, [1, 2, 3, 4, 5, 6]);
     }

@@ -3,16 +3,15 @@
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::migration::MigrationConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use self::versions::{__diesel_schema_migrations, failed};
 use super::catalogue::{catalogue, sqlite_master};
-use super::errors::{self, classify};
+use super::errors::classify;
 use super::rebuild;
-use super::schema::migration_checksums;
 use super::set_up::{self, SetUp};
 use super::transactions::{exclusive, snapshot};
 use crate::config::{Config, Target};
@@ -22,17 +21,16 @@ use crate::migrations::{
 };
 use crate::tasks::blocking;
 
+#[path = "../queries/versions.rs"]
+mod versions;
+
 /// The texts of the migrations, by version.
 pub(crate) static SCRIPTS: &[Script] = include!(concat!(env!("OUT_DIR"), "/migrations_sqlite.rs"));
 
-static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_sqlite");
+/// A connection as Diesel's migrations need it.
+type MigrationConnection = SqliteConnection;
 
-diesel::table! {
-    /// Diesel's record of the migrations that were run.
-    __diesel_schema_migrations (version) {
-        version -> Text,
-    }
-}
+static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_sqlite");
 
 /// Runs `work` on a connection of its own, which creates the file where there is none and `create` allows it. With a
 /// `lock_timeout`, waits for another program that changes the schema.
@@ -167,42 +165,6 @@ impl SchemaConnection for SqliteConnection {
     /// Nothing here stays half done.
     fn repair(&mut self, _known: &Known<Sqlite>) -> Result<()> {
         Ok(())
-    }
-
-    fn make_version_table(&mut self) -> Result<()> {
-        self.setup()?;
-        Ok(())
-    }
-
-    /// Diesel's own call would create its table where there is none.
-    fn applied_versions(&mut self) -> Result<Vec<String>> {
-        if !has_table(self, "__diesel_schema_migrations")? {
-            return Ok(Vec::new());
-        }
-        let versions = __diesel_schema_migrations::table.select(__diesel_schema_migrations::version);
-        Ok(versions.order_by(__diesel_schema_migrations::version).load(self)?)
-    }
-
-    fn checksums(&mut self) -> Result<Option<Vec<(String, String)>>> {
-        if !has_table(self, "migration_checksums")? {
-            return Ok(None);
-        }
-        Ok(Some(migration_checksums::table.order_by(migration_checksums::version).load(self)?))
-    }
-
-    fn record_checksum(&mut self, version: &str, checksum: String) -> Result<()> {
-        let row = (migration_checksums::version.eq(version), migration_checksums::checksum.eq(checksum));
-        diesel::insert_into(migration_checksums::table).values(row).execute(self)?;
-        Ok(())
-    }
-}
-
-/// What stopped a migration, by its constraint where it was one.
-fn failed(version: &str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Error {
-    let version = version.to_owned();
-    move |error| {
-        let reason = error.to_string();
-        errors::from_message(&reason).unwrap_or(Error::MigrationFailed { version, reason })
     }
 }
 

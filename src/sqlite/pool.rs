@@ -133,7 +133,7 @@ impl Connections {
     fn idle(&self) -> Option<(Thread<'_>, PooledConnection<ConnectionManager<SqliteConnection>>)> {
         match &self.held {
             Held::Pooled { pool, threads, .. } if self.waiting.load(Ordering::Relaxed) == 0 => {
-                Some((threads.free()?, pool.try_get()?))
+                Some((threads.idle()?, pool.try_get()?))
             }
             _ => None,
         }

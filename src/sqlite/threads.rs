@@ -1,7 +1,7 @@
-//! The threads of a pool, for questions.
+//! The threads that run a pool's queries.
 //!
-//! A question takes as long as waking a thread up does, or little more. The threads of rayon look for work for a moment
-//! before they sleep, where tokio's blocking ones sleep at once.
+//! A query takes little longer than waking a thread. Rayon's threads look for work for a moment before they sleep, where
+//! tokio's blocking ones sleep at once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -10,66 +10,65 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// How many threads there are at most, however many connections there may be.
-const MOST: usize = 64;
+/// The most threads of a pool, however many connections it may have.
+const MAX_THREADS: usize = 64;
 
 /// Threads for work that blocks.
 pub(super) struct Threads {
     pool: ThreadPool,
-    /// How many have no question to answer.
-    free: Arc<Semaphore>,
+    idle: Arc<Semaphore>,
 }
 
 impl Threads {
-    /// Starts as many as there may be connections, within reason. They end once this is dropped and all work is done.
+    /// Starts as many threads as there may be connections, up to [`MAX_THREADS`]. They end once this is dropped and all
+    /// work is done.
     pub(super) fn new(connections: u32) -> Result<Self, ThreadPoolBuildError> {
         let pool = ThreadPoolBuilder::new()
-            .num_threads(usize::try_from(connections).map_or(MOST, |connections| connections.min(MOST)))
+            .num_threads(usize::try_from(connections).map_or(MAX_THREADS, |connections| connections.min(MAX_THREADS)))
             .thread_name(|number| format!("sqlite-{number}"))
-            // Of an answer that nobody waits for and that cannot be dropped, say. Without this one the process would
-            // end.
+            // Such as the panic of a result that nobody waits for, as it is dropped. Without a handler it would end the
+            // process.
             .panic_handler(|_| {})
             .build()?;
-        let free = Arc::new(Semaphore::new(pool.current_num_threads()));
-        Ok(Self { pool, free })
+        let idle = Arc::new(Semaphore::new(pool.current_num_threads()));
+        Ok(Self { pool, idle })
     }
 
-    /// One that is free.
-    pub(super) fn free(&self) -> Option<Thread<'_>> {
-        let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
+    /// Reserves a thread that is idle, if there is one.
+    pub(super) fn idle(&self) -> Option<Thread<'_>> {
+        let permit = Arc::clone(&self.idle).try_acquire_owned().ok()?;
         Some(Thread { pool: &self.pool, permit })
     }
 }
 
-/// A thread that waits for work.
+/// A reserved thread.
 pub(super) struct Thread<'a> {
     pool: &'a ThreadPool,
     permit: OwnedSemaphorePermit,
 }
 
 impl Thread<'_> {
-    /// Does work in the runtime and the span of the caller. It ends by itself where nobody waits for it any longer; a
-    /// panic in it is passed on.
+    /// Runs work in the caller's runtime and span. It runs to its end also where the caller is dropped; a panic in it is
+    /// passed on.
     pub(super) async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (runtime, span) = (Handle::current(), tracing::Span::current());
-        let (answer, answered) = oneshot::channel();
+        let (sender, result) = oneshot::channel();
         let Self { pool, permit } = self;
         pool.spawn_fifo(move || {
-            // All that is the caller's ends before it is answered: a span that outlived its call would be told of too
-            // late.
+            // The span closes before the result is sent: one that outlived its call would be logged too late.
             let value = catch_unwind(AssertUnwindSafe(move || {
                 let _entered = runtime.enter();
                 span.in_scope(work)
             }));
-            // Who is answered may ask again at once.
+            // Before the result, which the caller may follow with the next query.
             drop(permit);
-            // Whoever asked may be gone.
-            let _ = answer.send(value);
+            // The caller may be gone.
+            let _ = sender.send(value);
         });
-        match answered.await {
+        match result.await {
             Ok(Ok(value)) => value,
             Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => unreachable!("all work sends its answer, and no thread ends before"),
+            Err(_) => unreachable!("all work sends its result, and no thread ends before"),
         }
     }
 }
@@ -88,7 +87,7 @@ mod tests {
 
     /// The only one of some threads.
     fn free(threads: &Threads) -> Thread<'_> {
-        threads.free().expect("a thread that is free")
+        threads.idle().expect("a thread that is free")
     }
 
     #[tokio::test]
@@ -160,10 +159,10 @@ mod tests {
         }));
         assert!((&mut dropped).now_or_never().is_none());
         drop(dropped);
-        assert!(threads.free().is_none());
+        assert!(threads.idle().is_none());
         go.send(()).expect("it waits");
         ended.recv().expect("it ended");
-        assert!(threads.free.acquire().await.is_ok());
+        assert!(threads.idle.acquire().await.is_ok());
     }
 
     #[tokio::test]
@@ -183,13 +182,13 @@ mod tests {
         assert!((&mut dropped).now_or_never().is_none());
         drop(dropped);
         go.send(()).expect("it waits");
-        drop(threads.free.acquire().await);
+        drop(threads.idle.acquire().await);
         assert_eq!(free(&threads).run(|| 1).await, 1);
     }
 
     #[test]
     fn there_are_no_more_threads_than_a_machine_can_bear() {
         let threads = Threads::new(u32::MAX).expect("threads");
-        assert_eq!(threads.free.available_permits(), 64);
+        assert_eq!(threads.idle.available_permits(), 64);
     }
 }

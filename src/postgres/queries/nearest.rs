@@ -19,7 +19,7 @@ use crate::units::Kilometres;
 
 /// The first probe has a page nearly everywhere and is walked from near to far, so that it reads little more than that.
 /// A rare filter has it read all of its schools, some 10 ms for a large city's, before the one scan that answers it.
-pub(super) const EXPANSION: Expansion = Expansion { first_km: 50.0, last_km: 100.0 };
+const EXPANSION: Expansion = Expansion { first_km: 50.0, last_km: 100.0 };
 
 /// How many times as long as this crate's distance PostGIS's may be, whose sphere has the earth's mean radius of
 /// 6,371.0087714 km.
@@ -35,8 +35,8 @@ pub(super) async fn nearest_on_conn(
 ) -> Result<Page<SchoolHit>> {
     let (mut limit, mut radius) = (first_limit(validated), validated.first_radius(EXPANSION));
     loop {
-        let candidates = nearest_query(validated, radius, limit).load(connection).await?;
-        match validated.nearest(candidates, limit, radius) {
+        let candidates = candidates_query(validated, radius, limit).load(connection).await?;
+        match validated.nearest::<SchoolSummary>(candidates, Some(limit), radius) {
             Nearest::Page(rows) => return Ok(validated.page_of_hits(rows)),
             Nearest::MoreCandidates => limit = limit.saturating_mul(4),
             Nearest::WiderProbe(found) => {
@@ -48,13 +48,20 @@ pub(super) async fn nearest_on_conn(
 
 /// Returns how many candidates the first probe fetches: a few more than the page needs, for schools that are about as
 /// far as its last.
-pub(super) fn first_limit(validated: &ValidatedSearch) -> i64 {
+fn first_limit(validated: &ValidatedSearch) -> i64 {
     validated.fetch() + validated.fetch() / 16 + 4
+}
+
+/// Builds the query of the first probe.
+pub(super) fn first_query(
+    validated: &ValidatedSearch,
+) -> impl LoadQuery<'_, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send {
+    candidates_query(validated, validated.first_radius(EXPANSION), first_limit(validated))
 }
 
 /// Builds the query for the nearest schools of a probe that meet the search's conditions and come after its cursor; those
 /// without a location come last, by id. Some may be beyond the probe's radius by 1.3 m, or before the cursor by 1 m.
-pub(super) fn nearest_query(
+fn candidates_query(
     validated: &ValidatedSearch,
     radius: SearchRadius,
     limit: i64,

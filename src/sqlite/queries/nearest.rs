@@ -1,5 +1,7 @@
 //! The nearest schools, found by latitude bands.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::query_dsl::methods::LoadQuery;
@@ -7,42 +9,67 @@ use diesel::sqlite::Sqlite;
 
 use super::conditions::{Condition, filter_conditions};
 use crate::error::Result;
-use crate::geo::BoundingBox;
+use crate::geo::{BoundingBox, Latitude, Longitude};
 use crate::ids::SchoolId;
 use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::Page;
-use crate::search::{Candidate, Expansion, Probe, SearchRadius, ValidatedSearch};
+use crate::search::{Expansion, HitRow, Nearest, SearchRadius, ValidatedSearch};
 use crate::sqlite::functions::{IdIn, InBox, Unindexed};
 use crate::sqlite::schema::schools;
 use crate::sqlite::transactions::snapshot;
 
+/// A school's id and location.
+type Candidate = (SchoolId, Option<Latitude>, Option<Longitude>);
+
 /// A probe costs little, and less the fewer schools it reads.
-pub(super) const EXPANSION: Expansion = Expansion { first_km: 1.0, last_km: 400.0 };
+const EXPANSION: Expansion = Expansion { first_km: 1.0, last_km: 400.0 };
 
 /// Returns one page of the nearest schools that a search finds: probes farther until the page is full, and then reads
-/// its schools, all from one snapshot.
+/// its schools, all from one snapshot. A probe reads ids and locations alone, since a statement costs less than what it
+/// reads.
 pub(super) fn nearest_on_conn(
     connection: &mut SqliteConnection,
     validated: &ValidatedSearch,
 ) -> Result<Page<SchoolHit>> {
     snapshot(connection, |connection| {
-        let mut probe = validated.first_probe(EXPANSION);
-        let mut candidates = Vec::new();
-        while let Some(this) = probe {
-            candidates = this.nearest(candidates_query(validated, this.radius).load(connection)?);
-            probe = validated.next_probe(&this, candidates.len(), EXPANSION);
+        let mut radius = validated.first_radius(EXPANSION);
+        loop {
+            let candidates = candidates_query(validated, radius).load(connection)?;
+            let found = match validated.nearest::<Candidate>(candidates, None, radius) {
+                Nearest::Page(rows) => return Ok(validated.page_of_hits(with_schools_in_txn(connection, &rows)?)),
+                Nearest::WiderProbe(found) => found,
+                // There are none: a probe has no limit.
+                Nearest::MoreCandidates => 0,
+            };
+            radius = validated.next_radius(radius, found, EXPANSION).unwrap_or(SearchRadius::Whole);
         }
-        let schools = page_query(&candidates).load(connection)?;
-        Ok(validated.page_of_hits(Probe::rows(&candidates, schools)))
     })
+}
+
+/// Returns the schools of these candidates, in their order.
+fn with_schools_in_txn(
+    connection: &mut SqliteConnection,
+    candidates: &[(Candidate, Option<f64>)],
+) -> QueryResult<Vec<HitRow>> {
+    let ids = candidates.iter().map(|((id, ..), _)| *id);
+    let schools = schools::table.filter(IdIn::new(ids)).select(SchoolSummary::as_select()).load(connection)?;
+    let mut schools: HashMap<SchoolId, SchoolSummary> = schools.into_iter().map(|school| (school.id, school)).collect();
+    Ok(candidates.iter().filter_map(|((id, ..), km)| Some((schools.remove(id)?, *km))).collect())
+}
+
+/// Builds the query of the first probe.
+pub(super) fn first_query(
+    validated: &ValidatedSearch,
+) -> impl LoadQuery<'_, SqliteConnection, Candidate> + QueryFragment<Sqlite> + QueryId {
+    candidates_query(validated, validated.first_radius(EXPANSION))
 }
 
 /// Builds the query for the ids and locations of the schools in a probe's box, where it has one, that meet the search's
 /// conditions.
-pub(super) fn candidates_query(
+fn candidates_query(
     validated: &ValidatedSearch,
     radius: SearchRadius,
-) -> impl LoadQuery<'_, SqliteConnection, (SchoolId, Option<f64>, Option<f64>)> + QueryFragment<Sqlite> + QueryId {
+) -> impl LoadQuery<'_, SqliteConnection, Candidate> + QueryFragment<Sqlite> + QueryId {
     let in_box = in_box(validated, radius);
     let conditions = filter_conditions(validated);
     // A database that was never analysed would prefer the index of a phase, which has a good part of the country. A
@@ -72,10 +99,4 @@ fn in_box(validated: &ValidatedSearch, radius: SearchRadius) -> Option<Condition
 /// Returns a condition that SQLite does not look for an index for.
 pub(super) fn unindexed(condition: Condition<'_>) -> Condition<'_> {
     Condition::new(Unindexed::new(condition))
-}
-
-/// Builds the query for the schools of a page, in no order.
-fn page_query<'a>(candidates: &[Candidate]) -> impl LoadQuery<'a, SqliteConnection, SchoolSummary> {
-    let ids = candidates.iter().map(|candidate| candidate.id);
-    schools::table.filter(IdIn::new(ids)).select(SchoolSummary::as_select())
 }

@@ -1,0 +1,84 @@
+//! The plan of a query, as SQLite reports it.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_dsl::methods::LoadQuery;
+use diesel::sql_types::{Integer, Text};
+use diesel::sqlite::Sqlite;
+
+use crate::error::Result;
+use crate::explain::{Execution, Explanation, Mode};
+
+/// Explains a query, and runs it where the mode is to.
+pub(super) fn explain<'a, Q, U>(connection: &mut SqliteConnection, query: Q, mode: Mode) -> Result<Explanation>
+where
+    Q: LoadQuery<'a, SqliteConnection, U> + QueryFragment<Sqlite> + QueryId,
+{
+    let sql = diesel::debug_query::<Sqlite, _>(&query).to_string();
+    let steps: Vec<(i32, i32, i32, String)> = QueryPlan { query: &query }.load(connection)?;
+    let mut depths: HashMap<i32, usize> = HashMap::new();
+    let (mut plan, mut indexes, mut scans) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, parent, _, detail) in steps {
+        let depth = depths.get(&parent).map_or(0, |depth| depth + 1);
+        depths.insert(id, depth);
+        plan.push(format!("{}{detail}", "  ".repeat(depth)));
+        indexes.extend(index_of(&detail));
+        scans.extend(scanned_table(&detail));
+    }
+    indexes.sort();
+    indexes.dedup();
+    let execution = match mode {
+        Mode::Explain => None,
+        Mode::Analyze => {
+            // SQLite has no plan with times.
+            let begun = Instant::now();
+            let rows = query.load(connection)?.len() as u64;
+            Some(Execution { rows, microseconds: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX) })
+        }
+    };
+    Ok(Explanation { sql, plan, indexes, scans, execution })
+}
+
+/// The index in a step such as `SEARCH schools USING INDEX ix_schools_open_name (name_folded>?)`, an R*Tree in one such
+/// as `SCAN schools_catchment VIRTUAL TABLE INDEX 2:D1B0D3B2`. A list that was given as JSON is none.
+fn index_of(step: &str) -> Option<String> {
+    if step.contains(" VIRTUAL TABLE INDEX ") {
+        return step.split_whitespace().nth(1).filter(|table| *table != "json_each").map(str::to_owned);
+    }
+    if step.contains(" USING INTEGER PRIMARY KEY") {
+        return Some("primary key".to_owned());
+    }
+    let (_, rest) = step.split_once(" INDEX ")?;
+    rest.split_whitespace().next().map(str::to_owned)
+}
+
+/// The table in a step such as `SCAN schools`. A walk along an index, which may stop early, is no scan of the table,
+/// and one of an R*Tree with a box is not one either.
+fn scanned_table(step: &str) -> Option<String> {
+    let table = step.strip_prefix("SCAN ")?;
+    (!table.contains(" INDEX ") && !table.starts_with("CONSTANT ROW")).then(|| table.to_owned())
+}
+
+/// `EXPLAIN QUERY PLAN` before a query, its bound values and all.
+#[derive(Debug, QueryId)]
+struct QueryPlan<Q> {
+    query: Q,
+}
+
+impl<Q> Query for QueryPlan<Q> {
+    type SqlType = (Integer, Integer, Integer, Text);
+}
+
+impl<Q> RunQueryDsl<SqliteConnection> for QueryPlan<Q> {}
+
+impl<Q: QueryFragment<Sqlite>> QueryFragment<Sqlite> for QueryPlan<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        // Its text is not the query's own, so it may not take the query's place among the prepared statements.
+        out.unsafe_to_cache_prepared();
+        out.push_sql("EXPLAIN QUERY PLAN ");
+        self.query.walk_ast(out)
+    }
+}
