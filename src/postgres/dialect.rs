@@ -1,9 +1,7 @@
 //! What the shared queries of `src/queries` need to know of Postgres.
 
 use crate::config::Backend;
-use diesel::dsl::Limit;
 use diesel::prelude::*;
-use diesel::query_dsl::methods::LimitDsl;
 
 pub(super) use diesel::pg::Pg as Db;
 pub(super) use diesel_async::AsyncPgConnection as Connection;
@@ -16,11 +14,6 @@ use super::functions::ByBytes;
 pub(super) use super::functions::haversine;
 pub(super) use super::run::RunQueryDsl;
 pub(super) use super::transactions::{snapshot, write};
-
-/// Returns at most so many rows of a query.
-pub(super) fn limited<Q: LimitDsl>(query: Q, rows: i64) -> Limit<Q> {
-    query.limit(rows)
-}
 
 /// Returns a text column, to be ordered by its bytes, whatever the database's collation.
 pub(super) fn by_bytes<C: Expression>(column: C) -> ByBytes<C> {

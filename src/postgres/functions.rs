@@ -1,9 +1,6 @@
 //! What `print-schema` cannot give: SQL functions and operators, of this crate and of PostGIS, with their units.
 
-use diesel::expression::ValidGrouping;
 use diesel::pg::Pg;
-use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Bool, Double, Integer, Nullable, Text};
 use postgis_diesel::sql_types::{Geography, Geometry};
 use postgis_diesel::types::Point;
@@ -80,77 +77,21 @@ diesel::define_sql_function! {
     fn outline_or_circle(outline: Nullable<Geometry>, circle: Nullable<Geometry>) -> Nullable<Geometry>;
 }
 
-/// A place, of two bound numbers. A bound geometry would have the number of its type looked up and its bytes written
-/// for every use, which takes as long as the rest of a small query's text and values.
-#[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
-pub(crate) struct MadePoint {
-    lng: f64,
-    lat: f64,
-}
-
-impl MadePoint {
-    pub(crate) const fn at(place: LatLng) -> Self {
-        Self { lng: place.lng().degrees(), lat: place.lat().degrees() }
-    }
-}
-
-impl Expression for MadePoint {
-    type SqlType = Geometry;
-}
-
-impl<Tables> SelectableExpression<Tables> for MadePoint {}
-
-impl<Tables> AppearsOnTable<Tables> for MadePoint {}
-
-impl QueryFragment<Pg> for MadePoint {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("ST_SetSRID(ST_MakePoint(");
-        out.push_bind_param::<Double, _>(&self.lng)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Double, _>(&self.lat)?;
-        out.push_sql("), 4326)");
-        Ok(())
-    }
-}
-
-/// A geography beside a point, at most 0.22 m from it, for candidates by `<->`.
-///
-/// PostGIS takes points that are less than 1e-12 radians apart for one, and its index does not. Where a school is so close
-/// to the point, the server refuses the order ("index returned tuples in wrong order"). Homes and schools often share
-/// coordinates, so the point is shifted by a number of degrees that no coordinate of 9 decimals or fewer has.
-#[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
-pub(crate) struct MadeGeography(MadePoint);
-
-impl MadeGeography {
-    /// How far the point is off in each direction, towards the equator and the prime meridian, in degrees.
-    const OFF_DEGREES: f64 = 1.370_5e-6;
-
-    pub(crate) fn beside(place: LatLng) -> Self {
-        let off = |degrees: f64| degrees - Self::OFF_DEGREES.copysign(degrees);
-        Self(MadePoint { lng: off(place.lng().degrees()), lat: off(place.lat().degrees()) })
-    }
-}
-
-impl Expression for MadeGeography {
-    type SqlType = Geography;
-}
-
-impl<Tables> SelectableExpression<Tables> for MadeGeography {}
-
-impl<Tables> AppearsOnTable<Tables> for MadeGeography {}
-
-impl QueryFragment<Pg> for MadeGeography {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        self.0.walk_ast(out.reborrow())?;
-        out.push_sql("::geography");
-        Ok(())
-    }
-}
-
 /// The reference system of every coordinate: degrees of WGS84.
 pub const WGS84: Option<u32> = geo::WGS84;
 
 /// A place as PostGIS has it, as geography or geometry: longitude first, WGS84.
 pub fn postgis_point(place: LatLng) -> Point {
     Point { x: place.lng().degrees(), y: place.lat().degrees(), srid: WGS84 }
+}
+
+/// Returns a point beside another, at most 0.22 m from it, for candidates by `<->`.
+///
+/// PostGIS takes points that are less than 1e-12 radians apart for one, and its index does not. Where a school is so close
+/// to the point, the server refuses the order ("index returned tuples in wrong order"). Homes and schools often share
+/// coordinates, so the point is shifted in each direction, towards the equator and the prime meridian, by a number of
+/// degrees that no coordinate of 9 decimals or fewer has.
+pub(crate) fn beside(point: LatLng) -> Point {
+    let shifted = |degrees: f64| degrees - 1.370_5e-6_f64.copysign(degrees);
+    Point { x: shifted(point.lng().degrees()), y: shifted(point.lat().degrees()), srid: WGS84 }
 }

@@ -13,7 +13,7 @@ use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::{Page, Sort};
 use crate::search::{HitRow, ListedRow, ValidatedSearch};
 
-use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, limited, maybe_async};
+use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async};
 use super::super::schema::{admissions_reach, schools};
 
 /// Returns one page of the schools that a search finds.
@@ -62,7 +62,7 @@ pub(in super::super) fn find_query(
         // Distances and margins have queries of their own.
         Sort::Name | Sort::Distance | Sort::Margin => query.order_by((schools::name_folded.asc(), schools::id.asc())),
     };
-    limited(query, validated.fetch())
+    query.limit(validated.fetch())
 }
 
 /// As [`find_query`], in the order of the margins, which the rows have in place of distances.
@@ -73,5 +73,5 @@ pub(in super::super) fn margin_query(
     for condition in conditions(validated).chain(after_cursor(validated)) {
         query = query.filter(condition);
     }
-    limited(query.order_by((margin(validated).desc(), schools::id.asc())), validated.fetch())
+    query.order_by((margin(validated).desc(), schools::id.asc())).limit(validated.fetch())
 }

@@ -8,14 +8,8 @@ pub(super) use diesel::{RunQueryDsl, SqliteConnection as Connection};
 /// Takes `async` and `.await` out of an item: Diesel's connections to SQLite block.
 pub(super) use bisync_macros::internal_strip_async as maybe_async;
 
-use super::functions::Limited;
 pub(super) use super::functions::haversine;
 pub(super) use super::transactions::{snapshot, write};
-
-/// Returns at most so many rows of a query.
-pub(super) fn limited<Q>(query: Q, rows: i64) -> Limited<Q> {
-    Limited::new(query, rows)
-}
 
 /// Returns a text column, to be ordered by its bytes, as SQLite orders all text.
 pub(super) const fn by_bytes<C: Copy>(column: C) -> C {

@@ -6,14 +6,13 @@ use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::expression::ValidGrouping;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::serialize::{self, IsNull, Output, ToSql};
-use diesel::sql_types::{BigInt, Binary, Bool, Double, Nullable, Text};
+use diesel::sql_types::{Binary, Bool, Double, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteType, SqliteValue};
 
 use super::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::geo::{self, BoundingBox, Catchment, LatLng, Latitude, Longitude};
-use crate::ids::SchoolId;
 
 diesel::define_sql_function! {
     /// The great-circle distance in kilometres between two places in degrees: latitude, longitude, latitude,
@@ -203,66 +202,8 @@ impl<C: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Unindexed<C> {
     }
 }
 
-/// A query that gives so many rows at most.
-///
-/// SQLite plans a query anew whenever another value is bound to a plain `LIMIT ?`, even the same one, which takes as
-/// long as fifty rows. It does not look into a sum.
-#[derive(Debug, Clone, QueryId)]
-pub(crate) struct Limited<Q> {
-    query: Q,
-    rows: i64,
-}
-
-impl<Q> Limited<Q> {
-    pub(crate) fn new(query: Q, rows: i64) -> Self {
-        Self { query, rows }
-    }
-}
-
-impl<Q: Query> Query for Limited<Q> {
-    type SqlType = Q::SqlType;
-}
-
-impl<Q> RunQueryDsl<SqliteConnection> for Limited<Q> {}
-
-impl<Q: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Limited<Q> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        self.query.walk_ast(out.reborrow())?;
-        out.push_sql(" LIMIT (");
-        out.push_bind_param::<BigInt, _>(&self.rows)?;
-        out.push_sql(" + 0)");
-        Ok(())
-    }
-}
-
 fn json_list(numbers: impl Iterator<Item = impl std::fmt::Display>) -> String {
     format!("[{}]", numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(","))
-}
-
-/// The condition that a school's id is one of a list, as one bound value: a query with a list in it is prepared anew
-/// each time.
-#[derive(Debug, Clone, QueryId, ValidGrouping)]
-pub(crate) struct IdIn(String);
-
-impl IdIn {
-    pub(crate) fn new(ids: impl Iterator<Item = SchoolId>) -> Self {
-        Self(json_list(ids))
-    }
-}
-
-impl Expression for IdIn {
-    type SqlType = Bool;
-}
-
-impl AppearsOnTable<schools::table> for IdIn {}
-
-impl QueryFragment<Sqlite> for IdIn {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql("schools.id IN (SELECT value FROM json_each(");
-        out.push_bind_param::<Text, _>(&self.0)?;
-        out.push_sql("))");
-        Ok(())
-    }
 }
 
 diesel::table! {

@@ -14,7 +14,7 @@ use super::conditions::filter_conditions;
 use crate::geo::Catchment;
 use crate::ids::SchoolId;
 use crate::models::SchoolSummary;
-use crate::postgres::functions::{MadePoint, outline_or_circle, st_covers};
+use crate::postgres::functions::{outline_or_circle, postgis_point, st_covers};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::schools;
 use crate::search::{CatchmentRow, ValidatedSearch};
@@ -28,7 +28,7 @@ pub(super) fn catchments_query(
     let columns = (SchoolSummary::as_select(), schools::name_folded, has_outline, schools::catchment_radius_km);
     let mut query = schools::table.select(columns).into_boxed();
     if let Some(near) = validated.near {
-        let point = MadePoint::at(near.point);
+        let point = postgis_point(near.point).into_sql::<Geometry>();
         let shape = outline_or_circle(schools::catchment_geometry, schools::catchment_circle);
         // The boxes by themselves: an index whose entries must be looked at again would have `ST_Covers` worked out
         // twice.

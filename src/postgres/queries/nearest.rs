@@ -5,12 +5,14 @@ use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::AsyncPgConnection;
 use diesel_async::methods::LoadQuery;
+use postgis_diesel::sql_types::Geography;
+use postgis_diesel::types::Point;
 
 use super::conditions::{Condition, distance, filter_conditions};
 use crate::error::Result;
 use crate::geo::LatLng;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::postgres::functions::{DistanceOrder, MadeGeography, st_dwithin_metres};
+use crate::postgres::functions::{DistanceOrder, beside, st_dwithin_metres};
 use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::schools;
 use crate::request::Page;
@@ -25,7 +27,7 @@ const EXPANSION: Expansion = Expansion { first_km: 50.0, last_km: 100.0 };
 /// 6,371.0087714 km.
 const WIDER_SPHERE: f64 = 1.000_002;
 
-type Within = st_dwithin_metres<schools::location, MadeGeography, f64, bool>;
+type Within = st_dwithin_metres<schools::location, Point, f64, bool>;
 
 /// Returns one page of the nearest schools that a search finds: probes farther until the page is full. It is from one
 /// snapshot, since it is from one statement; how far the search by admissions reach may look was read before.
@@ -85,7 +87,7 @@ fn candidates_query(
         // GiST gives the order, and has no second column to break ties.
         Some((point, km)) if km.get() <= EXPANSION.last_km => query
             .filter(within(point, km))
-            .order_by(DistanceOrder::new(schools::location, MadeGeography::beside(point))),
+            .order_by(DistanceOrder::new(schools::location, beside(point).into_sql::<Geography>())),
         // What no index narrows is scanned once, and not walked from near to far.
         _ => {
             if let Some(radius) = validated.radius() {
@@ -100,7 +102,7 @@ fn candidates_query(
 /// answers it.
 fn within(point: LatLng, radius: Kilometres) -> Within {
     let metres = (radius.get() * WIDER_SPHERE + SLACK_KM) * 1_000.0;
-    st_dwithin_metres(schools::location, MadeGeography::beside(point), metres, false)
+    st_dwithin_metres(schools::location, beside(point), metres, false)
 }
 
 /// Returns the condition that an index answers, and that holds for all schools within the search's radius; `None` where
