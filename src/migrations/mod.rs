@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::differences::{Entry, differences};
 #[cfg(feature = "postgres")]
 pub(crate) use self::evolve::refuse_other;
+pub(crate) use self::evolve::{Known, LockTimeout, SchemaConnection, Source, VersionTables, require};
 #[cfg(feature = "sqlite")]
-pub(crate) use self::evolve::up as up_on_conn;
-pub(crate) use self::evolve::{Known, LockTimeout, SchemaConnection, Source, VersionTables, require, require_current};
+pub(crate) use self::evolve::{require_current, up as up_on_conn};
 #[cfg(feature = "testing")]
 pub(crate) use self::script::Folder;
 pub use self::script::Script;

@@ -5,7 +5,7 @@ use diesel::sql_types::{Bool, Double, Integer, Nullable, Text};
 use postgis_diesel::sql_types::{Geography, Geometry};
 use postgis_diesel::types::Point;
 
-use crate::geo::{self, LatLng};
+use crate::geo::LatLng;
 
 diesel::postfix_operator!(ByBytes, " COLLATE \"C\"", Text, backend: Pg);
 
@@ -78,7 +78,7 @@ diesel::define_sql_function! {
 }
 
 /// The reference system of every coordinate: degrees of WGS84.
-pub const WGS84: Option<u32> = geo::WGS84;
+pub const WGS84: Option<u32> = crate::geo::WGS84;
 
 /// A place as PostGIS has it, as geography or geometry: longitude first, WGS84.
 pub fn postgis_point(place: LatLng) -> Point {
