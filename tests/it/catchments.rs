@@ -9,7 +9,7 @@ use school_finder_db::models::NewCatchment;
 use school_finder_db::request::WriteMode;
 
 use crate::support::world::{Finders, World};
-use crate::support::{at, school, urn};
+use crate::support::{at, cases, school, urn};
 
 /// How fine the grid is on which outlines and places lie. Products of such numbers are exact, so that what lies on an
 /// edge does so by any honest arithmetic, and is common.
@@ -101,9 +101,8 @@ async fn serving(finders: &Finders, lat: f64, lng: f64) -> Vec<SchoolId> {
 #[test]
 fn any_outline_holds_what_exact_arithmetic_says() {
     let world = World::new();
-    let cases = (prop::collection::vec(any_outline(), 1..6), prop::collection::vec((-40i32..=100, -40i32..=40), 24));
-    let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
-    let outcome = proptest::test_runner::TestRunner::new(config).run(&cases, |(outlines, places)| {
+    let inputs = (prop::collection::vec(any_outline(), 1..6), prop::collection::vec((-40i32..=100, -40i32..=40), 24));
+    let outcome = proptest::test_runner::TestRunner::new(cases(48, file!())).run(&inputs, |(outlines, places)| {
         world.case(async |finders: Finders| {
             let ids = store(&finders, &outlines).await;
             for (east, north) in places {
@@ -142,8 +141,7 @@ prop_compose! {
 #[test]
 fn the_last_bit_of_an_edge_is_decided_alike() {
     let world = World::new();
-    let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
-    let outcome = proptest::test_runner::TestRunner::new(config).run(&any_precise_outline(), |shape| {
+    let outcome = proptest::test_runner::TestRunner::new(cases(24, file!())).run(&any_precise_outline(), |shape| {
         world.case(async |finders: Finders| {
             store(&finders, std::slice::from_ref(&shape)).await;
             let outline = Catchment::new(shape.clone()).expect("an outline");

@@ -7,7 +7,7 @@ use school_finder_db::request::{Faith, NoPhase, Ownership, Unrated};
 use school_finder_db::{Kilometres, SchoolSearch, Sort};
 
 use crate::support::world::{Finders, World};
-use crate::support::{any_schools, at, oracle, urn};
+use crate::support::{any_schools, at, cases, oracle, urn};
 
 prop_compose! {
     /// A search of the small world, of which most find something.
@@ -58,10 +58,9 @@ prop_compose! {
 #[test]
 fn every_page_of_any_search_is_what_brute_force_finds() {
     let world = World::new();
-    let cases = (any_schools(60), prop::collection::vec(any_search(), 1..8));
-    let config =
-        ProptestConfig { cases: 64, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() };
-    let outcome = proptest::test_runner::TestRunner::new(config).run(&cases, |(schools, searches)| {
+    let inputs = (any_schools(60), prop::collection::vec(any_search(), 1..8));
+    let config = ProptestConfig { max_shrink_iters: 200, ..cases(64, file!()) };
+    let outcome = proptest::test_runner::TestRunner::new(config).run(&inputs, |(schools, searches)| {
         world.case(async |finders: Finders| {
             let stored = finders.stored(schools).await;
             for search in searches {
@@ -107,9 +106,8 @@ async fn all_pages(finders: &Finders, stored: &[(SchoolId, NewSchool)], search: 
 #[test]
 fn texts_survive_the_round_trip() {
     let world = World::new();
-    let cases = ("[^\0]{1,200}", "[^\0]{1,500}");
-    let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
-    let outcome = proptest::test_runner::TestRunner::new(config).run(&cases, |(name, address)| {
+    let inputs = ("[^\0]{1,200}", "[^\0]{1,500}");
+    let outcome = proptest::test_runner::TestRunner::new(cases(64, file!())).run(&inputs, |(name, address)| {
         let school = NewSchool { address: Some(address), ..NewSchool::new(urn(100_001), name) };
         prop_assume!(school.validate().is_ok());
         world.case(async |finders: Finders| {

@@ -97,6 +97,12 @@ prop_compose! {
     }
 }
 
+/// So many cases of the tests of a file. Those that fail are kept in `tests/proptest-regressions`, under its name, and
+/// are tried first from then on.
+pub fn cases(cases: u32, file: &'static str) -> ProptestConfig {
+    ProptestConfig { cases, source_file: Some(file), ..ProptestConfig::default() }
+}
+
 /// Up to so many schools of a small world.
 pub fn any_schools(count: usize) -> impl Strategy<Value = Vec<NewSchool>> {
     prop::collection::vec(any_school(), 0..count).prop_map(|mut schools| {
