@@ -23,7 +23,6 @@ async fn a_query_is_planned_and_run_only_by_name(database: &TestDatabase) {
         // One more than the page, which tells whether there is a next one; where Rust chooses the nearest, all that it
         // chooses from.
         assert!(execution.rows >= 6, "{analyzed}");
-        assert!(execution.microseconds > 0);
         let told = format!("run: {} row(s) in {} µs", execution.rows, execution.microseconds);
         assert!(analyzed.to_string().ends_with(&told));
     }
