@@ -114,14 +114,14 @@ mod on_postgres {
         let database = database().await;
         let relay = Relay::to_the_test_server().await;
         let mut config = relay.config(&database).await;
-        config.pool.connect_timeout = Duration::from_millis(500);
+        config.pool.connect_timeout = Duration::from_secs(2);
         let repository = connect(&config).await.expect("the database");
         repository.health().await.expect("a database that can be used");
         relay.freeze();
         let begun = Instant::now();
         let error = repository.health().await.expect_err("nobody answers");
         assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         // However many ask at once, each is told in time.
         let begun = Instant::now();
         let many: Vec<_> = (0..30)
@@ -134,7 +134,7 @@ mod on_postgres {
             let error = asked.await.expect("no panic").expect_err("nobody answers");
             assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
         }
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 
     #[tokio::test]

@@ -16,13 +16,18 @@ use crate::support::server::{database, execute, open};
 #[tokio::test]
 async fn a_transaction_that_is_dropped_is_ended_at_once() {
     let database = database().await;
-    let repository = open(database.config()).await;
+    let mut config = database.config().clone();
+    // Longer than ending a transaction takes on a busy machine, and shorter than an idle connection is left open.
+    config.pool.busy_timeout = Duration::from_secs(20);
+    let repository = open(&config).await;
     repository.insert_schools(vec![school(1)]).await.expect("a school that fits");
     tokio::join!(repository.councils(), repository.councils(), repository.councils()).0.expect("three connections");
     for by_hand in [false, true] {
+        let is_held = tokio::sync::Notify::new();
         let held = async |c: &mut AsyncPgConnection| {
             let hold = async |c: &mut AsyncPgConnection| {
                 c.batch_execute("UPDATE schools SET capacity = 1").await?;
+                is_held.notify_one();
                 std::future::pending::<Result<()>>().await
             };
             if by_hand {
@@ -32,16 +37,16 @@ async fn a_transaction_that_is_dropped_is_ended_at_once() {
                 c.transaction(hold).await
             }
         };
-        let dropped = tokio::time::timeout(Duration::from_millis(200), repository.with_connection(held)).await;
-        assert!(dropped.is_err(), "it was dropped");
-        let begun = Instant::now();
+        tokio::select! {
+            outcome = repository.with_connection(held) => panic!("it ended by itself: {outcome:?}"),
+            () = is_held.notified() => {}
+        }
         repository.insert_schools(vec![school(2 + i64::from(by_hand))]).await.expect("nobody holds a lock");
-        database.execute("SET lock_timeout = '3s'; UPDATE schools SET capacity = 2").await.expect("nor here");
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        database.execute("SET lock_timeout = '20s'; UPDATE schools SET capacity = 2").await.expect("nor here");
     }
     // And one that ends well, with a transaction begun in plain SQL still open.
     execute(&repository, "BEGIN; UPDATE schools SET capacity = 3").await.expect("done");
-    database.execute("SET lock_timeout = '3s'; UPDATE schools SET capacity = 4").await.expect("nobody holds a lock");
+    database.execute("SET lock_timeout = '20s'; UPDATE schools SET capacity = 4").await.expect("nobody holds a lock");
 }
 
 #[tokio::test]
@@ -108,7 +113,8 @@ async fn a_question_outlives_its_connection() {
     repository.insert_schools(sample::schools()).await.expect("schools that fit");
     let all = || async { tokio::join!(repository.councils(), repository.councils(), repository.councils()) };
     let (Ok(first), Ok(_), Ok(_)) = all().await else { panic!("no answer") };
-    let end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    // It returns once they are gone: one that goes on for a moment may be lost later, in a call's second try.
+    let end_others = "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()";
     database.execute(end_others).await.expect("ended");
     let (Ok(one), Ok(two), Ok(three)) = all().await else { panic!("no answer") };
@@ -187,16 +193,17 @@ async fn a_frozen_server_is_told_in_time() {
     let database = database().await;
     let relay = Relay::to_the_test_server().await;
     let mut config = relay.config(&database).await;
-    (config.pool.max_size, config.pool.acquire_timeout) = (1, Duration::from_secs(1));
-    config.pool.connect_timeout = Duration::from_secs(1);
+    (config.pool.max_size, config.pool.acquire_timeout) = (1, Duration::from_secs(2));
+    config.pool.connect_timeout = Duration::from_secs(2);
     let repository = open(&config).await;
     repository.councils().await.expect("it answers");
     relay.freeze();
+    // The case of a connection that was idle for longer than one is used again without asking.
     tokio::time::sleep(Duration::from_millis(600)).await;
     let begun = Instant::now();
     let error = repository.councils().await.expect_err("nobody answers");
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 /// As it freezes in the middle of a call: neither the server's own bounds nor the kernel's help.
@@ -206,20 +213,20 @@ async fn a_server_that_freezes_in_a_call_is_given_up() {
     for writes in [false, true] {
         let relay = Relay::to_the_test_server().await;
         let mut config = relay.config(&database).await;
-        (config.pool.max_size, config.pool.connect_timeout) = (1, Duration::from_secs(1));
-        config.pool.statement_timeout = Duration::from_secs(1);
+        (config.pool.max_size, config.pool.connect_timeout) = (1, Duration::from_secs(2));
+        config.pool.statement_timeout = Duration::from_secs(2);
         let repository = open(&config).await;
         repository.councils().await.expect("it answers");
-        // Within the time in which a connection is used again without asking.
-        relay.freeze();
+        // A connection that was idle for a moment is first asked whether it answers, which names no table.
+        relay.freeze_at("schools");
         let begun = Instant::now();
         let error = if writes {
             repository.insert_schools(vec![school(1)]).await.expect_err("nobody answers")
         } else {
-            repository.councils().await.expect_err("nobody answers")
+            repository.facets(&SchoolSearch::all()).await.map(drop).expect_err("nobody answers")
         };
-        assert!(matches!(&error, Error::Unavailable { reason } if reason == "it said nothing for 2 s"), "{error:?}");
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(matches!(&error, Error::Unavailable { reason } if reason == "it said nothing for 4 s"), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         assert_eq!(repository.pool_status().open, 0, "and its connection is gone");
     }
 }
