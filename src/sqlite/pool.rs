@@ -260,9 +260,12 @@ mod tests {
             let connections = Arc::clone(&connections);
             async move { connections.ask(is_of_pool).await }
         });
-        while connections.status().waiting == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let waiting = async {
+            while connections.status().waiting == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it waits");
         go.send(()).expect("it waits");
         assert!(works.await.expect("no panic").expect("an answer"));
         assert!(!waits.await.expect("no panic").expect("an answer"));

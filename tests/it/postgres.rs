@@ -17,7 +17,7 @@ use crate::plans::{LOCATIONS, searches};
 use crate::support::evolution::{History, evolving, fixture};
 use crate::support::raw::Raw;
 use crate::support::server::{database, execute, number, open};
-use crate::support::{school, urn};
+use crate::support::{school, until, urn};
 
 #[tokio::test]
 async fn every_kind_of_difference_is_named() {
@@ -134,9 +134,11 @@ async fn an_index_is_built_beside_those_who_read_and_write() {
     let migrating = tokio::spawn(async move { fixture(&config).up().await });
     let waits = "SELECT pid::text FROM pg_stat_activity WHERE query LIKE '%CREATE INDEX CONCURRENTLY%'
         AND pid <> pg_backend_pid() AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > '300 ms'";
-    while watching.texts(waits).await.is_empty() {
+    until("it waits for the transaction", async || {
         assert!(!migrating.is_finished(), "it does not wait for the transaction");
-    }
+        !watching.texts(waits).await.is_empty()
+    })
+    .await;
     let write = "INSERT INTO libraries (name) VALUES ('Ash');
         INSERT INTO books (library_id, title) SELECT id, 'One' FROM libraries;
         COMMIT";
@@ -423,35 +425,28 @@ async fn a_review_of_a_known_school_waits_for_no_import() {
 }
 
 /// The school of a review may be one that an import has inserted and not committed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_review_finds_the_school_that_is_just_imported() {
     let database = database().await;
-    let (repository, other) = (open(database.config()).await, open(database.config()).await);
-    let review = review(1);
-    let insert = tokio::spawn({
-        let (repository, database) = (repository.clone(), database.owner().clone());
-        let import = async move |c: &mut AsyncPgConnection| {
-            c.batch_execute("BEGIN; INSERT INTO schools (urn, name, name_folded, status) VALUES (1, 'a', 'a', 'open')")
-                .await?;
-            let watch = open(&database).await;
-            let waiting = format!("{LOCKS} AND NOT granted");
-            for _ in 0..500 {
-                if number(&watch, &waiting).await? == Some(1.0) {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            Ok(c.batch_execute("COMMIT").await?)
-        };
-        async move { repository.with_connection(import).await }
+    let mut config = database.config().clone();
+    // The import goes on once the review is seen to wait, however long that takes on a busy machine.
+    config.pool.busy_timeout = Duration::from_secs(30);
+    let (repository, other, watch) = (open(&config).await, open(&config).await, open(database.owner()).await);
+    let (review, seen) = (review(1), async |sql: String| number(&watch, &sql).await.expect("a number"));
+    let import = repository.with_connection(async |c: &mut AsyncPgConnection| {
+        c.batch_execute("BEGIN; INSERT INTO schools (urn, name, name_folded, status) VALUES (1, 'a', 'a', 'open')")
+            .await?;
+        until("the review waits", async || seen(format!("{LOCKS} AND NOT granted")).await == Some(1.0)).await;
+        Ok(c.batch_execute("COMMIT").await?)
     });
-    let held = format!("{LOCKS} AND granted AND mode = 'RowExclusiveLock'");
-    while number(&other, &held).await.expect("a number").is_none_or(|held| held < 1.0) {
-        assert!(!insert.is_finished(), "the import went on without its lock");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    other.insert_reviews(vec![review.clone()]).await.expect("a review");
-    insert.await.expect("no panic").expect("imported");
+    let insert = async {
+        let held = format!("{LOCKS} AND granted AND mode = 'RowExclusiveLock'");
+        until("the import has its lock", async || seen(held.clone()).await.is_some_and(|held| held >= 1.0)).await;
+        other.insert_reviews(vec![review.clone()]).await
+    };
+    let (imported, inserted) = tokio::join!(import, insert);
+    imported.expect("imported");
+    inserted.expect("a review");
     let id = other.school_by_urn(urn(1)).await.expect("an answer").expect("the school").id;
     let details = other.school_details(id).await.expect("an answer").expect("the school");
     assert_eq!(details.reviews, Some(vec![review]));

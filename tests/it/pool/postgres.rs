@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use diesel::dsl::sql;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use school_finder_db::models::{ClubKind, Phase};
 use school_finder_db::postgres::PostgresRepository;
@@ -11,8 +11,9 @@ use school_finder_db::request::{ClubFilter, WriteMode};
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, Sort, connect, sample};
 
 use super::{runtime, schools_that_wait};
-use crate::support::school;
+use crate::support::raw::{Raw, url_of};
 use crate::support::server::{database, execute, number, open};
+use crate::support::{school, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taken_pool_times_out_by_name() {
@@ -32,10 +33,13 @@ async fn a_taken_pool_times_out_by_name() {
 async fn statements_and_locks_have_timeouts() {
     let database = database().await;
     let mut config = database.config().clone();
-    config.pool.statement_timeout = Duration::from_millis(300);
+    config.pool.statement_timeout = Duration::from_secs(2);
+    let hasty = open(&config).await;
+    assert!(matches!(execute(&hasty, "SELECT pg_sleep(60)").await, Err(Error::Timeout)));
+    // By a repository of its own: a busy machine may take seconds over a write.
+    let mut config = database.config().clone();
     config.pool.busy_timeout = Duration::from_millis(100);
     let repository = open(&config).await;
-    assert!(matches!(execute(&repository, "SELECT pg_sleep(20)").await, Err(Error::Timeout)));
     let other = open(database.config()).await;
     let hold = async |c: &mut AsyncPgConnection| {
         c.batch_execute("BEGIN; LOCK TABLE schools IN EXCLUSIVE MODE").await?;
@@ -52,19 +56,21 @@ async fn a_dropped_future_leaves_no_transaction_open() {
     let database = database().await;
     let mut config = database.owner().clone();
     config.pool.max_size = 1;
+    config.pool.acquire_timeout = Duration::from_secs(30);
     let repository = open(&config).await;
-    for lock_timeout in [0, 1, 3, 7, 15, 40] {
-        let schools = (1..=2_000).map(|number| school(lock_timeout * 10_000 + number)).collect();
+    for dropped_after in [0, 1, 3, 7, 15, 40] {
+        let schools = (1..=2_000).map(|number| school(dropped_after * 10_000 + number)).collect();
         let call = repository.insert_schools(schools);
-        let _ = tokio::time::timeout(Duration::from_millis(u64::try_from(lock_timeout).expect("small")), call).await;
+        let _ = tokio::time::timeout(Duration::from_millis(u64::try_from(dropped_after).expect("small")), call).await;
         // The one connection comes back when the write has ended, whole or not begun.
         let total = repository.facets(&SchoolSearch::all()).await.expect("counts").total;
-        assert_eq!(total % 2_000, 0, "after {lock_timeout} ms");
+        assert_eq!(total % 2_000, 0, "after {dropped_after} ms");
     }
-    let idle = "SELECT count(*) FROM pg_stat_activity
+    // A server's process whose client is gone ends a moment later.
+    let mut raw = Raw::open(&url_of(&database).await).await;
+    let open = "SELECT query FROM pg_stat_activity
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    let idle = async |c: &mut AsyncPgConnection| Ok(sql::<BigInt>(idle).get_result::<i64>(c).await?);
-    assert_eq!(repository.with_connection(idle).await.expect("a count"), 0);
+    until("no transaction is left open", async || raw.texts(open).await.is_empty()).await;
 }
 
 /// A service that is stopped has its writes whole, or not at all.

@@ -15,7 +15,7 @@ use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, sample};
 
 use super::{runtime, schools_that_wait};
-use crate::support::school;
+use crate::support::{school, until};
 
 fn pragma(connection: &mut SqliteConnection, sql: &str) -> i32 {
     diesel::dsl::sql::<Integer>(sql).get_result(connection).expect("a pragma")
@@ -35,6 +35,8 @@ async fn all_connections_at_once_are_ready() {
     let mut config = database.config().clone();
     config.pool.max_size = 6;
     config.pool.busy_timeout = Duration::from_millis(1_234);
+    // One that is not made in time would leave the others waiting for it.
+    config.pool.acquire_timeout = Duration::from_secs(60);
     let repository = open(&config).await;
     let all_taken = Arc::new(Barrier::new(6));
     let calls: Vec<_> = (0..6)
@@ -73,14 +75,14 @@ fn a_runtime_that_is_dropped_waits_for_a_write_that_has_begun() {
     let (schools, reached, go) = schools_that_wait(3, 2);
     dropped.spawn(async move { repository.upsert_schools(Box::new(schools), WriteMode::Commit).await });
     reached.recv().expect("it begins");
-    let later = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(100));
-        go.send(()).expect("it waits");
+    // A task that never ends is dropped once the runtime is ending, and only then does the write go on.
+    dropped.spawn(async move {
+        let _go = go;
+        std::future::pending::<()>().await;
     });
     drop(dropped);
     let schools = other.block_on(database.repository().facets(&SchoolSearch::all())).expect("counts").total;
     assert_eq!(schools, 3);
-    later.join().expect("no panic");
 }
 
 #[tokio::test]
@@ -153,7 +155,13 @@ async fn a_taken_pool_times_out_by_name() {
                     release.wait();
                     Ok(())
                 };
-                repository.with_connection(hold).await
+                // The second connection is made for its first call, which may take longer than a call waits.
+                loop {
+                    match repository.with_connection(hold.clone()).await {
+                        Err(Error::PoolTimeout { .. }) => {}
+                        outcome => break outcome,
+                    }
+                }
             })
         })
         .collect();
@@ -303,7 +311,8 @@ async fn a_connection_that_cannot_be_made_is_told_and_made_later() {
     let mut config = Config::sqlite_file(&path);
     school_finder_db::migrate::up(&config).await.expect("a schema");
     config.pool.max_size = 3;
-    config.pool.acquire_timeout = Duration::from_millis(500);
+    // Long enough for the attempt to fail within it, which is what the call is told.
+    config.pool.acquire_timeout = Duration::from_secs(2);
     let repository = open(&config).await;
     // The pool has one connection, and would like to have a spare one as soon as that is taken.
     assert_eq!(repository.pool_status().open, 1);
@@ -329,25 +338,8 @@ async fn a_connection_that_cannot_be_made_is_told_and_made_later() {
     std::fs::rename(&away, &path).expect("moved back");
     drop(release);
     holder.await.expect("no panic").expect("it held on");
-    // It tries again by itself, a few times a second.
-    let back = Instant::now();
-    while repository.pool_status().open < 3 {
-        assert!(back.elapsed() < Duration::from_secs(20), "{:?}", repository.pool_status());
-        let hold = |_: &mut SqliteConnection| {
-            std::thread::sleep(Duration::from_millis(100));
-            Ok(())
-        };
-        let calls: Vec<_> = (0..3)
-            .map(|_| {
-                let repository = repository.clone();
-                tokio::spawn(async move { repository.with_connection(hold).await })
-            })
-            .collect();
-        for call in calls {
-            // Those that waited while it was away may still be told so.
-            let _ = call.await.expect("no panic");
-        }
-    }
+    // It tries again by itself, a few times a second: to have a spare one, and for the call that waited in vain.
+    until("it has all its connections", async || repository.pool_status().open == 3).await;
     repository.councils().await.expect("and the next call is served");
 }
 

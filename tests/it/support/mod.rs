@@ -113,6 +113,15 @@ pub fn any_schools(count: usize) -> impl Strategy<Value = Vec<NewSchool>> {
     })
 }
 
+/// Waits for something to be so, for half a minute at most.
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{what}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 /// How many statements that read or write a table some work makes.
 pub async fn count_statements(
     database: &school_finder_db::testing::TestDatabase,
