@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_outside_great_britain() {
+    fn references_outside_great_britain_have_no_location() {
         for (easting, northing) in
             [(1, 1), (0, 0), (-5, 238_480), (700_001, 238_480), (485_280, 1_300_001), (i32::MAX, i32::MIN)]
         {

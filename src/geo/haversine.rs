@@ -33,7 +33,7 @@ mod tests {
     const HALF_ROUND: f64 = PI * EARTH_RADIUS_KM;
 
     #[test]
-    fn known_pairs() {
+    fn known_pairs_have_their_known_distances() {
         for (name, a, b, km) in [
             ("identical", (52.04, -0.76), (52.04, -0.76), 0.0),
             ("identical at a pole", (90.0, 10.0), (90.0, -170.0), 0.0),

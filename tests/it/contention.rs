@@ -15,7 +15,7 @@ use crate::support::raw::{Raw, url_of};
 use crate::support::rows::fill;
 
 on_every_backend!(
-    eight_programs_at_once,
+    of_eight_programs_one_migrates,
     killed_at_any_moment_the_next_one_finishes,
     a_long_wait_is_told_and_ends
 );
@@ -87,7 +87,7 @@ async fn old(history: &History) {
     fill(&mut Raw::open(&history.url).await, history.backend).await;
 }
 
-async fn eight_programs_at_once(database: &TestDatabase) {
+async fn of_eight_programs_one_migrates(database: &TestDatabase) {
     on_each_history(database, async |history| {
         for round in 0..rounds() {
             for from_old in [false, true] {

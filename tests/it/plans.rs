@@ -150,7 +150,7 @@ mod sqlite {
     }
 
     #[tokio::test]
-    async fn the_sql_of_each_search() {
+    async fn each_search_sends_the_sql_of_its_snapshot() {
         let repository = repository().await;
         for (name, search, _) in searches() {
             let explanation = repository.explain_find(&search).await.expect("a plan");

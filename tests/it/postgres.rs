@@ -327,7 +327,7 @@ async fn declared_functions_have_the_units_they_say() {
 }
 
 #[tokio::test]
-async fn the_sql_of_each_search() {
+async fn each_search_sends_the_sql_of_its_snapshot() {
     let database = database().await;
     let repository = open(database.config()).await;
     for (name, search, _) in searches() {

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_outside_the_table() {
+    fn points_outside_the_table_have_no_shift() {
         for (easting, northing) in
             [(-0.001, 0.0), (0.0, -0.001), (700_000.001, 0.0), (0.0, 1_250_000.001), (f64::NAN, 0.0)]
         {

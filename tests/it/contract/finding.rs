@@ -10,7 +10,7 @@ use super::on_every_backend;
 use crate::support::{at, school, urn};
 
 on_every_backend! {
-    nearest_first,
+    schools_come_nearest_first,
     radius_boundary_is_inside,
     huge_radius_is_every_school_that_stands_somewhere,
     a_page_is_of_one_moment,
@@ -25,7 +25,7 @@ on_every_backend! {
     poles_and_dateline_are_places_too,
     pages_are_whole_where_many_share_a_place,
     pages_are_whole_where_schools_are_far,
-    many_schools_at_once,
+    many_schools_come_in_order_and_each_once,
     councils_are_counted,
     facets_count_what_is_found,
     page_and_facets_agree_at_the_boundary,
@@ -40,7 +40,7 @@ async fn insert(database: &TestDatabase, schools: Vec<NewSchool>) -> Vec<SchoolI
     database.repository().insert_schools(schools).await.expect("schools that fit")
 }
 
-async fn nearest_first(database: &TestDatabase) {
+async fn schools_come_nearest_first(database: &TestDatabase) {
     insert(database, sample::schools()).await;
     let page =
         database.repository().find_schools(&SchoolSearch::near(sample::home()).limit(4)).await.expect("an answer");
@@ -318,7 +318,7 @@ async fn pages_are_whole_where_schools_are_far(database: &TestDatabase) {
     }
 }
 
-async fn many_schools_at_once(database: &TestDatabase) {
+async fn many_schools_come_in_order_and_each_once(database: &TestDatabase) {
     let ids = insert(database, (1..=30).map(school).collect()).await;
     let repository = database.repository();
     let missing = SchoolId::new(i64::MAX);

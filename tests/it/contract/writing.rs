@@ -18,7 +18,7 @@ on_every_backend! {
     texts_are_checked,
     dates_and_numbers_have_bounds,
     swapped_coordinates_are_told,
-    more_rows_than_one_statement_can_bind,
+    more_rows_than_one_statement_can_bind_are_inserted,
     upserts_count_and_keep_what_is_curated,
     a_dry_run_writes_nothing,
     an_error_in_the_stream_undoes_the_upsert,
@@ -146,7 +146,7 @@ async fn swapped_coordinates_are_told(database: &TestDatabase) {
     assert!(matches!(insert_error(database, swapped).await, Error::SuspectSwapped { .. }));
 }
 
-async fn more_rows_than_one_statement_can_bind(database: &TestDatabase) {
+async fn more_rows_than_one_statement_can_bind_are_inserted(database: &TestDatabase) {
     let schools: Vec<NewSchool> = (1..=100_000).map(school).collect();
     let counts = upsert(database, schools.into_iter().map(Ok).collect(), WriteMode::Commit).await.expect("they fit");
     assert_eq!(counts, UpsertCounts { inserted: 100_000, updated: 0, unchanged: 0 });

@@ -7,7 +7,7 @@ use crate::{Site, on_every_backend};
 
 on_every_backend! {
     mistakes_are_told_with_their_field,
-    what_is_not_there,
+    unknown_paths_methods_and_long_bodies_are_refused,
     a_broken_database_is_unavailable_without_its_internals,
 }
 
@@ -64,7 +64,7 @@ async fn mistakes_are_told_with_their_field(site: &Site) {
     assert_eq!(site.get(&format!("/api/outlines?{many}")).await.status, StatusCode::BAD_REQUEST);
 }
 
-async fn what_is_not_there(site: &Site) {
+async fn unknown_paths_methods_and_long_bodies_are_refused(site: &Site) {
     let reply = site.get("/api/school").await;
     assert_eq!((reply.status, reply.header("content-type")), (StatusCode::NOT_FOUND, "application/problem+json"));
     let posted = site.ask(Request::post("/api/schools").body(Body::empty()).expect("a request")).await;

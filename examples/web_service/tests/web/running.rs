@@ -15,7 +15,7 @@ on_every_backend! {
     health_names_the_backend,
     requests_are_counted_by_route_and_status,
     the_log_never_says_where_somebody_lives,
-    the_page_and_its_files,
+    the_files_that_the_page_names_are_there,
     the_description_is_of_what_there_is,
 }
 
@@ -99,7 +99,7 @@ async fn the_log_never_says_where_somebody_lives(site: &Site) {
     }
 }
 
-async fn the_page_and_its_files(site: &Site) {
+async fn the_files_that_the_page_names_are_there(site: &Site) {
     let page = site.get("/").await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let policy = page.header("content-security-policy");

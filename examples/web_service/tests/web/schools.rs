@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use crate::{Site, names, on_every_backend};
 
 on_every_backend! {
-    nearest_first,
+    schools_come_nearest_first,
     filters_have_the_names_of_the_program,
     pages_are_linked,
     geojson_for_those_who_accept_it,
     catchments_have_evidence,
     reach_is_told_by_year,
-    facets_count,
+    facets_count_what_is_found,
     outlines_are_drawn,
     a_school_with_all_that_belongs_to_it,
     an_old_urn_leads_to_the_school_of_today,
@@ -24,7 +24,7 @@ on_every_backend! {
 
 const HOME: &str = "lat=52.0406&lng=-0.7594";
 
-async fn nearest_first(site: &Site) {
+async fn schools_come_nearest_first(site: &Site) {
     let reply = site.get(&format!("/api/schools?{HOME}&within=0.5&limit=3")).await;
     let answer = reply.json();
     let nearest = ["Little Acorns Nursery School", "Brackenford Sixth Form College", "Millpond Primary School"];
@@ -132,7 +132,7 @@ async fn reach_is_told_by_year(site: &Site) {
     assert_eq!(school["estimate"], true);
 }
 
-async fn facets_count(site: &Site) {
+async fn facets_count_what_is_found(site: &Site) {
     let answer = site.get("/api/facets?phase=nursery").await.json();
     assert_eq!(answer["total"], 3);
     assert_eq!(answer["ownership"], json!({ "private": 1, "state": 2 }));
