@@ -66,6 +66,6 @@ async fn main() -> Result<()> {
 
 /// An invented town, where there is nothing yet.
 async fn fill(repository: &dyn SchoolRepository) -> Result<()> {
-    let schools = repository.facets(&SchoolSearch::all().any_status()).await?.total;
+    let schools = repository.facets(&SchoolSearch::open().any_status()).await?.total;
     if schools == 0 { sample::fill(repository).await } else { Ok(()) }
 }

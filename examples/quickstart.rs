@@ -9,7 +9,7 @@ use school_finder_db::{Config, Kilometres, LatLng, SchoolSearch, create, sample}
 async fn main() -> school_finder_db::Result<()> {
     let url = std::env::args().nth(1).unwrap_or("sqlite::memory:".to_owned());
     let finder = create(&Config::from_url(&url)?).await?;
-    if finder.facets(&SchoolSearch::all().any_status()).await?.total == 0 {
+    if finder.facets(&SchoolSearch::open().any_status()).await?.total == 0 {
         sample::fill(finder.as_ref()).await?; // an invented town
     }
     let home = LatLng::from_lat_lng(52.0406, -0.7594)?;

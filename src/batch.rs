@@ -57,7 +57,7 @@ pub trait Batch: Sync {
 ///
 /// let finder = connect(&Config::in_memory()).await?;
 /// finder.insert_schools(sample::schools()).await?;
-/// let nearest = Nearest::load(finder.as_ref(), &SchoolSearch::all(), 5).await?;
+/// let nearest = Nearest::load(finder.as_ref(), &SchoolSearch::open(), 5).await?;
 /// let one_by_one = finder.find_schools(&SchoolSearch::near(sample::home()).limit(5)).await?;
 /// let ids: Vec<_> = one_by_one.items.iter().map(|hit| hit.school.id).collect();
 /// assert_eq!(nearest.answer(sample::home()).iter().map(|answer| answer.id).collect::<Vec<_>>(), ids);

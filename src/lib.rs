@@ -25,8 +25,14 @@
 //! # }).expect("an answer");
 //! ```
 //!
-//! Features: `sqlite` (default) and `postgres` are the backends; `register` has the importers, `cli` the program
-//! `school-finder`, `polars` backfills, batches and data frames, and `testing` databases for your tests.
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `sqlite` (default) | the embedded backend; SQLite itself is compiled in |
+//! | `postgres` | the server backend: PostgreSQL 15 or newer with PostGIS 3.3 or newer |
+//! | `register` | importers for the official register, its links, admissions and catchments |
+//! | `cli` | the program `school-finder` |
+//! | `polars` | backfills, batches, and any search as a data frame or Parquet |
+//! | `testing` | databases for the tests of a service |
 //!
 //! In reading order: what is asked ([`request`]), what is answered ([`models`]), the contract between the two
 //! ([`repository`]), and the databases that keep it ([`sqlite`], [`postgres`]). How each is used, by subject:

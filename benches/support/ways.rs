@@ -157,7 +157,7 @@ pub async fn answer(finder: &dyn SchoolRepository, question: Question, ask: &Ask
             let page = finder.find_catchments(&near).await.expect("an answer");
             return page.items.into_iter().map(|catchment| catchment.hit).collect();
         }
-        Question::Listing => SchoolSearch::all().council(&ask.council).limit(u32::try_from(LISTED).expect("small")),
+        Question::Listing => SchoolSearch::open().council(&ask.council).limit(u32::try_from(LISTED).expect("small")),
     };
     finder.find_schools(&search).await.expect("an answer").items
 }

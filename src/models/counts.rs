@@ -11,11 +11,14 @@ pub struct CouncilCount {
     /// The council's name.
     pub council: String,
     /// How many open schools lie in it.
-    pub schools: i64,
+    #[diesel(deserialize_as = i64)]
+    pub schools: u64,
     /// How many of them are known to be state schools.
-    pub state: i64,
+    #[diesel(deserialize_as = i64)]
+    pub state: u64,
     /// How many of them are known to be private. The rest of `schools` is not known to be either.
-    pub private: i64,
+    #[diesel(deserialize_as = i64)]
+    pub private: u64,
 }
 
 /// How many of the schools that a search finds have each value.
@@ -25,23 +28,23 @@ pub struct CouncilCount {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facets {
     /// How many schools the search finds.
-    pub total: i64,
+    pub total: u64,
     /// By council.
-    pub council: BTreeMap<String, i64>,
+    pub council: BTreeMap<String, u64>,
     /// By phase.
-    pub phase: BTreeMap<String, i64>,
+    pub phase: BTreeMap<String, u64>,
     /// By status.
-    pub status: BTreeMap<String, i64>,
+    pub status: BTreeMap<String, u64>,
     /// By Ofsted rating, `"1"` to `"4"`.
-    pub rating: BTreeMap<String, i64>,
+    pub rating: BTreeMap<String, u64>,
     /// By gender.
-    pub gender: BTreeMap<String, i64>,
+    pub gender: BTreeMap<String, u64>,
     /// By faith.
-    pub faith: BTreeMap<String, i64>,
+    pub faith: BTreeMap<String, u64>,
     /// `"state"` and `"private"`.
-    pub ownership: BTreeMap<String, i64>,
+    pub ownership: BTreeMap<String, u64>,
     /// Those with a breakfast club, and those with an after-school club; a school may have both or none.
-    pub clubs: BTreeMap<String, i64>,
+    pub clubs: BTreeMap<String, u64>,
 }
 
 /// What an upsert did.
@@ -68,21 +71,21 @@ pub struct MergeCounts {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteCounts {
     /// Clubs that were deleted.
-    pub clubs: i64,
+    pub clubs: u64,
     /// Terms that were deleted.
-    pub term_dates: i64,
+    pub term_dates: u64,
     /// Results that were deleted.
-    pub performance: i64,
+    pub performance: u64,
     /// Facts of a private school that were deleted.
-    pub private_details: i64,
+    pub private_details: u64,
     /// Fees that were deleted.
-    pub fees: i64,
+    pub fees: u64,
     /// Years of admissions that were deleted.
-    pub admissions: i64,
+    pub admissions: u64,
     /// The school's own links, which were deleted.
-    pub links: i64,
+    pub links: u64,
     /// Reviews, which stay and belong to no school any more.
-    pub reviews_kept: i64,
+    pub reviews_kept: u64,
     /// Links of other schools to it, which stay and name it by its URN alone.
-    pub links_kept: i64,
+    pub links_kept: u64,
 }

@@ -176,7 +176,7 @@ pub(in super::super) async fn delete_school_on_conn(connection: &mut Connection,
         school.first::<SchoolId>(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
         macro_rules! count {
             ($table:ident::$column:ident) => {
-                $table::table.filter($table::$column.eq(id)).count().get_result::<i64>(connection).await?
+                $table::table.filter($table::$column.eq(id)).count().get_result::<i64>(connection).await?.unsigned_abs()
             };
         }
         let counts = DeleteCounts {

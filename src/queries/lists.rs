@@ -94,10 +94,10 @@ async fn facets_in_txn(connection: &mut Connection, validated: &ValidatedSearch)
 
 /// Returns how many schools a search finds.
 #[maybe_async]
-async fn count_in_txn(connection: &mut Connection, validated: &ValidatedSearch) -> QueryResult<i64> {
+async fn count_in_txn(connection: &mut Connection, validated: &ValidatedSearch) -> QueryResult<u64> {
     let mut query = schools::table.select(count_star()).into_boxed();
     for condition in conditions(validated) {
         query = query.filter(condition);
     }
-    query.get_result(connection).await
+    Ok(query.get_result::<i64>(connection).await?.unsigned_abs())
 }

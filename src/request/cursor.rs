@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Marks the end of a page. Opaque: hand it back with the search it came from.
+/// The end of a page, from which the next page of the same search starts. Opaque.
 ///
-/// It holds the last school's place in the order and not a row number, so that schools which come and go in between are
-/// neither lost nor shown twice. It is plain ASCII and safe in a URL. Another build of the crate may refuse it, as it
-/// refuses one of another search: then begin at the first page.
+/// It holds the position of the page's last school in the order, and not a row number: schools that come and go in
+/// between are neither lost nor shown twice. It is plain ASCII and safe in a URL. Another build of the crate may refuse
+/// it, as it refuses the cursor of another search; then start again from the first page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Cursor(String);
 
 impl Cursor {
@@ -32,15 +32,30 @@ impl std::fmt::Display for Cursor {
     }
 }
 
-impl FromStr for Cursor {
-    type Err = Error;
+impl From<Cursor> for String {
+    fn from(cursor: Cursor) -> Self {
+        cursor.0
+    }
+}
 
-    /// Takes any short text: whether it fits is seen when it is used.
-    fn from_str(text: &str) -> Result<Self> {
-        // The longest honest one is a folded name of 200 characters in hexadecimal.
+impl TryFrom<String> for Cursor {
+    type Error = Error;
+
+    /// Takes any text of at most 8,192 bytes. Whether it fits a search is checked when it is used.
+    fn try_from(text: String) -> Result<Self> {
+        // The longest that this crate makes has a folded name of 200 characters in hexadecimal.
         if text.len() > 8_192 {
             return Err(Error::InvalidCursor { reason: "it is too long" });
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Error;
+
+    /// As `TryFrom<String>`.
+    fn from_str(text: &str) -> Result<Self> {
+        text.to_owned().try_into()
     }
 }

@@ -84,13 +84,14 @@ pub struct Page<T> {
 }
 
 impl SchoolSearch {
-    /// All open schools, the nearest to `place` first.
-    pub fn near(place: LatLng) -> Self {
-        Self { near: Some(place), sort: Sort::Distance, ..Self::all() }
+    /// Searches all open schools, the nearest to `point` first.
+    pub fn near(point: LatLng) -> Self {
+        Self { near: Some(point), sort: Sort::Distance, ..Self::open() }
     }
 
-    /// All open schools, by name.
-    pub fn all() -> Self {
+    /// Searches all open schools, by name. Schools that are proposed to close are open; [`status`](Self::status) and
+    /// [`any_status`](Self::any_status) search others.
+    pub fn open() -> Self {
         Self {
             near: None,
             within: None,
@@ -135,7 +136,7 @@ impl SchoolSearch {
     /// ```
     /// use school_finder_db::{SchoolSearch, models::Status};
     ///
-    /// assert_eq!(SchoolSearch::all().any_status().filter.statuses, Status::ALL);
+    /// assert_eq!(SchoolSearch::open().any_status().filter.statuses, Status::ALL);
     /// ```
     #[must_use]
     pub fn any_status(mut self) -> Self {

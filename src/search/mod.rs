@@ -135,18 +135,18 @@ mod tests {
     fn contradictions_are_found_before_any_sql() {
         let km = |km| Kilometres::new(km).expect("a distance");
         let reason = |search: SchoolSearch| ValidatedSearch::new(&search).expect_err("refused");
-        assert!(matches!(reason(SchoolSearch::all().within(km(1.0))), Error::InvalidSearch { .. }));
-        assert!(matches!(reason(SchoolSearch::all().sort(Sort::Distance)), Error::InvalidSearch { .. }));
+        assert!(matches!(reason(SchoolSearch::open().within(km(1.0))), Error::InvalidSearch { .. }));
+        assert!(matches!(reason(SchoolSearch::open().sort(Sort::Distance)), Error::InvalidSearch { .. }));
         assert!(matches!(reason(SchoolSearch::near(home()).within(km(0.0))), Error::InvalidRadius { .. }));
-        assert!(matches!(reason(SchoolSearch::all().limit(1_001)), Error::LimitTooLarge { given: 1_001, max: 1_000 }));
-        assert!(matches!(reason(SchoolSearch::all().limit(u32::MAX)), Error::LimitTooLarge { .. }));
-        assert!(matches!(reason(SchoolSearch::all().rated(5, Unrated::Include)), Error::OfstedRating));
-        assert!(matches!(reason(SchoolSearch::all().name(" ' ")), Error::InvalidText { field: "name", .. }));
-        assert!(matches!(reason(SchoolSearch::all().name("a\0b")), Error::InvalidText { field: "name", .. }));
-        assert!(matches!(reason(SchoolSearch::all().council("a\0")), Error::InvalidText { field: "councils", .. }));
-        let faith = SchoolSearch::all().faith(Faith::Is("\0".to_owned()));
+        assert!(matches!(reason(SchoolSearch::open().limit(1_001)), Error::LimitTooLarge { given: 1_001, max: 1_000 }));
+        assert!(matches!(reason(SchoolSearch::open().limit(u32::MAX)), Error::LimitTooLarge { .. }));
+        assert!(matches!(reason(SchoolSearch::open().rated(5, Unrated::Include)), Error::OfstedRating));
+        assert!(matches!(reason(SchoolSearch::open().name(" ' ")), Error::InvalidText { field: "name", .. }));
+        assert!(matches!(reason(SchoolSearch::open().name("a\0b")), Error::InvalidText { field: "name", .. }));
+        assert!(matches!(reason(SchoolSearch::open().council("a\0")), Error::InvalidText { field: "councils", .. }));
+        let faith = SchoolSearch::open().faith(Faith::Is("\0".to_owned()));
         assert!(matches!(reason(faith), Error::InvalidText { field: "faith", .. }));
-        assert!(matches!(reason(SchoolSearch::all().name("a".repeat(201))), Error::TooLong { .. }));
+        assert!(matches!(reason(SchoolSearch::open().name("a".repeat(201))), Error::TooLong { .. }));
         assert!(ValidatedSearch::new(&SchoolSearch::near(home()).within(km(1e9)).limit(0)).is_ok());
     }
 }

@@ -105,6 +105,7 @@ pub(crate) type FacetRow =
 pub(crate) fn facets_of(rows: Vec<FacetRow>) -> Facets {
     let mut facets = Facets::default();
     for (council, phase, status, rating, gender, faith, is_private, schools) in rows {
+        let schools = schools.unsigned_abs();
         facets.total += schools;
         facets.council.add(council, schools);
         facets.phase.add(phase, schools);
@@ -118,11 +119,11 @@ pub(crate) fn facets_of(rows: Vec<FacetRow>) -> Facets {
 }
 
 trait Add {
-    fn add(&mut self, value: Option<impl ToString>, schools: i64);
+    fn add(&mut self, value: Option<impl ToString>, schools: u64);
 }
 
-impl Add for std::collections::BTreeMap<String, i64> {
-    fn add(&mut self, value: Option<impl ToString>, schools: i64) {
+impl Add for std::collections::BTreeMap<String, u64> {
+    fn add(&mut self, value: Option<impl ToString>, schools: u64) {
         let key = value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
         *self.entry(key).or_default() += schools;
     }

@@ -27,7 +27,7 @@ use crate::repository::SchoolRepository;
 ///
 /// let database = TestDatabase::new(Backend::Sqlite).await?;
 /// database.repository().insert_schools(sample::schools()).await?;
-/// assert_eq!(database.repository().find_schools(&SchoolSearch::all()).await?.items.len(), 20);
+/// assert_eq!(database.repository().find_schools(&SchoolSearch::open()).await?.items.len(), 20);
 /// # Ok::<(), school_finder_db::Error>(())
 /// # }).expect("an answer");
 /// ```

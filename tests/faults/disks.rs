@@ -78,7 +78,7 @@ async fn a_full_disk_undoes_the_write_and_nothing_else() {
         let error = finder.insert_schools(schools(1_001..=20_000)).await.expect_err("the disk is full");
         assert!(matches!(error, Error::StorageFull), "{but} KB free: {error:?}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-        assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("readable").total, 100, "{but} KB free");
+        assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("readable").total, 100, "{but} KB free");
         std::fs::remove_file(ballast).expect("free again");
         assert_eq!(integrity(&path).await, "ok", "{but} KB free");
         let more = i64::try_from(but).expect("small") + 30_000;
@@ -103,7 +103,7 @@ async fn a_full_disk_in_the_middle_of_a_large_write_is_told() {
             let many = Box::new(many.into_iter().map(Ok));
             let error = finder.upsert_schools(many, WriteMode::Commit).await.expect_err("the disk is full");
             assert!(matches!(error, Error::StorageFull), "{mode:?}: {error:?}");
-            assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("readable").total, 0, "{mode:?}");
+            assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("readable").total, 0, "{mode:?}");
         }
         let id = finder.insert_schools(schools(1..=1)).await.expect("a small one fits")[0];
         finder.delete_school(id).await.expect("as before");
@@ -143,7 +143,7 @@ async fn a_read_only_disk_can_be_read() {
     // A database to which nobody has connected is not in write-ahead mode, and can be read from anywhere.
     disk.remount("ro").await;
     let finder = connect(&config).await.expect("the database");
-    assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("readable").total, 0);
+    assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("readable").total, 0);
     let error = finder.insert_schools(schools(1..=1)).await.expect_err("read-only");
     assert!(matches!(error, Error::ReadOnly), "{error:?}");
     drop(finder);
@@ -206,7 +206,7 @@ async fn what_a_crash_leaves_beside_the_file_is_recovered() {
             std::fs::write(with_ending(&copy, "-wal"), log).expect("a copy");
         }
         let finder = connect(&Config::sqlite_file(&copy)).await.expect("a database");
-        let total = finder.facets(&SchoolSearch::all()).await.expect("readable").total;
+        let total = finder.facets(&SchoolSearch::open()).await.expect("readable").total;
         drop(finder);
         assert_eq!(integrity(&copy).await, "ok");
         total
@@ -281,11 +281,11 @@ async fn a_stopped_program_is_busy_and_its_end_frees_the_lock() {
         written.is_err()
     })
     .await;
-    assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("readers do not wait").total, 2);
+    assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("readers do not wait").total, 2);
     child.kill().expect("kill -9");
     child.wait().expect("its end");
     finder.insert_schools(schools(9_003..=9_003)).await.expect("free again");
-    assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("readable").total, 3, "and nothing of the import");
+    assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("readable").total, 3, "and nothing of the import");
     drop(input);
     succeeds(program(&place.url, &["migrate", "check"]));
 }

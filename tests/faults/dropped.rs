@@ -54,7 +54,7 @@ async fn reads_that_are_dropped_leave_the_connection_whole() {
                 for times in 0.. {
                     let ended = match kind {
                         0 => polled(finder.find_schools(&near), times).await.is_some(),
-                        1 => polled(finder.facets(&SchoolSearch::all()), times).await.is_some(),
+                        1 => polled(finder.facets(&SchoolSearch::open()), times).await.is_some(),
                         2 => polled(finder.details(&ids, Collections::ALL), times).await.is_some(),
                         _ => polled(finder.find_catchments(&near), times).await.is_some(),
                     };
@@ -86,7 +86,7 @@ async fn writes_that_are_dropped_are_whole_or_not_begun() {
                 let new = schools(next..=next + EACH - 1);
                 next += EACH;
                 let ended = polled(finder.insert_schools(new), times).await.is_some();
-                let total = finder.facets(&SchoolSearch::all()).await.expect("the next call is served").total;
+                let total = finder.facets(&SchoolSearch::open()).await.expect("the next call is served").total;
                 assert_eq!(total % EACH, 0, "after {times} polls");
                 if ended {
                     most = most.max(times);
@@ -95,7 +95,7 @@ async fn writes_that_are_dropped_are_whole_or_not_begun() {
             }
         }
         // What was begun ends by itself.
-        let before = finder.facets(&SchoolSearch::all()).await.expect("an answer").total;
+        let before = finder.facets(&SchoolSearch::open()).await.expect("an answer").total;
         assert!(before >= 20 * EACH, "those that ended are there");
         crate::support::say(&format!("writes on {backend} dropped after each of up to {most} polls"));
         no_transaction_is_open(&place).await;
@@ -119,7 +119,7 @@ async fn a_transaction_of_ones_own_that_is_dropped_is_undone() {
             Ok(inner.await?)
         };
         let ended = polled(finder.with_connection(work), times).await.is_some();
-        assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("the next call is served").total, 10);
+        assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("the next call is served").total, 10);
         if ended {
             most = times;
             break;

@@ -69,7 +69,7 @@ async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
             panicking.with_connection(work).await
         });
         assert!(call.await.expect_err("the panic is passed on").is_panic());
-        assert_eq!(repository.facets(&SchoolSearch::all()).await.expect("the next call is served").total, 1);
+        assert_eq!(repository.facets(&SchoolSearch::open()).await.expect("the next call is served").total, 1);
     }
 }
 
@@ -127,9 +127,9 @@ async fn a_statement_prepared_before_a_change_is_prepared_again() {
     let database = database().await;
     let repository = open(database.config()).await;
     repository.insert_schools(sample::schools()).await.expect("schools that fit");
-    let before = repository.find_schools(&SchoolSearch::all()).await.expect("schools");
+    let before = repository.find_schools(&SchoolSearch::open()).await.expect("schools");
     database.execute("ALTER TABLE schools ALTER COLUMN council TYPE VARCHAR(500)").await.expect("changed");
-    let after = repository.find_schools(&SchoolSearch::all()).await.expect("schools");
+    let after = repository.find_schools(&SchoolSearch::open()).await.expect("schools");
     assert_eq!(after.items, before.items);
 }
 
@@ -223,7 +223,7 @@ async fn a_server_that_freezes_in_a_call_is_given_up() {
         let error = if writes {
             repository.insert_schools(vec![school(1)]).await.expect_err("nobody answers")
         } else {
-            repository.facets(&SchoolSearch::all()).await.map(drop).expect_err("nobody answers")
+            repository.facets(&SchoolSearch::open()).await.map(drop).expect_err("nobody answers")
         };
         assert!(matches!(&error, Error::Unavailable { reason } if reason == "it said nothing for 4 s"), "{error:?}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());

@@ -31,7 +31,7 @@ prop_compose! {
     ) -> SchoolSearch {
         let mut search = match place {
             Some((north, east)) => SchoolSearch::near(at(52.0 + f64::from(north) * 0.01, -0.7 + f64::from(east) * 0.015)),
-            None => SchoolSearch::all(),
+            None => SchoolSearch::open(),
         };
         search.within = radius.filter(|_| place.is_some()).map(|km| Kilometres::new(km).expect("a distance"));
         search.sort = if place.is_none() && sort == Sort::Distance { Sort::Name } else { sort };
@@ -94,9 +94,9 @@ async fn all_pages(finders: &Finders, stored: &[(SchoolId, NewSchool)], search: 
     assert_eq!(found, expected, "{search:?}");
     for finder in &finders.finders {
         let facets = finder.facets(search).await.expect("counts");
-        assert_eq!(facets.total, i64::try_from(expected.len()).expect("few"));
+        assert_eq!(facets.total, expected.len() as u64);
         for counts in [&facets.phase, &facets.rating, &facets.faith, &facets.council, &facets.ownership] {
-            assert_eq!(counts.values().sum::<i64>(), facets.total);
+            assert_eq!(counts.values().sum::<u64>(), facets.total);
         }
         assert_eq!(facets, finders.finders[0].facets(search).await.expect("counts"));
     }

@@ -52,7 +52,7 @@ async fn refused(bytes: Vec<u8>) -> ImportError {
     let before = stored(finder.as_ref(), 100_001).await;
     let error = import(finder.as_ref(), bytes).await.expect_err("refused");
     assert_eq!(stored(finder.as_ref(), 100_001).await, before);
-    let facets = finder.facets(&SchoolSearch::all()).await.expect("counts");
+    let facets = finder.facets(&SchoolSearch::open()).await.expect("counts");
     assert_eq!(facets.total, 1, "nothing was written");
     match error {
         Error::Import(error) => error,
@@ -193,7 +193,7 @@ async fn a_second_import_changes_what_changed_and_keeps_curation() {
     // Schools that are not in the file stay.
     let (counts, _) = import(finder.as_ref(), file(&[row(100_009)])).await.expect("an import");
     assert_eq!(counts.inserted, 1);
-    assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("counts").total, 4);
+    assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("counts").total, 4);
 }
 
 #[tokio::test]
@@ -257,6 +257,6 @@ async fn a_dry_run_counts_and_writes_nothing() {
     let dry =
         Import::new().mode(WriteMode::DryRun).register(finder.as_ref(), std::io::Cursor::new(bytes.clone())).await;
     assert_eq!(dry.expect("counts"), ImportCounts { inserted: 1, updated: 0, unchanged: 0, rejected: 1 });
-    assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("counts").total, 0);
+    assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("counts").total, 0);
     assert_eq!(import(finder.as_ref(), bytes).await.expect("an import").0.inserted, 1);
 }

@@ -149,7 +149,7 @@ async fn a_second_import_changes_nothing() {
     let school =
         finder.school_by_urn(school_finder_db::ids::Urn::new(100_007).expect("a URN")).await.expect("an answer");
     assert!(school.is_none_or(|school| school.status == school_finder_db::models::Status::Open));
-    let accents = finder.find_schools(&SchoolSearch::all().name("jacques prevert")).await.expect("an answer");
+    let accents = finder.find_schools(&SchoolSearch::open().name("jacques prevert")).await.expect("an answer");
     assert_eq!(accents.items[0].school.name, "Ecole Française de Londres Jacques Prévert");
 }
 
@@ -183,7 +183,7 @@ async fn every_years_header_is_understood() {
         let finder = connect(&Config::in_memory()).await.expect("a database");
         let counts = Import::new().register(finder.as_ref(), std::io::Cursor::new(file)).await.expect("an import");
         assert_eq!((counts.inserted, counts.rejected), (1, 0), "{columns} columns");
-        let page = finder.find_schools(&SchoolSearch::all()).await.expect("an answer");
+        let page = finder.find_schools(&SchoolSearch::open()).await.expect("an answer");
         let rating = if columns == 135 { None } else { Some(2) };
         assert_eq!(page.items[0].school.ofsted_rating, rating, "{columns} columns");
     }
@@ -203,7 +203,7 @@ async fn the_register_cut_off_anywhere_is_refused() {
         let told = matches!(&error, Error::Import(ImportError::Truncated { .. } | ImportError::MissingColumn { .. }));
         assert!(told, "at {kilobytes} kB: {error}");
     }
-    assert_eq!(finder.facets(&SchoolSearch::all()).await.expect("counts").total, 0);
+    assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("counts").total, 0);
 }
 
 /// The same register on both backends, asked from a thousand places: the same schools in the same order, at distances
@@ -472,7 +472,7 @@ async fn ages_tell_the_registers_phase() {
     use school_finder_db::request::PhaseGaps;
 
     let finder = imported().await;
-    let all = frame::of_search(finder.as_ref(), &SchoolSearch::all()).await.expect("a frame");
+    let all = frame::of_search(finder.as_ref(), &SchoolSearch::open()).await.expect("a frame");
     assert_eq!(all.height(), 26_509);
     let by_ages = phase_of_ages(col("age_range_from").cast(DataType::Int32), col("age_range_to").cast(DataType::Int32));
     let known = col("by_ages").is_not_null().and(col("phase").neq(lit("not_applicable")));

@@ -251,7 +251,7 @@ impl Given {
             (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::from_lat_lng(lat, lng)?),
             (Some(_), None) => return Err(needs("lng", "lat needs lng beside it")),
             (None, Some(_)) => return Err(needs("lat", "lng needs lat beside it")),
-            (None, None) => SchoolSearch::all(),
+            (None, None) => SchoolSearch::open(),
         };
         if (self.club_on.is_some() || self.club_until.is_some()) && self.clubs.is_empty() {
             return Err(needs("has-club", "a day or time of clubs needs has-club beside it"));

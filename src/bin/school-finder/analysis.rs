@@ -62,7 +62,7 @@ mod with_polars {
         // The files come first: a mistyped name should not cost the reading of the schools.
         let (bytes, homes) = homes(path)?;
         let finder = database::open(named).await?;
-        let mut search = SchoolSearch::all();
+        let mut search = SchoolSearch::open();
         search.filter.phases.clone_from(phase);
         let asked: Box<dyn Batch> = match command {
             BatchCommand::Nearest { count, .. } => {

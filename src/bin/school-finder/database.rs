@@ -90,7 +90,7 @@ async fn remove_unfinished(config: &Config, path: &Path) {
 /// has stored something in it meanwhile.
 pub async fn remove_created(finder: Arc<dyn SchoolRepository>, created: Option<PathBuf>) {
     let Some(path) = created else { return };
-    let whatever = SchoolSearch::all().any_status();
+    let whatever = SchoolSearch::open().any_status();
     if finder.facets(&whatever).await.is_ok_and(|facets| facets.total == 0) {
         drop(finder);
         remove(&path);

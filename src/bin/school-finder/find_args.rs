@@ -127,7 +127,7 @@ impl FindArgs {
     pub fn search(&self) -> Result<SchoolSearch, Failure> {
         let mut search = match (self.lat, self.lng) {
             (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::from_lat_lng(lat, lng)?),
-            _ => SchoolSearch::all(),
+            _ => SchoolSearch::open(),
         };
         search.within = self.within.map(Kilometres::new).transpose()?;
         search.limit = self.limit;

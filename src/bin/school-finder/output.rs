@@ -197,7 +197,7 @@ pub fn councils(councils: &[CouncilCount], format: CountFormat) -> Result<(), Fa
 /// Counts of schools by what they are.
 pub fn facets(facets: &Facets, format: CountFormat) -> Result<(), Failure> {
     let Facets { total, council, phase, status, rating, gender, faith, ownership, clubs } = facets;
-    let groups: [(&str, &BTreeMap<String, i64>); 8] = [
+    let groups: [(&str, &BTreeMap<String, u64>); 8] = [
         ("phase", phase),
         ("ownership", ownership),
         ("rating", rating),

@@ -133,7 +133,7 @@ async fn a_search_is_a_data_frame_with_all_its_pages(database: &TestDatabase) {
     let mut schools = sample::schools();
     schools.extend((1..=2_500).map(school));
     finder.insert_schools(schools).await.expect("schools that fit");
-    let all = frame::of_search(finder, &SchoolSearch::all()).await.expect("a frame");
+    let all = frame::of_search(finder, &SchoolSearch::open()).await.expect("a frame");
     assert_eq!(all.shape(), (2_525, 17), "every page, every column");
     let mut names: Vec<_> = all.column("urn").expect("a column").i64().expect("numbers").iter().collect();
     names.dedup();
@@ -151,6 +151,6 @@ async fn a_search_is_a_data_frame_with_all_its_pages(database: &TestDatabase) {
     frame::write_parquet(&mut found, file.as_file()).expect("written");
     let read = ParquetReader::new(file.reopen().expect("the file")).finish().expect("Parquet");
     assert!(read.equals_missing(&found));
-    let none = SchoolSearch::all().name("no such school");
+    let none = SchoolSearch::open().name("no such school");
     assert_eq!(frame::of_search(finder, &none).await.expect("a frame").shape(), (0, 17));
 }

@@ -51,10 +51,10 @@ async fn the_nearest_are_those_of_a_search(database: &TestDatabase) {
     let finder = database.repository();
     finder.insert_schools(schools()).await.expect("schools that fit");
     for (search, count) in [
-        (SchoolSearch::all(), 5),
-        (SchoolSearch::all(), 1),
-        (SchoolSearch::all().phase(Phase::Secondary), 7),
-        (SchoolSearch::all().status(Status::Closed), 130),
+        (SchoolSearch::open(), 5),
+        (SchoolSearch::open(), 1),
+        (SchoolSearch::open().phase(Phase::Secondary), 7),
+        (SchoolSearch::open().status(Status::Closed), 130),
     ] {
         let nearest = Nearest::load(finder, &search, count).await.expect("loaded");
         for home in homes() {
@@ -85,7 +85,7 @@ async fn the_serving_are_those_of_a_search(database: &TestDatabase) {
     let finder = database.repository();
     sample::fill(finder).await.expect("the sample");
     finder.insert_schools(schools().split_off(sample::schools().len())).await.expect("schools that fit");
-    let map = Serving::load(finder, &SchoolSearch::all()).await.expect("loaded");
+    let map = Serving::load(finder, &SchoolSearch::open()).await.expect("loaded");
     let mut served = [0; 2];
     for home in homes() {
         let answers = map.answer(home);
@@ -102,7 +102,7 @@ async fn the_serving_are_those_of_a_search(database: &TestDatabase) {
 async fn answers_are_written_in_the_order_of_the_homes(database: &TestDatabase) {
     let finder = database.repository();
     finder.insert_schools(schools()).await.expect("schools that fit");
-    let nearest = Nearest::load(finder, &SchoolSearch::all(), 3).await.expect("loaded");
+    let nearest = Nearest::load(finder, &SchoolSearch::open(), 3).await.expect("loaded");
     // More than one chunk.
     let homes: Vec<LatLng> = homes().into_iter().cycle().take(70_000).collect();
     let file = tempfile::NamedTempFile::new().expect("a file");

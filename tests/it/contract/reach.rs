@@ -144,9 +144,9 @@ async fn reach_is_a_filter_of_any_search(database: &TestDatabase) {
     let next = search.after(found.next.expect("there are more"));
     let page = database.repository().find_reach(&next).await.expect("an answer");
     assert_eq!(page.items.iter().map(|hit| hit.hit.school.urn.get()).collect::<Vec<_>>(), [3]);
-    let nowhere = SchoolSearch::all().reached(ReachFilter::default());
+    let nowhere = SchoolSearch::open().reached(ReachFilter::default());
     assert!(matches!(database.repository().find_schools(&nowhere).await, Err(Error::InvalidSearch { .. })));
-    assert!(matches!(database.repository().find_reach(&SchoolSearch::all()).await, Err(Error::InvalidSearch { .. })));
+    assert!(matches!(database.repository().find_reach(&SchoolSearch::open()).await, Err(Error::InvalidSearch { .. })));
 }
 
 async fn the_widest_margin_comes_first(database: &TestDatabase) {

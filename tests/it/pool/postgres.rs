@@ -63,7 +63,7 @@ async fn a_dropped_future_leaves_no_transaction_open() {
         let call = repository.insert_schools(schools);
         let _ = tokio::time::timeout(Duration::from_millis(u64::try_from(dropped_after).expect("small")), call).await;
         // The one connection comes back when the write has ended, whole or not begun.
-        let total = repository.facets(&SchoolSearch::all()).await.expect("counts").total;
+        let total = repository.facets(&SchoolSearch::open()).await.expect("counts").total;
         assert_eq!(total % 2_000, 0, "after {dropped_after} ms");
     }
     // A server's process whose client is gone ends a moment later.
@@ -88,7 +88,7 @@ fn a_runtime_that_is_dropped_undoes_a_write_that_has_begun() {
     // Whoever inserts one of them waits for the end of the transaction that holds its URN, and would be refused had
     // that committed.
     other.block_on(database.repository().insert_schools(vec![school(1)])).expect("undone");
-    let schools = other.block_on(database.repository().facets(&SchoolSearch::all())).expect("counts").total;
+    let schools = other.block_on(database.repository().facets(&SchoolSearch::open())).expect("counts").total;
     assert_eq!(schools, 1);
 }
 
@@ -153,7 +153,7 @@ async fn a_connection_prepares_so_many_statements_and_no_more() {
     for round in 0..3_u8 {
         for clubs in 0..=10 {
             for lists in 0..9_u8 {
-                let mut search = SchoolSearch::all();
+                let mut search = SchoolSearch::open();
                 search.sort = [Sort::Name, Sort::Rating, Sort::Name][usize::from(round)];
                 search.filter.age = (round == 2).then_some(7);
                 search.filter.clubs = vec![ClubFilter { kind: ClubKind::Breakfast, on: None, until: None }; clubs];

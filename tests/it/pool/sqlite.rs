@@ -81,7 +81,7 @@ fn a_runtime_that_is_dropped_waits_for_a_write_that_has_begun() {
         std::future::pending::<()>().await;
     });
     drop(dropped);
-    let schools = other.block_on(database.repository().facets(&SchoolSearch::all())).expect("counts").total;
+    let schools = other.block_on(database.repository().facets(&SchoolSearch::open())).expect("counts").total;
     assert_eq!(schools, 3);
 }
 
@@ -294,11 +294,11 @@ async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
             let panicking = repository.clone();
             let call = tokio::spawn(async move { panicking.with_connection(work).await });
             assert!(call.await.expect_err("the panic is passed on").is_panic());
-            let total = repository.facets(&SchoolSearch::all()).await.expect("an answer").total;
+            let total = repository.facets(&SchoolSearch::open()).await.expect("an answer").total;
             assert_eq!(total, 1, "{mode:?}");
         }
         repository.insert_schools(sample::schools()).await.unwrap_or_else(|error| panic!("{mode:?}: {error}"));
-        let page = repository.find_schools(&SchoolSearch::all().limit(1_000)).await.expect("an answer");
+        let page = repository.find_schools(&SchoolSearch::open().limit(1_000)).await.expect("an answer");
         assert_eq!(page.items.len(), 26, "{mode:?}");
     }
 }
@@ -350,14 +350,14 @@ async fn a_database_in_memory_is_one_database() {
     let calls: Vec<_> = (0..20)
         .map(|_| {
             let repository = repository.clone();
-            tokio::spawn(async move { repository.find_schools(&SchoolSearch::all()).await })
+            tokio::spawn(async move { repository.find_schools(&SchoolSearch::open()).await })
         })
         .collect();
     for call in calls {
         assert_eq!(call.await.expect("no panic").expect("an answer").items.len(), 20);
     }
     let other = open(&Config::in_memory()).await;
-    assert!(other.find_schools(&SchoolSearch::all()).await.expect("an answer").items.is_empty(), "a new one is empty");
+    assert!(other.find_schools(&SchoolSearch::open()).await.expect("an answer").items.is_empty(), "a new one is empty");
 }
 
 #[tokio::test]
@@ -371,7 +371,7 @@ async fn a_locked_database_is_busy_and_then_is_not() {
     let error = repository.insert_schools(sample::schools()).await.expect_err("locked");
     assert!(matches!(error, Error::Busy), "{error:?}");
     // In write-ahead mode a writer does not keep readers out.
-    repository.find_schools(&SchoolSearch::all()).await.expect("an answer");
+    repository.find_schools(&SchoolSearch::open()).await.expect("an answer");
     drop(locker);
     repository.insert_schools(sample::schools()).await.expect("free again");
 }
