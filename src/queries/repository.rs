@@ -10,11 +10,10 @@ use crate::config::Backend;
 use crate::error::Result;
 use crate::explain::{Explanation, Mode};
 use crate::ids::{SchoolId, Urn};
-use crate::models::ReachHit;
 use crate::models::{
     CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
-    NewCollections, NewLink, NewSchool, Phase, PhaseGap, Review, School, SchoolCatchment, SchoolDetails, SchoolHit,
-    SchoolPatch, UpsertCounts,
+    NewCollections, NewLink, NewSchool, Phase, PhaseGap, ReachHit, Review, School, SchoolCatchment, SchoolDetails,
+    SchoolHit, SchoolPatch, UpsertCounts,
 };
 use crate::observe::observe;
 use crate::repository::{Health, PoolStatus, SchoolRepository};

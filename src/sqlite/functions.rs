@@ -13,6 +13,7 @@ use diesel::sqlite::{Sqlite, SqliteType, SqliteValue};
 
 use super::schema::{admissions_reach, private_school_fees, school_clubs, schools};
 use crate::geo::{self, BoundingBox, Catchment, LatLng, Latitude, Longitude};
+use crate::ids::SchoolId;
 
 diesel::define_sql_function! {
     /// The great-circle distance in kilometres between two places in degrees: latitude, longitude, latitude,
@@ -204,6 +205,32 @@ impl<C: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Unindexed<C> {
 
 fn json_list(numbers: impl Iterator<Item = impl std::fmt::Display>) -> String {
     format!("[{}]", numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(","))
+}
+
+/// The condition that a school's id is one of a list, as one bound value: SQLite prepares a query with a list in it anew
+/// each time, which is a tenth of a search.
+#[derive(Debug, Clone, QueryId, ValidGrouping)]
+pub(crate) struct IdIn(String);
+
+impl IdIn {
+    pub(crate) fn new(ids: impl Iterator<Item = SchoolId>) -> Self {
+        Self(json_list(ids))
+    }
+}
+
+impl Expression for IdIn {
+    type SqlType = Bool;
+}
+
+impl AppearsOnTable<schools::table> for IdIn {}
+
+impl QueryFragment<Sqlite> for IdIn {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("schools.id IN (SELECT value FROM json_each(");
+        out.push_bind_param::<Text, _>(&self.0)?;
+        out.push_sql("))");
+        Ok(())
+    }
 }
 
 diesel::table! {

@@ -5,8 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use geojson::{Feature, FeatureCollection, Geometry};
-use school_finder_db::models::{CatchmentHit, CouncilCount, Facets, SchoolDetails, SchoolHit};
-use school_finder_db::models::{ReachHit, ReachYear};
+use school_finder_db::models::{CatchmentHit, CouncilCount, Facets, ReachHit, ReachYear, SchoolDetails, SchoolHit};
 use school_finder_db::request::Cursor;
 use school_finder_db::{Page, SchoolSearch};
 use serde::Serialize;

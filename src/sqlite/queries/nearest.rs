@@ -14,7 +14,7 @@ use crate::ids::SchoolId;
 use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::Page;
 use crate::search::{Expansion, HitRow, Nearest, SearchRadius, ValidatedSearch};
-use crate::sqlite::functions::{InBox, Unindexed};
+use crate::sqlite::functions::{IdIn, InBox, Unindexed};
 use crate::sqlite::schema::schools;
 use crate::sqlite::transactions::snapshot;
 
@@ -52,7 +52,7 @@ fn with_schools_in_txn(
     candidates: &[(Candidate, Option<f64>)],
 ) -> QueryResult<Vec<HitRow>> {
     let ids = candidates.iter().map(|((id, ..), _)| *id);
-    let schools = schools::table.filter(schools::id.eq_any(ids)).select(SchoolSummary::as_select()).load(connection)?;
+    let schools = schools::table.filter(IdIn::new(ids)).select(SchoolSummary::as_select()).load(connection)?;
     let mut schools: HashMap<SchoolId, SchoolSummary> = schools.into_iter().map(|school| (school.id, school)).collect();
     Ok(candidates.iter().filter_map(|((id, ..), km)| Some((schools.remove(id)?, *km))).collect())
 }
