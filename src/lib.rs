@@ -1,7 +1,7 @@
-//! The data layer of School Finder: which schools serve this home, and how far are they?
+//! The data layer of School Finder: which schools serve a home, and how far away they are.
 //!
-//! The same questions and answers from an embedded SQLite file and from PostgreSQL with PostGIS; every query is checked
-//! by the Rust compiler through [Diesel](diesel).
+//! One API to an embedded SQLite file and to PostgreSQL with PostGIS. The Rust compiler checks every query through
+//! [Diesel](diesel).
 //!
 //! ```
 //! # #[cfg(feature = "sqlite")]
@@ -34,9 +34,8 @@
 //! | `polars` | backfills, batches, and any search as a data frame or Parquet |
 //! | `testing` | databases for the tests of a service |
 //!
-//! In reading order: what is asked ([`request`]), what is answered ([`models`]), the contract between the two
-//! ([`repository`]), and the databases that keep it ([`sqlite`], [`postgres`]). How each is used, by subject:
-//! [`guide`].
+//! In reading order: requests ([`request`]), results ([`models`]), the interface ([`repository`]), and the backends
+//! that implement it ([`sqlite`], [`postgres`]). Guides by subject: [`guide`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -61,7 +60,7 @@ mod fnv;
 #[cfg(feature = "polars")]
 pub mod frame;
 pub mod geo;
-// Its examples are on the embedded backend. There is nothing in it but documentation.
+// The guide is documentation only. Its examples use the embedded backend.
 #[cfg(all(any(doc, doctest), feature = "sqlite"))]
 pub mod guide;
 pub mod ids;
@@ -95,7 +94,7 @@ pub use repository::SchoolRepository;
 pub use request::{Page, SchoolSearch, Sort};
 pub use units::Kilometres;
 
-/// The README's code runs as a documentation test.
+/// Runs the README's code as documentation tests.
 #[cfg(all(doctest, feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
