@@ -1,11 +1,11 @@
-//! What a backfill asks for.
+//! The parameters of a backfill.
 
 /// Which schools lack a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PhaseGaps {
-    /// Those of which it is not known.
+    /// Schools whose phase is unknown.
     #[default]
     Unknown,
-    /// Those as well of which the register says "not applicable": most special and independent schools.
+    /// Also schools whose phase is "not applicable" in the register: most special and independent schools.
     UnknownOrNotApplicable,
 }

@@ -1,4 +1,4 @@
-//! Where a page ended, so that the next one starts there.
+//! The cursor between two pages of a search.
 
 use std::str::FromStr;
 
@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 
 /// The end of a page, from which the next page of the same search starts. Opaque.
 ///
-/// It holds the position of the page's last school in the order, and not a row number: schools that come and go in
-/// between are neither lost nor shown twice. It is plain ASCII and safe in a URL. Another build of the crate may refuse
-/// it, as it refuses the cursor of another search; then start again from the first page.
+/// It holds the position of the page's last school in the order, not a row number. Schools inserted or deleted between
+/// two pages are neither skipped nor repeated. It is plain ASCII and safe in a URL. The cursor of another search is
+/// refused, and that of another build may be; start again from the first page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor(String);
@@ -20,7 +20,7 @@ impl Cursor {
         Self(text)
     }
 
-    /// Its text.
+    /// Returns its text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -41,9 +41,9 @@ impl From<Cursor> for String {
 impl TryFrom<String> for Cursor {
     type Error = Error;
 
-    /// Takes any text of at most 8,192 bytes. Whether it fits a search is checked when it is used.
+    /// Converts a text of at most 8,192 bytes. Whether it belongs to a search is checked when it is used.
     fn try_from(text: String) -> Result<Self> {
-        // The longest that this crate makes has a folded name of 200 characters in hexadecimal.
+        // The longest cursor of this crate holds a folded name of 200 characters in hexadecimal.
         if text.len() > 8_192 {
             return Err(Error::InvalidCursor { reason: "it is too long" });
         }

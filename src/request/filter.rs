@@ -1,4 +1,4 @@
-//! Which schools a search lets through.
+//! The filter of a search.
 
 use chrono::NaiveTime;
 use serde::{Deserialize, Serialize};
@@ -8,17 +8,18 @@ use crate::models::{ClubKind, Gender, Phase, Status, Weekday};
 use crate::text;
 use crate::units::{AcademicYear, Money};
 
-/// Conditions on schools; a school must meet them all. The default lets every open school through.
+/// The conditions of a search; a school must meet them all. The default matches every open school.
 ///
-/// A condition on a fact lets only those schools through of which the fact is known, unless it says otherwise.
+/// A condition excludes schools whose value is unknown, unless its documentation says otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SchoolFilter {
-    /// In one of these councils, spelled as [`councils`](crate::SchoolRepository::councils) spells them. Empty: in any.
+    /// In one of these councils, spelled as [`councils`](crate::SchoolRepository::councils) returns them. Empty: in
+    /// any.
     pub councils: Vec<String>,
-    /// In one of these phases. Empty: in any, or in an unknown one.
+    /// In one of these phases. Empty: in any or an unknown one.
     pub phases: Vec<Phase>,
-    /// What happens to schools that the register gives no phase, when there are `phases`.
+    /// How `phases` treats schools without a phase in the register.
     pub no_phase: NoPhase,
     /// With one of these statuses. Empty: open now, which includes those that are proposed to close.
     pub statuses: Vec<Status>,
@@ -26,34 +27,33 @@ pub struct SchoolFilter {
     pub rating: Option<RatingFilter>,
     /// State or private.
     pub ownership: Option<Ownership>,
-    /// Teaching children of this age, in years: from `age_range_from` to `age_range_to`, both included. So an
-    /// 11-year-old finds primary schools that end at 11 too.
+    /// Teaching children of this age, in years: from `age_range_from` to `age_range_to`, both included. So 11 matches
+    /// primary schools that end at 11 too.
     pub age: Option<i16>,
-    /// Open to a child: `Boys` lets boys' and mixed schools through, `Girls` girls' and mixed ones, `Mixed` mixed ones
-    /// alone.
+    /// Open to a child: `Boys` matches boys' and mixed schools, `Girls` girls' and mixed ones, `Mixed` only mixed ones.
     pub gender: Option<Gender>,
     /// By religious character.
     pub faith: Option<Faith>,
-    /// With a club for each of these; two of different kinds for both.
+    /// With a club that matches, for each of these.
     pub clubs: Vec<ClubFilter>,
     /// With a fee in this range.
     pub fees: Option<FeeFilter>,
-    /// Whose offers of past years reached the search's point.
+    /// Whose offers in past years reached the search's point.
     pub reach: Option<ReachFilter>,
     /// With this text anywhere in the name, both [folded](crate::text::fold).
     pub name: Option<String>,
 }
 
-/// What a condition on the phase does with schools that the register gives none: it says "not applicable" of more than
-/// a fifth of all, most of them special and independent.
+/// How a condition on the phase treats schools without one. The register has "not applicable" for more than a fifth of
+/// all schools, most of them special and independent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoPhase {
-    /// They are left out.
+    /// Excludes them.
     #[default]
     Exclude,
-    /// Their ages count: who teaches 3-year-olds passes as a nursery, 7-year-olds primary, 13-year-olds secondary,
-    /// 17-year-olds 16 plus, and 7 and 13 all-through. For middle schools there is no such age.
+    /// Uses their ages: a school for 3-year-olds matches nursery, for 7-year-olds primary, for 13-year-olds secondary,
+    /// for 17-year-olds 16 plus, and for both 7 and 13 all-through. Middle schools have no such age.
     ByAges,
 }
 
@@ -62,9 +62,9 @@ pub enum NoPhase {
 pub struct ClubFilter {
     /// When it is held.
     pub kind: ClubKind,
-    /// Held on this day, and known to be.
+    /// Known to be held on this day.
     pub on: Option<Weekday>,
-    /// Until this time or later, and known to be.
+    /// Known to last until this time or later.
     pub until: Option<NaiveTime>,
 }
 
@@ -74,43 +74,43 @@ impl From<ClubKind> for ClubFilter {
     }
 }
 
-/// A condition on the fee a year for a child of some age: one and the same row must fit the age and the range.
+/// A condition on the yearly fee for a child of some age. One row must match both the age and the range.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FeeFilter {
     /// In this school year.
     pub academic_year: AcademicYear,
     /// The child's age, in years.
     pub age: i16,
-    /// At least so much a year.
+    /// The lowest fee a year.
     pub at_least: Option<Money>,
-    /// At most so much a year.
+    /// The highest fee a year.
     pub at_most: Option<Money>,
 }
 
-/// A condition on the Ofsted rating, which says what happens to schools without one.
+/// A condition on the Ofsted rating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RatingFilter {
-    /// The worst rating to let through, from 1 (outstanding) to 4 (inadequate).
+    /// The worst matching rating, from 1 (outstanding) to 4 (inadequate).
     pub at_most: i16,
-    /// What happens to schools that have no rating.
+    /// How schools without a rating are treated.
     pub unrated: Unrated,
 }
 
-/// What a condition on the rating does with schools that have none.
+/// How a condition on the rating treats schools without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unrated {
-    /// They stay in the answer.
+    /// Includes them.
     Include,
-    /// They are left out.
+    /// Excludes them.
     Exclude,
 }
 
-/// Who runs a school.
+/// Whether a school is run by the state or privately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ownership {
-    /// Paid for by the state.
+    /// Funded by the state.
     State,
     /// Independent: parents pay fees.
     Private,
@@ -122,23 +122,23 @@ pub enum Ownership {
 pub enum Faith {
     /// Of some faith.
     Any,
-    /// Of no faith, and known to be so: the register's word `None`.
+    /// Known to be of no faith: the register's word `None`.
     None,
-    /// Of this faith, spelled as [`facets`](crate::SchoolRepository::facets) spells it.
+    /// Of this faith, spelled as [`facets`](crate::SchoolRepository::facets) returns it.
     Is(String),
 }
 
 impl SchoolFilter {
-    /// The phases that count by the ages of a school without one: nursery, primary, secondary, 16 plus, all-through.
+    /// Returns which phases are matched by ages: nursery, primary, secondary, 16 plus, all-through.
     pub(crate) fn phases_by_ages(&self) -> [bool; 5] {
         [Phase::Nursery, Phase::Primary, Phase::Secondary, Phase::SixteenPlus, Phase::AllThrough]
             .map(|phase| self.phases.contains(&phase))
     }
 
-    /// The folded text to look for in names, or nothing.
+    /// Returns the folded text to search names for, or `None` without one.
     ///
     /// # Errors
-    /// [`Error::InvalidText`] where the text has nothing to look for, [`Error::TooLong`] past 200 characters.
+    /// [`Error::InvalidText`] where nothing of the text is left to search for, [`Error::TooLong`] past 200 characters.
     pub(crate) fn folded_name(&self) -> Result<Option<String>> {
         let Some(name) = &self.name else { return Ok(None) };
         let length = name.chars().count();
@@ -156,19 +156,19 @@ impl SchoolFilter {
     }
 }
 
-/// A condition on how far a school's offers reached: in each of the newest so many years of which it is known, a child
-/// living at the search's point would have been offered a place by distance.
+/// A condition on the admissions reach: a child at the search's point would have been offered a place by distance in
+/// each of the newest `years` known years.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReachFilter {
-    /// Only for this intake, such as `Year R`, as the source spells it. Nothing: for any one.
+    /// Only this intake, such as `Year R`, as the source spells it. `None`: any intake.
     pub intake: Option<String>,
-    /// In how many of the newest years that are known of an intake, however long ago they are: 1 is its latest one. An
-    /// intake with fewer known years does not pass.
+    /// How many of the newest known years of an intake must match, however old: 1 is its latest. An intake with fewer
+    /// known years does not match.
     pub years: u8,
 }
 
 impl Default for ReachFilter {
-    /// Any intake, in the latest year.
+    /// Returns the condition for any intake in its latest year.
     fn default() -> Self {
         Self { intake: None, years: 1 }
     }

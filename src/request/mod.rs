@@ -1,4 +1,4 @@
-//! What callers ask for, as plain data, checked before any SQL.
+//! Requests as plain data, validated before any SQL.
 
 mod backfill;
 mod cursor;
@@ -13,13 +13,13 @@ pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};
 pub(crate) use write::{Batches, refuse_repeated, refuse_twice};
 pub use write::{SchoolStream, WriteMode};
 
-/// How the register writes that a school has no religious character; an unknown one is NULL.
+/// The register's word for a school without a religious character; an unknown one is NULL.
 pub(crate) const NO_FAITH: &str = "None";
 
-/// How many ids one query asks about.
+/// The most ids of one query.
 pub(crate) const MAX_IDS: usize = 10_000;
 
-/// Returns the values in order, each once.
+/// Returns the values sorted, without duplicates.
 pub(crate) fn distinct<T: Ord + Copy>(values: &[T]) -> Vec<T> {
     let mut values = values.to_vec();
     values.sort_unstable();

@@ -1,4 +1,4 @@
-//! A search for schools, and a page of what it finds.
+//! A search for schools, and a page of its results.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,22 +14,21 @@ use crate::units::Kilometres;
 /// The most schools that one page may hold.
 pub const MAX_LIMIT: u32 = 1_000;
 
-/// The most values that one filter may list: each is bound to the query.
+/// The most values that one filter may list: each is a bound parameter.
 const MAX_LIST: usize = 1_000;
 
-/// The most clubs that one filter may ask for: each is a condition of its own.
+/// The most clubs of one filter: each is a condition of its own.
 const MAX_CLUBS: usize = 10;
 
-/// How many schools a page holds unless told otherwise.
+/// The default size of a page.
 const DEFAULT_LIMIT: u32 = 20;
 
-/// Which schools to find, in which order, and how many.
+/// A search: which schools to return, in which order, and how many.
 ///
-/// What contradicts itself is refused by every method that takes a search, before any SQL:
-/// [`InvalidSearch`](Error::InvalidSearch) names the field, as do [`InvalidRadius`](Error::InvalidRadius) for a radius
-/// of zero, [`LimitTooLarge`](Error::LimitTooLarge), [`InvalidCursor`](Error::InvalidCursor),
-/// [`OfstedRating`](Error::OfstedRating), [`InvalidText`](Error::InvalidText), [`TooLong`](Error::TooLong) and
-/// [`InvalidTime`](Error::InvalidTime).
+/// Every method that takes a search validates it before any SQL. [`InvalidSearch`](Error::InvalidSearch) names the
+/// field, as do [`InvalidRadius`](Error::InvalidRadius) for a radius of zero, [`LimitTooLarge`](Error::LimitTooLarge),
+/// [`InvalidCursor`](Error::InvalidCursor), [`OfstedRating`](Error::OfstedRating), [`InvalidText`](Error::InvalidText),
+/// [`TooLong`](Error::TooLong) and [`InvalidTime`](Error::InvalidTime).
 ///
 /// ```
 /// use school_finder_db::models::Phase;
@@ -44,18 +43,18 @@ const DEFAULT_LIMIT: u32 = 20;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SchoolSearch {
-    /// Where to measure distances from; it does not change `sort`, as [`SchoolSearch::near`] does. Nothing: hits have
-    /// no distance.
+    /// The point to measure distances from. Setting it leaves `sort` unchanged, unlike [`SchoolSearch::near`]. `None`:
+    /// hits have no distance.
     pub near: Option<LatLng>,
-    /// Only schools at most this far from `near`. The boundary is inside.
+    /// The largest distance from `near`, boundary included.
     pub within: Option<Kilometres>,
-    /// Which schools to let through.
+    /// The conditions that schools must meet.
     pub filter: SchoolFilter,
-    /// In which order. Every order ends in the id, and has unknown values last.
+    /// The order of the schools. Every order ends with the id, and unknown values come last.
     pub sort: Sort,
-    /// How many schools a page holds: 0 gives an empty page, more than [`MAX_LIMIT`] is an error.
+    /// The size of a page. 0 returns an empty page; more than [`MAX_LIMIT`] is an error.
     pub limit: u32,
-    /// Start after this place, from an earlier page of the same search.
+    /// The cursor to start after, from an earlier page of the same search.
     pub after: Option<Cursor>,
 }
 
@@ -63,33 +62,33 @@ pub struct SchoolSearch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sort {
-    /// The nearest first; schools without a known place come last.
+    /// Nearest first; schools without a location come last.
     Distance,
     /// By folded name.
     Name,
-    /// The best Ofsted rating first, then by folded name; unrated schools come last.
+    /// Best Ofsted rating first, then by folded name; unrated schools come last.
     Rating,
-    /// The widest margin first by which offers of past years reached the search's point: of the years that a
-    /// [`ReachFilter`] asks for the least, of the intakes that it lets through the best. Needs such a filter.
+    /// Widest margin first by which offers of past years reached the search's point. The margin is the least of the
+    /// [`ReachFilter`]'s years, and the best of its intakes. Requires such a filter.
     Margin,
 }
 
-/// Some rows, and where the next ones start.
+/// One page of rows, and the cursor of the next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// The rows, in order.
     pub items: Vec<T>,
-    /// Where the next page starts. Nothing: this is the last one.
+    /// The cursor of the next page, or `None` on the last one.
     pub next: Option<Cursor>,
 }
 
 impl SchoolSearch {
-    /// Searches all open schools, the nearest to `point` first.
+    /// Searches all open schools, nearest to `point` first.
     pub fn near(point: LatLng) -> Self {
         Self { near: Some(point), sort: Sort::Distance, ..Self::open() }
     }
 
-    /// Searches all open schools, by name. Schools that are proposed to close are open; [`status`](Self::status) and
+    /// Searches all open schools, by name. Schools that are proposed to close are open. [`status`](Self::status) and
     /// [`any_status`](Self::any_status) search others.
     pub fn open() -> Self {
         Self {
@@ -102,36 +101,35 @@ impl SchoolSearch {
         }
     }
 
-    /// Only schools at most so far from the search's point.
+    /// Keeps only schools within this distance of the search's point.
     #[must_use]
     pub fn within(self, radius: Kilometres) -> Self {
         Self { within: Some(radius), ..self }
     }
 
-    /// Also schools of this council. The first call narrows the search to it.
+    /// Adds a council. The first call limits the search to it.
     #[must_use]
     pub fn council(mut self, name: impl Into<String>) -> Self {
         self.filter.councils.push(name.into());
         self
     }
 
-    /// Also schools of this phase. The first call narrows the search to it: schools to which the register gives no
-    /// phase, most of the special and independent ones, are left out unless [`phase_by_ages`](Self::phase_by_ages) lets
-    /// them in.
+    /// Adds a phase. The first call limits the search to it. It excludes schools without a phase in the register, most
+    /// of the special and independent ones; [`phase_by_ages`](Self::phase_by_ages) includes them.
     #[must_use]
     pub fn phase(mut self, phase: Phase) -> Self {
         self.filter.phases.push(phase);
         self
     }
 
-    /// Also schools of this status. The first call narrows the search to it, away from the open ones.
+    /// Adds a status. The first call limits the search to it, in place of the open ones.
     #[must_use]
     pub fn status(mut self, status: Status) -> Self {
         self.filter.statuses.push(status);
         self
     }
 
-    /// Schools of every status: closed ones too, and those that are yet to open.
+    /// Searches schools of every status, closed and proposed ones included.
     ///
     /// ```
     /// use school_finder_db::{SchoolSearch, models::Status};
@@ -144,96 +142,96 @@ impl SchoolSearch {
         self
     }
 
-    /// Only schools rated this or better: 2 is good or outstanding. Says what happens to those that are not rated,
-    /// which are all in today's register: Ofsted gives no word for a whole school any more.
+    /// Keeps only schools rated this or better: 2 is good or outstanding. `unrated` decides about schools without a
+    /// rating, which are all in today's register: Ofsted no longer rates a whole school in one word.
     #[must_use]
     pub fn rated(mut self, at_most: i16, unrated: Unrated) -> Self {
         self.filter.rating = Some(RatingFilter { at_most, unrated });
         self
     }
 
-    /// Only state or only private schools.
+    /// Keeps only state or only private schools.
     #[must_use]
     pub fn ownership(mut self, ownership: Ownership) -> Self {
         self.filter.ownership = Some(ownership);
         self
     }
 
-    /// Only schools that teach children of this age in years.
+    /// Keeps only schools that teach children of this age in years.
     #[must_use]
     pub fn age(mut self, years: i16) -> Self {
         self.filter.age = Some(years);
         self
     }
 
-    /// Only schools open to such a child; see [`SchoolFilter::gender`].
+    /// Keeps only schools open to such a child; see [`SchoolFilter::gender`].
     #[must_use]
     pub fn gender(mut self, gender: Gender) -> Self {
         self.filter.gender = Some(gender);
         self
     }
 
-    /// Only schools of some, no, or one faith.
+    /// Keeps only schools of some, no, or one faith.
     #[must_use]
     pub fn faith(mut self, faith: Faith) -> Self {
         self.filter.faith = Some(faith);
         self
     }
 
-    /// Schools to which the register gives no phase pass a condition on it by their ages; see [`NoPhase`].
+    /// Matches schools without a phase in the register by their ages; see [`NoPhase`].
     #[must_use]
     pub fn phase_by_ages(mut self) -> Self {
         self.filter.no_phase = NoPhase::ByAges;
         self
     }
 
-    /// Only schools with such a club. Two calls: with both.
+    /// Keeps only schools with such a club. Two calls require both clubs.
     #[must_use]
     pub fn club(mut self, club: impl Into<ClubFilter>) -> Self {
         self.filter.clubs.push(club.into());
         self
     }
 
-    /// Only schools with a fee in a range.
+    /// Keeps only schools with a fee in a range.
     #[must_use]
     pub fn fees(mut self, fees: FeeFilter) -> Self {
         self.filter.fees = Some(fees);
         self
     }
 
-    /// Only schools that would have offered a child from the search's point a place by distance.
+    /// Keeps only schools that would have offered a child at the search's point a place by distance.
     #[must_use]
     pub fn reached(mut self, reach: ReachFilter) -> Self {
         self.filter.reach = Some(reach);
         self
     }
 
-    /// Only schools with this text in their name.
+    /// Keeps only schools with this text in their name.
     #[must_use]
     pub fn name(mut self, text: impl Into<String>) -> Self {
         self.filter.name = Some(text.into());
         self
     }
 
-    /// In this order.
+    /// Sets the order.
     #[must_use]
     pub fn sort(self, sort: Sort) -> Self {
         Self { sort, ..self }
     }
 
-    /// At most so many schools a page.
+    /// Sets the size of a page.
     #[must_use]
     pub fn limit(self, limit: u32) -> Self {
         Self { limit, ..self }
     }
 
-    /// The page after this cursor.
+    /// Starts after this cursor.
     #[must_use]
     pub fn after(self, cursor: Cursor) -> Self {
         Self { after: Some(cursor), ..self }
     }
 
-    /// Returns the error of a search that contradicts itself, or goes beyond a limit. Its cursor is not read.
+    /// Returns an error for a search that contradicts itself or exceeds a limit. The cursor is not read.
     pub(crate) fn check(&self) -> Result<()> {
         if self.limit > MAX_LIMIT {
             return Err(Error::LimitTooLarge { given: self.limit, max: MAX_LIMIT });
@@ -261,7 +259,7 @@ impl SchoolSearch {
         {
             return Err(Error::OfstedRating);
         }
-        // Destructured without `..`: a new condition does not compile until it is decided what of it is refused.
+        // Destructured without `..`, so that a new condition does not compile until it is validated here.
         let SchoolFilter {
             councils,
             phases,
@@ -302,7 +300,7 @@ impl SchoolSearch {
         if clubs.len() > MAX_CLUBS {
             return Err(Error::InvalidSearch { field: "clubs", reason: "a filter may ask for at most 10 clubs" });
         }
-        // SQLite would look for a NUL, and Postgres cannot be asked.
+        // SQLite would search for a NUL; Postgres rejects the parameter.
         if councils.iter().any(|council| council.contains('\0')) {
             return Err(Error::InvalidText { field: "councils", reason: "holds a NUL character" });
         }

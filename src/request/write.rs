@@ -1,4 +1,4 @@
-//! What callers write.
+//! The parameters of writes.
 
 use std::collections::HashSet;
 
@@ -7,20 +7,19 @@ use crate::ids::Urn;
 use crate::models::{LinkKind, NewAdmissions, NewLink, NewSchool};
 use crate::units::AcademicYear;
 
-/// Schools to be written, one at a time, so that a whole register need not fit in memory. An error ends the write and
-/// undoes it.
+/// The schools of a write, one at a time, so that a register need not fit in memory. An error rolls the write back.
 pub type SchoolStream = Box<dyn Iterator<Item = Result<NewSchool>> + Send>;
 
-/// Whether a write is kept.
+/// Whether a write is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteMode {
-    /// It is kept.
+    /// Commits the write.
     Commit,
-    /// It is done with every check, counted, and undone.
+    /// Runs the write with every check, counts it, and rolls it back.
     DryRun,
 }
 
-/// A stream in batches, each school checked. The first error ends it.
+/// A stream in batches of validated schools. The first error ends it.
 pub(crate) struct Batches {
     stream: SchoolStream,
     size: usize,
@@ -61,18 +60,18 @@ impl Iterator for Batches {
     }
 }
 
-/// Refuses a URN that was seen before.
+/// Returns an error for a URN that was seen before.
 pub(crate) fn refuse_twice(seen: &mut HashSet<Urn>, urn: Urn) -> Result<()> {
     if seen.insert(urn) { Ok(()) } else { Err(Error::DuplicateUrn { urn }) }
 }
 
-/// Rows of which each is of its own thing.
+/// Rows that must have distinct keys.
 pub(crate) trait Distinct {
-    /// What the row is of.
+    /// The key of a row.
     type Key<'a>: Eq + std::hash::Hash
     where
         Self: 'a;
-    /// The constraint that keeps two of the same out of the database.
+    /// The constraint that enforces distinct keys in the database.
     const CONSTRAINT: &'static str;
 
     fn key(&self) -> Self::Key<'_>;
@@ -96,7 +95,7 @@ impl Distinct for NewLink {
     }
 }
 
-/// Refuses rows of which two are of the same thing.
+/// Returns an error where two rows have the same key.
 pub(crate) fn refuse_repeated<T: Distinct>(rows: &[T]) -> Result<()> {
     let mut seen = HashSet::with_capacity(rows.len());
     match rows.iter().all(|row| seen.insert(row.key())) {

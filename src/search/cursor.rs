@@ -1,4 +1,4 @@
-//! Where a page ended, so that the next one starts there.
+//! The position that a cursor encodes.
 
 use std::cmp::Ordering;
 
@@ -7,12 +7,12 @@ use crate::fnv::fnv1a;
 use crate::ids::SchoolId;
 use crate::request::{Cursor, SchoolSearch, Sort};
 
-/// A school's place in the order of a search. Every order ends in the id, so no two schools share a place.
+/// A school's position in the order of a search. Every order ends with the id, so no two schools share a position.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Position {
-    /// By distance; the unknown ones come last.
+    /// By distance; unknown ones come last.
     Distance {
-        /// The distance's kilometres, to the last bit.
+        /// The distance in kilometres, exact to the last bit.
         km: Option<f64>,
         /// The school.
         id: SchoolId,
@@ -24,14 +24,14 @@ pub(crate) enum Position {
         /// The school.
         id: SchoolId,
     },
-    /// By margin, the widest first.
+    /// By margin, widest first.
     Margin {
-        /// The margin's kilometres, to the last bit.
+        /// The margin in kilometres, exact to the last bit.
         km: f64,
         /// The school.
         id: SchoolId,
     },
-    /// By rating, then by name; the unrated come last.
+    /// By rating, then by name; unrated schools come last.
     Rating {
         /// The rating.
         rating: Option<i16>,
@@ -43,7 +43,7 @@ pub(crate) enum Position {
 }
 
 impl Position {
-    /// Whether it is a place in such an order.
+    /// Returns whether it is a position in such an order.
     fn is_in(&self, sort: Sort) -> bool {
         match self {
             Self::Distance { .. } => sort == Sort::Distance,
@@ -53,8 +53,7 @@ impl Position {
         }
     }
 
-    /// Which of two places in the same order comes first, as the databases order: text by its bytes, what is not known
-    /// last.
+    /// Compares two positions in the same order as the databases do: text by its bytes, unknown values last.
     pub(crate) fn in_order(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Distance { km, id }, Self::Distance { km: other_km, id: other_id }) => {
@@ -72,7 +71,7 @@ impl Position {
             ) => unknown_last(rating.as_ref(), other_rating.as_ref(), Ord::cmp)
                 .then_with(|| name.cmp(other_name))
                 .then(id.cmp(other_id)),
-            // A cursor is of the search that it is given with.
+            // A cursor is decoded only for the search that it belongs to.
             (Self::Distance { .. } | Self::Margin { .. } | Self::Name { .. } | Self::Rating { .. }, _) => {
                 Ordering::Equal
             }
@@ -145,7 +144,7 @@ fn id(text: &str) -> Option<SchoolId> {
     text.parse().ok().map(SchoolId::new)
 }
 
-/// A value, or a tilde for an unknown one.
+/// Reads a value, or a tilde for `None`.
 fn unword<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
     if text == "~" { Some(None) } else { read(text).map(Some) }
 }
@@ -165,7 +164,7 @@ fn unhex(text: &str) -> Option<String> {
     (!text.contains('\0')).then_some(text)
 }
 
-/// Returns a number for the search that a cursor belongs to: all of it but the page's size and the cursor.
+/// Returns a hash of the search that a cursor belongs to, without the page's size and the cursor.
 fn fingerprint(search: &SchoolSearch) -> u64 {
     let SchoolSearch { near, within, filter, sort, limit: _, after: _ } = search;
     let point = near.map(|near| (near.lat().degrees().to_bits(), near.lng().degrees().to_bits()));

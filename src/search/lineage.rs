@@ -1,25 +1,24 @@
-//! The way from an old URN to the schools of today.
+//! The walk from an old URN to the current schools.
 
 use std::collections::BTreeSet;
 
 use crate::ids::Urn;
 use crate::models::School;
 
-/// How many schools may follow one another. The register's longest line has a few.
+/// The longest line of successors that is followed. The register's longest has a few.
 const MAX_STEPS: usize = 100;
 
-/// A link that is followed: from a school to one that came after it, or (`true`) that it became one with.
+/// A link to follow: from a school to its successor, or (`true`) to one that it merged with.
 pub(crate) type Step = (Urn, Urn, bool);
 
-/// A walk from school to successor. It stops at schools that are open, and never goes twice to the same, so that a
-/// circle of links ends it.
+/// A walk from school to successor. It stops at open schools and visits none twice, so that cycles of links end.
 pub(crate) struct Walk {
     next: Vec<Urn>,
     steps: usize,
     seen: BTreeSet<Urn>,
     open: Vec<School>,
     closed: Vec<School>,
-    /// From a school to those that came after it.
+    /// Pairs of a school and its successor.
     after: BTreeSet<(Urn, Urn)>,
 }
 
@@ -35,13 +34,13 @@ impl Walk {
         }
     }
 
-    /// The URNs to look at next, or nothing at the end.
+    /// Returns the URNs to look up next, or `None` at the end.
     pub(crate) fn step(&mut self) -> Option<Vec<Urn>> {
         self.steps += 1;
         (!self.next.is_empty() && self.steps <= MAX_STEPS).then(|| std::mem::take(&mut self.next))
     }
 
-    /// Takes the schools that stand at a step's URNs, and gives the URNs whose successors are to be looked for.
+    /// Records the schools of a step's URNs, and returns the URNs whose successors to look up.
     pub(crate) fn arrive(&mut self, step: &[Urn], schools: Vec<School>) -> Vec<Urn> {
         let (open, closed): (Vec<_>, Vec<_>) = schools.into_iter().partition(School::is_open);
         let are_open: BTreeSet<Urn> = open.iter().map(|school| school.urn).collect();
@@ -50,7 +49,7 @@ impl Walk {
         step.iter().filter(|urn| !are_open.contains(urn)).copied().collect()
     }
 
-    /// Goes on along these links.
+    /// Follows these links.
     pub(crate) fn go_on(&mut self, links: impl IntoIterator<Item = Step>) {
         for (from, to, is_merger) in links {
             if !is_merger {
@@ -62,12 +61,12 @@ impl Walk {
         }
     }
 
-    /// Where it ended: the open schools, or, where there is none, the last ones that are known; in the order of their
-    /// ids.
+    /// Returns the open schools that the walk reached, or where there is none the last known ones, in the order of
+    /// their ids.
     pub(crate) fn ended(self) -> Vec<School> {
         let is_last = |school: &School| !self.leads_to_another(school.urn);
         let mut schools = if self.open.is_empty() {
-            // In a circle each leads to another: then all are as good.
+            // In a cycle each school has a successor: then all are returned.
             let last: Vec<School> = self.closed.iter().filter(|school| is_last(school)).cloned().collect();
             if last.is_empty() { self.closed } else { last }
         } else {
@@ -77,7 +76,7 @@ impl Walk {
         schools
     }
 
-    /// Whether another known school came after this one, at once or later.
+    /// Returns whether another known school succeeds this one, directly or later.
     fn leads_to_another(&self, urn: Urn) -> bool {
         let (mut seen, mut next) = (BTreeSet::from([urn]), vec![urn]);
         while let Some(at) = next.pop() {

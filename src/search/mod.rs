@@ -1,5 +1,5 @@
-//! The search engine that both backends share: validated searches, the probes of an expanding search, cursors, and the
-//! pages that rows make.
+//! The search engine that both backends share: validated searches, the probes of an expanding search, cursors, and
+//! pages.
 
 mod cursor;
 mod lineage;
@@ -22,19 +22,19 @@ use crate::models::ClubKind;
 use crate::request::{Cursor, Page, SchoolSearch, Sort};
 use crate::units::Kilometres;
 
-/// Where distances are measured from, and how far a school may be.
+/// The point that distances are measured from, and the search's radius.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Near {
     pub point: LatLng,
     pub radius: Option<Kilometres>,
 }
 
-/// A search that was checked: what the backends build their SQL from.
+/// A validated search, from which the backends build their SQL.
 #[derive(Debug, Clone)]
 pub(crate) struct ValidatedSearch {
     pub search: SchoolSearch,
     pub near: Option<Near>,
-    /// The folded text to look for in names.
+    /// The folded text to search names for.
     pub name: Option<String>,
     pub after: Option<Position>,
 }
@@ -74,8 +74,8 @@ impl ValidatedSearch {
         Self::new(&search)
     }
 
-    /// The same search, in a circle that no offers reached beyond; nothing was offered by distance where that is
-    /// `None`.
+    /// Returns the same search within a circle that no offers reached beyond. `None` means that nothing was offered by
+    /// distance.
     pub(crate) fn bounded_by(&self, widest_km: Option<f64>) -> Self {
         let widest = widest_km.and_then(|km| Kilometres::new(km).ok()).unwrap_or(Kilometres::ZERO);
         let near = self.near.map(|Near { point, radius }| {
@@ -85,7 +85,7 @@ impl ValidatedSearch {
         Self { near, ..self.clone() }
     }
 
-    /// The same search, for schools that have such a club as well.
+    /// Returns the same search, for schools that have such a club as well.
     pub(crate) fn with_club(&self, kind: ClubKind) -> Self {
         let mut validated = self.clone();
         validated.search.filter.clubs.push(kind.into());
@@ -97,17 +97,17 @@ impl ValidatedSearch {
         self.near?.radius
     }
 
-    /// How many rows to fetch: one more than the page holds, which tells whether there is a next page.
+    /// Returns how many rows to fetch: one more than the page holds, which shows whether there is a next page.
     pub(crate) fn fetch(&self) -> i64 {
         i64::from(self.search.limit) + 1
     }
 
-    /// The mark of a page that ends at this place.
+    /// Returns the cursor of a page that ends at this position.
     pub(super) fn cursor(&self, position: &Position) -> Cursor {
         cursor::encode(position, &self.search)
     }
 
-    /// Cuts what was fetched down to a page. `position` gives a row's place in the order.
+    /// Truncates the fetched rows to a page. `position` returns a row's position in the order.
     pub(crate) fn page<R, T>(
         &self,
         mut rows: Vec<R>,

@@ -7,18 +7,18 @@ use crate::models::SchoolSummary;
 use crate::units::Kilometres;
 
 /// How far a database's distance may be from this crate's, in kilometres, beside the difference of their spheres: a
-/// metre. The rounding of either formula is less than 1e-9 km nearly everywhere, and some 0.2 m beside the antipode;
-/// the point that candidates are measured from is up to 0.22 m beside the search's.
+/// metre. The rounding of either formula is less than 1e-9 km nearly everywhere, and about 0.2 m near the antipode. The
+/// point that candidates are measured from is up to 0.22 m from the search's.
 pub(crate) const SLACK_KM: f64 = 1e-3;
 
-/// What the candidates of a probe make. A row has its distance in kilometres, where it has a location.
+/// The result of a probe's candidates. Each row has its distance in kilometres, where it has a location.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Nearest<C> {
     /// The rows of the page and the one after them, in order.
     Page(Vec<(C, Option<f64>)>),
-    /// Too few are certain: the same probe has to give more candidates.
+    /// Too few are certain: the same probe has to return more candidates.
     MoreCandidates,
-    /// So many rows, which are all that the probe has and too few.
+    /// The number of rows within the probe, which are too few.
     WiderProbe(usize),
 }
 
@@ -52,11 +52,12 @@ impl Candidate for (SchoolId, Option<Latitude>, Option<Longitude>) {
 impl ValidatedSearch {
     /// Returns the nearest schools among the candidates of a probe, as far as they are certain.
     ///
-    /// `limit` is `None` where the candidates are all that the probe has. Else they are the first so many, in the order
-    /// of a distance that grows with this crate's but for [`SLACK_KM`], and those without a location come last, by id.
+    /// `limit` is `None` where the candidates are all schools of the probe. Otherwise they are its first `limit`, in
+    /// the order of a distance that grows with this crate's but for [`SLACK_KM`]; those without a location come last,
+    /// by id.
     ///
-    /// Distances are computed here and not in SQL, where each would be a call of a function for the radius, for the
-    /// order and for the result, and could differ between backends in the last bit.
+    /// Distances are computed in Rust: SQL would call the function for the radius, the order and the result, and
+    /// backends could differ in the last bit.
     pub(crate) fn nearest<C: Candidate>(
         &self,
         candidates: Vec<C>,
@@ -69,10 +70,10 @@ impl ValidatedSearch {
             (candidate, km)
         };
         let mut rows: Vec<(C, Option<f64>)> = candidates.into_iter().map(row).collect();
-        // A school without a location is as far as can be.
+        // A school without a location has an infinite distance.
         let far = |km: Option<f64>| km.unwrap_or(f64::INFINITY);
-        // Up to which distance no school is missing. One that is as far as the farthest candidate may have a lower id
-        // than it.
+        // The distance up to which no school is missing. One as far as the farthest candidate may have a lower id than
+        // it.
         let certain_km = match radius {
             SearchRadius::Km(km) if is_all => km,
             SearchRadius::Whole if is_all => f64::INFINITY,
@@ -132,7 +133,7 @@ mod tests {
 
     const EXPANSION: Expansion = Expansion { first_km: 3.0, last_km: 20.0 };
 
-    /// What a database gives whose distances are off by up to 0.4 m, each school's by another part of it.
+    /// Returns what a database would: its distances are off by up to 0.4 m, by a different part of it for each school.
     fn candidates(
         validated: &ValidatedSearch,
         schools: &[SchoolSummary],
@@ -172,7 +173,7 @@ mod tests {
         let home = LatLng::from_lat_lng(52.0, -0.7).expect("a place");
         let schools: Vec<SchoolSummary> = (1..=40).map(|id| school(id, Some(home))).collect();
         let validated = ValidatedSearch::new(&SchoolSearch::near(home).limit(5)).expect("a search");
-        // The database gives any of them first.
+        // The database returns any of them first.
         let reversed: Vec<SchoolSummary> = schools.iter().rev().take(10).cloned().collect();
         assert_eq!(validated.nearest(reversed, Some(10), SearchRadius::Km(3.0)), Nearest::MoreCandidates);
         let ids: Vec<i64> = page(&validated, &schools, 10).iter().map(|(school, _)| school.id.get()).collect();

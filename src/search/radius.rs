@@ -1,32 +1,31 @@
-//! How far an expanding search reaches: close by first and then farther, so that its cost follows the page and not the
-//! country.
+//! The radii of an expanding search: small first and then wider, so that its cost follows the page and not the country.
 
 use super::{Near, Position, ValidatedSearch};
 use crate::geo::LatLng;
 use crate::request::Sort;
 use crate::units::Kilometres;
 
-/// How an expanding search begins and ends on a backend.
+/// The first and last radius of an expanding search on a backend.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expansion {
     /// The radius of the first probe, in kilometres.
     pub first_km: f64,
-    /// The widest radius that an index serves, in kilometres. Where so wide a circle does not fill the page, the filter
-    /// is a rare one, and one scan is cheaper than ever wider circles. It also finds the schools without a location.
+    /// The widest radius that an index serves, in kilometres. Where it does not fill the page, the filter is rare, and
+    /// one scan costs less than ever wider circles. The scan also finds the schools without a location.
     pub last_km: f64,
 }
 
 /// The radius of one probe.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum SearchRadius {
-    /// All that the search asks for.
+    /// The whole of the search.
     Whole,
-    /// So many kilometres: any school that a probe misses is farther.
+    /// This many kilometres: any school outside the probe is farther away.
     Km(f64),
 }
 
 impl ValidatedSearch {
-    /// Returns the radius of the first probe: from the search's point, or from its cursor on.
+    /// Returns the radius of the first probe, which begins at the search's point or at its cursor.
     pub(crate) fn first_radius(&self, expansion: Expansion) -> SearchRadius {
         match (self.search.sort, &self.after) {
             (Sort::Distance, Some(Position::Distance { km: None, .. })) => SearchRadius::Whole,
@@ -38,8 +37,8 @@ impl ValidatedSearch {
         }
     }
 
-    /// Returns the radius of the probe after one that found so many rows, or `None` where these are the answer. Where
-    /// schools are spread evenly their number grows with the square of the radius; the next probe aims a little beyond
+    /// Returns the radius of the probe after one that found `found` rows, or `None` where the search is complete. Where
+    /// schools are spread evenly, their number grows with the square of the radius; the next probe aims a little beyond
     /// that.
     pub(crate) fn next_radius(&self, radius: SearchRadius, found: usize, expansion: Expansion) -> Option<SearchRadius> {
         let SearchRadius::Km(km) = radius else { return None };
@@ -49,7 +48,7 @@ impl ValidatedSearch {
         }
         #[expect(clippy::cast_precision_loss, reason = "a page has at most 1,001 rows")]
         let growth = if found == 0 { 4.0 } else { (1.2 * (wanted as f64 / found as f64).sqrt()).clamp(1.5, 4.0) };
-        // Each probe is wider than the one before it, so that there is a last one.
+        // Each probe is wider than the one before it, so that the search ends.
         Some(self.up_to(if km > 0.0 { km * growth } else { expansion.last_km }, expansion))
     }
 

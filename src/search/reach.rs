@@ -1,4 +1,4 @@
-//! How far the offers of past years reached, of the schools on a page.
+//! The admissions reach of the schools on a page.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::request::{Page, ReachFilter};
 use crate::units::Kilometres;
 
 impl ValidatedSearch {
-    /// The hits of a search by reach, each with its years.
+    /// Returns the page of a search by admissions reach, each hit with its years.
     pub(crate) fn page_of_reach(
         &self,
         page: Page<SchoolHit>,
@@ -29,7 +29,7 @@ impl ValidatedSearch {
     }
 }
 
-/// The known years of the intakes that pass, and the most there are of one.
+/// Returns the known years of the intakes that match, and the highest number of years of one intake.
 fn reached(filter: &ReachFilter, distance: Option<Kilometres>, years: Vec<Admissions>) -> (Vec<ReachYear>, usize) {
     let Some(distance) = distance.map(Kilometres::get) else { return (Vec::new(), 0) };
     let mut intakes: BTreeMap<Option<String>, Vec<Admissions>> = BTreeMap::new();

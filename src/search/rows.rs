@@ -1,4 +1,4 @@
-//! What a search fetches for each school, on every backend.
+//! The rows that a search fetches for each school, on every backend.
 
 use super::{Position, ValidatedSearch};
 use crate::ids::SchoolId;
@@ -6,29 +6,28 @@ use crate::models::{CatchmentHit, Evidence, Facets, Gender, Phase, SchoolDetails
 use crate::request::{Page, Sort};
 use crate::units::Kilometres;
 
-/// A school, and the kilometres that it is ordered by: its distance, or in an order by margin that.
+/// A school, and the kilometres that it is ordered by: its distance, or its margin in an order by margin.
 pub(crate) type HitRow = (SchoolSummary, Option<f64>);
 
-/// A school and its folded name, which it is ordered by.
+/// A school and the folded name that it is ordered by.
 pub(crate) type ListedRow = (SchoolSummary, String);
 
-/// A school, its folded name, whether its catchment is an outline, and the radius in
-/// kilometres of one that is a circle.
+/// A school, its folded name, whether its catchment is an outline, and the radius in kilometres of a circular one.
 pub(crate) type CatchmentRow = (SchoolSummary, String, bool, Option<f64>);
 
 impl ValidatedSearch {
-    /// Returns the page of rows that are in an order by name or rating.
+    /// Returns the page of rows in an order by name or rating.
     pub(crate) fn page_of_listed(&self, rows: Vec<ListedRow>) -> Page<SchoolHit> {
         self.page(rows, |(school, name)| self.position(school, None, name), |(school, _)| self.hit(school, None))
     }
 
-    /// What was fetched in an order of kilometres, as a page.
+    /// Returns the page of rows in an order of kilometres.
     pub(crate) fn page_of_hits(&self, rows: Vec<HitRow>) -> Page<SchoolHit> {
         self.page(rows, |(school, km)| self.position_by_km(school, *km), |(school, km)| self.hit(school, km))
     }
 
-    /// Catchments whose outline holds the search's point, or whose circle may, as a page. They are few, so that what is
-    /// left is decided here: distances, the order, and what comes after a cursor.
+    /// Returns the page of catchments whose outline contains the search's point, or whose circle may. They are few, so
+    /// that distances, the order and the cursor are applied here.
     pub(crate) fn page_of_catchments(&self, rows: Vec<CatchmentRow>) -> Page<CatchmentHit> {
         let mut serving = Vec::with_capacity(rows.len());
         for (school, name, has_outline, circle) in rows {
@@ -60,16 +59,16 @@ impl ValidatedSearch {
         Some(self.near?.point.distance_to(school.location()?))
     }
 
-    /// A school's place in the search's order, which is one of kilometres.
+    /// Returns a school's position in an order of kilometres.
     pub(super) fn position_by_km(&self, school: &SchoolSummary, km: Option<f64>) -> Position {
         match self.search.sort {
-            // The filter lets only schools through of which it is known.
+            // The filter matches only schools with a known margin.
             Sort::Margin => Position::Margin { km: km.unwrap_or_default(), id: school.id },
             Sort::Distance | Sort::Name | Sort::Rating => Position::Distance { km, id: school.id },
         }
     }
 
-    /// A school's place in the search's order.
+    /// Returns a school's position in the search's order.
     fn position(&self, school: &SchoolSummary, km: Option<f64>, name: &str) -> Position {
         match self.search.sort {
             Sort::Distance | Sort::Margin => self.position_by_km(school, km),
@@ -79,7 +78,7 @@ impl ValidatedSearch {
     }
 }
 
-/// Gives each school its rows of one collection, none included. Schools are in the order of their ids.
+/// Adds to each school its rows of one collection, possibly none. Schools are in the order of their ids.
 pub(crate) fn give<T>(
     details: &mut [SchoolDetails],
     rows: Vec<(SchoolId, T)>,
@@ -97,11 +96,11 @@ pub(crate) fn give<T>(
     }
 }
 
-/// How many schools share these facts.
+/// The number of schools that share these values.
 pub(crate) type FacetRow =
     (Option<String>, Option<Phase>, Status, Option<i16>, Option<Gender>, Option<String>, Option<bool>, i64);
 
-/// The counts of each fact by itself.
+/// Returns the counts of each value by itself.
 pub(crate) fn facets_of(rows: Vec<FacetRow>) -> Facets {
     let mut facets = Facets::default();
     for (council, phase, status, rating, gender, faith, is_private, schools) in rows {
