@@ -1,4 +1,4 @@
-//! Who was offered a place, year by year.
+//! Admissions, year by year.
 
 use diesel::Queryable;
 use serde::{Deserialize, Serialize};
@@ -8,36 +8,35 @@ use crate::error::{Error, Result};
 use crate::ids::Urn;
 use crate::units::AcademicYear;
 
-/// How a school admitted children of one intake in one year. What the source does not say is `None`, and never zero.
+/// A school's admissions to one intake in one year. A value that the source lacks is `None`, never zero.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
 pub struct Admissions {
     /// The school year.
     pub academic_year: AcademicYear,
-    /// Which children, such as `Year R`. At most 50 characters.
+    /// The intake, such as `Year R`. At most 50 characters.
     pub intake: Option<String>,
-    /// How many places there were to give: the published admission number, or what the source counts as such.
+    /// The number of places: the published admission number, or what the source counts as such.
     pub places_offered: Option<i32>,
-    /// How many children were put down for it.
+    /// The number of applications.
     pub applications_received: Option<i32>,
-    /// How far away the last child lived who was offered a place by distance, in kilometres, measured as the
-    /// council does.
+    /// The distance of the last child who was offered a place by distance, in kilometres, measured as the council does.
     pub last_distance_offered_km: Option<f64>,
-    /// How many were offered a place from the waiting list.
+    /// The number of offers from the waiting list.
     pub waiting_list_offers: Option<i32>,
-    /// How many appeals were heard.
+    /// The number of appeals that were heard.
     pub appeals_heard: Option<i32>,
-    /// How many of them were upheld.
+    /// The number of appeals that were upheld.
     pub appeals_upheld: Option<i32>,
-    /// Whether places were left when all who had asked were offered one.
+    /// Whether places were left after every applicant was offered one.
     pub had_vacancies: Option<bool>,
     /// How places were allocated, in the source's words. At most 2,000 characters.
     pub notes: Option<String>,
-    /// Where this is from. At most 1,000 characters.
+    /// The source. At most 1,000 characters.
     pub source: Option<String>,
 }
 
 impl Admissions {
-    /// A year of which nothing is known yet.
+    /// Returns a year of which nothing else is known.
     pub fn new(academic_year: AcademicYear, intake: Option<String>) -> Self {
         Self {
             academic_year,
@@ -54,17 +53,17 @@ impl Admissions {
         }
     }
 
-    /// How many children asked for each place; nothing where either is not known, or there was no place.
+    /// Returns the number of applications per place, or `None` where either is unknown or there was no place.
     #[must_use]
     pub fn applications_per_place(&self) -> Option<f64> {
         let places = self.places_offered.filter(|places| *places > 0)?;
         Some(f64::from(self.applications_received?) / f64::from(places))
     }
 
-    /// What is known now, laid over what is stored: nothing known becomes unknown.
+    /// Returns these values over the stored ones: `None` leaves the stored value unchanged.
     #[must_use]
     pub(crate) fn over(self, stored: &Self) -> Self {
-        // Half of what is known now beside half of what was stored may not fit: then the new half stands alone.
+        // A new value may contradict the stored value of its pair. Then the stored one is dropped.
         let (appeals_heard, appeals_upheld) = match (self.appeals_heard, self.appeals_upheld) {
             (None, None) => (stored.appeals_heard, stored.appeals_upheld),
             (Some(heard), None) => (Some(heard), stored.appeals_upheld.filter(|upheld| *upheld <= heard)),
@@ -103,7 +102,7 @@ impl Admissions {
         check_text("intake", intake.as_ref(), 50)?;
         check_text("notes", notes.as_ref(), 2_000)?;
         check_text("source", source.as_ref(), 1_000)?;
-        // SQLite takes a NaN for NULL, which would be "unknown".
+        // SQLite stores a NaN as NULL, which would mean "unknown".
         match last_distance_offered_km {
             Some(km) if !(0.0..=20_037.6).contains(km) => {
                 Err(Error::CheckViolated { constraint: "ck_admissions_last_distance".to_owned() })
@@ -113,11 +112,11 @@ impl Admissions {
     }
 }
 
-/// A year of admissions to be written, by the school's URN.
+/// A year of admissions to write, by the school's URN.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewAdmissions {
     /// The school.
     pub urn: Urn,
-    /// What is known of the year.
+    /// The known values of the year.
     pub admissions: Admissions,
 }

@@ -7,18 +7,18 @@ use crate::error::{Error, Result};
 use crate::geo::Catchment;
 use crate::ids::{SchoolId, Urn};
 
-/// What says that a school serves a place.
+/// The evidence that a school's catchment contains a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Evidence {
-    /// The outline of its catchment holds the place.
+    /// The outline of the catchment contains the point.
     Polygon,
-    /// It has no outline, and the place is within its catchment's radius.
+    /// The school has no outline, and the point is within its catchment's radius.
     Radius,
 }
 
 impl Evidence {
-    /// The word for it.
+    /// Returns its word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Polygon => "polygon",
@@ -33,13 +33,13 @@ impl std::fmt::Display for Evidence {
     }
 }
 
-/// A school whose catchment holds the place that was asked about.
+/// A school whose catchment contains the search's point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CatchmentHit {
     /// The school and its distance.
     #[serde(flatten)]
     pub hit: SchoolHit,
-    /// What says so.
+    /// The evidence for it.
     pub evidence: Evidence,
 }
 
@@ -54,17 +54,17 @@ pub struct SchoolCatchment {
     pub outline: Catchment,
 }
 
-/// The outline of a catchment to be written.
+/// The outline of a catchment to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewCatchment {
     /// The school's number in the official register.
     pub urn: Urn,
-    /// The outline. Nothing: the stored one is taken away.
+    /// The outline, or `None` to remove the stored one.
     pub outline: Option<Catchment>,
 }
 
 impl NewCatchment {
-    /// Checks what no database can.
+    /// Checks what no database checks.
     ///
     /// # Errors
     /// [`Error::SuspectSwapped`] where the outline would lie in the United Kingdom with its coordinates swapped.

@@ -1,10 +1,10 @@
-//! What is checked in Rust before any SQL: what no database checks, or not all of them alike.
+//! Checks in Rust before any SQL: what no database checks, or not all in the same way.
 
 use chrono::{NaiveDate, NaiveTime, Timelike};
 
 use crate::error::{Error, Result};
 
-/// A text is not blank, holds no NUL (Postgres cannot store one, SQLite would), and fits its column.
+/// Checks that a text is not blank, holds no NUL (which SQLite would store and Postgres cannot), and fits its column.
 pub(super) fn check_text(field: &'static str, text: Option<&String>, max: usize) -> Result<()> {
     let Some(text) = text else { return Ok(()) };
     if text.trim().is_empty() {
@@ -13,7 +13,7 @@ pub(super) fn check_text(field: &'static str, text: Option<&String>, max: usize)
     if text.contains('\0') {
         return Err(Error::InvalidText { field, reason: "holds a NUL character" });
     }
-    // A character has at least one byte, so a short text need not be counted.
+    // A character takes at least one byte, so a short text need not be counted.
     if text.len() > max {
         let length = text.chars().count();
         if length > max {
@@ -23,8 +23,8 @@ pub(super) fn check_text(field: &'static str, text: Option<&String>, max: usize)
     Ok(())
 }
 
-/// A name's folded form fits its column and, on Postgres, an entry of its indexes (2,704 bytes with the council). Only
-/// a name of ligatures can fail: one character folds to at most 18.
+/// Checks that a name's folded form fits its column and, on Postgres, an index entry (2,704 bytes with the council).
+/// Only a name of ligatures can fail: one character folds to at most 18.
 pub(super) fn check_folded(name: &str) -> Result<()> {
     const MAX_BYTES: usize = 2_000;
     // The check constraint counts 1,000 characters.
@@ -40,7 +40,7 @@ pub(super) fn check_folded(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A date is one that both databases write the same way: from year 1 to 9999.
+/// Checks that a date is from year 1 to 9999, which both databases write in the same way.
 pub(crate) fn check_date(field: &'static str, date: Option<NaiveDate>) -> Result<()> {
     use chrono::Datelike;
     match date {
@@ -49,7 +49,7 @@ pub(crate) fn check_date(field: &'static str, date: Option<NaiveDate>) -> Result
     }
 }
 
-/// A time is one that both databases write the same way: in whole seconds.
+/// Checks that a time is in whole seconds, which both databases write in the same way.
 pub(super) fn check_time(field: &'static str, time: Option<NaiveTime>) -> Result<()> {
     match time {
         Some(time) if time.nanosecond() != 0 => Err(Error::InvalidTime { field }),

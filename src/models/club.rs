@@ -19,19 +19,19 @@ use crate::units::Money;
 /// A club that a school holds before or after lessons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
 pub struct SchoolClub {
-    /// When it is held.
+    /// When the club is held.
     pub kind: ClubKind,
-    /// Its name, if it has one. At most 200 characters.
+    /// The club's name. At most 200 characters.
     pub name: Option<String>,
-    /// The days it is held on.
+    /// The days on which it is held.
     pub days: Option<Weekdays>,
-    /// When it begins, in whole seconds.
+    /// When it starts, in whole seconds.
     pub starts_at: Option<NaiveTime>,
-    /// When it ends, after it begins.
+    /// When it ends, after it starts.
     pub ends_at: Option<NaiveTime>,
-    /// What it costs: for a day, a week or a term.
+    /// The cost of a day, a week or a term.
     pub cost: Option<Money>,
-    /// What the cost is for.
+    /// The period that the cost is for.
     pub cost_per: CostPer,
 }
 
@@ -60,7 +60,7 @@ impl Weekday {
     /// Every school day, in order.
     pub const ALL: [Self; 5] = [Self::Monday, Self::Tuesday, Self::Wednesday, Self::Thursday, Self::Friday];
 
-    /// Its bit in [`Weekdays`].
+    /// Returns its bit in [`Weekdays`].
     pub(crate) const fn bit(self) -> i16 {
         match self {
             Self::Monday => 1,
@@ -84,7 +84,7 @@ impl fmt::Display for Weekday {
     }
 }
 
-/// One or more school days. In JSON a list of them; in the database the sum of 1 for Monday, 2, 4, 8 and 16 for Friday.
+/// One or more school days. In JSON a list; in the database the sum of 1 for Monday, 2, 4, 8 and 16 for Friday.
 ///
 /// ```
 /// use school_finder_db::models::{Weekday, Weekdays};
@@ -101,19 +101,19 @@ impl Weekdays {
     /// Monday to Friday.
     pub const EVERY: Self = Self(31);
 
-    /// These days, or nothing where there is none: that it is not known is `None`, and that there is no club is no
-    /// club.
+    /// Returns these days, or `None` where there is none. Unknown days are `None`; a school without a club has no club
+    /// row.
     pub fn new(days: impl IntoIterator<Item = Weekday>) -> Option<Self> {
         let days = days.into_iter().fold(0, |days, day| days | day.bit());
         (days > 0).then_some(Self(days))
     }
 
-    /// Whether it is held on this day.
+    /// Returns whether these days include `day`.
     pub const fn includes(self, day: Weekday) -> bool {
         self.0 & day.bit() != 0
     }
 
-    /// The days, in order.
+    /// Returns the days, in order.
     pub fn days(self) -> impl Iterator<Item = Weekday> {
         Weekday::ALL.into_iter().filter(move |day| self.includes(*day))
     }

@@ -10,24 +10,24 @@ use serde::{Deserialize, Serialize};
 pub struct CouncilCount {
     /// The council's name.
     pub council: String,
-    /// How many open schools lie in it.
+    /// The number of open schools in it.
     #[diesel(deserialize_as = i64)]
     pub schools: u64,
-    /// How many of them are known to be state schools.
+    /// The number of them known to be state schools.
     #[diesel(deserialize_as = i64)]
     pub state: u64,
-    /// How many of them are known to be private. The rest of `schools` is not known to be either.
+    /// The number of them known to be private. The rest of `schools` is of unknown ownership.
     #[diesel(deserialize_as = i64)]
     pub private: u64,
 }
 
-/// How many of the schools that a search finds have each value.
+/// The number of schools with each value, of those that match a search.
 ///
-/// Every map but `clubs` counts the same schools, so that each sums to `total`. The key `"unknown"` counts those of
-/// which the fact is not known.
+/// Every map but `clubs` counts the same schools, so each sums to `total`. The key `"unknown"` counts the schools whose
+/// value is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facets {
-    /// How many schools the search finds.
+    /// The number of schools that match the search.
     pub total: u64,
     /// By council.
     pub council: BTreeMap<String, u64>,
@@ -43,40 +43,40 @@ pub struct Facets {
     pub faith: BTreeMap<String, u64>,
     /// `"state"` and `"private"`.
     pub ownership: BTreeMap<String, u64>,
-    /// Those with a breakfast club, and those with an after-school club; a school may have both or none.
+    /// The schools with a breakfast club, and those with an after-school club. A school may have both or none.
     pub clubs: BTreeMap<String, u64>,
 }
 
-/// What an upsert did.
+/// The rows of an upsert.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpsertCounts {
-    /// Rows that are new.
+    /// Rows that were inserted.
     pub inserted: u64,
-    /// Rows of which something changed.
+    /// Rows that were updated.
     pub updated: u64,
-    /// Rows that were stored as given already.
+    /// Rows that were already stored as given.
     pub unchanged: u64,
 }
 
-/// What merging two schools did.
+/// The rows that merging two schools wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MergeCounts {
-    /// Reviews that belong to the other school now.
+    /// Reviews that were moved to the other school.
     pub reviews: u64,
-    /// Links that were not there before.
+    /// Links that were inserted.
     pub links: u64,
 }
 
-/// What deleting a school took along, and what it left behind.
+/// The rows that deleting a school deleted, and those that it kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteCounts {
     /// Clubs that were deleted.
     pub clubs: u64,
     /// Terms that were deleted.
     pub term_dates: u64,
-    /// Results that were deleted.
+    /// Published results that were deleted.
     pub performance: u64,
-    /// Facts of a private school that were deleted.
+    /// Private schools' details that were deleted.
     pub private_details: u64,
     /// Fees that were deleted.
     pub fees: u64,
@@ -84,8 +84,8 @@ pub struct DeleteCounts {
     pub admissions: u64,
     /// The school's own links, which were deleted.
     pub links: u64,
-    /// Reviews, which stay and belong to no school any more.
+    /// Reviews that were kept, and belong to no school any more.
     pub reviews_kept: u64,
-    /// Links of other schools to it, which stay and name it by its URN alone.
+    /// Other schools' links to it that were kept, and name it by its URN alone.
     pub links_kept: u64,
 }

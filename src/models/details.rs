@@ -1,11 +1,11 @@
-//! A school with what belongs to it.
+//! A school with its collections.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Admissions, Performance, PrivateDetails, PrivateFee, Review, School, SchoolClub, SchoolLink, TermDates};
 use crate::error::Result;
 
-/// Which of the things that belong to schools are asked for. Each is one query, however many schools are asked about.
+/// The collections to read. Each takes one query, however many schools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a set")]
 pub struct Collections {
@@ -15,7 +15,7 @@ pub struct Collections {
     pub term_dates: bool,
     /// Published results.
     pub performance: bool,
-    /// Facts of private schools.
+    /// Details of private schools.
     pub private_details: bool,
     /// Fees of private schools.
     pub fees: bool,
@@ -28,7 +28,7 @@ pub struct Collections {
 }
 
 impl Collections {
-    /// All of them.
+    /// Every collection.
     pub const ALL: Self = Self {
         clubs: true,
         term_dates: true,
@@ -41,8 +41,8 @@ impl Collections {
     };
 }
 
-/// A school with what was asked for of what belongs to it. A collection that was not asked for is `None`; one that was
-/// and has nothing in it is empty.
+/// A school with the requested collections. A collection that was not requested is `None`; a requested one without rows
+/// is empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SchoolDetails {
     /// The school's own row.
@@ -54,19 +54,19 @@ pub struct SchoolDetails {
     /// Its terms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub term_dates: Option<Vec<TermDates>>,
-    /// Its results, by metric, the newest first.
+    /// Its published results, by metric, newest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub performance: Option<Vec<Performance>>,
-    /// What only a private school has: one or none.
+    /// Its details as a private school: one or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_details: Option<Vec<PrivateDetails>>,
-    /// What it charges, the newest year first, then by age.
+    /// Its fees, newest year first, then by age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fees: Option<Vec<PrivateFee>>,
-    /// Who was offered a place, the newest year first, then by intake.
+    /// Its admissions, newest year first, then by intake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admissions: Option<Vec<Admissions>>,
-    /// What others wrote of it.
+    /// Its reviews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviews: Option<Vec<Review>>,
     /// Its links to other schools.
@@ -75,7 +75,7 @@ pub struct SchoolDetails {
 }
 
 impl SchoolDetails {
-    /// A school of which nothing else was asked for.
+    /// Returns a school without collections.
     pub(crate) const fn of(school: School) -> Self {
         Self {
             school,
@@ -91,21 +91,21 @@ impl SchoolDetails {
     }
 }
 
-/// What is to belong to a school. A collection that is given replaces the stored one, also by nothing; one that is
-/// `None` leaves it as it is.
+/// The collections to write to a school. A given collection replaces the stored one, also where it is empty; `None`
+/// leaves the stored one unchanged.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewCollections {
     /// Its clubs.
     pub clubs: Option<Vec<SchoolClub>>,
     /// Its terms.
     pub term_dates: Option<Vec<TermDates>>,
-    /// Its results.
+    /// Its published results.
     pub performance: Option<Vec<Performance>>,
-    /// What only a private school has: one at most.
+    /// Its details as a private school: one at most.
     pub private_details: Option<Vec<PrivateDetails>>,
-    /// What it charges.
+    /// Its fees.
     pub fees: Option<Vec<PrivateFee>>,
-    /// Who was offered a place.
+    /// Its admissions.
     pub admissions: Option<Vec<Admissions>>,
 }
 

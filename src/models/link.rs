@@ -1,4 +1,4 @@
-//! Which school came before which.
+//! Links between schools.
 
 use chrono::NaiveDate;
 use diesel::Queryable;
@@ -12,42 +12,41 @@ use crate::ids::{SchoolId, Urn};
 /// A link from one school to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
 pub struct SchoolLink {
-    /// The school that the link is of.
+    /// The school that the link belongs to.
     pub urn: Urn,
     /// The other school.
     pub linked_urn: Urn,
-    /// The other school's row, where it is in this database.
+    /// The other school's row, where it is stored.
     pub linked_school_id: Option<SchoolId>,
     /// The other school's name.
     pub linked_name: Option<String>,
     /// What the other school is to this one.
     pub kind: LinkKind,
-    /// The register's own words for it, such as `Successor - amalgamated`.
+    /// The register's words for the link, such as `Successor - amalgamated`.
     pub link_type: Option<String>,
-    /// Since when.
+    /// The day since which the link holds.
     pub linked_on: Option<NaiveDate>,
 }
 
-/// A link to be written.
+/// A link to write.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct NewLink {
-    /// The school that the link is of. It need not be in this database: most schools that are linked to closed long
-    /// ago.
+    /// The school that the link belongs to. It need not be stored: most linked schools closed long ago.
     pub urn: Urn,
-    /// The other school, likewise.
+    /// The other school, which need not be stored either.
     pub linked_urn: Urn,
     /// What the other school is to this one.
     pub kind: LinkKind,
     /// The other school's name. At most 200 characters.
     pub linked_name: Option<String>,
-    /// The register's own words. At most 200 characters.
+    /// The register's words for the link. At most 200 characters.
     pub link_type: Option<String>,
-    /// Since when.
+    /// The day since which the link holds.
     pub linked_on: Option<NaiveDate>,
 }
 
 impl NewLink {
-    /// The links that say that one school was merged into another, from both sides.
+    /// Returns the links that record a merger, from both sides.
     pub(crate) fn merger((from, from_name): (Urn, &str), (into, into_name): (Urn, &str), on: NaiveDate) -> [Self; 2] {
         let link = |urn, linked_urn, linked_name: &str, kind, link_type: &str| Self {
             urn,
@@ -63,7 +62,7 @@ impl NewLink {
         ]
     }
 
-    /// What is known now, laid over what is stored.
+    /// Returns these values over the stored ones.
     #[must_use]
     pub(crate) fn over(self, stored: &Self) -> Self {
         Self {

@@ -1,6 +1,6 @@
-//! What the database holds, as plain values: no backend, no connection, no SQL.
+//! The rows of the database as plain values: no backend, no connection, no SQL.
 //!
-//! One module serves both backends. A value that is not known is `None`, never zero and never an empty text.
+//! Both backends share them. An unknown value is `None`, never zero and never an empty text.
 
 mod admissions;
 mod catchment;

@@ -1,4 +1,4 @@
-//! Edits of a school.
+//! Patches of a school.
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -7,8 +7,8 @@ use super::school::NewSchool;
 use super::words::{Gender, Phase, Status};
 use crate::geo::LatLng;
 
-/// What is to change of a school. A field that is `None` stays as it is; `Some(None)` makes a value unknown. In JSON, a
-/// field that is left out stays, and `null` makes it unknown.
+/// The changes to a school. A field that is `None` is left unchanged; `Some(None)` makes a value unknown. In JSON, a
+/// missing field is left unchanged, and `null` makes a value unknown.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SchoolPatch {
@@ -54,7 +54,7 @@ pub struct SchoolPatch {
     /// See [`School::ofsted_rating`](super::School::ofsted_rating).
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub ofsted_rating: Option<Option<i16>>,
-    /// Where the school stands.
+    /// The school's location.
     #[serde(deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub location: Option<Option<LatLng>>,
     /// See [`School::easting`](super::School::easting).
@@ -83,7 +83,7 @@ pub struct SchoolPatch {
     pub source_date: Option<Option<NaiveDate>>,
 }
 
-/// A value that is there is given, also where it is `null`.
+/// Reads a field that is present as given, also where it is `null`.
 #[expect(clippy::option_option, reason = "as the fields")]
 fn given<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
@@ -94,12 +94,12 @@ where
 }
 
 impl SchoolPatch {
-    /// The school as it is to be.
+    /// Returns the school with these changes.
     pub(crate) fn apply(&self, school: NewSchool) -> NewSchool {
         fn or<T: Clone>(new: &Option<T>, old: T) -> T {
             new.clone().unwrap_or(old)
         }
-        // Destructured without `..`: a new field does not compile until it can be changed.
+        // Destructured without `..`, so that a new field does not compile until it is applied here.
         let Self {
             name,
             status,

@@ -10,17 +10,17 @@ use crate::units::Score;
 /// One published result of a school.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
 pub struct Performance {
-    /// What was measured, such as `progress_8`. At most 100 characters.
+    /// The measure, such as `progress_8`. At most 100 characters.
     pub metric: String,
     /// The calendar year in which it was published.
     pub year: i16,
-    /// The result, exact; nothing where it is not known or was suppressed.
+    /// The exact result, or `None` where it is unknown or suppressed.
     pub value: Option<Score>,
-    /// Whether the publisher suppressed it, since it would tell of single children. That is not zero.
+    /// Whether the publisher suppressed it, since it would identify children. Suppressed is not zero.
     pub is_suppressed: bool,
     /// The national average of the same measure.
     pub national_average: Option<Score>,
-    /// Who published it. At most 500 characters.
+    /// The publisher. At most 500 characters.
     pub source: Option<String>,
 }
 

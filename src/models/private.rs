@@ -1,4 +1,4 @@
-//! What only private schools have.
+//! Details of private schools.
 
 use chrono::NaiveTime;
 use diesel::Queryable;
@@ -8,16 +8,16 @@ use super::checks::{check_text, check_time};
 use crate::error::Result;
 use crate::units::{AcademicYear, Money};
 
-/// Facts of a private school.
+/// The details of a private school.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
 pub struct PrivateDetails {
-    /// What is said of its fees. At most 2,000 characters.
+    /// Notes on its fees. At most 2,000 characters.
     pub fees_notes: Option<String>,
     /// When its day begins.
     pub day_starts_at: Option<NaiveTime>,
     /// When its day ends, after it begins.
     pub day_ends_at: Option<NaiveTime>,
-    /// How pupils get there. At most 2,000 characters.
+    /// Its transport for pupils. At most 2,000 characters.
     pub transport: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl PrivateDetails {
     }
 }
 
-/// What a private school charges for children of some ages.
+/// A private school's fee for children of some ages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
 pub struct PrivateFee {
     /// The school year.
@@ -40,8 +40,8 @@ pub struct PrivateFee {
     pub age_from: i16,
     /// The oldest age it is for, in years.
     pub age_to: i16,
-    /// Pounds a term.
+    /// The fee a term, in pounds.
     pub per_term: Option<Money>,
-    /// Pounds a year.
+    /// The fee a year, in pounds.
     pub per_year: Option<Money>,
 }

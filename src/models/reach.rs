@@ -1,38 +1,39 @@
-//! Would my child have got in? What past years' last distances say of a home.
+//! The admissions reach: would my child have got in, by the last distances offered in past years?
 
 use serde::{Deserialize, Serialize};
 
 use super::SchoolHit;
 use crate::units::AcademicYear;
 
-/// One year of an intake whose offers reached the place that was asked about.
+/// One year of an intake whose offers reached the search's point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReachYear {
     /// The school year.
     pub academic_year: AcademicYear,
-    /// Which children.
+    /// The intake.
     pub intake: Option<String>,
-    /// How far away the last child lived who was offered a place by distance.
+    /// The distance of the last child who was offered a place by distance, in kilometres.
     pub last_distance_km: f64,
-    /// By how much that is farther than the place: below zero, a child from there was not offered one.
+    /// The last distance minus that of the point, in kilometres. Below zero, a child from there was not offered a
+    /// place.
     pub margin_km: f64,
-    /// How much farther it was than in the known year before: the trend. Nothing for the first.
+    /// The change of the last distance since the known year before, in kilometres. `None` for the first known year.
     pub change_km: Option<f64>,
-    /// How many asked for each place, where it is known.
+    /// The number of applications per place, where it is known.
     pub applications_per_place: Option<f64>,
 }
 
-/// A school that would have offered a child from the search's point a place by distance. An estimate: next year's
-/// distance will be another, and other criteria come before distance.
+/// A school that would have offered a child at the search's point a place by distance. An estimate: distances differ
+/// from year to year, and other criteria come before distance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReachHit {
     /// The school and its distance.
     #[serde(flatten)]
     pub hit: SchoolHit,
-    /// Every known year of the intakes that pass, by intake, the newest first.
+    /// Every known year of the matching intakes, by intake, newest first.
     pub years: Vec<ReachYear>,
-    /// The known years of the intake that has the most.
+    /// The number of known years of the intake that has the most.
     pub years_of_evidence: usize,
-    /// Always true: past years are no promise.
+    /// Always true: past years promise nothing.
     pub estimate: bool,
 }

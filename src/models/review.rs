@@ -1,4 +1,4 @@
-//! What others wrote of a school.
+//! Reviews of schools.
 
 use chrono::NaiveDate;
 use diesel::Queryable;
@@ -13,13 +13,13 @@ use crate::ids::Urn;
 pub struct Review {
     /// The URN of the school that was reviewed.
     pub urn: Urn,
-    /// The name of the school that was reviewed, then. At most 200 characters.
+    /// The name of the school at the time. At most 200 characters.
     pub school_name: String,
-    /// Who published it. At most 200 characters.
+    /// The publisher. At most 200 characters.
     pub source: String,
-    /// Stars from 1 to 5, the best.
+    /// The number of stars from 1 to 5, the best.
     pub rating: Option<i16>,
-    /// Some words of it. At most 2,000 characters.
+    /// An excerpt. At most 2,000 characters.
     pub snippet: Option<String>,
     /// The day it was written.
     pub reviewed_on: Option<NaiveDate>,

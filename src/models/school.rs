@@ -1,4 +1,4 @@
-//! Schools: as stored, as listed, as found, and as written.
+//! Schools: as stored, as listed, as search results, and as written.
 
 use chrono::NaiveDate;
 use diesel::Queryable;
@@ -11,7 +11,7 @@ use crate::geo::{LatLng, Latitude, Longitude};
 use crate::ids::{SchoolId, Urn};
 use crate::units::Kilometres;
 
-/// A school with everything its own row holds, but for the outline of its catchment.
+/// A school with every column of its row but the outline of its catchment.
 ///
 /// The order of the fields is the order in which the backends select the columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
@@ -39,7 +39,7 @@ pub struct School {
     pub address: Option<String>,
     /// Its postcode.
     pub postcode: Option<String>,
-    /// Its website: always `http://` or `https://`.
+    /// Its website, which begins with `http://` or `https://`.
     pub website_url: Option<String>,
     /// Whether it is independent of the state, so that parents pay fees.
     pub is_private: Option<bool>,
@@ -49,43 +49,43 @@ pub struct School {
     pub age_range_to: Option<i16>,
     /// Its last Ofsted rating: 1 outstanding, 2 good, 3 requires improvement, 4 inadequate.
     pub ofsted_rating: Option<i16>,
-    /// Degrees north, or nothing where it is not known where the school stands.
+    /// Its latitude, in degrees north, or `None` where its location is unknown.
     pub lat: Option<Latitude>,
-    /// Degrees east; there if and only if `lat` is.
+    /// Its longitude, in degrees east; `Some` exactly where `lat` is.
     pub lng: Option<Longitude>,
     /// Metres east on the Ordnance Survey National Grid.
     pub easting: Option<i32>,
     /// Metres north on the Ordnance Survey National Grid.
     pub northing: Option<i32>,
-    /// The radius of its catchment in kilometres, where a council states one. Curated: the register has none.
+    /// The radius of its catchment in kilometres, where a council states one. Curated: it is not in the register.
     pub catchment_radius_km: Option<f64>,
     /// The day it opened.
     pub opened_on: Option<NaiveDate>,
     /// The day it closed.
     pub closed_on: Option<NaiveDate>,
-    /// How many pupils it is built for.
+    /// The number of pupils that it is built for.
     pub capacity: Option<i32>,
-    /// How many pupils it has.
+    /// The number of its pupils.
     pub pupils: Option<i32>,
     /// The day on which the register last changed its record.
     pub source_date: Option<NaiveDate>,
-    /// How often the row was written. An edit names the version that it was made from.
+    /// The number of times the row was written. An update names the version that it was made from.
     pub version: i32,
 }
 
 impl School {
-    /// Whether it takes pupils now, which one that is proposed to close does.
+    /// Returns whether it takes pupils now. A school that is proposed to close does.
     pub fn is_open(&self) -> bool {
         self.status.is_open()
     }
 
-    /// Where the school stands.
+    /// Returns its location.
     pub fn location(&self) -> Option<LatLng> {
         Some(LatLng::new(self.lat?, self.lng?))
     }
 }
 
-/// A school as a result list shows it.
+/// A school as a list of results shows it.
 ///
 /// The order of the fields is the order in which the backends select the columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
@@ -119,31 +119,31 @@ pub struct SchoolSummary {
     pub age_range_to: Option<i16>,
     /// Its last Ofsted rating, from 1 (outstanding) to 4 (inadequate).
     pub ofsted_rating: Option<i16>,
-    /// Degrees north.
+    /// Its latitude, in degrees north.
     pub lat: Option<Latitude>,
-    /// Degrees east; known exactly where `lat` is.
+    /// Its longitude, in degrees east; `Some` exactly where `lat` is.
     pub lng: Option<Longitude>,
 }
 
 impl SchoolSummary {
-    /// Where the school stands.
+    /// Returns its location.
     pub fn location(&self) -> Option<LatLng> {
         Some(LatLng::new(self.lat?, self.lng?))
     }
 }
 
-/// A school that a search found, and how far it is from where the search looked.
+/// A school that matches a search, and its distance from the search's point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SchoolHit {
     /// The school.
     #[serde(flatten)]
     pub school: SchoolSummary,
-    /// The great-circle distance from the search's point. Nothing where the search had no point, or where it is not
-    /// known where the school stands.
+    /// The great-circle distance from the search's point, or `None` where the search has no point or the school no
+    /// location.
     pub distance_km: Option<Kilometres>,
 }
 
-/// The ages of a school that lacks a phase.
+/// A school that lacks a phase, and its ages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Queryable)]
 pub struct PhaseGap {
     /// The school.
@@ -152,11 +152,11 @@ pub struct PhaseGap {
     pub age_range_from: Option<i16>,
     /// The age by which its oldest pupils leave, in years.
     pub age_range_to: Option<i16>,
-    /// The version that these are of.
+    /// The version that these ages were read from.
     pub version: i32,
 }
 
-/// A school to be written. What stays `None` is not known.
+/// A school to write. A field that is `None` is unknown.
 ///
 /// ```
 /// use school_finder_db::ids::Urn;
@@ -203,7 +203,7 @@ pub struct NewSchool {
     pub age_range_to: Option<i16>,
     /// See [`School::ofsted_rating`].
     pub ofsted_rating: Option<i16>,
-    /// Where the school stands.
+    /// Its location.
     pub location: Option<LatLng>,
     /// See [`School::easting`].
     pub easting: Option<i32>,
@@ -224,7 +224,7 @@ pub struct NewSchool {
 }
 
 impl NewSchool {
-    /// An open school of which nothing but its number and name is known.
+    /// Returns an open school of which only the URN and the name are known.
     pub fn new(urn: Urn, name: impl Into<String>) -> Self {
         Self {
             urn,
@@ -254,12 +254,12 @@ impl NewSchool {
         }
     }
 
-    /// Checks what the database cannot check in the same way on every backend: its texts, dates and place.
+    /// Checks what the databases do not check, or not in the same way: its texts, dates and location.
     ///
     /// # Errors
     /// [`Error::InvalidText`], [`Error::TooLong`], [`Error::InvalidDate`] or [`Error::SuspectSwapped`].
     pub fn validate(&self) -> Result<()> {
-        // Destructured without `..`: a new field does not compile until it is decided how it is checked.
+        // Destructured without `..`, so that a new field does not compile until it is checked here.
         let Self {
             urn: _,
             name,
@@ -297,7 +297,7 @@ impl NewSchool {
         check_date("opened_on", *opened_on)?;
         check_date("closed_on", *closed_on)?;
         check_date("source_date", *source_date)?;
-        // SQLite takes a NaN for NULL, which would be "unknown".
+        // SQLite stores a NaN as NULL, which would mean "unknown".
         if catchment_radius_km.is_some_and(|km| !(km > 0.0 && km <= 20_015.1)) {
             return Err(Error::Radius);
         }
@@ -309,15 +309,15 @@ impl NewSchool {
         }
     }
 
-    /// What the register knows, laid over what is stored: a value that `self` has replaces the stored one, and one it
-    /// lacks leaves the stored one as it is, so that curated facts survive and nothing known becomes unknown. The one
-    /// exception is the day of closing, which goes when a school is open again. Ages and places are taken as wholes.
+    /// Returns the register's values over the stored ones. A value that is `None` leaves the stored one unchanged, so
+    /// that curated values survive. The one exception is the closing date, which is removed when a school is open
+    /// again. The two ages, and the location with its grid reference, are each replaced together.
     #[must_use]
     pub fn over(self, stored: &Self) -> Self {
         fn either<T: Clone>(new: Option<T>, stored: &Option<T>) -> Option<T> {
             new.or_else(|| stored.clone())
         }
-        // Ages and places are wholes: half of one beside half of another would be neither.
+        // Replacing one of the two ages, or part of a location, could combine values that do not fit.
         let (age_range_from, age_range_to) = match (self.age_range_from, self.age_range_to) {
             (None, None) => (stored.age_range_from, stored.age_range_to),
             (Some(from), None) => (Some(from), stored.age_range_to.filter(|to| *to >= from)),

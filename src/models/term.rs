@@ -1,4 +1,4 @@
-//! Term dates, and what follows from them.
+//! Term dates, and what is derived from them.
 
 use chrono::{Datelike, Days, NaiveDate};
 use diesel::Queryable;
@@ -14,7 +14,7 @@ use crate::units::AcademicYear;
 pub struct TermDates {
     /// The school year.
     pub academic_year: AcademicYear,
-    /// Which of its terms.
+    /// The term.
     pub term: Term,
     /// The first day.
     pub starts_on: NaiveDate,
@@ -22,7 +22,7 @@ pub struct TermDates {
     pub ends_on: NaiveDate,
     /// The first day of the half-term holiday, inside the term.
     pub half_term_starts_on: Option<NaiveDate>,
-    /// The last day of the half-term holiday; known exactly where its first is.
+    /// The last day of the half-term holiday; `Some` exactly where its first day is.
     pub half_term_ends_on: Option<NaiveDate>,
 }
 
@@ -35,7 +35,7 @@ impl TermDates {
         check_date("half_term_ends_on", *half_term_ends_on)
     }
 
-    /// Whether the term covers this day, and the half-term holiday does not.
+    /// Returns whether a day is in the term and outside its half-term holiday.
     fn holds(&self, day: NaiveDate) -> bool {
         let is_half_term = match (self.half_term_starts_on, self.half_term_ends_on) {
             (Some(first), Some(last)) => first <= day && day <= last,
@@ -45,9 +45,9 @@ impl TermDates {
     }
 }
 
-/// Whether a school with these terms is in session on a day: a weekday within a term and outside its half-term holiday.
-/// Nothing where it cannot be told: in no known term or half-term holiday, and not all three terms of the school year
-/// around that day are known. Bank holidays and training days are not known.
+/// Returns whether a school with these terms is in session on a day: a weekday within a term and outside its half-term
+/// holiday. `None` on a day in no known term or half-term holiday, where not all three terms of the school year are
+/// known. Bank holidays and training days are not considered.
 pub fn in_session(terms: &[TermDates], day: NaiveDate) -> Option<bool> {
     if terms.iter().any(|term| term.holds(day)) {
         return Some(day.weekday().num_days_from_monday() < 5);
@@ -56,26 +56,26 @@ pub fn in_session(terms: &[TermDates], day: NaiveDate) -> Option<bool> {
     (is_half_term || is_whole(terms, school_year(day)?)).then_some(false)
 }
 
-/// Whether all three terms of a school year are known.
+/// Returns whether all three terms of a school year are known.
 fn is_whole(terms: &[TermDates], year: AcademicYear) -> bool {
     Term::ALL.iter().all(|term| terms.iter().any(|known| known.academic_year == year && known.term == *term))
 }
 
-/// The school year that a day lies in: it turns on the first of September.
+/// Returns the school year of a day. It begins on the first of September.
 fn school_year(day: NaiveDate) -> Option<AcademicYear> {
     let year = if day.month() >= 9 { day.year() } else { day.year() - 1 };
     AcademicYear::starting(i16::try_from(year).ok()?).ok()
 }
 
-/// The Mondays of the weeks of a school year in which neither of two schools is in session from Monday to Friday: those
-/// in which a family can go away. Nothing where all three terms of that year are not known of both.
+/// Returns the Mondays of the weeks of a school year in which neither of two schools is in session from Monday to
+/// Friday, so that a family can go away. `None` where not all three terms of that year are known for both.
 pub fn common_holiday_weeks(ours: &[TermDates], theirs: &[TermDates], year: AcademicYear) -> Option<Vec<NaiveDate>> {
     if !is_whole(ours, year) || !is_whole(theirs, year) {
         return None;
     }
     let first = NaiveDate::from_ymd_opt(i32::from(year.starts_in()), 9, 1)?;
     let next_year = NaiveDate::from_ymd_opt(i32::from(year.starts_in()) + 1, 9, 1)?;
-    // The first whole week, which begins on the first Monday.
+    // The first whole week begins on the first Monday.
     let to_monday = (7 - first.weekday().num_days_from_monday()) % 7;
     let is_free = |terms: &[TermDates], monday: NaiveDate| {
         let in_year = terms.iter().filter(|term| term.academic_year == year).collect::<Vec<_>>();
@@ -99,7 +99,7 @@ mod tests {
         AcademicYear::starting(starts_in).expect("a year")
     }
 
-    /// The terms of 2024/2025, of which the half-term holidays begin on these days of October, February and May.
+    /// Returns the terms of 2024/2025, whose half-term holidays begin on these days of October, February and May.
     fn terms(halves: [u32; 3]) -> Vec<TermDates> {
         let term = |term, starts_on, ends_on, half: NaiveDate| TermDates {
             academic_year: year(2024),
@@ -136,7 +136,7 @@ mod tests {
             assert_eq!(in_session(&terms, date), expected, "{date}");
         }
         assert_eq!(in_session(&[], day(2024, 9, 3)), None);
-        // With one term known, outside it is not "no"; and a term may begin in August, as in Scotland.
+        // With one term known, a day outside it is unknown. A term may begin in August, as in Scotland.
         assert_eq!(in_session(&terms[..1], day(2025, 3, 4)), None);
         assert_eq!(in_session(&terms[..1], day(2024, 10, 29)), Some(false));
         let early = [TermDates { starts_on: day(2024, 8, 14), ..terms[0].clone() }];
@@ -163,7 +163,7 @@ mod tests {
         ];
         // The week of 31 March has lessons until Friday, and October's holidays are in different weeks.
         assert_eq!(weeks, expected);
-        // A week that ends in the next school year is not told of: its terms are others.
+        // A week that ends in the next school year is not returned: it has other terms.
         let later = |terms: &[TermDates]| {
             let later = |term: &TermDates| TermDates { academic_year: year(2025), ..term.clone() };
             terms.iter().map(later).collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! The closed vocabularies: one word for each value, the same on the command line, in JSON and in the database.
+//! The closed vocabularies: one word per value, the same on the command line, in JSON and in the database.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// An enum of words, stored as text. The database repeats the list in a CHECK (`ck_status`, ...).
+/// An enum stored as text. The database repeats its words in a CHECK (`ck_status`, ...).
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $field:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -24,10 +24,10 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every value, in the order of its declaration.
+            /// Every value, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word for it.
+            /// Returns its word.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -56,7 +56,7 @@ macro_rules! words {
             }
         }
 
-        // Each backend by itself: text that is only looked at is not copied.
+        // One implementation per backend, so that borrowed text is not copied.
         #[cfg(feature = "postgres")]
         impl FromSql<Text, diesel::pg::Pg> for $name {
             fn from_sql(value: diesel::pg::PgValue<'_>) -> deserialize::Result<Self> {
@@ -87,7 +87,7 @@ words! {
     Status, "status" {
         /// Open.
         Open = "open",
-        /// Closed: kept, so that old links and reviews still lead somewhere.
+        /// Closed: kept, so that old links and reviews still lead to it.
         Closed = "closed",
         /// Not open yet.
         ProposedToOpen = "proposed_to_open",
@@ -97,7 +97,7 @@ words! {
 }
 
 impl Status {
-    /// Whether such a school takes pupils now, which one that is proposed to close does.
+    /// Returns whether such a school takes pupils now. One that is proposed to close does.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Open | Self::ProposedToClose)
     }
@@ -120,25 +120,25 @@ words! {
         AllThrough = "all_through",
         /// Sixth-form and further-education colleges.
         SixteenPlus = "16_plus",
-        /// The register names no phase: most special and independent schools.
+        /// No phase in the register: most special and independent schools.
         NotApplicable = "not_applicable",
     }
 }
 
 words! {
-    /// Whom a school admits.
+    /// The children that a school admits.
     Gender, "gender" {
         /// Boys and girls.
         Mixed = "mixed",
-        /// Boys alone.
+        /// Boys only.
         Boys = "boys",
-        /// Girls alone.
+        /// Girls only.
         Girls = "girls",
     }
 }
 
 words! {
-    /// What a club's cost is for.
+    /// The period that a club's cost is for.
     CostPer, "cost_per" {
         /// A day.
         Day = "day",
@@ -172,15 +172,15 @@ words! {
 }
 
 words! {
-    /// How one school is linked to another.
+    /// The kind of a link from one school to another.
     LinkKind, "link" {
-        /// The other school came before this one.
+        /// The other school preceded this one.
         Predecessor = "predecessor",
-        /// The other school came after this one.
+        /// The other school succeeded this one.
         Successor = "successor",
-        /// They became one school. Which of the two goes on is told by which is open.
+        /// They became one school: the one that is open.
         Merged = "merged",
-        /// They belong together in another way, such as by a sixth form.
+        /// They are linked in another way, such as by a sixth form.
         Other = "other",
     }
 }
