@@ -1,35 +1,35 @@
-//! What a query does in the database.
+//! Query plans.
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a query is planned alone, or run as well.
+/// Whether a query is only planned, or also run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Explain,
     Analyze,
 }
 
-/// A query's SQL and the plan that the database made for it.
+/// A query's SQL and the database's plan for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// The SQL text, with placeholders, and the values bound to them.
+    /// The SQL text with placeholders, and the bound values.
     pub sql: String,
-    /// The plan, a step a line, indented by depth.
+    /// The plan, one step per line, indented by depth.
     pub plan: Vec<String>,
     /// The indexes that the plan uses, by name.
     pub indexes: Vec<String>,
-    /// The tables that the plan reads from the first row to the last.
+    /// The tables that the plan scans from the first row to the last.
     pub scans: Vec<String>,
-    /// What running it took; nothing where it was planned alone.
+    /// The measurements of a run, or `None` where the query was only planned.
     pub execution: Option<Execution>,
 }
 
-/// What running a query took.
+/// The measurements of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
-    /// How many rows it gave.
+    /// The number of rows.
     pub rows: u64,
-    /// How long it took, in microseconds: on Postgres in the server, on SQLite with the reading of the rows.
+    /// The duration in microseconds: on Postgres in the server, on SQLite with reading the rows.
     pub microseconds: u64,
 }
 

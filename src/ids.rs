@@ -1,4 +1,4 @@
-//! Named types for identifiers, so that one number cannot be passed for another.
+//! Newtypes for identifiers, so that one number cannot be passed for another.
 
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
@@ -7,7 +7,7 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Integer};
 use serde::{Deserialize, Serialize};
 
-/// A school's row in this database. Never handed out twice, and means nothing in another database.
+/// The id of a school's row in this database. Never reused, and meaningless in another database.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow,
 )]
@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 pub struct SchoolId(i64);
 
 impl SchoolId {
-    /// The id with this number.
+    /// Returns the id with this number.
     pub const fn new(id: i64) -> Self {
         Self(id)
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> i64 {
         self.0
     }
@@ -51,7 +51,7 @@ where
     }
 }
 
-/// A school's unique reference number in the official register: up to seven digits, kept for good, never reused.
+/// A school's unique reference number in the official register: up to seven digits, permanent, never reused.
 ///
 /// ```
 /// use school_finder_db::ids::Urn;
@@ -68,10 +68,10 @@ where
 pub struct Urn(i32);
 
 impl Urn {
-    /// The lowest there can be.
+    /// The lowest URN.
     pub(crate) const LEAST: Self = Self(1);
 
-    /// The URN with this number.
+    /// Returns the URN with this number.
     ///
     /// # Errors
     /// [`InvalidUrn`] unless the number is from 1 to 9,999,999.
@@ -82,13 +82,13 @@ impl Urn {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> i32 {
         self.0
     }
 }
 
-/// A number that is not a URN. It becomes [`Error::InvalidUrn`](crate::Error::InvalidUrn) where a call fails with it.
+/// A number that is not a URN. It converts into [`Error::InvalidUrn`](crate::Error::InvalidUrn).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{given} is not a URN: a school's unique reference number has up to seven digits")]
 pub struct InvalidUrn {

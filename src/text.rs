@@ -1,13 +1,13 @@
-//! How names are compared: one rule for every backend, written here and not in a database's collation.
+//! The comparison of names: one rule for every backend, in Rust and not in a database's collation.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// A name as it is searched and sorted.
+/// Returns a name as it is searched and sorted.
 ///
-/// Case and accents are folded (`É` is `e`, `ŵ` is `w`, `ß` is `ss`, `İ` is `i`), apostrophes and full stops are
-/// dropped, `&` reads as `and`, dashes, commas, slashes and brackets part words, and `Saint` is `St`. Other signs, such
-/// as `%` and `_`, stay as they are. Words are parted by one space. Folding a folded name changes nothing.
+/// Case and accents are folded (`É` to `e`, `ŵ` to `w`, `ß` to `ss`, `İ` to `i`). Apostrophes and full stops are
+/// removed. `&` becomes `and`, and `Saint` becomes `St`. Dashes, commas, slashes and brackets separate words, which are
+/// joined by one space. Other signs, such as `%` and `_`, are kept. Folding is idempotent.
 ///
 /// ```
 /// use school_finder_db::text::fold;
@@ -17,8 +17,8 @@ use unicode_normalization::char::is_combining_mark;
 /// ```
 pub fn fold(name: &str) -> String {
     let mut folded = String::with_capacity(name.len());
-    // By way of upper case, which turns ß into SS and the dotless ı into I. Lower case comes first for the capital ẞ,
-    // which is its own upper case.
+    // Upper case turns ß into SS and the dotless ı into I. Lower case comes first for the capital ẞ, which is its own
+    // upper case.
     let lower = name.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase);
     let upper = lower.flat_map(char::to_uppercase);
     for c in upper.flat_map(char::to_lowercase).nfkd().filter(|c| !is_combining_mark(*c)) {
@@ -37,11 +37,11 @@ pub fn fold(name: &str) -> String {
     words.map(|word| if word == "saint" { "st" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
-/// The character that makes the next one literal in a LIKE pattern. SQL's usual backslash is special in some
-/// Postgres strings; an exclamation mark is special nowhere.
+/// The escape character of LIKE patterns. SQL's usual backslash is special in some Postgres strings; an exclamation
+/// mark is special in none.
 pub(crate) const LIKE_ESCAPE: char = '!';
 
-/// A LIKE pattern that finds the folded `text` anywhere, each of its characters literal.
+/// Returns a LIKE pattern that matches the folded `text` anywhere, each of its characters literal.
 pub(crate) fn like_anywhere(folded: &str) -> String {
     let mut pattern = String::with_capacity(folded.len() + 2);
     pattern.push('%');
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(like_anywhere("100% a_b!"), "%100!% a!_b!!%");
     }
 
-    /// Every character that Unicode assigns a case, and all of its neighbours.
+    /// Covers every character with a case in Unicode, and those between them.
     #[test]
     fn folding_a_folded_character_changes_nothing() {
         for c in '\0'..'\u{20000}' {

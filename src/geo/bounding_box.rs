@@ -1,14 +1,14 @@
-//! Boxes of latitude and longitude that hold every place within a distance.
+//! Boxes of latitude and longitude around a circle.
 
 use super::{EARTH_RADIUS_KM, LatLng};
 use crate::units::Kilometres;
 
-/// How far every box reaches beyond its circle, in degrees (about 0.1 m): more than the rounding of the formulas.
+/// The margin of every box around its circle, in degrees (about 0.1 m): more than the rounding of the formulas.
 const PAD_DEGREES: f64 = 1e-6;
 
-/// A box of latitudes and longitudes, edges included, never across the dateline.
+/// A box of latitudes and longitudes, edges included, which never crosses the antimeridian.
 ///
-/// It only fetches candidates: [`haversine`](super::haversine) alone says what is inside a radius.
+/// It only fetches candidates: [`haversine`](super::haversine) alone decides what is within a radius.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoundingBox {
     /// The lowest latitude, in degrees.
@@ -22,26 +22,26 @@ pub struct BoundingBox {
 }
 
 impl BoundingBox {
-    /// A box that holds every place within `radius` of `centre`. Where the circle reaches a pole or the dateline the
-    /// box goes all the way round: wider than it need be, and never too narrow.
+    /// Returns a box that contains every point within `radius` of `centre`. Where the circle reaches a pole or the
+    /// antimeridian, the box spans all longitudes: wider than needed, never too narrow.
     pub fn around(centre: LatLng, radius: Kilometres) -> Self {
         let (lat, lng) = (centre.lat().degrees(), centre.lng().degrees());
         // The angle that the radius spans at the centre of the earth.
         let angle = radius.get() / EARTH_RADIUS_KM;
         let half_height = angle.to_degrees() + PAD_DEGREES;
         let (south, north) = ((lat - half_height).max(-90.0), (lat + half_height).min(90.0));
-        // The meridians that touch the circle, J. P. Snyder's spherical triangle: sin(dlng) = sin(angle) / cos(lat).
+        // The meridians that touch the circle, by J. P. Snyder's spherical triangle: sin(dlng) = sin(angle) / cos(lat).
         let half_width = (angle.sin() / lat.to_radians().cos()).asin().to_degrees() + PAD_DEGREES;
         let (west, east) = (lng - half_width, lng + half_width);
-        // A half-width that is not a number, or a radius of a quarter round or more, has passed a pole already.
+        // A half-width that is NaN, or a radius of a quarter of the circumference or more, means that a pole is inside.
         let reaches_round = south <= -90.0 || north >= 90.0 || !(west >= -180.0 && east <= 180.0);
         let (west, east) = if reaches_round { (-180.0, 180.0) } else { (west, east) };
         Self { south, north, west, east }
     }
 
     /// Returns the latitude bands that the box touches, as SQLite's index `ix_schools_latitude_band` numbers them: in
-    /// hundredths of a degree from the south pole on. The same operations as there, so that rounding cannot part a
-    /// school from its band.
+    /// hundredths of a degree from the south pole. The operations are the same as in the index, so that both round
+    /// alike.
     #[cfg(feature = "sqlite")]
     pub(crate) fn latitude_bands(&self) -> std::ops::RangeInclusive<i32> {
         #[expect(
@@ -74,7 +74,7 @@ mod tests {
             nearby in any::<bool>(),
         ) {
             let centre = LatLng::from_lat_lng(lat1, lng1).expect("in range");
-            // Half of the cases stay close: there the box is narrow and an error would show.
+            // Half of the cases are close together, where the box is narrow and an error would show.
             let (lat, lng) = if nearby {
                 let (lat, lng): (f64, f64) = (lat1 + (lat2 - lat1) * 0.001, lng1 + (lng2 - lng1) * 0.001);
                 (lat.clamp(-90.0, 90.0), lng.clamp(-180.0, 180.0))

@@ -1,4 +1,4 @@
-//! Latitudes and longitudes that are never out of range.
+//! Latitudes and longitudes, always in range.
 
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
@@ -11,7 +11,7 @@ use super::haversine;
 use crate::error::{Error, Result};
 use crate::units::Kilometres;
 
-/// Both coordinates are the same but for their names and bounds.
+/// A coordinate. The two differ only in names and bounds.
 macro_rules! coordinate {
     ($(#[$doc:meta])* $name:ident, $field:literal, $limit:literal) => {
         $(#[$doc])*
@@ -23,17 +23,17 @@ macro_rules! coordinate {
         impl $name {
             #[doc = concat!("The coordinate of so many degrees.\n\n# Errors\n[`Error::InvalidCoordinate`] beyond ±", $limit, ", or where it is not a number.")]
             pub fn new(degrees: f64) -> Result<Self> {
-                // A NaN is in no range.
+                // A NaN is out of every range.
                 if (-$limit..=$limit).contains(&degrees) {
-                    // Smaller than an atom is zero: Postgres fails where a product of such numbers rounds to zero. So
-                    // is -0.0, and equal places are equal bits.
+                    // Tiny values become zero: Postgres fails where a product of such numbers underflows. -0.0 becomes
+                    // 0.0, so that equal points have equal bits.
                     Ok(Self(if degrees.abs() < 1e-100 { 0.0 } else { degrees }))
                 } else {
                     Err(Error::InvalidCoordinate { field: $field, value: degrees })
                 }
             }
 
-            /// The number of degrees.
+            /// Returns the number of degrees.
             pub const fn degrees(self) -> f64 {
                 self.0
             }
@@ -88,8 +88,8 @@ coordinate! {
     Longitude, "lng", 180.0
 }
 
-/// A place on the earth (WGS84): latitude first. Two numbers in the other order are a place as well, which
-/// [`looks_swapped`](Self::looks_swapped) tells.
+/// A point on the earth (WGS84), latitude first. Swapped coordinates are a valid point too: see
+/// [`looks_swapped`](Self::looks_swapped).
 ///
 /// ```
 /// use school_finder_db::LatLng;
@@ -106,38 +106,38 @@ pub struct LatLng {
 }
 
 impl LatLng {
-    /// The place at `lat` degrees north and `lng` degrees east: latitude first.
+    /// Returns the point at `lat` degrees north and `lng` degrees east.
     ///
     /// # Errors
-    /// [`Error::InvalidCoordinate`] names the one that is out of range or not a number.
+    /// [`Error::InvalidCoordinate`] names the coordinate that is out of range or not a number.
     pub fn from_lat_lng(lat: f64, lng: f64) -> Result<Self> {
         Ok(Self { lat: Latitude::new(lat)?, lng: Longitude::new(lng)? })
     }
 
-    /// The place at this latitude and longitude.
+    /// Returns the point at this latitude and longitude.
     pub const fn new(lat: Latitude, lng: Longitude) -> Self {
         Self { lat, lng }
     }
 
-    /// Degrees north.
+    /// Returns the latitude, in degrees north.
     pub const fn lat(self) -> Latitude {
         self.lat
     }
 
-    /// Degrees east.
+    /// Returns the longitude, in degrees east.
     pub const fn lng(self) -> Longitude {
         self.lng
     }
 
-    /// The great-circle distance to `other`: the same number that both databases compute.
+    /// Returns the great-circle distance to `other`, the same number that both databases compute.
     pub fn distance_to(self, other: Self) -> Kilometres {
         let km = haversine(self.lat.0, self.lng.0, other.lat.0, other.lng.0);
         Kilometres::new(km).unwrap_or_else(|_| unreachable!("coordinates in range have a finite distance"))
     }
 
-    /// Whether the two coordinates of a place were likely swapped: it lies outside the box from 49 to 61.5 north and 9
-    /// west to 2.5 east that holds the United Kingdom, and would lie inside if they were. Such schools and outlines are
-    /// refused ([`Error::SuspectSwapped`]); a search may be made from anywhere.
+    /// Returns whether the two coordinates were probably swapped: the point is outside the box of the United Kingdom,
+    /// from 49 to 61.5 north and 9 west to 2.5 east, and would be inside with its coordinates swapped. Writing such
+    /// schools and outlines fails ([`Error::SuspectSwapped`]). A search may start anywhere.
     ///
     /// ```
     /// # use school_finder_db::LatLng;

@@ -1,10 +1,10 @@
-//! The national grid of Great Britain.
+//! The National Grid of Great Britain.
 
 use serde::{Deserialize, Serialize};
 
 use super::{LatLng, ostn15};
 
-/// A place on the Ordnance Survey National Grid (OSGB36), in metres east and north of its false origin.
+/// A point on the Ordnance Survey National Grid (OSGB36), in metres east and north of its false origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GridReference {
     /// Metres east.
@@ -14,10 +14,10 @@ pub struct GridReference {
 }
 
 impl GridReference {
-    /// The same place in WGS84, by the Ordnance Survey's official transformation OSTN15 ("A Guide to Coordinate Systems
-    /// in Great Britain", and the OSTN15 user guide). Without its shifts a school would stand 60 to 137 m off.
+    /// Returns the same point in WGS84, by the Ordnance Survey's official transformation OSTN15 ("A Guide to Coordinate
+    /// Systems in Great Britain", and the OSTN15 user guide). Without its shifts a point would be 60 to 137 m off.
     ///
-    /// Nothing outside the grid's 700 by 1,300 km, and nothing where the transformation is not defined.
+    /// Returns `None` outside the grid's 700 by 1,300 km, and where the transformation is undefined.
     ///
     /// ```
     /// use school_finder_db::geo::GridReference;
@@ -27,12 +27,12 @@ impl GridReference {
     /// assert!((vauxhall.lng().degrees() + 0.119_93).abs() < 1e-5);
     /// ```
     pub fn to_lat_lng(self) -> Option<LatLng> {
-        // The grid's own extent, which the database checks as well.
+        // The grid's extent, which the database checks too.
         if !(0..=700_000).contains(&self.easting) || !(0..=1_300_000).contains(&self.northing) {
             return None;
         }
         let (lat, lng) = ostn15::to_lat_lng(self.easting.into(), self.northing.into())?;
-        // To a millimetre, as the Ordnance Survey publishes its test points.
+        // Rounded to a millimetre, as the Ordnance Survey publishes its test points.
         let rounded = |degrees: f64| (degrees * 1e8).round() / 1e8;
         LatLng::from_lat_lng(rounded(lat), rounded(lng)).ok()
     }

@@ -1,13 +1,13 @@
-//! The one distance of this crate.
+//! The great-circle distance, which decides every comparison of distances.
 
-/// The mean radius of the earth that every distance uses, in kilometres.
+/// The mean radius of the earth in every distance, in kilometres.
 pub const EARTH_RADIUS_KM: f64 = 6371.0;
 
-/// The great-circle distance in kilometres between two places in degrees, by the haversine formula (R. W. Sinnott,
-/// "Virtues of the Haversine", Sky and Telescope 68, 1984) on a sphere of [`EARTH_RADIUS_KM`].
+/// Returns the great-circle distance in kilometres between two points in degrees, by the haversine formula (R. W.
+/// Sinnott, "Virtues of the Haversine", Sky and Telescope 68, 1984) on a sphere of [`EARTH_RADIUS_KM`].
 ///
-/// The argument of the arcsine is clamped to [0, 1], so that antipodes give half the circumference and never a NaN.
-/// The SQL function `haversine` of each backend computes the same, operation for operation.
+/// The argument of the arcsine is clamped to [0, 1], so that antipodes give half the circumference and never a NaN. The
+/// SQL function `haversine` of each backend performs the same operations.
 ///
 /// ```
 /// use school_finder_db::geo::haversine;
@@ -44,7 +44,7 @@ mod tests {
             ("both names of the dateline", (10.0, 180.0), (10.0, -180.0), 0.0),
             ("one degree of latitude", (51.0, 0.0), (52.0, 0.0), HALF_ROUND / 180.0),
             ("a quarter round", (0.0, 0.0), (90.0, 0.0), HALF_ROUND / 2.0),
-            // Two worked examples from elsewhere: Wikipedia's White House to Eiffel Tower, and JFK to Heathrow.
+            // Two published examples: Wikipedia's White House to Eiffel Tower, and JFK to Heathrow.
             ("Washington to Paris", (38.898, -77.037), (48.858, 2.294), 6161.6),
             ("JFK to Heathrow", (40.6413, -73.7781), (51.4700, -0.4543), 5540.0),
         ] {

@@ -1,4 +1,4 @@
-//! Places and distances, without a database.
+//! Points, outlines and distances, without a database.
 
 mod bounding_box;
 mod catchment;
@@ -20,6 +20,6 @@ pub use haversine::{EARTH_RADIUS_KM, haversine};
 #[cfg(feature = "sqlite")]
 pub(crate) use outline::{is_wkb, to_wkb, wkb_covers};
 
-/// The reference system of every coordinate, degrees of WGS84, as PostGIS's types take it.
+/// The spatial reference system of every coordinate, WGS84 in degrees, as PostGIS's types take it.
 #[cfg(feature = "postgres")]
 pub(crate) const WGS84: Option<u32> = Some(4326);

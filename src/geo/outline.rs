@@ -1,11 +1,11 @@
-//! Whether an outline holds a point: on polygons in memory, and on their compact encoding (WKB) without unpacking it.
+//! Whether an outline contains a point, for polygons in memory and for their encoding as WKB without decoding it.
 //!
-//! PostGIS decides by the sign of the same product, in the same order of operations (`lw_segment_side`), and so do we:
-//! a point so close to an edge that the product's last bit matters gets the same answer from every backend.
+//! PostGIS decides by the sign of the same product, in the same order of operations (`lw_segment_side`). So every
+//! backend returns the same for a point so close to an edge that the product's last bit decides.
 
 use geo_types::Coord;
 
-/// Where a point lies to a ring.
+/// The side of a ring on which a point lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Inside,
@@ -13,12 +13,12 @@ pub(super) enum Side {
     Outside,
 }
 
-/// Where the point lies to a closed ring, by its winding number.
+/// Returns the side of a closed ring on which a point lies, by its winding number.
 pub(super) fn side_of_ring(mut corners: impl Iterator<Item = Coord<f64>>, point: Coord<f64>) -> Side {
     let Some(mut from) = corners.next() else { return Side::Outside };
     let mut winding = 0;
     for to in corners {
-        // Most edges lie wholly above or below the point.
+        // Most edges lie entirely above or below the point.
         let is_level = from.y.min(to.y) <= point.y && point.y <= from.y.max(to.y);
         if is_level {
             let side = (to.x - from.x) * (point.y - from.y) - (point.x - from.x) * (to.y - from.y);
@@ -36,7 +36,7 @@ pub(super) fn side_of_ring(mut corners: impl Iterator<Item = Coord<f64>>, point:
     if winding == 0 { Side::Outside } else { Side::Inside }
 }
 
-/// Whether a polygon holds the point: its rings, the outer one first. Every boundary is inside.
+/// Returns whether a polygon contains a point. `rings` begins with the outer ring. Every boundary is inside.
 pub(super) fn polygon_covers<C>(mut rings: impl Iterator<Item = C>, point: Coord<f64>) -> bool
 where
     C: Iterator<Item = Coord<f64>>,
@@ -51,8 +51,7 @@ where
 #[cfg(feature = "sqlite")]
 pub(crate) use wkb::{is_wkb, to_wkb, wkb_covers};
 
-/// The compact encoding: well-known binary of the Open Geospatial Consortium, little-endian, as PostGIS's `ST_AsBinary`
-/// gives it.
+/// Little-endian well-known binary (WKB) of the Open Geospatial Consortium, as PostGIS's `ST_AsBinary` returns it.
 #[cfg(feature = "sqlite")]
 mod wkb {
     use geo_types::{Coord, LineString};
@@ -66,9 +65,9 @@ mod wkb {
     /// Two coordinates of eight bytes.
     const CORNER_BYTES: usize = 16;
 
-    /// An outline's compact encoding.
+    /// Returns an outline as WKB.
     pub(crate) fn to_wkb(outline: &Catchment) -> Vec<u8> {
-        // An outline is far smaller than what 32 bits count.
+        // An outline has far fewer parts than 32 bits can count.
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes();
         let polygons = &outline.as_multi_polygon().0;
         let mut wkb = Vec::with_capacity(outline.vertices() * CORNER_BYTES + 9 + polygons.len() * 64);
@@ -87,19 +86,19 @@ mod wkb {
         wkb
     }
 
-    /// Whether an encoded outline holds the place: what [`Catchment::covers`] says of the outline. Nothing where the
-    /// bytes are no such encoding.
+    /// Returns whether an outline in WKB contains a point, as [`Catchment::covers`] does, or `None` where the bytes are
+    /// not such an outline.
     pub(crate) fn wkb_covers(wkb: &[u8], place: LatLng) -> Option<bool> {
         let point = Coord { x: place.lng().degrees(), y: place.lat().degrees() };
         any_polygon(wkb, |rings| polygon_covers(rings, point))
     }
 
-    /// Whether bytes are the compact encoding of an outline.
+    /// Returns whether bytes are an outline in WKB.
     pub(crate) fn is_wkb(bytes: &[u8]) -> bool {
         any_polygon(bytes, |_| false).is_some()
     }
 
-    /// Whether the test holds for a polygon of an encoded outline, of which those after it are not looked at.
+    /// Returns whether `test` is true of a polygon of an outline in WKB, or `None` where it is malformed before that.
     fn any_polygon(wkb: &[u8], mut test: impl FnMut(&mut Rings<'_, '_>) -> bool) -> Option<bool> {
         let mut bytes = Bytes(wkb);
         let polygons = bytes.header(MULTI_POLYGON)?;
@@ -109,7 +108,7 @@ mod wkb {
             if test(&mut rings) {
                 return Some(true);
             }
-            // The next polygon begins after the rings that were not looked at.
+            // The next polygon begins after the rings that `test` did not read.
             rings.by_ref().for_each(drop);
             if rings.is_broken {
                 return None;
@@ -118,7 +117,7 @@ mod wkb {
         Some(false)
     }
 
-    /// What is left to read.
+    /// The bytes that are left to read.
     struct Bytes<'a>(&'a [u8]);
 
     impl<'a> Bytes<'a> {
@@ -132,13 +131,13 @@ mod wkb {
             Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
         }
 
-        /// The number of parts that follow the header of a geometry of this type.
+        /// Reads the header of a geometry of this type, and returns the number of its parts.
         fn header(&mut self, geometry: u32) -> Option<u32> {
             (self.take(1)? == [LITTLE_ENDIAN] && self.number()? == geometry).then(|| self.number())?
         }
     }
 
-    /// The rings of one polygon, one after the other.
+    /// The rings of one polygon.
     struct Rings<'a, 'b> {
         bytes: &'b mut Bytes<'a>,
         left: u32,

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// A school year, from one September to the next August.
 ///
-/// It is written `2024/2025` and read in every usual spelling; stored as the year in which it begins.
+/// It is displayed as `2024/2025`, parsed from every usual spelling, and stored as the year in which it begins.
 ///
 /// ```
 /// use school_finder_db::units::AcademicYear;
@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 pub struct AcademicYear(i16);
 
 impl AcademicYear {
-    /// The school year that begins in this calendar year.
+    /// Returns the school year that begins in this calendar year.
     ///
     /// # Errors
     /// [`Error::InvalidAcademicYear`] before 1900 or after 2199.
@@ -45,7 +45,7 @@ impl AcademicYear {
         }
     }
 
-    /// The calendar year in which it begins.
+    /// Returns the calendar year in which it begins.
     pub const fn starts_in(self) -> i16 {
         self.0
     }
@@ -57,13 +57,13 @@ impl fmt::Display for AcademicYear {
     }
 }
 
-/// From `2024/2025`, `2024/25`, `2024-25`, `2024–2025`, `2024 to 2025` or `202425`. One year alone could be either of
-/// two school years, and is refused.
+/// Parses `2024/2025`, `2024/25`, `2024-25`, `2024–2025`, `2024 to 2025` or `202425`. A single year is ambiguous, and
+/// rejected.
 impl FromStr for AcademicYear {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        // What was given may be anything, and long.
+        // The input may be long.
         let invalid = || Error::InvalidAcademicYear { given: text.chars().take(40).collect() };
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         let between = text.trim().trim_matches(|c: char| c.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! Exact decimal numbers: money and published results. They are never floats on the way.
+//! Exact decimal numbers: money and published results. They are never converted to floats.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Both are a decimal number of so many places within bounds: whole steps in SQLite, `NUMERIC` in Postgres.
+/// A decimal number with fixed decimal places and bounds: an integer of its smallest unit in SQLite, `NUMERIC` in
+/// Postgres.
 macro_rules! exact {
     ($(#[$doc:meta])* $name:ident, places: $places:literal, steps: $low:literal..=$high:literal, what: $what:literal) => {
         $(#[$doc])*
@@ -27,7 +28,7 @@ macro_rules! exact {
                     given: number.to_scientific_notation().chars().take(40).collect(),
                     reason,
                 };
-                // To write out 1e999999999 would take a billion digits.
+                // Writing out 1e999999999 would take a billion digits.
                 if !(-20..=40).contains(&number.fractional_digit_count()) {
                     return Err(invalid(concat!($what, " is out of bounds")));
                 }
@@ -42,7 +43,7 @@ macro_rules! exact {
                 }
             }
 
-            /// The number.
+            /// Returns the number.
             pub fn to_decimal(&self) -> BigDecimal {
                 BigDecimal::new(self.0.into(), $places)
             }
@@ -62,7 +63,7 @@ macro_rules! exact {
                     given: text.chars().take(40).collect(),
                     reason: "it is not a decimal number",
                 };
-                // An exponent could ask for a number of a billion digits.
+                // An exponent could request a billion digits.
                 if text.len() > 40 || !text.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-') {
                     return Err(invalid());
                 }
@@ -127,7 +128,7 @@ macro_rules! exact {
 }
 
 exact! {
-    /// An amount in pounds and pence, from 0.00 to 99,999,999.99, exact on every backend. In JSON, a text.
+    /// An amount in pounds and pence, from 0.00 to 99,999,999.99, exact on every backend. In JSON, a string.
     ///
     /// ```
     /// use school_finder_db::units::Money;
@@ -141,15 +142,15 @@ exact! {
 }
 
 impl Money {
-    /// Nothing at all.
+    /// The smallest amount.
     pub(crate) const LEAST: Self = Self(0);
 
-    /// The most that there can be.
+    /// The largest amount.
     pub(crate) const MOST: Self = Self(9_999_999_999);
 }
 
 exact! {
-    /// A published result, exact to three decimal places, up to a billion either side of zero. In JSON, a text.
+    /// A published result, exact to three decimal places, from minus to plus one billion, exclusive. In JSON, a string.
     Score, places: 3, steps: -999_999_999_999..=999_999_999_999, what: "a result"
 }
 

@@ -19,10 +19,10 @@ use crate::error::{Error, Result};
 pub struct Kilometres(f64);
 
 impl Kilometres {
-    /// No distance at all.
+    /// A distance of zero.
     pub(crate) const ZERO: Self = Self(0.0);
 
-    /// A distance of `km` kilometres.
+    /// Returns a distance of `km` kilometres.
     ///
     /// # Errors
     /// [`Error::InvalidRadius`] where `km` is negative, infinite or not a number.
@@ -31,7 +31,7 @@ impl Kilometres {
         if km.is_finite() && km >= 0.0 { Ok(Self(km + 0.0)) } else { Err(Error::InvalidRadius { value: km }) }
     }
 
-    /// The number of kilometres.
+    /// Returns the number of kilometres.
     pub const fn get(self) -> f64 {
         self.0
     }

@@ -15,30 +15,29 @@ use super::outline::{Side, polygon_covers, side_of_ring};
 use super::{LatLng, Latitude, Longitude};
 use crate::error::{Error, Result};
 
-/// The most vertices that an outline may have. The largest of Edinburgh's real ones has 4,535.
+/// The most vertices of an outline. The largest of Edinburgh's real ones has 4,535.
 pub const MAX_VERTICES: usize = 100_000;
 
-/// The most rings that an outline may have.
+/// The most rings of an outline.
 pub const MAX_RINGS: usize = 10_000;
 
-/// How many pairs of edges with touching boxes are looked at before an outline is given up as too intricate. An honest
-/// one has about three an edge.
+/// The most pairs of edges with touching boxes that are compared before an outline is rejected as too intricate. Real
+/// outlines have about three per edge.
 const MAX_EDGE_PAIRS: usize = 5_000_000;
 
-/// How many corners are looked at to see that all holes lie inside.
+/// The most corners that are compared to check that all holes are inside.
 const MAX_HOLE_STEPS: usize = 50_000_000;
 
-/// Vertices closer than this, in degrees (a tenth of a micrometre), are one: PostGIS passes over so short an edge.
+/// Vertices closer than this, in degrees (a tenth of a micrometre), are merged: PostGIS skips so short an edge.
 const SHORTEST_EDGE: f64 = 1e-12;
 
-/// The outline of a catchment: polygons in WGS84, with holes, that was checked and put in order.
+/// The outline of a catchment: valid, normalised polygons in WGS84, with holes.
 ///
-/// Every ring is closed, has at least three corners and an area, and lies on the earth; outer rings run anticlockwise
-/// and holes clockwise, as in GeoJSON (RFC 7946). No two edges cross or run along each other, though they may touch. An
-/// outline does not cross the antimeridian, has no empty part, and at most [`MAX_VERTICES`] vertices and [`MAX_RINGS`]
-/// rings.
+/// Every ring is closed, has at least three corners and an area, and is on the earth. Outer rings run anticlockwise and
+/// holes clockwise, as in GeoJSON (RFC 7946). No two edges cross or overlap, though they may touch. An outline does not
+/// cross the antimeridian and has no empty part, at most [`MAX_VERTICES`] vertices and [`MAX_RINGS`] rings.
 ///
-/// Edges are straight lines in degrees, as on a council's map, and the boundary is inside, of holes as well.
+/// Edges are straight lines in degrees, as on a council's map. Boundaries are inside, those of holes too.
 ///
 /// ```
 /// use school_finder_db::LatLng;
@@ -55,11 +54,11 @@ const SHORTEST_EDGE: f64 = 1e-12;
 #[cfg_attr(feature = "postgres", diesel(sql_type = postgis_diesel::sql_types::Geometry))]
 pub struct Catchment(MultiPolygon<f64>);
 
-/// Polygons as they come in: rings of corners, the outer one first.
+/// Polygons before validation: rings of corners, the outer one first.
 pub(crate) type Rings = Vec<Vec<Vec<Coord<f64>>>>;
 
 impl Catchment {
-    /// Checks an outline and puts it in order. Coordinates are in degrees, `x` the longitude.
+    /// Validates and normalises an outline. Coordinates are in degrees, `x` the longitude.
     ///
     /// # Errors
     /// [`Error::InvalidGeometry`] says what is wrong, and where; [`Error::InvalidCoordinate`] for a corner that is not
@@ -79,8 +78,8 @@ impl Catchment {
         Ok(outline)
     }
 
-    /// As [`from_rings`](Self::from_rings), but for what takes the longest, edges that cross and holes outside: what is
-    /// stored was checked on its way in.
+    /// As [`from_rings`](Self::from_rings), without the slowest checks, for crossing edges and holes outside: a stored
+    /// outline passed them when it was written.
     fn from_stored(polygons: Rings) -> Result<Self> {
         if polygons.is_empty() {
             return Err(invalid("it is empty"));
@@ -90,12 +89,12 @@ impl Catchment {
         polygons.into_iter().map(polygon).collect::<Result<_>>().map(|polygons| Self(MultiPolygon(polygons)))
     }
 
-    /// The polygons, in degrees, `x` the longitude.
+    /// Returns the polygons, in degrees, `x` the longitude.
     pub const fn as_multi_polygon(&self) -> &MultiPolygon<f64> {
         &self.0
     }
 
-    /// Whether the place lies inside the outline or on its boundary: what both databases answer.
+    /// Returns whether a point is inside the outline or on its boundary, as both databases do.
     pub fn covers(&self, place: LatLng) -> bool {
         let point = Coord { x: place.lng().degrees(), y: place.lat().degrees() };
         self.0.iter().any(|polygon| {
@@ -104,12 +103,12 @@ impl Catchment {
         })
     }
 
-    /// How many vertices it has. The last of each ring, which repeats the first, counts.
+    /// Returns the number of vertices. The last of each ring, which repeats the first, counts.
     pub fn vertices(&self) -> usize {
         self.rings().map(|ring| ring.0.len()).sum()
     }
 
-    /// A corner, to see where on the earth the outline lies.
+    /// Returns a corner, which shows where on the earth the outline is.
     pub fn corner(&self) -> Option<LatLng> {
         let corner = self.rings().next()?.0.first()?;
         LatLng::from_lat_lng(corner.y, corner.x).ok()
@@ -123,7 +122,7 @@ impl Catchment {
         let steps = self.0.iter().map(|polygon| polygon.interiors().len() * polygon.exterior().0.len()).sum();
         at_most("corners times holes", steps, MAX_HOLE_STEPS)?;
         for polygon in &self.0 {
-            // No edge crosses another, so one corner tells for all.
+            // No edge crosses another, so one corner decides for the whole ring.
             let is_stray = |hole: &LineString<f64>| {
                 let exterior = polygon.exterior().coords().copied();
                 hole.0.first().is_some_and(|corner| side_of_ring(exterior, *corner) == Side::Outside)
@@ -180,7 +179,7 @@ fn at_most(what: &'static str, found: usize, max: usize) -> Result<()> {
     if found > max { Err(Error::GeometryTooLarge { what, max }) } else { Ok(()) }
 }
 
-/// One polygon, each ring checked and turned its way.
+/// Returns one polygon, each ring checked and given its direction.
 fn polygon(rings: Vec<Vec<Coord<f64>>>) -> Result<Polygon<f64>> {
     let mut rings = rings.into_iter();
     let exterior = ring(rings.next().ok_or_else(|| invalid("a polygon is empty"))?, Turn::Anticlockwise)?;
@@ -216,14 +215,14 @@ fn ring(corners: Vec<Coord<f64>>, turn: Turn) -> Result<Vec<Coord<f64>>> {
             kept.push(corner);
         }
     }
-    // The last corner may have gone with the one before it, whose place it takes.
+    // Where the last corner was merged with the one before it, the ring is closed again.
     if let (Some(first), Some(last)) = (kept.first().copied(), kept.last_mut()) {
         *last = first;
     }
     if kept.len() < 4 {
         return Err(invalid("a ring needs at least three corners"));
     }
-    // Twice the area, seen from the first corner so that no digit is lost.
+    // Twice the area, relative to the first corner to lose no precision.
     let Coord { x: x0, y: y0 } = kept[0];
     let area: f64 =
         kept.windows(2).map(|edge| (edge[0].x - x0) * (edge[1].y - y0) - (edge[1].x - x0) * (edge[0].y - y0)).sum();
@@ -278,7 +277,7 @@ mod tests {
             let reason = reason(wkt);
             assert!(reason.contains(expected), "{wkt}: {reason} is not {expected:?}");
         }
-        // Numbers that are none, where no text stands between.
+        // Numbers that are NaN, which no text can contain.
         let broken = Polygon::new(LineString::from(vec![(0.0, 0.0), (f64::NAN, 0.0), (1.0, 1.0), (0.0, 0.0)]), vec![]);
         assert!(matches!(Catchment::new(broken.into()), Err(Error::InvalidCoordinate { field: "lng", .. })));
     }
@@ -287,7 +286,7 @@ mod tests {
     fn outlines_are_put_in_order() {
         let outline: Catchment =
             "polygon((0 0, 0 4, 4 4, 4 4, 4 0, -0 0), (1 1, 2 1, 2 2, 1 1))".parse().expect("an outline");
-        // The outer ring anticlockwise, the hole clockwise, no corner twice.
+        // The outer ring anticlockwise, the hole clockwise, no corner repeated.
         assert_eq!(outline.to_string(), "MULTIPOLYGON(((0 0,4 0,4 4,0 4,0 0),(1 1,2 2,2 1,1 1)))");
         assert_eq!(outline.vertices(), 9);
         assert_eq!(outline.to_string().parse::<Catchment>().expect("an outline"), outline);
@@ -297,12 +296,12 @@ mod tests {
             r#"{"type":"MultiPolygon","coordinates":[[[[0.0,0.0],[4.0,0.0],[4.0,4.0],[0.0,4.0],[0.0,0.0]],[[1.0,1.0],[2.0,2.0],[2.0,1.0],[1.0,1.0]]]]}"#
         );
         assert_eq!(serde_json::from_str::<Catchment>(&json).expect("an outline"), outline);
-        // A hole may touch its polygon, and an island the mainland, in single points.
+        // A hole may touch its polygon, and an island the mainland, at single points.
         "POLYGON((0 0,4 0,4 4,0 4,0 0),(0 2,1 1,1 3,0 2))".parse::<Catchment>().expect("an outline");
         "MULTIPOLYGON(((0 0,1 0,1 1,0 1,0 0)),((1 1,2 1,2 2,1 2,1 1)))".parse::<Catchment>().expect("an outline");
     }
 
-    /// A circle of so many corners.
+    /// Returns a circle with this many corners.
     fn circle(corners: u32) -> Vec<Coord<f64>> {
         let corner = |step: u32| {
             let angle = std::f64::consts::TAU * f64::from(step % corners) / f64::from(corners);
@@ -325,7 +324,7 @@ mod tests {
         assert_eq!(Catchment::from_rings(rings(9_999)).expect("just few enough").rings().count(), MAX_RINGS);
         let refused = Catchment::from_rings(rings(10_000));
         assert!(matches!(refused, Err(Error::GeometryTooLarge { what: "rings", max: MAX_RINGS })));
-        // A saw with long teeth, each of whose boxes overlaps all others.
+        // A saw with long teeth, whose boxes all overlap.
         let tooth = |at: u32| Coord {
             x: f64::from(at) * 1e-5 + f64::from(at % 2),
             y: 50.0 - f64::from(at) * 1e-5 + f64::from(at % 2),

@@ -1,4 +1,4 @@
-//! Outlines as text: WKT, and GeoJSON by serde.
+//! Outlines as text: WKT, and GeoJSON through serde.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,17 +11,17 @@ use wkt::{ToWkt, Wkt};
 use super::{Catchment, MAX_VERTICES, Rings, invalid};
 use crate::error::{Error, Result};
 
-/// The longest WKT that is read, in bytes: more than the longest outline needs.
+/// The longest WKT that is parsed, in bytes: more than the longest outline needs.
 const MAX_WKT_BYTES: usize = 64 * MAX_VERTICES;
 
-/// WKT: `MULTIPOLYGON(((lng lat, ...)))`.
+/// Writes WKT: `MULTIPOLYGON(((lng lat, ...)))`.
 impl fmt::Display for Catchment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.write_wkt(&mut Writer(f)).map_err(|_| fmt::Error)
     }
 }
 
-/// The writer of WKT wants bytes.
+/// An adapter, since the writer of WKT writes bytes.
 struct Writer<'w, 'f>(&'w mut fmt::Formatter<'f>);
 
 impl std::io::Write for Writer<'_, '_> {
@@ -36,7 +36,7 @@ impl std::io::Write for Writer<'_, '_> {
     }
 }
 
-/// From WKT, a `POLYGON` or a `MULTIPOLYGON`, longitude first.
+/// Parses WKT, a `POLYGON` or a `MULTIPOLYGON`, longitude first.
 impl FromStr for Catchment {
     type Err = Error;
 
@@ -49,7 +49,7 @@ pub(super) fn wkt_rings(text: &str) -> Result<Rings> {
     if text.len() > MAX_WKT_BYTES {
         return Err(Error::GeometryTooLarge { what: "bytes of WKT", max: MAX_WKT_BYTES });
     }
-    // Other kinds do not get to the parser, which follows nested collections as deep as they go.
+    // The parser recurses into nested collections without a limit, so other types are rejected first.
     let upper = text.trim_start().get(..12).unwrap_or_default().to_ascii_uppercase();
     if !upper.starts_with("POLYGON") && !upper.starts_with("MULTIPOLYGON") {
         return Err(invalid("it is not a POLYGON or MULTIPOLYGON in WKT, without an SRID"));
@@ -73,7 +73,7 @@ pub(super) fn wkt_rings(text: &str) -> Result<Rings> {
     rings.collect()
 }
 
-/// A GeoJSON geometry, as web pages and services speak of one.
+/// A GeoJSON geometry.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type")]
 enum GeoJson {
@@ -81,10 +81,10 @@ enum GeoJson {
     MultiPolygon { coordinates: Vec<Vec<Vec<Position>>> },
 }
 
-/// Longitude, then latitude. A third number, which would be a height, is refused.
+/// A longitude, then a latitude. A third number, a height, is rejected.
 type Position = [f64; 2];
 
-/// As a GeoJSON `MultiPolygon`.
+/// Serializes as a GeoJSON `MultiPolygon`.
 impl Serialize for Catchment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let ring = |ring: &LineString<f64>| ring.coords().map(|corner| [corner.x, corner.y]).collect();
@@ -95,7 +95,7 @@ impl Serialize for Catchment {
     }
 }
 
-/// From a GeoJSON `Polygon` or `MultiPolygon`.
+/// Deserializes from a GeoJSON `Polygon` or `MultiPolygon`.
 impl<'de> Deserialize<'de> for Catchment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let polygons = match GeoJson::deserialize(deserializer)? {

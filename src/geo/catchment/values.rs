@@ -4,13 +4,12 @@ use diesel::deserialize::FromSqlRow;
 
 use super::Catchment;
 
-/// An outline as a database has it, which need not be one that can be read: another program may have written it. To be
-/// compared with what takes its place.
+/// A stored outline, to compare with a new one. It may be invalid, since other programs can write it.
 #[derive(Debug, FromSqlRow)]
 pub(crate) struct StoredOutline(Option<Catchment>);
 
 impl StoredOutline {
-    /// Whether what is stored is what is given. What cannot be read is neither an outline nor none.
+    /// Returns whether the stored outline equals the given one. An invalid one equals neither an outline nor `None`.
     pub(crate) fn is(stored: Option<&Self>, given: Option<&Catchment>) -> bool {
         match (stored, given) {
             (Some(Self(stored)), Some(given)) => stored.as_ref() == Some(given),

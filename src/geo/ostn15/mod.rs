@@ -1,8 +1,8 @@
 //! The Ordnance Survey's transformation OSTN15, from the National Grid (OSGB36) to ETRS89.
 //!
 //! Formulas and constants are from "A Guide to Coordinate Systems in Great Britain" (Ordnance Survey), annexes B and C,
-//! and from the user guide of OSTN15. The table of shifts is the official one; LICENCE.txt beside it is its licence,
-//! and `scripts/ostn15` made it.
+//! and from the user guide of OSTN15. The table of shifts is the official one, converted by `scripts/ostn15`; its
+//! licence is LICENCE.txt.
 
 use std::io::Read;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 const COLUMNS: usize = 701;
 /// Nodes of the table from south to north, a kilometre apart.
 const ROWS: usize = 1_251;
-/// What the stored shifts east and north are beyond, in millimetres.
+/// The base values of the stored shifts east and north, in millimetres.
 const BASES: [i32; 2] = [90_000, -80_000];
 
 /// The semi-major axis of the ellipsoid GRS80, in metres.
@@ -24,18 +24,18 @@ const F0: f64 = 0.999_601_271_7;
 const LAT0: f64 = 49.0;
 /// The longitude of the National Grid's true origin, in degrees.
 const LNG0: f64 = -2.0;
-/// The grid coordinates of the true origin, in metres east.
+/// The easting of the true origin, in metres.
 const E0: f64 = 400_000.0;
-/// The grid coordinates of the true origin, in metres north.
+/// The northing of the true origin, in metres.
 const N0: f64 = -100_000.0;
 
 /// Returns the latitude and longitude in ETRS89, in degrees, of a point on the National Grid in metres, or `None`
 /// outside the table.
 ///
-/// ETRS89 serves as WGS84 here: they drift apart by 2.5 cm a year.
+/// ETRS89 stands in for WGS84: they drift apart by 2.5 cm a year.
 pub(super) fn to_lat_lng(easting: f64, northing: f64) -> Option<(f64, f64)> {
-    // The table is by ETRS89 and the point is not, so the shift is found by iteration: two or three rounds are enough
-    // anywhere, since neighbouring shifts differ by a few parts in 10,000.
+    // The table is indexed by ETRS89 and the point is not, so the shift is found by iteration. Neighbouring shifts
+    // differ by a few parts in 10,000, so that two or three iterations are enough anywhere.
     let (mut east, mut north) = shift(easting, northing)?;
     for _ in 0..10 {
         let (next_east, next_north) = shift(easting - east, northing - north)?;
@@ -48,8 +48,8 @@ pub(super) fn to_lat_lng(easting: f64, northing: f64) -> Option<(f64, f64)> {
     Some(unproject(easting - east, northing - north))
 }
 
-/// Returns the shifts east and north, in metres, at a point in ETRS89 grid coordinates: bilinear between the four nodes
-/// round it.
+/// Returns the shifts east and north, in metres, at a point in ETRS89 grid coordinates, interpolated bilinearly between
+/// four nodes.
 fn shift(easting: f64, northing: f64) -> Option<(f64, f64)> {
     let (column, right) = cell(easting, COLUMNS)?;
     let (row, up) = cell(northing, ROWS)?;
@@ -63,7 +63,7 @@ fn shift(easting: f64, northing: f64) -> Option<(f64, f64)> {
     Some((at(east)?, at(north)?))
 }
 
-/// Returns the node before a coordinate in metres, and how far the coordinate is towards the next, from 0 to 1.
+/// Returns the node before a coordinate in metres, and the fraction of the way to the next, from 0 to 1.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the table, which is checked")]
 #[expect(clippy::cast_precision_loss, reason = "there are 1,251 nodes at most")]
 fn cell(metres: f64, nodes: usize) -> Option<(usize, f64)> {
@@ -86,7 +86,7 @@ static SHIFTS: LazyLock<[Vec<i32>; 2]> = LazyLock::new(|| {
     [sum(east, BASES[0]), sum(north, BASES[1])]
 });
 
-/// Undoes the prediction of `scripts/ostn15`: a value is the sum of all residuals to the south-west of it, itself
+/// Reverses the prediction of `scripts/ostn15`: a value is the sum of all residuals to its south-west, its own
 /// included.
 fn sum(residuals: &[u8], base: i32) -> Vec<i32> {
     let mut values: Vec<i32> = Vec::with_capacity(COLUMNS * ROWS);
@@ -103,7 +103,7 @@ fn sum(residuals: &[u8], base: i32) -> Vec<i32> {
 }
 
 /// Returns the latitude and longitude in degrees of a point in ETRS89 on the National Grid's projection, by the
-/// transverse Mercator series of the Ordnance Survey's guide (annex C.2). Its names are kept.
+/// transverse Mercator series of the Ordnance Survey's guide (annex C.2), whose names it keeps.
 fn unproject(easting: f64, northing: f64) -> (f64, f64) {
     let (a, b, lat0) = (GRS80_A * F0, GRS80_B * F0, LAT0.to_radians());
     let e2 = 1.0 - (b * b) / (a * a);
@@ -116,7 +116,7 @@ fn unproject(easting: f64, northing: f64) -> (f64, f64) {
             - 35.0 / 24.0 * n.powi(3) * (3.0 * minus).sin() * (3.0 * plus).cos())
     };
     let mut lat = lat0 + (northing - N0) / a;
-    // Each round is some hundred times as close as the one before.
+    // Each iteration is about a hundred times as close as the one before.
     for _ in 0..10 {
         let left = northing - N0 - meridional_arc(lat);
         lat += left / a;
