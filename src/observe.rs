@@ -1,7 +1,7 @@
-//! What a call leaves behind for those who watch a service: a span, and a warning where it was slow.
+//! The tracing of calls: a span for each, and a warning for a slow one.
 //!
-//! The fields are those of OpenTelemetry's conventions for database clients. What was asked and what was answered are
-//! in none of them: a search holds somebody's home.
+//! The fields are those of OpenTelemetry's conventions for database clients. They contain neither parameters nor
+//! results: a search contains somebody's home.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ use crate::models::{DeleteCounts, Facets, MergeCounts, School, UpsertCounts};
 use crate::repository::Health;
 use crate::request::Page;
 
-/// Runs a call of a repository in a span of its own, which tells how many rows it gave, how long it took and how it
-/// failed. One that takes `slow` or longer is a warning too.
+/// Runs a call of a repository in its own span, which records the number of rows, the duration and the error. A call
+/// that takes `slow` or longer is also logged as a warning.
 pub(crate) async fn observe<T: Rows>(
     backend: Backend,
     operation: &'static str,
@@ -64,7 +64,7 @@ fn tell(span: &Span, operation: &str, took: Duration, slow: Duration, answer: Re
 }
 
 impl Backend {
-    /// The name that OpenTelemetry has for it.
+    /// Returns OpenTelemetry's name for it.
     fn otel_name(self) -> &'static str {
         match self {
             #[cfg(feature = "sqlite")]
@@ -75,7 +75,7 @@ impl Backend {
     }
 }
 
-/// How many rows an answer has, or a write wrote, where that can be told.
+/// The number of rows of a result, or of a write, where it is known.
 pub(crate) trait Rows {
     fn rows(&self) -> Option<u64>;
 }
@@ -114,7 +114,7 @@ impl Rows for UpsertCounts {
     }
 }
 
-/// Answers that are no rows.
+/// Results without rows.
 macro_rules! no_rows {
     ($($answer:ty),*) => {
         $(impl Rows for $answer {

@@ -1,7 +1,7 @@
-//! A small town with invented schools, to try things out on.
+//! A small town with invented schools, for examples and tests.
 //!
-//! Brackenford is not on any map: its names are invented, its postcodes are of an area that does not exist, and its
-//! URNs lie far above the register's. It lies where Milton Keynes does, so that a search of one also finds the other.
+//! Brackenford does not exist: its names are invented, its postcode area is unused, and its URNs are far above the
+//! register's. It is located where Milton Keynes is, so that searches near one also find the other.
 
 use chrono::{NaiveDate, NaiveTime};
 
@@ -16,16 +16,16 @@ use crate::repository::SchoolRepository;
 use crate::request::WriteMode;
 use crate::units::AcademicYear;
 
-/// A home in the middle of the town.
+/// Returns a home in the middle of the town.
 ///
 /// # Panics
-/// Never: the place is a constant.
+/// Never: the point is a constant.
 pub fn home() -> LatLng {
     place(52.0406, -0.7594)
 }
 
-/// The town's schools: 25 open ones, one of which is about to close and another stands nobody knows where; one closed,
-/// and one to come.
+/// Returns the town's schools: 25 open ones, of which one is proposed to close and another has no location; one closed,
+/// and one proposed to open.
 ///
 /// ```
 /// use school_finder_db::sample;
@@ -117,7 +117,7 @@ pub fn schools() -> Vec<NewSchool> {
     schools
 }
 
-/// Puts the town into an empty database: schools, catchments, admissions, clubs and fees.
+/// Writes the town to an empty database: schools, catchments, admissions, clubs and fees.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -134,7 +134,7 @@ pub fn schools() -> Vec<NewSchool> {
 /// ```
 ///
 /// # Errors
-/// [`DuplicateUrn`](crate::Error::DuplicateUrn) where the town is there already; those of the database.
+/// [`DuplicateUrn`](crate::Error::DuplicateUrn) where the town is already stored; those of the database.
 pub async fn fill(repository: &dyn SchoolRepository) -> Result<()> {
     let ids = repository.insert_schools(schools()).await?;
     repository.upsert_catchments(catchments(), WriteMode::Commit).await?;
@@ -159,7 +159,7 @@ pub async fn fill(repository: &dyn SchoolRepository) -> Result<()> {
             per_year: per_year.parse().ok(),
         }])
     };
-    // By their places in the list of schools.
+    // By their indexes in the list of schools.
     for (at, new) in [
         (0, NewCollections { clubs: Some(both.clone()), ..NewCollections::default() }),
         (3, NewCollections { clubs: Some(both), ..NewCollections::default() }),
@@ -172,7 +172,7 @@ pub async fn fill(repository: &dyn SchoolRepository) -> Result<()> {
     Ok(())
 }
 
-/// Past years' admissions of some of the town's schools.
+/// Returns admissions of past years of some of the town's schools.
 pub fn admissions() -> Vec<NewAdmissions> {
     let rows = [
         (9_990_001, "Year R", 2025, 60, 142, 0.92),
@@ -200,7 +200,7 @@ fn academic_year(starts_in: i16) -> AcademicYear {
     AcademicYear::starting(starts_in).unwrap_or_else(|_| unreachable!("a constant of this century"))
 }
 
-/// The catchments of some of the town's schools; another has a radius of its own.
+/// Returns the outlines of the catchments of some of the town's schools; another has a catchment radius.
 ///
 /// ```
 /// use school_finder_db::sample;
@@ -208,7 +208,7 @@ fn academic_year(starts_in: i16) -> AcademicYear {
 /// assert!(sample::catchments().iter().all(|catchment| catchment.validate().is_ok()));
 /// ```
 pub fn catchments() -> Vec<NewCatchment> {
-    // West and east of the canal; the academy serves the town but for a village that has its own school.
+    // West and east of the canal. The academy serves the town without a village that has its own school.
     const WEST: &str = "POLYGON((-0.785 52.03,-0.762 52.031,-0.7575 52.0395,-0.759 52.05,-0.784 52.05,-0.785 52.03))";
     const EAST: &str = "POLYGON((-0.759 52.05,-0.7575 52.0395,-0.762 52.031,-0.735 52.03,-0.733 52.051,-0.759 52.05))";
     const TOWN: &str = "MULTIPOLYGON(((-0.81 52.02,-0.72 52.02,-0.72 52.08,-0.81 52.08,-0.81 52.02),\
@@ -221,7 +221,7 @@ pub fn catchments() -> Vec<NewCatchment> {
     schools.into_iter().map(catchment).collect()
 }
 
-/// A school of the town, of which nothing else is known.
+/// Returns a school with the values that all schools of the town share.
 fn unplaced(name: &str) -> NewSchool {
     NewSchool {
         council: Some("Brackenford".to_owned()),

@@ -1,4 +1,4 @@
-//! Which database to use.
+//! The configuration of a database and its connections.
 
 #[cfg(feature = "postgres")]
 mod server;
@@ -12,7 +12,7 @@ pub use server::{Server, Tls};
 
 use crate::error::{Error, Result};
 
-/// The database to use, and how to hold connections to it.
+/// The database to use, and the settings of its connections.
 ///
 /// ```
 /// use school_finder_db::Config;
@@ -25,17 +25,17 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Where the data is.
+    /// The location of the database.
     pub target: Target,
-    /// How connections are held.
+    /// The settings of its connections.
     pub pool: PoolConfig,
 }
 
-/// Where the data is.
+/// The location of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Target {
-    /// A new SQLite database in memory, gone when its repository is dropped.
+    /// A new SQLite database in memory, dropped with its repository.
     #[cfg(feature = "sqlite")]
     SqliteMemory,
     /// An SQLite file.
@@ -46,39 +46,39 @@ pub enum Target {
     Postgres(Server),
 }
 
-/// How connections are held.
+/// The settings of connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// Pooled, single or none. Only SQLite tells them apart: connections to Postgres are always pooled.
+    /// The pool mode. It applies to SQLite only: connections to Postgres are always pooled.
     pub mode: PoolMode,
-    /// The most connections the pool opens: by [`Config`]'s constructors 8 to SQLite, each of which may hold a cache of
-    /// 32 MB, and 15 to Postgres; by `default()` 8.
+    /// The most connections of the pool. [`Config`]'s constructors set 8 for SQLite, where each may hold a cache of 32
+    /// MB, and 15 for Postgres; `default()` sets 8.
     pub max_size: u32,
-    /// How many idle connections the pool keeps; others are closed when they have been idle for a minute. Postgres
-    /// only: SQLite's pool keeps one, and closes others after ten minutes.
+    /// The most idle connections that the pool keeps; others are closed when idle for a minute. Postgres only: SQLite's
+    /// pool keeps one, and closes others after ten minutes.
     pub keep: u32,
-    /// How long a call waits for a free connection before [`Error::PoolTimeout`]. Zero: not at all, and on SQLite not
-    /// for one that could still be opened either, which the next call finds.
+    /// How long a call waits for a free connection before [`Error::PoolTimeout`]. With zero it does not wait, and on
+    /// SQLite it also leaves a connection that the pool may still open to the next call.
     pub acquire_timeout: Duration,
-    /// How long a write waits for another program's lock before [`Error::Busy`].
+    /// The lock timeout: how long a write waits for another program's lock before [`Error::Busy`].
     pub busy_timeout: Duration,
     /// How long Postgres may take to accept a connection before [`Error::Unavailable`].
     pub connect_timeout: Duration,
-    /// How long Postgres may work on one statement before [`Error::Timeout`]; zero: as long as it likes. A server that
-    /// says nothing for this and the `connect_timeout` is given up: [`Error::Unavailable`].
+    /// How long Postgres may run one statement before [`Error::Timeout`]; zero means no limit. The response timeout of
+    /// a server is this plus the `connect_timeout`, before [`Error::Unavailable`].
     pub statement_timeout: Duration,
-    /// Calls that take this long or longer are logged as warnings.
+    /// The duration from which calls are logged as warnings.
     pub slow_query: Duration,
 }
 
-/// How many connections there are.
+/// How connections are pooled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolMode {
     /// A pool: for services.
     Pooled,
-    /// One connection, kept for good. A database in memory always uses this, since it lives in its connection.
+    /// One permanent connection. A database in memory always uses this mode, since it exists only in its connection.
     Single,
-    /// A new connection for each call: for command-line programs, which make one.
+    /// A new connection per call: for command-line programs, which make one call.
     PerCall,
 }
 
@@ -97,7 +97,7 @@ impl Default for PoolConfig {
     }
 }
 
-/// The backends of this build, for messages.
+/// The backends of this build, for error messages.
 const COMPILED: &str = match (cfg!(feature = "sqlite"), cfg!(feature = "postgres")) {
     (true, true) => "sqlite, postgres",
     (true, false) => "sqlite",
@@ -123,10 +123,10 @@ impl Config {
         Self::from_settings(read("DB_BACKEND")?.as_deref(), read("DATABASE_URL")?.as_deref())
     }
 
-    /// The database that these two settings name.
+    /// Returns the configuration of these two settings.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] without a URL, [`Error::UnknownBackend`] for a backend that does not exist or was not
+    /// [`Error::InvalidSetting`] without a URL, [`Error::UnknownBackend`] for a backend that does not exist or is not
     /// compiled in, [`Error::BackendMismatch`] where the two disagree.
     pub fn from_settings(backend: Option<&str>, url: Option<&str>) -> Result<Self> {
         let backend = backend.map(Backend::named).transpose()?;
@@ -143,15 +143,14 @@ impl Config {
         }
     }
 
-    /// The database that a URL names: `sqlite:PATH`, a bare path, `sqlite::memory:`, or `postgres://...`
+    /// Returns the configuration of a URL: `sqlite:PATH`, a bare path, `sqlite::memory:`, or `postgres://...`
     /// (`Server`).
     ///
     /// # Errors
-    /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::InvalidSetting`] for a URL that
-    /// cannot be used.
+    /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::InvalidSetting`] for an invalid URL.
     pub fn from_url(url: &str) -> Result<Self> {
         let pool = PoolConfig::default();
-        // What is meant for Postgres and mistyped is not taken for a path, which messages would show with its password.
+        // A mistyped Postgres URL is not treated as a path, since messages would show it with its password.
         let lower = url.trim_start().to_ascii_lowercase();
         let is_misspelt = lower.starts_with("postgres") && lower.contains(':') && !lower.contains("://");
         if is_misspelt || url.contains("password=") || url.starts_with(char::is_whitespace) {
@@ -176,26 +175,26 @@ impl Config {
         }
     }
 
-    /// A new SQLite database in memory.
+    /// Returns the configuration of a new SQLite database in memory.
     #[cfg(feature = "sqlite")]
     pub fn in_memory() -> Self {
         Self { target: Target::SqliteMemory, pool: PoolConfig { mode: PoolMode::Single, ..PoolConfig::default() } }
     }
 
-    /// An SQLite file, whatever signs its path has.
+    /// Returns the configuration of an SQLite file. The path is used as it is.
     #[cfg(feature = "sqlite")]
     pub fn sqlite_file(path: impl Into<PathBuf>) -> Self {
         Self { target: Target::SqliteFile(path.into()), pool: PoolConfig::default() }
     }
 
-    /// The same database, its connections held otherwise.
+    /// Sets the pool mode.
     #[must_use]
     pub fn with_mode(mut self, mode: PoolMode) -> Self {
         self.pool.mode = mode;
         self
     }
 
-    /// The same server, another database on it.
+    /// Returns the configuration of another database on the same server.
     #[cfg(all(feature = "postgres", feature = "testing"))]
     pub(crate) fn on_database(mut self, name: &str) -> Result<Self> {
         match &mut self.target {
@@ -206,7 +205,7 @@ impl Config {
         Ok(self)
     }
 
-    /// The same database, with the rights of another role.
+    /// Returns the configuration of the same database with another role's privileges.
     #[cfg(all(feature = "postgres", feature = "testing"))]
     pub(crate) fn with_role(mut self, role: &str) -> Self {
         #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
@@ -216,7 +215,7 @@ impl Config {
         self
     }
 
-    /// Which backend the database is on.
+    /// Returns the backend of the database.
     pub fn backend(&self) -> Backend {
         match self.target {
             #[cfg(feature = "sqlite")]
@@ -228,7 +227,7 @@ impl Config {
 }
 
 impl std::fmt::Display for Config {
-    /// The database's URL, without secrets.
+    /// Writes the database's URL, without secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.target {
             #[cfg(feature = "sqlite")]
@@ -254,7 +253,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// The word for it, as in `DB_BACKEND`.
+    /// Returns its word, as in `DB_BACKEND`.
     pub const fn as_str(self) -> &'static str {
         match self {
             #[cfg(feature = "sqlite")]
@@ -282,7 +281,7 @@ impl std::fmt::Display for Backend {
 }
 
 fn unknown_backend(given: &str) -> Error {
-    // Only its first word: a whole URL in this place could hold a password.
+    // Only the first word: a whole URL in its place could contain a password.
     let word = given.chars().take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).take(20);
     Error::UnknownBackend { given: word.collect(), compiled: COMPILED }
 }

@@ -1,4 +1,4 @@
-//! Where a server is, and how it is spoken to.
+//! The address of a Postgres server, and the encryption of its connections.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,31 +8,31 @@ use tokio_postgres::config::Host;
 
 use crate::error::{Error, Result};
 
-/// A Postgres server and a database on it. Its password is never shown.
+/// A Postgres server and a database on it. The password is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Server {
-    // Boxed: it is large, and lies in an enum beside a path.
+    // Boxed, since it is large and is stored in an enum beside a path.
     pub(crate) settings: Box<tokio_postgres::Config>,
     pub(crate) tls: Tls,
 }
 
-/// How the connection is protected.
+/// The encryption of connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tls {
-    /// Not at all. The default on this machine only.
+    /// No encryption. The default for the local machine only.
     Off,
-    /// Encrypted, and the server's certificate and name are verified. The default for any other machine.
+    /// Encryption, with the server's certificate and name verified. The default for any other machine.
     VerifyFull {
-        /// The authority to trust in place of those that the system trusts, as a PEM file.
+        /// A PEM file of the authority to trust, in place of those that the system trusts.
         root_certificate: Option<PathBuf>,
     },
 }
 
 impl Server {
-    /// The server of a URL: `postgres://user:password@host:port/database?sslmode=verify-full`.
+    /// Returns the server of a URL: `postgres://user:password@host:port/database?sslmode=verify-full`.
     ///
-    /// `sslmode` is `verify-full`, the default for any host but this machine, or `disable`. `sslrootcert` names a PEM
-    /// file of the authority to trust. Other parameters are those of libpq that tokio-postgres knows.
+    /// `sslmode` is `verify-full`, the default for any host but the local machine, or `disable`. `sslrootcert` names a
+    /// PEM file of the authority to trust. Other parameters are those of libpq that tokio-postgres supports.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`], which does not show the URL.
@@ -48,9 +48,9 @@ impl Server {
             }
         }
         let settings = tokio_postgres::Config::from_str(&format!("{address}?{}", others.join("&")));
-        // What it says may repeat a part of the URL.
+        // The error's text may repeat a part of the URL.
         let mut settings = settings.map_err(|_| invalid("is not a URL like postgres://user@host:5432/database"))?;
-        // The rest of a password that has an @ in it, which messages would show.
+        // A host with an @ is the rest of a password with an @, which messages would show.
         if settings.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
             return Err(invalid("has an @ in the name of its host: in a password, write %40 for it"));
         }
@@ -80,14 +80,14 @@ impl Server {
         self.settings.dbname(name);
     }
 
-    /// Acts as another role once it is connected, with that one's rights.
+    /// Switches to another role, with its privileges, once connected.
     #[cfg(feature = "testing")]
     pub(crate) fn set_role(&mut self, role: &str) {
         let options = self.settings.get_options().unwrap_or_default();
         self.settings.options(format!("{options} -c role={role}"));
     }
 
-    /// How the connection is protected.
+    /// Returns the encryption of connections.
     pub fn tls(&self) -> &Tls {
         &self.tls
     }
@@ -103,7 +103,7 @@ fn is_on_this_machine(settings: &tokio_postgres::Config) -> bool {
 }
 
 impl std::fmt::Display for Server {
-    /// The URL without its password.
+    /// Writes the URL without its password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("postgres://")?;
         if let Some(user) = self.settings.get_user() {
