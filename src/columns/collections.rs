@@ -1,6 +1,6 @@
-//! What belongs to schools: the fields of each collection, named once for reading and writing on every backend.
+//! The fields of each collection, listed once for reads and writes on every backend.
 //!
-//! Each macro hands its model, table and columns to another macro, after that one's own arguments.
+//! Each macro passes its model, table and columns to another macro, after that macro's own arguments.
 
 macro_rules! clubs {
     ($then:ident!($($arguments:tt)*)) => {
@@ -65,14 +65,14 @@ macro_rules! links {
     };
 }
 
-/// The columns of a link that is written, in the order of its fields.
+/// The columns of a link to write, in the order of its fields.
 macro_rules! link_columns {
     ($table:ident) => {
         ($table::urn, $table::linked_urn, $table::kind, $table::linked_name, $table::link_type, $table::linked_on)
     };
 }
 
-/// A link's values. The ids are the triggers' own.
+/// The values of a link. Triggers set its ids.
 macro_rules! link_values {
     ($table:ident, $link:expr) => {{
         let NewLink { urn, linked_urn, kind, linked_name, link_type, linked_on } = $link;
@@ -87,7 +87,7 @@ macro_rules! link_values {
     }};
 }
 
-/// A row's values for an INSERT, with the school it belongs to. A field left out does not compile.
+/// The values of a row for an INSERT, with its school. A missing field does not compile.
 macro_rules! child_values {
     ($school_id:expr, $row:expr, $model:ident, $table:ident { $($field:ident),+ }) => {{
         let $model { $($field),+ } = $row;

@@ -1,4 +1,4 @@
-//! The columns of what is written, each named once with the field that its value is made of.
+//! The columns to write, each listed once with the field that it is written from.
 //!
 //! They are macros, since each backend has its own `schema` module.
 
@@ -11,7 +11,7 @@ pub(crate) use collections::{
 
 use crate::models::NewSchool;
 
-/// Gives `$then!` every column but the id, with the field of a new school that its value is made of, and how.
+/// Passes every column but the id to `$then!`, with the field of a new school that it is written from, and how.
 macro_rules! school_columns {
     ($then:ident, $($context:tt)*) => {
         $then! { $($context)*;
@@ -45,7 +45,7 @@ macro_rules! school_columns {
     };
 }
 
-/// A field that no column is made of does not compile.
+/// A field without a column does not compile.
 const _: fn(&NewSchool) = |NewSchool {
                                urn: _,
                                name: _,
@@ -73,7 +73,7 @@ const _: fn(&NewSchool) = |NewSchool {
                                source_date: _,
                            }| ();
 
-/// Every column but the id with a new school's value: for an INSERT's `values` as for an UPDATE's `set`.
+/// Every column but the id with a new school's value, for an INSERT's `values` and an UPDATE's `set`.
 macro_rules! school_values {
     ($table:ident, $school:expr) => {
         $crate::columns::school_columns!(school_values, each $table, $school)

@@ -1,4 +1,4 @@
-//! Admissions of past years, and how far they reached.
+//! Admissions of past years, and the admissions reach.
 
 use std::collections::HashMap;
 
@@ -17,10 +17,10 @@ use crate::transaction::TableLock;
 use super::super::dialect::{Connection, RunQueryDsl, is_same, maybe_async, snapshot, write};
 use super::super::schema::admissions_history;
 
-/// How many rows are compared with what is stored, and inserted, in one step.
+/// The number of rows that are compared with the stored ones and inserted in one step.
 const ROWS_A_BATCH: usize = 1_000;
 
-/// Stores years of admissions by school, year and intake. A value that a given year lacks stays as it is stored.
+/// Inserts or updates admissions by school, year and intake. A value that is `None` leaves the stored one unchanged.
 #[maybe_async]
 pub(in super::super) async fn upsert_admissions_on_conn(
     connection: &mut Connection,

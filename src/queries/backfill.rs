@@ -1,4 +1,4 @@
-//! What a backfill reads and writes.
+//! The reads and writes of a backfill.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub(in super::super) async fn phase_gaps_on_conn(
     Ok(query.load(connection).await?)
 }
 
-/// Gives schools their phase where they still lack one and are as they were read, as their next version.
+/// Sets the phase of schools that still lack one and have the version that was read, as their next version.
 #[maybe_async]
 pub(in super::super) async fn fill_phases_on_conn(
     connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! Catchments: the schools that serve a location, and their outlines.
+//! Catchments: the schools that serve a point, and their outlines.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,18 +16,18 @@ use crate::transaction::TableLock;
 use super::super::dialect::{Connection, RunQueryDsl, for_no_key_update, maybe_async, write};
 use super::super::schema::schools;
 
-/// How many outlines are compared with what is stored in one step: they may be large.
+/// The number of outlines that are compared with the stored ones in one step: they may be large.
 const OUTLINES_A_BATCH: usize = 200;
 
-/// An outline to be stored, or `None` for a school that is to have none.
+/// An outline to store, or `None` to remove a school's.
 pub(super) struct Outline<'a> {
     pub(super) id: SchoolId,
     pub(super) outline: Option<&'a Catchment>,
-    /// It differs from the one that is stored.
+    /// Whether it differs from the stored one.
     pub(super) is_changed: bool,
 }
 
-/// Returns one page of the schools whose catchment holds a search's point.
+/// Returns one page of the schools whose catchment contains a search's point.
 #[maybe_async]
 pub(in super::super) async fn find_catchments_on_conn(
     connection: &mut Connection,
@@ -55,7 +55,7 @@ pub(in super::super) async fn catchments_on_conn(
     Ok(outlines)
 }
 
-/// Stores outlines in place of those that are stored.
+/// Inserts or replaces outlines.
 #[maybe_async]
 pub(in super::super) async fn upsert_catchments_on_conn(
     connection: &mut Connection,
@@ -85,8 +85,8 @@ async fn upsert_catchments_in_txn(
     batch: &[&NewCatchment],
     counts: &mut UpsertCounts,
 ) -> Result<()> {
-    // Locked, so that nobody changes them between the comparison and the update; in one order, so that two of these do
-    // not wait for each other.
+    // Locked, so that nobody updates them between the comparison and the update, and in one order, so that two of these
+    // cannot deadlock.
     let urns: Vec<Urn> = batch.iter().map(|catchment| catchment.urn).collect();
     let query = schools::table
         .filter(schools::urn.eq_any(urns))

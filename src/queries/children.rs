@@ -1,4 +1,4 @@
-//! What belongs to schools: read for many, replaced for one.
+//! The collections of schools: read for many schools, replaced for one.
 
 use std::collections::HashMap;
 
@@ -24,11 +24,11 @@ use super::super::schema::{
     school_reviews, school_term_dates, schools,
 };
 
-/// How many rows one INSERT holds: of 13 values at most, well below the limits of 32,766 bound values on SQLite and
-/// 65,535 on Postgres.
+/// The most rows of one INSERT. With at most 13 values each, they stay well below the limits of 32,766 bound values on
+/// SQLite and 65,535 on Postgres.
 const ROWS_AN_INSERT: usize = 1_000;
 
-/// Loads the rows of one collection of many schools, each with its school.
+/// Loads the rows of one collection of many schools, each with its school's id.
 #[maybe_async]
 macro_rules! of_schools {
     ($connection:expr, $ids:expr, $order:expr, $model:ident, $table:ident { $($field:ident),+ }) => {{
@@ -44,8 +44,7 @@ macro_rules! of_schools {
     }};
 }
 
-/// Returns these schools, in the order of the ids, with the collections that are asked for: one query each, from one
-/// snapshot.
+/// Returns these schools, in the order of the ids, with the requested collections: one query each, from one snapshot.
 #[maybe_async]
 pub(in super::super) async fn details_on_conn(
     connection: &mut Connection,
@@ -102,7 +101,7 @@ async fn details_in_txn(
     Ok(details)
 }
 
-/// Returns the admissions of many schools, the newest year first, then by intake, unknown ones last.
+/// Returns the admissions of many schools, newest year first, then by intake, unknown ones last.
 #[maybe_async]
 pub(super) async fn admissions_in_txn(
     connection: &mut Connection,
@@ -113,7 +112,7 @@ pub(super) async fn admissions_in_txn(
     Ok(columns::admissions!(of_schools!(connection, ids, order,)))
 }
 
-/// Replaces one collection of a school where it is given.
+/// Replaces a collection of a school if it is given.
 #[maybe_async]
 macro_rules! replace {
     ($connection:expr, $id:expr, $rows:expr, $model:ident, $table:ident { $($field:ident),+ }) => {
@@ -127,7 +126,7 @@ macro_rules! replace {
     };
 }
 
-/// Replaces the collections of a school that are given, all or none.
+/// Replaces the given collections of a school in one transaction.
 #[maybe_async]
 pub(in super::super) async fn replace_collections_on_conn(
     connection: &mut Connection,
@@ -135,10 +134,10 @@ pub(in super::super) async fn replace_collections_on_conn(
     new: &NewCollections,
 ) -> Result<()> {
     new.validate()?;
-    // An import of admissions takes its lock before its rows too, so that the two do not wait for each other.
+    // An import of admissions also locks the table before its rows, so that the two cannot deadlock.
     let locks = new.admissions.iter().map(|_| TableLock::Rows("admissions_history")).collect::<Vec<_>>();
     write(connection, &locks, WriteMode::Commit, async |connection| {
-        // Locked, so that the rows of two replacements do not add up.
+        // Locked, so that two concurrent replacements do not both insert.
         let school = for_no_key_update!(schools::table.find(id).select(schools::id));
         school.first::<SchoolId>(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
         let NewCollections { clubs, term_dates, performance, private_details, fees, admissions } = new;
@@ -153,13 +152,13 @@ pub(in super::super) async fn replace_collections_on_conn(
     .await
 }
 
-/// Adds reviews, all or none. Each belongs to the school with its URN, where there is one.
+/// Inserts reviews in one transaction. Each belongs to the school with its URN, where there is one.
 #[maybe_async]
 pub(in super::super) async fn insert_reviews_on_conn(connection: &mut Connection, reviews: &[Review]) -> Result<()> {
     reviews.iter().try_for_each(Review::validate)?;
     let urns: Vec<Urn> = distinct(&reviews.iter().map(|review| review.urn).collect::<Vec<_>>());
-    // An import may have inserted a school and not committed it yet. Neither would see the other's row, so that a review
-    // of a school that is not there waits for it.
+    // An import may have inserted a school and not committed it yet, and neither would see the other's row. So a review
+    // of a school that is not stored waits for the import.
     let lock = match ids_of_in_txn(connection, urns.iter().copied()).await?.len() == urns.len() {
         true => TableLock::Rows("school_reviews"),
         false => TableLock::Import("school_reviews"),
@@ -167,7 +166,7 @@ pub(in super::super) async fn insert_reviews_on_conn(connection: &mut Connection
     write(connection, &[lock], WriteMode::Commit, async |connection| {
         let mut ids = HashMap::with_capacity(urns.len());
         for urns in urns.chunks(MAX_IDS) {
-            // Locked, so that none is deleted before its reviews refer to it.
+            // Locked, so that no school is deleted before its reviews refer to it.
             let query = schools::table.filter(schools::urn.eq_any(urns)).select((schools::urn, schools::id));
             ids.extend(for_key_share!(query).load::<(Urn, SchoolId)>(connection).await?);
         }
@@ -180,7 +179,7 @@ pub(in super::super) async fn insert_reviews_on_conn(connection: &mut Connection
     .await
 }
 
-/// Returns the ids of the schools with these URNs. A URN without a school has none.
+/// Returns the ids of the schools with these URNs. URNs without a school are skipped.
 #[maybe_async]
 pub(super) async fn ids_of_in_txn(
     connection: &mut Connection,

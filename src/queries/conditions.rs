@@ -1,4 +1,4 @@
-//! The conditions of a search, as values that a query is narrowed by.
+//! The conditions of a search, as filters of a query.
 
 use diesel::backend::Backend;
 use diesel::dsl::exists;
@@ -23,10 +23,10 @@ use super::super::schema::{admissions_reach, private_school_fees, school_clubs, 
 diesel::infix_operator!(BitAnd, " & ", SmallInt);
 diesel::infix_operator!(Minus, " - ", Double);
 
-/// A condition on a row of `schools`, whatever its SQL.
+/// A boxed condition on a row of `schools`.
 ///
-/// Diesel checks that it fits the table where it is made. After that any query that has `schools` among its tables takes
-/// it, which is for the caller to see to.
+/// Diesel checks that it fits the table where it is created, but then accepts it in any query. The caller must use it
+/// only in queries that have `schools` among their tables.
 pub(in super::super) struct Condition<'a>(Box<dyn QueryFragment<Db> + Send + 'a>);
 
 impl<'a> Condition<'a> {
@@ -49,7 +49,7 @@ impl<Groups> ValidGrouping<Groups> for Condition<'_> {
     type IsAggregate = is_aggregate::No;
 }
 
-// Its SQL cannot be told from its type.
+// Its type does not determine its SQL.
 impl QueryId for Condition<'_> {
     type QueryId = ();
 
@@ -64,9 +64,9 @@ impl QueryFragment<Db> for Condition<'_> {
 
 /// The condition "open now", which includes schools that are proposed to close.
 ///
-/// It is literal SQL, since a partial index serves only queries that repeat its condition to the letter: a bound
-/// parameter (`status = ?`) does not match. Keep it in step with the migrations' `ix_schools_open_...` indexes. A type
-/// of its own and not [`diesel::dsl::sql`], whose queries are prepared anew each time.
+/// It is literal SQL, since a partial index serves only queries that repeat its condition exactly: a bound parameter
+/// (`status = ?`) does not match. Keep it equal to that of the migrations' `ix_schools_open_...` indexes. It is a type
+/// of its own, since a query with [`diesel::dsl::sql`] is prepared anew each time.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(in super::super) struct OpenNow;
 
@@ -83,13 +83,13 @@ impl<DB: Backend> QueryFragment<DB> for OpenNow {
     }
 }
 
-/// The conditions of a search's filter. They are apart as far as it matters which of them an index answers.
+/// The conditions of a search's filter, grouped by the indexes that serve them.
 pub(in super::super) struct Conditions<'a> {
     /// [`OpenNow`], unless the search names statuses.
     pub(in super::super) open: Option<Condition<'a>>,
-    /// On the council.
+    /// The condition on the council.
     pub(in super::super) council: Option<Condition<'a>>,
-    /// All others.
+    /// All other conditions.
     pub(in super::super) others: Vec<Condition<'a>>,
 }
 
@@ -100,14 +100,14 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// Returns the conditions of a search: its radius, as an index answers it and then exactly, and its filter.
+/// Returns the conditions of a search: its radius, first as an index serves it and then exactly, and its filter.
 pub(in super::super) fn conditions(validated: &ValidatedSearch) -> impl Iterator<Item = Condition<'_>> {
     let exact = validated.radius().map(|radius| Condition::new(distance(validated).le(radius.get())));
     index_condition(validated).into_iter().chain(exact).chain(filter_conditions(validated).all())
 }
 
-/// Returns the condition that a column has one of the values, or `None` for an empty list. A list of one is an equation:
-/// SQLite prepares a query with a list in it anew each time, and walks an index in order only for an equation.
+/// Returns the condition that a column has one of the values, or `None` for an empty list. A single value is compared
+/// with `=`: SQLite prepares a query with a list anew each time, and reads an index in order only for `=`.
 macro_rules! one_of {
     ($column:expr, $values:expr) => {
         match $values.as_slice() {
@@ -118,8 +118,8 @@ macro_rules! one_of {
     };
 }
 
-/// Returns the conditions of a search's filter. The filter is destructured without `..`, so that a new part of it does
-/// not compile until it is answered.
+/// Returns the conditions of a search's filter. The filter is destructured without `..`, so that a new field does not
+/// compile until it is handled here.
 pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Conditions<'_> {
     let SchoolFilter {
         councils,
@@ -134,7 +134,7 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
         clubs,
         fees,
         reach,
-        // Folded, as `validated.name`.
+        // `validated.name` is its folded form.
         name: _,
     } = &validated.search.filter;
     let open = statuses.is_empty().then(|| Condition::new(OpenNow));
@@ -226,8 +226,8 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
     Conditions { open, council, others }
 }
 
-/// Returns the condition that a school comes after the search's cursor, in an order that the database makes; unknown
-/// values come last. `None` without a cursor, and in an order by distance, which is made in Rust.
+/// Returns the condition that a school comes after the search's cursor in an order of the database; unknown values come
+/// last. `None` without a cursor, and in an order by distance, which is computed in Rust.
 pub(in super::super) fn after_cursor(validated: &ValidatedSearch) -> Option<Condition<'_>> {
     let later_name = |name: String, id: SchoolId| {
         schools::name_folded.gt(name.clone()).or(schools::name_folded.eq(name).and(schools::id.gt(id)))
@@ -239,7 +239,7 @@ pub(in super::super) fn after_cursor(validated: &ValidatedSearch) -> Option<Cond
             Condition::new(less.or(equal.and(schools::id.gt(id).nullable())))
         }
         Position::Name { name, id } => {
-            // The first condition follows from the second, but an index can begin at it.
+            // The second condition implies the first, but the first lets an index scan start at the name.
             Condition::new(schools::name_folded.ge(name).and(later_name(name.clone(), *id)))
         }
         Position::Rating { rating: Some(rating), name, id } => {
@@ -264,8 +264,8 @@ pub(in super::super) fn distance(validated: &ValidatedSearch) -> Distance {
     haversine(lat, lng, schools::lat, schools::lng)
 }
 
-/// Returns by how many kilometres the offers of past years reached beyond the distance to the search's point: of the
-/// years that the search asks for the least, of the intakes that it lets through the best.
+/// Returns the margin in kilometres by which offers of past years reached beyond the distance to the search's point:
+/// the least of the search's years, and the best of its intakes.
 pub(in super::super) fn margin(
     validated: &ValidatedSearch,
 ) -> impl SelectableExpression<schools::table, SqlType = Nullable<Double>>

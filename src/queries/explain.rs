@@ -1,4 +1,4 @@
-//! What a search does in the database.
+//! The query plans of searches.
 
 use super::catchment_index::catchments_query;
 use super::find::{find_query, margin_query, within_reach};
@@ -11,7 +11,7 @@ use crate::search::{CatchmentRow, HitRow, ListedRow, ValidatedSearch};
 
 use super::super::dialect::{Connection, maybe_async};
 
-/// Explains the query that a search begins with.
+/// Explains the first query of a search.
 #[maybe_async]
 pub(in super::super) async fn explain_find_on_conn(
     connection: &mut Connection,
@@ -26,7 +26,7 @@ pub(in super::super) async fn explain_find_on_conn(
     }
 }
 
-/// Explains the query for the catchments that hold a search's point.
+/// Explains the query for the catchments that contain a search's point.
 #[maybe_async]
 pub(in super::super) async fn explain_catchments_on_conn(
     connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! The main query: the schools that a search finds.
+//! The main query: the schools that match a search.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::search::{HitRow, ListedRow, ValidatedSearch};
 use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async};
 use super::super::schema::{admissions_reach, schools};
 
-/// Returns one page of the schools that a search finds.
+/// Returns one page of the schools that match a search.
 #[maybe_async]
 pub(in super::super) async fn find_schools_on_conn(
     connection: &mut Connection,
@@ -30,7 +30,7 @@ pub(in super::super) async fn find_schools_on_conn(
     }
 }
 
-/// Returns the search as it is, or for one by admissions reach, in the circle beyond which no offers reached.
+/// Returns the search unchanged, or one by admissions reach within the circle that no offers reached beyond.
 #[maybe_async]
 pub(in super::super) async fn within_reach<'a>(
     connection: &mut Connection,
@@ -43,8 +43,7 @@ pub(in super::super) async fn within_reach<'a>(
     Ok(Cow::Owned(validated.bounded_by(widest.get_result(connection).await?)))
 }
 
-/// Builds the query for the schools that a search by name or rating finds after its cursor: one row more than the page
-/// holds.
+/// Returns the query of a search by name or rating, after its cursor: one row more than the page holds.
 pub(in super::super) fn find_query(
     validated: &ValidatedSearch,
 ) -> impl LoadQuery<'_, Connection, ListedRow> + QueryFragment<Db> + QueryId + Send {
@@ -65,7 +64,7 @@ pub(in super::super) fn find_query(
     query.limit(validated.fetch())
 }
 
-/// As [`find_query`], in the order of the margins, which the rows have in place of distances.
+/// As [`find_query`], in the order of the margins, which replace the distances in the rows.
 pub(in super::super) fn margin_query(
     validated: &ValidatedSearch,
 ) -> impl LoadQuery<'_, Connection, HitRow> + QueryFragment<Db> + QueryId + Send {

@@ -1,4 +1,4 @@
-//! Which school came before which: links, the school of today, mergers, deletions.
+//! Links, the current schools of a URN, mergers and deletions.
 
 use std::collections::HashMap;
 
@@ -20,10 +20,10 @@ use super::super::schema::{
     school_reviews, school_term_dates, schools,
 };
 
-/// How many links are compared with what is stored, and inserted, in one step.
+/// The number of links that are compared with the stored ones and inserted in one step.
 const ROWS_A_BATCH: usize = 1_000;
 
-/// Stores links by both URNs and kind. A value that a given link lacks stays as it is stored.
+/// Inserts or updates links by both URNs and kind. A value that is `None` leaves the stored one unchanged.
 #[maybe_async]
 pub(in super::super) async fn upsert_links_on_conn(
     connection: &mut Connection,
@@ -80,7 +80,7 @@ async fn upsert_links_in_txn(
     Ok(())
 }
 
-/// Returns the schools of today that a URN leads to, from one snapshot.
+/// Returns the current schools of a URN, from one snapshot.
 #[maybe_async]
 pub(in super::super) async fn schools_of_today_on_conn(connection: &mut Connection, urn: Urn) -> Result<Vec<School>> {
     snapshot(connection, async |connection| schools_of_today_in_txn(connection, urn).await).await
@@ -97,7 +97,7 @@ async fn schools_of_today_in_txn(connection: &mut Connection, urn: Urn) -> Resul
                 .filter(school_links::kind.eq_any([LinkKind::Successor, LinkKind::Merged]))
                 .select((school_links::urn, school_links::linked_urn, school_links::kind.eq(LinkKind::Merged)));
             walk.go_on(query.load::<Step>(connection).await?);
-            // The same links, as the register has them from the other side.
+            // The same links, which the register may have from the other side only.
             let query = school_links::table
                 .filter(school_links::linked_urn.eq_any(urns))
                 .filter(school_links::kind.eq_any([LinkKind::Predecessor, LinkKind::Merged]))
@@ -108,7 +108,7 @@ async fn schools_of_today_in_txn(connection: &mut Connection, urn: Urn) -> Resul
     Ok(walk.ended())
 }
 
-/// Closes a school in favour of another: its reviews go there, and links on both sides record it.
+/// Closes a school and merges it into another: its reviews move there, and links on both sides record the merger.
 #[maybe_async]
 pub(in super::super) async fn merge_schools_on_conn(
     connection: &mut Connection,
@@ -120,7 +120,7 @@ pub(in super::super) async fn merge_schools_on_conn(
         return Err(Error::MergeIntoSelf { urn: into });
     }
     check_date("on", Some(on))?;
-    // In the order in which imports take these locks, so that they do not wait for each other.
+    // In the order in which imports take these locks, so that they cannot deadlock.
     let locks = [TableLock::Rows("schools"), TableLock::Import("school_links")];
     write(connection, &locks, WriteMode::Commit, async |connection| {
         let [(old, old_name, _), (new, new_name, status)] = schools_to_merge_in_txn(connection, [from, into]).await?;
@@ -134,7 +134,7 @@ pub(in super::super) async fn merge_schools_on_conn(
         let links = NewLink::merger((from, &old_name), (into, &new_name), on);
         let mut counts = UpsertCounts::default();
         upsert_links_in_txn(connection, &links, &mut counts).await?;
-        // A school that closed before keeps its day.
+        // A school that is already closed keeps its closing date.
         diesel::update(schools::table.find(old).filter(schools::status.ne(Status::Closed)))
             .set((
                 schools::status.eq(Status::Closed),
@@ -154,7 +154,7 @@ async fn schools_to_merge_in_txn(
     connection: &mut Connection,
     urns: [Urn; 2],
 ) -> Result<[(SchoolId, String, Status); 2]> {
-    // Locked in the order of their ids, so that two mergers do not wait for each other.
+    // Locked in the order of their ids, so that two mergers cannot deadlock.
     let query = schools::table
         .filter(schools::urn.eq_any(urns))
         .order_by(schools::id)
@@ -165,13 +165,13 @@ async fn schools_to_merge_in_txn(
     Ok([school(urns[0])?, school(urns[1])?])
 }
 
-/// Deletes a school, and returns how many rows went with it and how many were left without it.
+/// Deletes a school, and returns how many rows were deleted with it and how many were kept.
 #[maybe_async]
 pub(in super::super) async fn delete_school_on_conn(connection: &mut Connection, id: SchoolId) -> Result<DeleteCounts> {
-    // In the order in which imports take these locks, so that they do not wait for each other.
+    // In the order in which imports take these locks, so that they cannot deadlock.
     let locks = ["schools", "school_links", "school_reviews", "admissions_history"].map(TableLock::Rows);
     write(connection, &locks, WriteMode::Commit, async |connection| {
-        // Locked, so that nothing is added to the school once it is counted.
+        // Locked, so that nothing is added to the school after its rows are counted.
         let school = for_update!(schools::table.find(id).select(schools::id));
         school.first::<SchoolId>(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
         macro_rules! count {

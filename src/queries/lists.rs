@@ -55,7 +55,7 @@ pub(in super::super) async fn councils_on_conn(connection: &mut Connection) -> R
     Ok(query.load(connection).await?)
 }
 
-/// Returns how many of the schools that a search finds have each value, from one snapshot.
+/// Returns how many of the schools that match a search have each value, from one snapshot.
 #[maybe_async]
 pub(in super::super) async fn facets_on_conn(
     connection: &mut Connection,
@@ -92,7 +92,7 @@ async fn facets_in_txn(connection: &mut Connection, validated: &ValidatedSearch)
     Ok(facets)
 }
 
-/// Returns how many schools a search finds.
+/// Returns how many schools match a search.
 #[maybe_async]
 async fn count_in_txn(connection: &mut Connection, validated: &ValidatedSearch) -> QueryResult<u64> {
     let mut query = schools::table.select(count_star()).into_boxed();

@@ -1,5 +1,4 @@
-//! The methods of [`SchoolRepository`], which run the queries on connections of a backend. How they do that is in its
-//! `calls`.
+//! The implementation of [`SchoolRepository`], which runs the queries on a backend's connections through its `calls`.
 
 use std::collections::BTreeMap;
 

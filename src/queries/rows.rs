@@ -1,4 +1,4 @@
-//! Which columns make up each model.
+//! The columns of each model.
 
 use crate::columns;
 use crate::models::{
@@ -12,8 +12,8 @@ use super::super::schema::{
     school_reviews, school_term_dates, schools,
 };
 
-/// Lets a model be selected from its table. Every field is named once with its column, in the model's order; one left
-/// out does not compile.
+/// Makes a model selectable from its table. Each field is listed once with its column, in the model's order; a missing
+/// one does not compile.
 macro_rules! selectable {
     ($model:ident, $table:ident { $($field:ident),+ $(,)? }) => {
         selectable!($model, $table { $($field: $field),+ });

@@ -1,4 +1,4 @@
-//! Which migrations a database has, and with what text.
+//! The applied migrations of a database, and their texts.
 
 use diesel::migration::MigrationConnection as _;
 use diesel::prelude::*;
@@ -11,7 +11,7 @@ use super::super::schema::migration_checksums;
 use super::{MigrationConnection, has_table};
 
 diesel::table! {
-    /// Diesel's record of the migrations that were run.
+    /// Diesel's table of applied migrations.
     __diesel_schema_migrations (version) {
         version -> Text,
     }
@@ -23,7 +23,7 @@ impl VersionTables for MigrationConnection {
         Ok(())
     }
 
-    /// Diesel's own call would create its table where there is none.
+    /// Diesel's own call would create the missing table.
     fn applied_versions(&mut self) -> Result<Vec<String>> {
         if !has_table(self, "__diesel_schema_migrations")? {
             return Ok(Vec::new());
@@ -46,7 +46,7 @@ impl VersionTables for MigrationConnection {
     }
 }
 
-/// Returns the error of a migration that failed: its constraint's where it was one.
+/// Returns the error of a failed migration: the constraint's, where one was violated.
 pub(super) fn failed(version: &str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Error {
     let version = version.to_owned();
     move |error| {

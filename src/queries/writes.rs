@@ -18,7 +18,7 @@ use crate::transaction::TableLock;
 use super::super::dialect::{Connection, RunQueryDsl, for_no_key_update, maybe_async, write};
 use super::super::schema::schools;
 
-/// Inserts schools, all or none, and returns their ids in the order given.
+/// Inserts schools in one transaction, and returns their ids in the order given.
 #[maybe_async]
 pub(in super::super) async fn insert_schools_on_conn(
     connection: &mut Connection,
@@ -45,7 +45,7 @@ pub(in super::super) async fn insert_schools_on_conn(
     inserted
 }
 
-/// Returns the lowest URN of these schools that is stored. The error of a violated UNIQUE does not name it.
+/// Returns the lowest of these schools' URNs that is stored, which the error of a violated UNIQUE does not contain.
 #[maybe_async]
 async fn stored_urn_on_conn(connection: &mut Connection, new: &[NewSchool]) -> Option<Urn> {
     let urns: Vec<Urn> = new.iter().map(|school| school.urn).collect();
@@ -58,7 +58,7 @@ async fn stored_urn_on_conn(connection: &mut Connection, new: &[NewSchool]) -> O
     None
 }
 
-/// Inserts the schools that are new, and updates those of which something changed.
+/// Inserts new schools, and updates those that differ from the stored ones.
 #[maybe_async]
 pub(in super::super) async fn upsert_schools_on_conn(
     connection: &mut Connection,
@@ -78,8 +78,8 @@ pub(in super::super) async fn upsert_schools_on_conn(
     counts
 }
 
-/// Reads what is stored, compares, and writes only what differs: the counts are exact, and a register that did not
-/// change costs no writes.
+/// Reads the stored schools, and writes only those that differ. So the counts are exact, and an unchanged register
+/// costs no writes.
 #[maybe_async]
 async fn upsert_batch_in_txn(
     connection: &mut Connection,
@@ -108,7 +108,7 @@ async fn upsert_batch_in_txn(
     Ok(())
 }
 
-/// Changes a school that is still at the version that was read, and returns it as it is then.
+/// Updates a school that still has the version that was read, and returns it as stored.
 #[maybe_async]
 pub(in super::super) async fn update_school_on_conn(
     connection: &mut Connection,
@@ -131,7 +131,7 @@ pub(in super::super) async fn update_school_on_conn(
     .await
 }
 
-/// Writes a school over the one that is stored, as its next version.
+/// Writes a school over the stored one, as its next version.
 #[maybe_async]
 async fn update_in_txn(connection: &mut Connection, id: SchoolId, school: &NewSchool) -> QueryResult<()> {
     let values = (school_values!(schools, school), schools::version.eq(schools::version + 1));
