@@ -57,8 +57,8 @@ pub struct PoolConfig {
     /// The most idle connections that the pool keeps; others are closed when idle for a minute. Postgres only: SQLite's
     /// pool keeps one, and closes others after ten minutes.
     pub keep: u32,
-    /// How long a call waits for a free connection before [`Error::PoolTimeout`]. With zero it does not wait, and on
-    /// SQLite it also leaves a connection that the pool may still open to the next call.
+    /// How long a call waits for a free connection before [`Error::PoolTimeout`]. Zero: not at all. On SQLite, zero
+    /// does not wait for a new connection to open either; the next call can use it.
     pub acquire_timeout: Duration,
     /// The lock timeout: how long a write waits for another program's lock before [`Error::Busy`].
     pub busy_timeout: Duration,

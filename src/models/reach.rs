@@ -14,8 +14,7 @@ pub struct ReachYear {
     pub intake: Option<String>,
     /// The distance of the last child who was offered a place by distance, in kilometres.
     pub last_distance_km: f64,
-    /// The last distance minus that of the point, in kilometres. Below zero, a child from there was not offered a
-    /// place.
+    /// The last distance minus the point's, in kilometres. Below zero, a child there was not offered a place.
     pub margin_km: f64,
     /// The change of the last distance since the known year before, in kilometres. `None` for the first known year.
     pub change_km: Option<f64>,

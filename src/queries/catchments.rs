@@ -55,7 +55,7 @@ pub(in super::super) async fn catchments_on_conn(
     Ok(outlines)
 }
 
-/// Inserts or replaces outlines.
+/// Inserts, replaces or removes outlines.
 #[maybe_async]
 pub(in super::super) async fn upsert_catchments_on_conn(
     connection: &mut Connection,

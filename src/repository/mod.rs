@@ -66,8 +66,8 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>>;
 
     /// Returns one page of the schools that match a search and whose catchment contains its point, in the search's
-    /// order, each with its evidence. A school's outline alone decides, its boundary included; a school without an
-    /// outline is decided by its catchment's radius, where it has one.
+    /// order, each with its evidence. A school's outline, boundary included, decides alone; without an outline its
+    /// catchment's radius does, where it has one.
     ///
     /// # Errors
     /// As [`find_schools`](Self::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without
@@ -221,7 +221,7 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// [`UnknownSchool`](crate::Error::UnknownSchool).
     async fn delete_school(&self, id: SchoolId) -> Result<DeleteCounts>;
 
-    /// Inserts or replaces outlines of catchments by URN, in one transaction.
+    /// Inserts, replaces or removes outlines of catchments by URN, in one transaction.
     ///
     /// # Errors
     /// [`DuplicateUrn`](crate::Error::DuplicateUrn) where two belong to one school,

@@ -51,7 +51,7 @@ impl ValidatedSearch {
         Ok(Self { search: search.clone(), near, name: search.filter.folded_name()?, after })
     }
 
-    /// As [`new`](Self::new), for the catchments that hold the search's point.
+    /// As [`new`](Self::new), for the catchments that contain the search's point.
     pub(crate) fn for_catchments(search: &SchoolSearch) -> Result<Self> {
         match (search.near, search.sort) {
             (Some(_), Sort::Margin) => {
@@ -74,8 +74,7 @@ impl ValidatedSearch {
         Self::new(&search)
     }
 
-    /// Returns the same search within a circle that no offers reached beyond. `None` means that nothing was offered by
-    /// distance.
+    /// Returns the same search within a circle that no offers reached beyond. `None`: no place was offered by distance.
     pub(crate) fn bounded_by(&self, widest_km: Option<f64>) -> Self {
         let widest = widest_km.and_then(|km| Kilometres::new(km).ok()).unwrap_or(Kilometres::ZERO);
         let near = self.near.map(|Near { point, radius }| {
