@@ -1,8 +1,8 @@
-//! Work on threads that may block, and the tasks that calls wait for.
+//! Blocking work, and tasks that calls wait for.
 
 use crate::error::Result;
 
-/// Runs blocking work off the runtime's own threads, within the span of the caller. A panic in it is passed on.
+/// Runs blocking work off the runtime's worker threads, within the caller's span. A panic in it is passed on.
 pub(crate) async fn blocking<T, W>(work: W) -> Result<T>
 where
     T: Send + 'static,
@@ -16,7 +16,7 @@ where
 pub(crate) async fn finish<T>(task: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
     match task.await {
         Ok(result) => result,
-        // Nobody aborts these tasks, so one that did not end well panicked.
+        // These tasks are never aborted, so a task that failed has panicked.
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }

@@ -1,12 +1,12 @@
-//! What a transaction that writes says of itself, on every backend.
+//! What a write transaction declares, on every backend.
 
-/// A table that a transaction locks before it reads or writes a row of it, so that two transactions do not wait for each
-/// other's rows. On SQLite a transaction that writes has the whole database to itself.
+/// A table lock that a transaction takes before it reads or writes a row, so that two transactions do not deadlock on
+/// rows. On SQLite a write transaction locks the whole database instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TableLock {
-    /// For a write of some rows: beside others like it, but not beside an import.
+    /// For a write of some rows: shared with other such writes, but not with an import.
     Rows(&'static str),
-    /// For an import, one at a time, so that what is read as missing is still missing when it is inserted. Readers go
-    /// on.
+    /// For an import. One runs at a time, so that a row read as missing is still missing at its insert. Readers are not
+    /// blocked.
     Import(&'static str),
 }

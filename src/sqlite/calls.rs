@@ -1,6 +1,6 @@
-//! How queries run on the connections of a repository.
+//! Macros that run queries on the connections of a repository.
 
-/// Runs one of the queries that read.
+/// Runs a query that reads.
 macro_rules! read {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
         let call = $repository.connections.ask(move |connection| queries::$query(connection $(, $argument)*));
@@ -8,7 +8,7 @@ macro_rules! read {
     }};
 }
 
-/// Runs one of the queries that write.
+/// Runs a query that writes.
 macro_rules! write {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
         let call = $repository.run(move |connection| queries::$query(connection $(, $argument)*));
@@ -16,7 +16,7 @@ macro_rules! write {
     }};
 }
 
-/// As `write!`, for what a stream gives: it is as slow as its source.
+/// Runs a query that writes what a stream yields, like `write!`. It is as slow as the stream's source.
 macro_rules! write_stream {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
         let call = $repository.run(move |connection| queries::$query(connection $(, $argument)*));

@@ -1,4 +1,4 @@
-//! What the database says of its own schema.
+//! The schema of a live database, read from SQLite's catalogue.
 
 use diesel::prelude::*;
 use diesel::sqlite::Sqlite;
@@ -19,7 +19,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// What kind of table each is.
+    /// The kind of each table.
     pragma_table_list (name) {
         name -> Text,
         #[sql_name = "type"]
@@ -38,9 +38,9 @@ struct Object {
     sql: Option<String>,
 }
 
-/// Everything in the database's catalogue, but for what SQLite and Diesel keep for themselves.
+/// Returns all schema entries except those internal to SQLite and Diesel.
 pub(super) fn catalogue(connection: &mut SqliteConnection) -> Result<Vec<Entry>> {
-    // The tables that a virtual table keeps for itself.
+    // The shadow tables of virtual tables.
     let shadows = pragma_table_list::table.filter(pragma_table_list::type_.eq("shadow"));
     let objects: Vec<Object> = sqlite_master::table
         .filter(sqlite_master::name.ne_all(shadows.select(pragma_table_list::name)))
@@ -52,7 +52,7 @@ pub(super) fn catalogue(connection: &mut SqliteConnection) -> Result<Vec<Entry>>
     Ok(objects.into_iter().flat_map(entries).collect())
 }
 
-/// A table is an entry for itself and one for each column and constraint; anything else is one entry.
+/// Returns the entries of an object: one for each table, column and constraint, and one for anything else.
 fn entries(object: Object) -> Vec<Entry> {
     let Object { type_, name, tbl_name, sql } = object;
     let sql = without_comments(&sql.unwrap_or_default());
@@ -81,8 +81,8 @@ fn entries(object: Object) -> Vec<Entry> {
     }
 }
 
-/// The columns and constraints of a CREATE TABLE: kind, name and definition. A constraint that stands with its column
-/// is told apart from it, as if it stood by itself.
+/// Returns the columns and constraints of a `CREATE TABLE` as kind, name and definition. A column constraint is
+/// returned separately from its column, like a table constraint.
 fn parts(sql: &str) -> Vec<(&'static str, String, String)> {
     let inside = sql.split_once('(').map_or("", |(_, rest)| rest);
     let (inside, after) = split_at_closing(inside);
@@ -102,7 +102,7 @@ fn parts(sql: &str) -> Vec<(&'static str, String, String)> {
     parts
 }
 
-/// The constraints in a row of words, each with its name; one without a name is called by what it says.
+/// Returns the constraints in a list of words, each with its name. An unnamed constraint is named by its definition.
 fn constraints(words: &[String]) -> Vec<(&'static str, String, String)> {
     let starts: Vec<usize> = (0..words.len())
         .filter(|at| words[*at].eq_ignore_ascii_case("CONSTRAINT") || (*at == 0 && is_constraint(&words[0])))
@@ -127,7 +127,7 @@ fn is_constraint(word: &str) -> bool {
     })
 }
 
-/// An item's words; a bracketed part belongs to the word before it, and a quoted name loses its quotes.
+/// Splits an item into words. A bracketed part belongs to the word before it, and a quoted name loses its quotes.
 fn phrases(item: &str) -> Vec<String> {
     let mut phrases: Vec<String> = Vec::new();
     for word in split_outside(item, char::is_whitespace) {
@@ -142,7 +142,7 @@ fn phrases(item: &str) -> Vec<String> {
     phrases
 }
 
-/// Splits a text where `is_end` says so, but not inside brackets or quotes. Empty parts are left out.
+/// Splits a text at characters that match `is_end`, outside brackets and quotes. Empty parts are omitted.
 fn split_outside(text: &str, is_end: impl Fn(char) -> bool) -> Vec<&str> {
     let (mut depth, mut quote, mut start, mut parts) = (0_usize, None, 0, Vec::new());
     for (at, c) in text.char_indices() {
@@ -163,7 +163,7 @@ fn split_outside(text: &str, is_end: impl Fn(char) -> bool) -> Vec<&str> {
     parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-/// What stands before the bracket that closes, and after it.
+/// Splits a text at its closing bracket, and returns the text before and after it.
 fn split_at_closing(text: &str) -> (&str, &str) {
     let (mut depth, mut quote) = (0_usize, None);
     for (at, c) in text.char_indices() {
@@ -180,11 +180,11 @@ fn split_at_closing(text: &str) -> (&str, &str) {
     (text, "")
 }
 
-/// A statement without its comments, and with one blank where there are several.
+/// Returns a statement without comments, and with each run of whitespace collapsed to one space.
 fn without_comments(sql: &str) -> String {
     let mut text = String::with_capacity(sql.len());
     for line in sql.lines() {
-        // A quotation mark before the dashes, and an odd number of them, would mean that they are quoted.
+        // An odd number of quotation marks before the dashes means that the dashes are quoted.
         let comment = line.match_indices("--").find(|(at, _)| line[..*at].matches('\'').count() % 2 == 0);
         text.push_str(comment.map_or(line, |(at, _)| &line[..at]));
         text.push('\n');

@@ -1,17 +1,17 @@
-//! From what SQLite says to what it means. SQLite names a violated CHECK in its message, a violated UNIQUE by its
-//! columns, and a violated foreign key not at all.
+//! Typed errors from SQLite's messages. SQLite names a violated CHECK in its message and a violated UNIQUE by its
+//! columns. It does not name a violated foreign key.
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 
 use super::functions::UNREADABLE_OUTLINE;
 use crate::error::Error;
 
-/// Gives a type to what Diesel reports: for errors that leave a connection.
+/// Converts an error reported by Diesel to its typed form, as it leaves a connection.
 pub(crate) fn classify(error: Error) -> Error {
     error.typed_by(typed)
 }
 
-/// The typed error for what SQLite says, where it has one.
+/// Returns the typed error for an error of SQLite, or `None` where there is none.
 fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation + Send + Sync)) -> Option<Error> {
     let message = information.message();
     let after = |prefix: &str| message.strip_prefix(prefix).map(str::trim);
@@ -24,13 +24,14 @@ fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation +
             .and_then(unique_constraint)
             .map(|constraint| Error::DuplicateRow { constraint }),
         DatabaseErrorKind::ForeignKeyViolation => Some(Error::UnknownSchool),
-        // A trigger that says what a CHECK would.
+        // A trigger may raise the message of a CHECK.
         _ => after("CHECK constraint failed:").map(Error::of_check).or_else(|| from_message(message)),
     }
 }
 
-/// The name of a violated UNIQUE: SQLite gives the name of an index, or else the columns. Each table that belongs to
-/// schools has one such constraint, named after it. That of URNs is told apart by who knows which URN it was.
+/// Returns the name of a violated UNIQUE. SQLite reports the name of an index, or else the columns. Each table that
+/// belongs to schools has one such constraint, named after it. A duplicate URN is reported by the caller, which knows
+/// the URN.
 fn unique_constraint(violated: &str) -> Option<String> {
     if let Some(index) = violated.strip_prefix("index '") {
         return index.strip_suffix('\'').map(str::to_owned);
@@ -39,7 +40,7 @@ fn unique_constraint(violated: &str) -> Option<String> {
     (table != "schools").then(|| format!("uq_{table}"))
 }
 
-/// The error codes that Diesel does not pass on, told by the text that SQLite has for each (`sqlite3ErrStr`).
+/// Returns the typed error for a code that Diesel does not expose, by SQLite's text for it (`sqlite3ErrStr`).
 pub(super) fn from_message(message: &str) -> Option<Error> {
     let says = |text: &str| message.contains(text);
     if says("file is not a database") {
@@ -53,7 +54,7 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
     } else if says("database or disk is full") {
         Some(Error::StorageFull)
     } else if says("unable to open database file") {
-        // Whoever knows the file names it.
+        // A caller that knows the path fills it in.
         Some(Error::CannotOpen { path: std::path::PathBuf::new(), reason: message.to_owned() })
     } else if says("disk I/O error") || says("locking protocol") {
         Some(Error::Io { reason: message.to_owned() })
@@ -71,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    /// How messages begin that are read further.
+    /// The prefixes of messages that are parsed further.
     const START: &str = "((CHECK|UNIQUE) constraint failed: (index ')?|database is )?";
 
     fn reported(kind: DatabaseErrorKind, message: &str) -> Error {
@@ -86,7 +87,7 @@ mod tests {
         assert!(matches!(locked, Error::Busy), "{locked}");
         let unreadable = DieselError::DeserializationError("no such phase".into());
         assert!(matches!(classify(unreadable.into()), Error::CorruptValue { .. }));
-        // What has no type of its own, and what has one already, stay as they are.
+        // Errors without a type of their own, and typed errors, are unchanged.
         assert!(matches!(classify(DieselError::NotFound.into()), Error::Database(DieselError::NotFound)));
         assert!(matches!(classify(Error::StorageFull), Error::StorageFull));
         let unknown = reported(DatabaseErrorKind::Unknown, "syntax error");

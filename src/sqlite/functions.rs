@@ -1,4 +1,4 @@
-//! What `print-schema` cannot give: the SQL function that this crate adds to SQLite, the conditions that take a list,
+//! What `print-schema` cannot generate: the SQL functions that this crate adds to SQLite, conditions that take a list,
 //! and the R*Tree.
 
 use diesel::SqliteConnection;
@@ -16,26 +16,26 @@ use crate::geo::{self, BoundingBox, Catchment, LatLng, Latitude, Longitude};
 use crate::ids::SchoolId;
 
 diesel::define_sql_function! {
-    /// The great-circle distance in kilometres between two places in degrees: latitude, longitude, latitude,
-    /// longitude. NULL where an argument is NULL or infinite; an error where one is not a number.
+    /// The great-circle distance in kilometres between two points in degrees: latitude, longitude, latitude, longitude.
+    /// NULL where an argument is NULL or infinite; an error where one is not a number.
     ///
-    /// It is [`geo::haversine`], registered on every connection of this crate.
+    /// This is [`geo::haversine`], registered on every connection of this crate.
     fn haversine(
         lat1: Nullable<Double>, lng1: Nullable<Double>, lat2: Nullable<Double>, lng2: Nullable<Double>,
     ) -> Nullable<Double>;
 }
 
 diesel::define_sql_function! {
-    /// Whether the outline of a catchment, as WKB or WKT, holds a place in degrees, its boundary included: the
+    /// Whether the outline of a catchment, as WKB or WKT, covers a point in degrees, its boundary included: the
     /// counterpart of PostGIS's `ST_Covers`. NULL where there is no outline, or none that can be read.
     ///
-    /// It is [`Catchment::covers`](geo::Catchment::covers), registered on every connection of this crate.
+    /// This is [`Catchment::covers`](geo::Catchment::covers), registered on every connection of this crate.
     fn catchment_covers(outline: Nullable<Binary>, lat: Double, lng: Double) -> Nullable<Bool>;
 }
 
 diesel::define_sql_function! {
-    /// Whether a catchment has an outline; an error where that is neither WKB nor WKT. Where `catchment_covers` is
-    /// NULL, this tells a school of which no outline is known from one whose outline is lost.
+    /// Whether a catchment has an outline; an error where the outline is neither WKB nor WKT. Where `catchment_covers`
+    /// is NULL, this separates a missing outline from an unreadable one.
     fn catchment_has_outline(outline: Nullable<Binary>) -> Bool;
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn register(connection: &mut SqliteConnection) -> diesel::QueryResult
     })
 }
 
-/// An argument of [`haversine`]. Diesel alone would read any text as 0, a place in the Atlantic.
+/// An argument of [`haversine`]. Diesel alone would read any text as 0, a point in the Atlantic.
 #[derive(Debug, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Nullable<Double>)]
 struct Argument(Option<f64>);
@@ -72,21 +72,21 @@ impl FromSql<Nullable<Double>, Sqlite> for Argument {
     }
 }
 
-/// What an error of [`catchment_has_outline`] begins with.
+/// The prefix of an error of [`catchment_has_outline`].
 pub(super) const UNREADABLE_OUTLINE: &str = "the stored outline of a catchment cannot be read";
 
-/// An outline as the R*Tree has it: the first argument of [`catchment_covers`].
+/// An outline as stored in the R*Tree: the first argument of [`catchment_covers`].
 #[derive(Debug, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Nullable<Binary>)]
 enum Outline {
     Unknown,
     Wkb(Vec<u8>),
-    /// Or why it cannot be read: an error of the answer is shown whole, and one of an argument is not.
+    /// The outline, or why it cannot be read. An error from a result is shown in full; one from an argument is not.
     Wkt(Result<Catchment, String>),
 }
 
 impl Outline {
-    /// Whether it holds a place, its boundary included; nothing where there is no outline that can be read.
+    /// Returns whether the outline covers a point, its boundary included; `None` where no outline can be read.
     fn covers(&self, place: LatLng) -> Option<bool> {
         match self {
             Self::Unknown | Self::Wkt(Err(_)) => None,
@@ -95,7 +95,7 @@ impl Outline {
         }
     }
 
-    /// Whether it is there, or why it cannot be read.
+    /// Returns whether there is an outline, or why it cannot be read.
     fn is_there(&self) -> Result<bool, String> {
         match self {
             Self::Unknown => Ok(false),
@@ -124,7 +124,7 @@ impl FromSql<Nullable<Binary>, Sqlite> for Outline {
     }
 }
 
-/// The answer of [`catchment_has_outline`], or what is wrong with the outline.
+/// The result of [`catchment_has_outline`], or what is wrong with the outline.
 #[derive(Debug, AsExpression)]
 #[diesel(sql_type = Bool)]
 struct HasOutline(Result<bool, String>);
@@ -141,10 +141,10 @@ impl ToSql<Bool, Sqlite> for HasOutline {
     }
 }
 
-/// The condition that a school is in the latitude bands and between the meridians of a box, which `ix_schools_latitude_band`
-/// answers.
+/// The condition that a school is in the latitude bands and between the meridians of a box. The index
+/// `ix_schools_latitude_band` serves it.
 ///
-/// The bands are one bound value, as with [`IdIn`]. `likelihood` says that the meridians leave few schools.
+/// The bands are one bound value, as in [`IdIn`]. `likelihood` tells the planner that the meridians leave few schools.
 #[derive(Debug, Clone, QueryId, ValidGrouping)]
 pub(crate) struct InBox {
     bands: String,
@@ -177,8 +177,8 @@ impl QueryFragment<Sqlite> for InBox {
     }
 }
 
-/// A column or a condition for which SQLite does not look for an index: sqlite.org/optoverview.html, "disqualifying
-/// WHERE clause terms using unary +".
+/// A column or a condition for which SQLite uses no index: sqlite.org/optoverview.html, "disqualifying WHERE clause
+/// terms using unary +".
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 pub(crate) struct Unindexed<C>(C);
 
@@ -234,7 +234,8 @@ impl QueryFragment<Sqlite> for IdIn {
 }
 
 diesel::table! {
-    /// The R*Tree over the boxes round catchments: outlines, and circles of schools without one. Kept by triggers.
+    /// The R*Tree over the bounding boxes of catchments: outlines, and circles of schools without one. Triggers
+    /// maintain it.
     schools_catchment (id) {
         /// The school.
         id -> BigInt,
@@ -246,12 +247,12 @@ diesel::table! {
         min_lng -> Double,
         /// The highest longitude.
         max_lng -> Double,
-        /// The outline: WKB, or WKT where another program wrote it; nothing for a circle.
+        /// The outline: WKB, or WKT where another program wrote it; NULL for a circle.
         outline -> Nullable<Binary>,
     }
 }
 
-// Its search, with every filter.
+// A catchment search, with every filter.
 diesel::allow_tables_to_appear_in_same_query!(schools_catchment, schools);
 diesel::allow_tables_to_appear_in_same_query!(schools_catchment, admissions_reach);
 diesel::allow_tables_to_appear_in_same_query!(schools_catchment, private_school_fees);

@@ -1,4 +1,4 @@
-//! The embedded migrations, run one program at a time.
+//! The embedded migrations, run by one program at a time.
 
 use std::time::{Duration, Instant};
 
@@ -27,13 +27,13 @@ mod versions;
 /// The texts of the migrations, by version.
 pub(crate) static SCRIPTS: &[Script] = include!(concat!(env!("OUT_DIR"), "/migrations_sqlite.rs"));
 
-/// A connection as Diesel's migrations need it.
+/// The connection type that Diesel's migrations need.
 type MigrationConnection = SqliteConnection;
 
 static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_sqlite");
 
-/// Runs `work` on a connection of its own, which creates the file where there is none and `create` allows it. With a
-/// `lock_timeout`, waits for another program that changes the schema.
+/// Runs `work` on a dedicated connection, and creates a missing file where `create` allows it. With a `lock_timeout`,
+/// waits for another program that is changing the schema.
 ///
 /// # Errors
 /// Those of opening the database and of `work`.
@@ -58,7 +58,7 @@ where
     .await
 }
 
-/// Opens the database, and creates its file where there is none and `create` allows it.
+/// Opens the database, and creates a missing file where `create` allows it.
 fn open(config: &Config, create: bool) -> Result<SqliteConnection> {
     let set_up = SetUp { busy_timeout: config.pool.busy_timeout };
     match &config.target {
@@ -72,11 +72,11 @@ fn open(config: &Config, create: bool) -> Result<SqliteConnection> {
     }
 }
 
-/// As [`open`], for a program that may wait: while another changes a file that is not in WAL mode, it cannot even be
-/// read.
+/// Opens the database like [`open`], and waits up to the lock timeout. While another program changes a file that is not
+/// in WAL mode, the file cannot even be read.
 fn open_within(config: &Config, create: bool, lock_timeout: &LockTimeout) -> Result<SqliteConnection> {
     let mut config = config.clone();
-    // Waiting is done here and in `exclusively`, where it is told of.
+    // The waiting is done here and in `exclusively`, which report it.
     config.pool.busy_timeout = config.pool.busy_timeout.min(Duration::from_millis(100));
     let (begun, mut told) = (Instant::now(), false);
     loop {
@@ -92,7 +92,7 @@ fn open_within(config: &Config, create: bool, lock_timeout: &LockTimeout) -> Res
     }
 }
 
-/// What differs between the live database and a new one that the migrations of a source make, a sentence each.
+/// Returns the drift of the live database from a new one that the migrations of a source create, one sentence each.
 pub(crate) fn check_on_conn(connection: &mut SqliteConnection, source: &Source) -> Result<Vec<String>> {
     require(connection, source)?;
     let mut expected = SetUp { busy_timeout: Duration::ZERO }.connect(":memory:")?;
@@ -107,9 +107,9 @@ impl SchemaConnection for SqliteConnection {
         Known::all(&MIGRATIONS, SCRIPTS)
     }
 
-    /// One transaction from the first look to the end, with foreign keys checked at that end in place of on the way.
-    /// While they are on, rebuilding a table deletes every row that points to it, and the pragma does nothing inside a
-    /// transaction, so it goes off before.
+    /// Runs `work` in one transaction, and checks foreign keys at its end. With foreign keys on, rebuilding a table
+    /// would delete every row that refers to it. The pragma has no effect inside a transaction, so it is turned off
+    /// first.
     fn exclusively<T>(&mut self, lock_timeout: &LockTimeout, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.batch_execute("PRAGMA foreign_keys = OFF")?;
         let begun = Instant::now();
@@ -121,7 +121,7 @@ impl SchemaConnection for SqliteConnection {
                 Ok(result)
             });
             match result.map_err(classify) {
-                // Still not begun: the lock was not to be had within the busy timeout.
+                // The transaction did not begin: the lock was not available within the busy timeout.
                 Err(Error::Busy) if work.is_some() => {}
                 result => break result,
             }
@@ -137,7 +137,7 @@ impl SchemaConnection for SqliteConnection {
         result
     }
 
-    /// Every change of SQLite's schema can be undone, so that all may share a transaction.
+    /// Every schema change of SQLite can be rolled back, so all may share a transaction.
     fn together<T>(&mut self, _in_transaction: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         snapshot(self, work)
     }
@@ -146,7 +146,7 @@ impl SchemaConnection for SqliteConnection {
         let Known { migration, script, version } = known;
         let recorded = __diesel_schema_migrations::table.find(version);
         let outcome = match (rebuild::body(script, direction), direction) {
-            // It turns foreign keys off by itself, for Diesel's own tool; here they are.
+            // The script turns foreign keys off for Diesel's own tool; here they already are.
             (Some(body), Direction::Up) => self.batch_execute(&body).and_then(|()| {
                 let row = __diesel_schema_migrations::version.eq(version);
                 diesel::insert_into(__diesel_schema_migrations::table).values(row).execute(self)
@@ -162,7 +162,7 @@ impl SchemaConnection for SqliteConnection {
         outcome.map(drop).map_err(|error| failed(version)(error.into()))
     }
 
-    /// Nothing here stays half done.
+    /// Does nothing: SQLite leaves no migration half done.
     fn repair(&mut self, _known: &Known<Sqlite>) -> Result<()> {
         Ok(())
     }
@@ -173,7 +173,7 @@ fn has_table(connection: &mut SqliteConnection, name: &str) -> Result<bool> {
     Ok(diesel::select(diesel::dsl::exists(named)).get_result(connection)?)
 }
 
-/// Refuses to end with a row that points to one that is gone.
+/// Returns an error where a row refers to a missing one.
 fn refuse_broken_references(connection: &mut SqliteConnection) -> Result<()> {
     let broken = diesel::dsl::sql::<Nullable<Text>>("SELECT \"table\" FROM pragma_foreign_key_check LIMIT 1");
     match broken.get_result::<Option<String>>(connection).optional()? {

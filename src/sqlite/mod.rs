@@ -1,7 +1,7 @@
 //! The embedded backend: SQLite in a file or in memory, through r2d2.
 //!
-//! [`SqliteRepository`] answers the questions of [`SchoolRepository`]. A service that asks more writes Diesel queries
-//! of its own over [`schema`] and [`functions`], on a connection that [`SqliteRepository::with_connection`] checks out.
+//! [`SqliteRepository`] implements [`SchoolRepository`]. For other queries, use Diesel over [`schema`] and
+//! [`functions`] on a connection that [`SqliteRepository::with_connection`] checks out.
 
 mod calls;
 mod catalogue;
@@ -35,9 +35,8 @@ mod methods;
 
 /// Schools in an SQLite database. Clones share its connections.
 ///
-/// Each call is one task on a thread that may block, however many statements it makes. That is a blocking one of the
-/// surrounding tokio runtime, but for questions that find a connection of a pool idle: the pool has threads of its own
-/// for them.
+/// Each call is one task on a thread that may block, however many statements it executes. Reads that find a pooled
+/// connection idle run on threads of the pool. Other calls run on blocking threads of the surrounding tokio runtime.
 #[derive(Debug, Clone)]
 pub struct SqliteRepository {
     connections: Arc<Connections>,
@@ -56,8 +55,8 @@ impl SqliteRepository {
         Ok(Self { connections: Arc::new(connections), slow_query })
     }
 
-    /// Lends a connection that is ready for use (foreign keys on, `haversine` registered) to Diesel queries of the
-    /// caller's own, on a blocking task.
+    /// Checks out a connection that is set up (foreign keys on, `haversine` registered), and runs `work` with it on a
+    /// blocking task.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
@@ -88,7 +87,7 @@ impl SqliteRepository {
     {
         self.run(|connection| {
             let result = work(connection);
-            // Whoever changed these for a while, or began a transaction by hand, does not do so for the next call.
+            // Pragmas that `work` changed, and a transaction it left open, do not carry over to the next call.
             set_up::restore(connection)?;
             result
         })

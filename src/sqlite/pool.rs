@@ -1,4 +1,4 @@
-//! The connections of a repository: pooled, single, or made for one call.
+//! The connections of a repository: pooled, single, or one per call.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,33 +22,33 @@ use crate::migrations::{LockTimeout, Source, require_current, up_on_conn};
 use crate::repository::{Health, PoolStatus};
 use crate::tasks::blocking;
 
-/// How long opening a file may take at least.
+/// The minimum timeout for opening a file.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// As long a wait as r2d2 can add to what the clock says: a hundred years and more.
+/// The longest wait that r2d2 can add to the time without overflow: over a hundred years.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The connections of a repository.
 pub(super) struct Connections {
     held: Held,
-    /// The file, to make further connections to; nothing for a database in memory.
+    /// The file, for further connections; `None` for a database in memory.
     file: Option<PathBuf>,
     set_up: SetUp,
-    /// How many calls wait for a connection.
+    /// The number of calls that wait for a connection.
     waiting: AtomicU32,
 }
 
-/// How connections are held between calls.
+/// How connections are stored between calls.
 enum Held {
     Pooled { pool: Pool<ConnectionManager<SqliteConnection>>, threads: Threads, acquire_timeout: Duration },
     Single { kept: Box<Mutex<Kept>>, acquire_timeout: Duration },
     PerCall { url: String },
 }
 
-/// A connection that is kept for good.
+/// A connection that stays open.
 struct Kept {
     connection: SqliteConnection,
-    /// A call works on it, or panicked while it did.
+    /// Whether a call is using it, or panicked while using it.
     is_at_work: bool,
 }
 
@@ -59,8 +59,8 @@ impl Held {
 }
 
 impl Connections {
-    /// Opens an existing database and checks that it is one of ours, at this build's version. A database in memory is
-    /// always new and gets its schema here. Nothing is written to a file before it has passed.
+    /// Opens an existing database and checks that it has this build's schema. A database in memory is always new and
+    /// gets its schema here. Nothing is written to a file before the check has passed.
     pub(super) fn open(config: &Config) -> Result<Self> {
         let PoolConfig { mode, max_size, acquire_timeout, busy_timeout, .. } = config.pool;
         let set_up = SetUp { busy_timeout };
@@ -93,9 +93,9 @@ impl Connections {
                 let pool = Pool::builder()
                     .max_size(max_size)
                     .min_idle(Some(1))
-                    // For the first one, which takes its time also where calls are not to wait.
+                    // The first connection takes time even where calls must not wait.
                     .connection_timeout(acquire_timeout.clamp(FIRST, LONGEST))
-                    // A connection to a file cannot go away by itself.
+                    // A connection to a file cannot break by itself.
                     .test_on_check_out(false)
                     .connection_customizer(Box::new(set_up))
                     .build(ConnectionManager::new(url))
@@ -110,11 +110,11 @@ impl Connections {
         Self { held, file, set_up, waiting: AtomicU32::new(0) }
     }
 
-    /// Lends a connection to a question of the crate's own: at once, on a thread of the pool, where both are idle.
+    /// Runs a read of this crate on an idle connection and an idle thread of the pool, without waiting, where both
+    /// exist.
     ///
-    /// Not for writes, which a runtime that is dropped waits for only where they are blocking tasks of tokio's, nor for
-    /// closures of others, which might use rayon themselves and then run other calls in the middle of their own: see
-    /// [`with`](Self::with).
+    /// Not for writes: a runtime that is dropped waits only for its own blocking tasks. Not for the caller's closures
+    /// either: one that uses rayon could run other calls in the middle of its own. For both, see [`with`](Self::with).
     pub(super) async fn ask<T, W>(self: &Arc<Self>, work: W) -> Result<T>
     where
         T: Send + 'static,
@@ -129,7 +129,7 @@ impl Connections {
         }
     }
 
-    /// A thread and a connection of the pool that are idle, unless there are calls that wait for a connection.
+    /// Returns an idle thread and an idle connection of the pool, or `None` where calls are waiting for a connection.
     fn idle(&self) -> Option<(Thread<'_>, PooledConnection<ConnectionManager<SqliteConnection>>)> {
         match &self.held {
             Held::Pooled { pool, threads, .. } if self.waiting.load(Ordering::Relaxed) == 0 => {
@@ -139,14 +139,14 @@ impl Connections {
         }
     }
 
-    /// Checks a connection out for `work`, once there is one. It is checked in without an open transaction, also where
-    /// `work` panics.
+    /// Checks a connection out for `work`, waiting until one is available. It is checked in without an open
+    /// transaction, even where `work` panics.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
         self.told(self.check_out(forgetting(work)))
     }
 
-    /// The result of a call, with its error typed. SQLite opens files as it goes, and does not say which one it could
-    /// not.
+    /// Returns the result of a call with its error typed. SQLite opens files as needed, and does not report which one
+    /// failed.
     fn told<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| match (classify(error), &self.file) {
             (Error::CannotOpen { reason, .. }, Some(file)) => Error::CannotOpen { path: file.clone(), reason },
@@ -182,7 +182,8 @@ impl Connections {
         connection
     }
 
-    /// Whether the database can be used: a file by a connection of its own, so that one that was moved away is missed.
+    /// Returns whether the database can be used. A file is checked on a new connection, so that a moved file is
+    /// noticed.
     pub(super) fn health(&self) -> Result<Health> {
         let healthy = |connection: &mut SqliteConnection| {
             let version = format!("SQLite {}", version(connection)?);
@@ -194,7 +195,7 @@ impl Connections {
         }
     }
 
-    /// How many connections there are.
+    /// Returns the number of connections.
     pub(super) fn status(&self) -> PoolStatus {
         let mut status = PoolStatus { waiting: self.waiting.load(Ordering::Relaxed), ..PoolStatus::default() };
         match &self.held {
@@ -222,7 +223,7 @@ impl std::fmt::Debug for Connections {
 }
 
 fn cannot_acquire(error: &diesel::r2d2::PoolError, waited: Duration) -> Error {
-    // r2d2 adds what the last attempt to connect said, where there was one.
+    // r2d2 appends the error of the last attempt to connect, where there was one.
     match error.to_string().split_once(": ") {
         Some((_, reason)) => errors::from_message(reason)
             .unwrap_or_else(|| Error::CannotOpen { path: "".into(), reason: reason.to_owned() }),
@@ -250,7 +251,7 @@ mod tests {
         };
         assert!(connections.ask(is_of_pool).await.expect("an answer"));
 
-        // Whoever finds none idle waits for it in r2d2,
+        // A call that finds no connection idle waits for one in r2d2,
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let works = tokio::spawn({
             let connections = Arc::clone(&connections);
@@ -270,7 +271,7 @@ mod tests {
         assert!(works.await.expect("no panic").expect("an answer"));
         assert!(!waits.await.expect("no panic").expect("an answer"));
 
-        // and whoever comes while another waits does not overtake it.
+        // and a later call does not overtake it.
         connections.waiting.fetch_add(1, Ordering::Relaxed);
         assert!(!connections.ask(is_of_pool).await.expect("an answer"));
     }

@@ -1,9 +1,9 @@
-//! Changing what `ALTER TABLE` cannot: a column's type, its nullability, its place, a constraint.
+//! Schema changes that `ALTER TABLE` does not support: a column's type, nullability or position, or a constraint.
 //!
-//! SQLite changes them by making the table anew and copying its rows (sqlite.org/lang_altertable.html, "Making Other
-//! Kinds Of Table Schema Changes"). Each step of that loses something in silence where it is left out: with foreign
-//! keys on, dropping the old table deletes every row that points to it; its indexes and triggers go with it; and its
-//! count of ids is forgotten. [`TableRebuild`] writes the script that keeps them all.
+//! SQLite makes them by creating the table anew and copying its rows (sqlite.org/lang_altertable.html, "Making Other
+//! Kinds Of Table Schema Changes"). A missing step silently loses data. With foreign keys on, dropping the old table
+//! deletes every row that refers to it. Dropping it also drops its indexes, its triggers and its AUTOINCREMENT counter.
+//! [`TableRebuild`] writes the script that preserves them all.
 
 use std::fmt::Write;
 
@@ -15,16 +15,16 @@ use super::errors::classify;
 use crate::error::{Error, Result};
 use crate::migrations::{Direction, Script};
 
-/// What the script of a rebuild begins and ends with. Foreign keys are a setting that a transaction keeps as it is, so
-/// that Diesel's own tool must not put one round the whole: `run_in_transaction = false` in `metadata.toml`.
+/// The first and last statements of a rebuild's script. A transaction cannot change the foreign keys setting, so
+/// Diesel's own tool must not wrap the script in one: `run_in_transaction = false` in `metadata.toml`.
 const BEGIN: &str = "PRAGMA foreign_keys = OFF;\nBEGIN IMMEDIATE;\n";
 const END: &str = "COMMIT;\nPRAGMA foreign_keys = ON;\n";
 
-/// The script that makes a table anew, for an `up.sql` or a `down.sql`.
+/// A builder of the script that creates a table anew, for an `up.sql` or a `down.sql`.
 ///
-/// It is whole or not at all, keeps every row, id, index and trigger, refuses to end with a row that points nowhere,
-/// and can be run twice. R*Trees and other tables that triggers keep stay as they are, since the rows do;
-/// [`then`](Self::then) is for what does change.
+/// The script is atomic and can be run twice. It preserves every row, id, index and trigger, and fails where a row
+/// would refer to a missing one. R*Trees and other tables that triggers maintain are unchanged, since the rows are. Use
+/// [`then`](Self::then) for what does change.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
@@ -54,20 +54,19 @@ pub struct TableRebuild {
 }
 
 impl TableRebuild {
-    /// For a table as it is to be: its whole `CREATE TABLE`.
+    /// Creates a rebuild of a table from its new `CREATE TABLE`.
     pub fn new(create: &str) -> Self {
         let create = create.trim().trim_end_matches(';').to_owned();
         Self { create, columns: Vec::new(), dropped: Vec::new(), then: String::new() }
     }
 
-    /// Fills a column of the new table with an expression over the old table's row. Columns of which nothing is said
-    /// keep their values.
+    /// Fills a column of the new table with an expression over the old table's row. Other columns keep their values.
     pub fn column(mut self, name: &str, expression: &str) -> Self {
         self.columns.push((name.to_owned(), expression.to_owned()));
         self
     }
 
-    /// Lets a column go that the new table does not have, with its values.
+    /// Drops a column that the new table does not have, with its values.
     pub fn drop_column(mut self, name: &str) -> Self {
         self.dropped.push(name.to_owned());
         self
@@ -80,11 +79,12 @@ impl TableRebuild {
         self
     }
 
-    /// The script, for the table as it is in this database.
+    /// Returns the script for the table as it is in this database.
     ///
     /// # Errors
-    /// [`MigrationFailed`](crate::Error::MigrationFailed) where the text is no `CREATE TABLE name (...)`, there is no
-    /// such table, a column to fill is not in it, or one would go of which nothing was said.
+    /// [`MigrationFailed`](crate::Error::MigrationFailed) where the text is not `CREATE TABLE name (...)`, the table
+    /// does not exist, a column to fill is not in it, or a column would be dropped without
+    /// [`drop_column`](Self::drop_column).
     pub fn script(&self, connection: &mut SqliteConnection) -> Result<String> {
         self.write(connection).map_err(classify)
     }
@@ -100,7 +100,7 @@ impl TableRebuild {
             diesel::dsl::sql::<Text>("SELECT name FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(")
                 .bind::<Text, _>(&table)
                 .sql(")");
-        // As it was written when it was made: the catalogue is looked through by that.
+        // The name in its original case: the catalogue is searched by it.
         let table: String = named.get_result(connection).optional()?.unwrap_or(table);
         let old = columns(connection, &table)?;
         if old.is_empty() {
@@ -108,7 +108,7 @@ impl TableRebuild {
         }
         let rebuilt = format!("{table}_rebuilt");
         let create = format!("CREATE TABLE {rebuilt} ({definition}");
-        // The new table's columns, by the only one who can read them.
+        // Only SQLite can parse the new table's columns.
         let new = connection.transaction::<_, RolledBack, _>(|connection| {
             diesel::sql_query(&create).execute(connection)?;
             Err::<(), _>(RolledBack::Read(columns(connection, &rebuilt)?))
@@ -127,7 +127,7 @@ impl TableRebuild {
             )));
         }
         let mut script = String::from(BEGIN);
-        // Rows that other tables' triggers and views speak of are not looked for while there is no such table.
+        // References in other tables' triggers and views are not checked while the table is missing.
         script.push_str("PRAGMA legacy_alter_table = ON;\n\n");
         let _ = writeln!(script, "{create};\n");
         let (names, values): (Vec<_>, Vec<_>) = new
@@ -135,7 +135,7 @@ impl TableRebuild {
             .filter_map(|name| match self.columns.iter().find(|(column, _)| column.eq_ignore_ascii_case(&name)) {
                 Some((_, expression)) => Some((quoted(&name), expression.clone())),
                 None if has(&old, &name) => Some((quoted(&name), quoted(&name))),
-                // New, and left to its default.
+                // A new column, which gets its default.
                 None => None,
             })
             .unzip();
@@ -172,8 +172,8 @@ impl TableRebuild {
     }
 }
 
-/// What a rebuild's script does inside its transaction, for a program that has foreign keys off already and is in a
-/// transaction of its own. Nothing where the migration is no rebuild.
+/// Returns the statements inside a rebuild's transaction, for a caller that has foreign keys off and its own
+/// transaction. `None` where the migration is not a rebuild.
 pub(super) fn body(script: &Script, direction: Direction) -> Option<String> {
     let text = match direction {
         Direction::Up => script.up,
@@ -184,7 +184,7 @@ pub(super) fn body(script: &Script, direction: Direction) -> Option<String> {
     rest.strip_suffix(END).map(str::to_owned)
 }
 
-/// Why the transaction that reads the new table's columns did not commit.
+/// Why the transaction that reads the new table's columns was rolled back.
 enum RolledBack {
     Failed(Error),
     Read(Vec<String>),
@@ -202,23 +202,23 @@ impl From<Error> for RolledBack {
     }
 }
 
-/// Whether a name is among these; SQLite does not care for upper and lower case.
+/// Returns whether a name is in the list, ignoring case as SQLite does.
 fn has(names: &[String], name: &str) -> bool {
     names.iter().any(|other| other.eq_ignore_ascii_case(name))
 }
 
-/// A name that may be any word.
+/// Quotes a name, which may be any text.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The columns of a table, in order.
+/// Returns the columns of a table, in order.
 fn columns(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>> {
     let query = diesel::dsl::sql::<Text>("SELECT name FROM pragma_table_info(").bind::<Text, _>(table).sql(")");
     Ok(query.load(connection)?)
 }
 
-/// What goes with a table when it is dropped: its indexes, then its triggers, as they were written.
+/// Returns the SQL of what is dropped with a table: its indexes, then its triggers.
 fn belongings(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>> {
     let of_table = sqlite_master::table.filter(sqlite_master::tbl_name.eq(table));
     let written = of_table.filter(sqlite_master::type_.eq_any(["index", "trigger"]));

@@ -1,4 +1,4 @@
-//! How a connection is opened and set up: the same way for all.
+//! How every connection is opened and set up.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -14,20 +14,20 @@ use diesel::sql_types::{Integer, Text};
 use super::{errors, functions};
 use crate::error::{Error, Result};
 
-/// The oldest SQLite that is trusted. Older ones can lose committed transactions: the WAL-reset bug, mended in 3.51.3
+/// The oldest SQLite that is supported. Older ones can lose committed transactions: the WAL-reset bug, fixed in 3.51.3
 /// (sqlite.org/wal.html).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// How many statements a connection prepares before it forgets them. Each search with other conditions is another one,
-/// which Diesel never forgets, and which takes SQLite some 30 kB.
+/// How many statements a connection prepares before it clears its cache. Each combination of search conditions is a new
+/// statement, which Diesel never evicts. Each takes some 30 kB in SQLite.
 const MOST_STATEMENTS: u32 = 256;
 
 thread_local! {
-    /// The connection that this thread works on has prepared as many statements as it may.
+    /// Whether the connection in use on this thread has reached [`MOST_STATEMENTS`].
     static IS_FULL: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What every connection needs before its first query.
+/// The settings that every connection needs before its first query.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SetUp {
     pub(super) busy_timeout: Duration,
@@ -46,14 +46,14 @@ impl SetUp {
     }
 
     fn apply(&self, connection: &mut SqliteConnection) -> QueryResult<()> {
-        // The timeout comes first, so that it holds for all that follows. It is a number, and a PRAGMA takes no binds.
-        // More than SQLite can count would be no timeout at all.
+        // The timeout comes first, so that it applies to all that follows. A PRAGMA takes no binds, and this is a
+        // number. A value above `i32::MAX` would disable the timeout.
         let milliseconds = i32::try_from(self.busy_timeout.as_millis()).unwrap_or(i32::MAX);
         let busy_timeout = format!("PRAGMA busy_timeout = {milliseconds}");
         connection.batch_execute(&busy_timeout)?;
-        // SQLite's own 2 MB hold less than one index of a whole register, and every search would read pages again. The
-        // memory is taken as pages are read. Not `mmap_size`: a file that is cut off, or a disk that fails, would end
-        // the process.
+        // SQLite's default cache of 2 MB is smaller than one index of a full register, so every search would read pages
+        // again. The memory is allocated as pages are read. `mmap_size` is not used: a truncated file or a failing disk
+        // would end the process.
         connection.batch_execute(
             "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
              PRAGMA cache_size = -32768;",
@@ -63,13 +63,13 @@ impl SetUp {
         let pragma = diesel::dsl::sql::<Integer>("SELECT foreign_keys FROM pragma_foreign_keys");
         match pragma.get_result::<i32>(connection)? {
             1 => Ok(()),
-            // A library built with SQLITE_OMIT_FOREIGN_KEY, or a transaction begun too early.
+            // The library was built with SQLITE_OMIT_FOREIGN_KEY, or a transaction is open.
             _ => Err(diesel::result::Error::QueryBuilderError("SQLite refuses to enforce foreign keys".into())),
         }
     }
 }
 
-/// What a connection's instrumentation does.
+/// Returns the instrumentation of a connection, which counts its prepared statements.
 fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
     let mut prepared = 0_u32;
     let mut application = get_default_instrumentation();
@@ -81,17 +81,17 @@ fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
                 IS_FULL.set(true);
             }
         }
-        // Whoever set one for all connections of Diesel is told too.
+        // Events are passed on to an instrumentation that the application set for all connections of Diesel.
         if let Some(application) = &mut application {
             application.on_connection_event(event);
         }
     }
 }
 
-/// Brings a connection back to what every call counts on. Diesel does not know of a transaction that was begun in plain
-/// SQL, and in one the pragma does nothing: it is rolled back first, where there is one.
+/// Restores a connection to the state that every call expects. Diesel does not track a transaction begun in plain SQL,
+/// and the pragma has no effect inside one, so any open transaction is rolled back first.
 pub(super) fn restore(connection: &mut SqliteConnection) -> QueryResult<()> {
-    // Until it fails, since there is none: Diesel takes notice of that alone.
+    // Repeats until it fails because no transaction is open: only then does Diesel update its state.
     while connection.batch_execute("ROLLBACK").is_ok() {}
     connection.batch_execute("PRAGMA foreign_keys = ON; PRAGMA legacy_alter_table = OFF")
 }
@@ -102,13 +102,13 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for SetUp {
     }
 }
 
-/// The configuration names another backend.
+/// Returns the error for a configuration that names another backend.
 #[cfg(feature = "postgres")]
 pub(super) fn not_sqlite() -> Error {
     Error::BackendMismatch { backend: "sqlite", url_is_for: "postgres" }
 }
 
-/// The URL that opens an existing file, and never creates one.
+/// Returns the URL that opens an existing file, and never creates one.
 pub(super) fn existing_file(path: &Path) -> Result<String> {
     let reason = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => "it is a folder; name the file in it",
@@ -121,12 +121,12 @@ pub(super) fn existing_file(path: &Path) -> Result<String> {
     Err(Error::CannotOpen { path: path.to_owned(), reason: reason.to_owned() })
 }
 
-/// The URL that opens a file and creates it where there is none.
+/// Returns the URL that opens a file and creates it where it is missing.
 pub(super) fn creatable_file(path: &Path) -> Result<String> {
     file_url(path, "rwc")
 }
 
-/// A `file:` URL. The signs that have a meaning in one are escaped, so that any path is only a path.
+/// Returns a `file:` URL. Characters with a meaning in URLs are escaped, so that any path is valid.
 fn file_url(path: &Path, mode: &str) -> Result<String> {
     let text = path.to_str().ok_or_else(|| Error::CannotOpen {
         path: path.to_owned(),
@@ -136,7 +136,7 @@ fn file_url(path: &Path, mode: &str) -> Result<String> {
     Ok(format!("file:{path}?mode={mode}"))
 }
 
-/// An error from opening names the file as the caller wrote it.
+/// Returns an error of opening with the path as the caller wrote it.
 pub(super) fn cannot_open(path: &Path, error: Error) -> Error {
     match error {
         Error::CannotOpen { reason, .. } => Error::CannotOpen { path: path.to_owned(), reason },
@@ -145,14 +145,14 @@ pub(super) fn cannot_open(path: &Path, error: Error) -> Error {
     }
 }
 
-/// Work after which a connection that is full of statements forgets them.
+/// Wraps `work` so that a connection at its statement limit clears its cache afterwards.
 pub(super) fn forgetting<T>(
     work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
 ) -> impl FnOnce(&mut SqliteConnection) -> Result<T> {
     |connection| {
         let result = work(connection);
         if IS_FULL.take() {
-            // Diesel makes a new cache where the size is another one.
+            // Diesel creates a new cache when the size changes.
             connection.set_prepared_statement_cache_size(CacheSize::Disabled);
             connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
         }
@@ -160,10 +160,10 @@ pub(super) fn forgetting<T>(
     }
 }
 
-/// Readers and one writer at a time do not wait for each other. The setting stays with the file.
+/// Enables WAL mode, in which readers and one writer do not block each other. The setting is stored in the file.
 pub(super) fn use_write_ahead_log(connection: &mut SqliteConnection) -> Result<()> {
     match connection.batch_execute("PRAGMA journal_mode = WAL").map_err(|error| errors::classify(error.into())) {
-        // A file that cannot be written to can still be read.
+        // A read-only file can still be read.
         Err(Error::ReadOnly) => Ok(()),
         other => other,
     }
@@ -198,13 +198,13 @@ mod tests {
     use crate::config::Config;
     use crate::sqlite::pool::Connections;
 
-    /// Each search with other conditions is another statement, which SQLite keeps.
+    /// Each combination of search conditions is a new statement, which SQLite keeps.
     #[test]
     fn a_connection_prepares_so_many_statements_and_forgets_them() {
         use crate::sqlite::catalogue::sqlite_master;
         use crate::sqlite::schema::schools;
 
-        // Every connection notes it,
+        // Every connection counts its statements,
         let mut connection = SetUp { busy_timeout: Duration::ZERO }.connect(":memory:").expect("a connection");
         for conditions in 1..=MOST_STATEMENTS {
             assert!(!IS_FULL.get(), "{conditions}");
@@ -216,7 +216,7 @@ mod tests {
         }
         assert!(IS_FULL.take());
 
-        // and the call that makes it full ends with none.
+        // and the call that reaches the limit clears them.
         let connections = Connections::open(&Config::in_memory()).expect("a database");
         let prepared = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&prepared);
@@ -257,7 +257,7 @@ mod tests {
             let pragma = diesel::dsl::sql::<Integer>("SELECT foreign_keys FROM pragma_foreign_keys");
             pragma.get_result::<i32>(connection).expect("a pragma")
         };
-        // The bundled library has them on by default, which would prove nothing.
+        // The bundled library enables foreign keys by default, which would prove nothing.
         connection.batch_execute("PRAGMA foreign_keys = OFF").expect("off");
         assert_eq!(on(&mut connection), 0);
         let set_up = SetUp { busy_timeout: Duration::from_secs(1) };
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn foreign_keys_that_cannot_be_turned_on_are_told() {
         let mut connection = SqliteConnection::establish(":memory:").expect("a database");
-        // Within a transaction the pragma does nothing, silently.
+        // Within a transaction the pragma has no effect, and no error.
         connection.batch_execute("PRAGMA foreign_keys = OFF; BEGIN").expect("a transaction");
         let set_up = SetUp { busy_timeout: Duration::from_secs(1) };
         assert!(set_up.on_acquire(&mut connection).is_err());

@@ -1,7 +1,7 @@
 //! The threads that run a pool's queries.
 //!
-//! A query takes little longer than waking a thread. Rayon's threads look for work for a moment before they sleep, where
-//! tokio's blocking ones sleep at once.
+//! A query takes little longer than waking a thread. Rayon's threads spin for a moment before they sleep; tokio's
+//! blocking threads sleep immediately.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -10,31 +10,30 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// The most threads of a pool, however many connections it may have.
+/// The maximum number of threads of a pool, however many connections it may have.
 const MAX_THREADS: usize = 64;
 
-/// Threads for work that blocks.
+/// A pool of threads for blocking work.
 pub(super) struct Threads {
     pool: ThreadPool,
     idle: Arc<Semaphore>,
 }
 
 impl Threads {
-    /// Starts as many threads as there may be connections, up to [`MAX_THREADS`]. They end once this is dropped and all
-    /// work is done.
+    /// Starts one thread for each connection, up to [`MAX_THREADS`]. They end once this is dropped and all work is
+    /// done.
     pub(super) fn new(connections: u32) -> Result<Self, ThreadPoolBuildError> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(usize::try_from(connections).map_or(MAX_THREADS, |connections| connections.min(MAX_THREADS)))
             .thread_name(|number| format!("sqlite-{number}"))
-            // Such as the panic of a result that nobody waits for, as it is dropped. Without a handler it would end the
-            // process.
+            // Dropping a result that no caller waits for may panic. Without a handler, that would abort the process.
             .panic_handler(|_| {})
             .build()?;
         let idle = Arc::new(Semaphore::new(pool.current_num_threads()));
         Ok(Self { pool, idle })
     }
 
-    /// Reserves a thread that is idle, if there is one.
+    /// Reserves an idle thread, if there is one.
     pub(super) fn idle(&self) -> Option<Thread<'_>> {
         let permit = Arc::clone(&self.idle).try_acquire_owned().ok()?;
         Some(Thread { pool: &self.pool, permit })
@@ -48,21 +47,21 @@ pub(super) struct Thread<'a> {
 }
 
 impl Thread<'_> {
-    /// Runs work in the caller's runtime and span. It runs to its end also where the caller is dropped; a panic in it is
+    /// Runs work in the caller's runtime and span. It runs to its end even if the caller is dropped. A panic in it is
     /// passed on.
     pub(super) async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (runtime, span) = (Handle::current(), tracing::Span::current());
         let (sender, result) = oneshot::channel();
         let Self { pool, permit } = self;
         pool.spawn_fifo(move || {
-            // The span closes before the result is sent: one that outlived its call would be logged too late.
+            // The span closes before the result is sent, so that it does not outlive its call and get logged late.
             let value = catch_unwind(AssertUnwindSafe(move || {
                 let _entered = runtime.enter();
                 span.in_scope(work)
             }));
-            // Before the result, which the caller may follow with the next query.
+            // Released before the result is sent: the caller may then start its next query.
             drop(permit);
-            // The caller may be gone.
+            // The caller may have been dropped.
             let _ = sender.send(value);
         });
         match result.await {
@@ -85,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    /// The only one of some threads.
+    /// Reserves an idle thread; panics where there is none.
     fn free(threads: &Threads) -> Thread<'_> {
         threads.idle().expect("a thread that is free")
     }
@@ -97,7 +96,7 @@ mod tests {
         let _told = tracing::dispatcher::set_default(&told);
         let span = tracing::info_span!("a call");
         let work = move || {
-            // Each thread says whom it tells.
+            // The subscriber is thread-local, so each thread reports its own.
             let within = tracing::dispatcher::with_default(&told, || tracing::Span::current().id());
             (Handle::current().id(), within, std::thread::current().id())
         };
@@ -110,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_span_is_closed_by_the_time_of_the_answer() {
-        /// Counts the spans that are closed.
+        /// Counts closed spans.
         #[derive(Clone, Default)]
         struct Closed(Arc<AtomicU32>);
         impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Closed {
@@ -118,7 +117,7 @@ mod tests {
                 self.0.fetch_add(1, Ordering::SeqCst);
             }
         }
-        /// Tells on the thread that sends the answer how many there are by then.
+        /// Sends the number of closed spans from the thread that sends the result, as it does so.
         struct Answered(Closed, Sender<u32>);
         impl Wake for Answered {
             fn wake(self: Arc<Self>) {

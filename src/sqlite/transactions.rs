@@ -1,5 +1,5 @@
-//! Transactions that fail with the error that they failed with. Where a disk fails SQLite ends a transaction itself, and
-//! Diesel, whose ROLLBACK then fails, would report that there is none to roll back.
+//! Transactions that return their own error. On a disk failure SQLite ends a transaction itself. Diesel's ROLLBACK then
+//! fails, and Diesel would report that there is no transaction.
 
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::request::WriteMode;
 use crate::transaction::TableLock;
 
-/// Reads from one snapshot; within another transaction, a part of it that is atomic.
+/// Reads from one snapshot. Inside another transaction, this is a savepoint.
 pub(super) fn snapshot<T, E: From<DieselError>>(
     connection: &mut SqliteConnection,
     work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
@@ -16,7 +16,7 @@ pub(super) fn snapshot<T, E: From<DieselError>>(
     end(connection, WriteMode::Commit, work, |connection, work| connection.transaction(work))
 }
 
-/// Writes in one transaction. It waits for any other that writes, so that it needs no locks.
+/// Writes in one transaction. It waits for any other write transaction, so it needs no locks.
 pub(super) fn write<T>(
     connection: &mut SqliteConnection,
     _locks: &[TableLock],
@@ -26,7 +26,7 @@ pub(super) fn write<T>(
     end(connection, mode, work, |connection, work| connection.immediate_transaction(work))
 }
 
-/// Changes the schema, while nobody else reads or writes.
+/// Changes the schema with exclusive access to the database.
 pub(super) fn exclusive<T, E: From<DieselError>>(
     connection: &mut SqliteConnection,
     work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
@@ -51,7 +51,7 @@ fn end<T, E: From<DieselError>>(
         if is_kept { Ok(()) } else { Err(DieselError::RollbackTransaction) }
     });
     match (ended, result) {
-        // Rolled back because of its own error, or because it was to be.
+        // Rolled back because of its own error, or on request.
         (Err(_), Some(Err(error))) => Err(error),
         (Err(DieselError::RollbackTransaction), Some(done)) => done,
         (Ok(()), Some(done)) => done,
@@ -75,7 +75,7 @@ mod tests {
         for transaction in [snapshot as Transaction, write, exclusive] {
             let mut connection = SqliteConnection::establish(":memory:").expect("a database");
             let failed = transaction(&mut connection, |connection| {
-                // As SQLite does when a disk fails.
+                // As SQLite does on a disk failure.
                 connection.batch_execute("ROLLBACK")?;
                 Err(Error::StorageFull)
             });

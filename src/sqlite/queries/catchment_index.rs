@@ -14,11 +14,12 @@ use crate::search::{CatchmentRow, ValidatedSearch};
 use crate::sqlite::functions::{Unindexed, catchment_covers, catchment_has_outline, schools_catchment};
 use crate::sqlite::schema::schools;
 
-/// Builds the query for the schools whose outline holds the search's point, or whose circle may, that meet its
-/// conditions, in no order. The
-/// R*Tree gives candidates by their boxes; [`catchment_covers`] decides of an outline before its school's row is looked
-/// for. `Unindexed` keeps the join from being turned round, which on a connection that has analysed the R*Tree itself
-/// ends in a scan of the schools.
+/// Builds the query for the schools whose outline covers the search's point, or whose circle may, that meet its
+/// conditions, in no order.
+///
+/// The R*Tree yields candidates by their boxes. [`catchment_covers`] tests an outline before its school's row is read.
+/// `Unindexed` keeps the join order: on a connection that has analysed the R*Tree itself, the reverse order ends in a
+/// scan of the schools.
 pub(super) fn catchments_query(
     validated: &ValidatedSearch,
 ) -> impl LoadQuery<'_, SqliteConnection, CatchmentRow> + QueryFragment<Sqlite> + QueryId {
@@ -30,8 +31,8 @@ pub(super) fn catchments_query(
         .into_boxed();
     if let Some(near) = validated.near {
         let (lat, lng) = (near.point.lat().degrees(), near.point.lng().degrees());
-        // NULL for a circle, which is decided with the others, and for an outline that cannot be read: an error where
-        // its school is asked for.
+        // NULL for a circle, which is tested later with the others, and for an unreadable outline, which is an error
+        // once its school is read.
         let covered = catchment_covers(schools_catchment::outline, lat, lng).is_not(false);
         query = query
             .filter(schools_catchment::min_lat.le(lat))
@@ -46,8 +47,8 @@ pub(super) fn catchments_query(
     query
 }
 
-/// Stores the outlines that differ from what is stored, and their WKB in the R*Tree: a trigger has put the WKT there, now
-/// or when another program wrote it.
+/// Stores the outlines that differ from the stored ones, and their WKB in the R*Tree. The R*Tree has the WKT from a
+/// trigger, now or from a write of another program.
 pub(super) fn store_outlines_in_txn(connection: &mut SqliteConnection, outlines: &[Outline<'_>]) -> QueryResult<()> {
     for Outline { id, outline, is_changed } in outlines {
         if *is_changed {

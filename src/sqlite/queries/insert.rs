@@ -1,4 +1,4 @@
-//! Rows of schools, as SQLite inserts them.
+//! INSERTs of schools on SQLite.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use crate::models::NewSchool;
 use crate::request::{self, SchoolStream};
 use crate::sqlite::schema::schools;
 
-/// How many schools one INSERT holds: 26 values each, well below SQLite's limit of 32,766 bound values.
+/// How many schools one INSERT has: 26 values each, well below SQLite's limit of 32,766 bound values.
 pub(super) const ROWS_AN_INSERT: usize = 250;
 
-/// A stream of schools in batches, each school checked.
+/// A stream of schools in batches, each school validated.
 pub(super) struct Batches(request::Batches);
 
 impl Batches {
@@ -27,18 +27,18 @@ impl Batches {
         self.0.next()
     }
 
-    /// Ends reading. A panic of the stream has been passed on by [`next`](Self::next).
+    /// Ends reading. [`next`](Self::next) has passed on any panic of the stream.
     pub(super) fn finish(self) {}
 }
 
-/// Inserts at most [`ROWS_AN_INSERT`] schools and returns their ids in the order given.
+/// Inserts at most [`ROWS_AN_INSERT`] schools and returns their ids in the given order.
 pub(super) fn insert_in_txn(connection: &mut SqliteConnection, new: &[NewSchool]) -> QueryResult<Vec<SchoolId>> {
     if new.is_empty() {
         return Ok(Vec::new());
     }
     let values: Vec<_> = new.iter().map(|school| school_values!(schools, school)).collect();
     let insert = diesel::insert_into(schools::table).values(values).returning((schools::urn, schools::id));
-    // SQL does not promise the order of what it returns.
+    // SQL does not guarantee the order of returned rows.
     let ids: HashMap<Urn, SchoolId> = insert.load(connection)?.into_iter().collect();
     Ok(new.iter().filter_map(|school| ids.get(&school.urn).copied()).collect())
 }

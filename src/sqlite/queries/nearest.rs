@@ -21,12 +21,12 @@ use crate::sqlite::transactions::snapshot;
 /// A school's id and location.
 type Candidate = (SchoolId, Option<Latitude>, Option<Longitude>);
 
-/// A probe costs little, and less the fewer schools it reads.
+/// A probe is cheap, and cheaper the fewer schools it reads.
 const EXPANSION: Expansion = Expansion { first_km: 1.0, last_km: 400.0 };
 
-/// Returns one page of the nearest schools that a search finds: probes farther until the page is full, and then reads
-/// its schools, all from one snapshot. A probe reads ids and locations alone, since a statement costs less than what it
-/// reads.
+/// Returns one page of the nearest schools that a search finds, from one snapshot. Probes farther until the page is
+/// full, and then reads its schools. A probe reads only ids and locations: an extra statement costs less than reading
+/// whole rows.
 pub(super) fn nearest_on_conn(
     connection: &mut SqliteConnection,
     validated: &ValidatedSearch,
@@ -38,7 +38,7 @@ pub(super) fn nearest_on_conn(
             let found = match validated.nearest::<Candidate>(candidates, None, radius) {
                 Nearest::Page(rows) => return Ok(validated.page_of_hits(with_schools_in_txn(connection, &rows)?)),
                 Nearest::WiderProbe(found) => found,
-                // There are none: a probe has no limit.
+                // No more candidates exist: a probe has no limit.
                 Nearest::MoreCandidates => 0,
             };
             radius = validated.next_radius(radius, found, EXPANSION).unwrap_or(SearchRadius::Whole);
@@ -64,7 +64,7 @@ pub(super) fn first_query(
     candidates_query(validated, validated.first_radius(EXPANSION))
 }
 
-/// Builds the query for the ids and locations of the schools in a probe's box, where it has one, that meet the search's
+/// Builds the query for the ids and locations of the schools in a probe's box, if any, that meet the search's
 /// conditions.
 fn candidates_query(
     validated: &ValidatedSearch,
@@ -72,8 +72,8 @@ fn candidates_query(
 ) -> impl LoadQuery<'_, SqliteConnection, Candidate> + QueryFragment<Sqlite> + QueryId {
     let in_box = in_box(validated, radius);
     let conditions = filter_conditions(validated);
-    // A database that was never analysed would prefer the index of a phase, which has a good part of the country. A
-    // council has few of its schools: where there is no box, its index finds them.
+    // Without statistics, SQLite would prefer the index of a phase, which matches much of the country. A council has
+    // few schools: without a box, its index finds them.
     let council = conditions.council.map(|council| if in_box.is_some() { unindexed(council) } else { council });
     let mut query = schools::table.select((schools::id, schools::lat, schools::lng)).into_boxed();
     for condition in in_box.into_iter().chain(conditions.open).chain(council) {
@@ -85,8 +85,8 @@ fn candidates_query(
     query
 }
 
-/// Returns the condition that an index answers, and that holds for all schools within the search's radius; `None` where
-/// it would leave out little.
+/// Returns the indexed condition that holds for all schools within the search's radius; `None` where it would exclude
+/// few schools.
 pub(super) fn index_condition(validated: &ValidatedSearch) -> Option<Condition<'static>> {
     in_box(validated, SearchRadius::Whole)
 }
@@ -96,7 +96,7 @@ fn in_box(validated: &ValidatedSearch, radius: SearchRadius) -> Option<Condition
     Some(Condition::new(InBox::new(&BoundingBox::around(point, km))))
 }
 
-/// Returns a condition that SQLite does not look for an index for.
+/// Returns a condition for which SQLite uses no index.
 pub(super) fn unindexed(condition: Condition<'_>) -> Condition<'_> {
     Condition::new(Unindexed::new(condition))
 }

@@ -12,7 +12,7 @@ use diesel::sqlite::Sqlite;
 use crate::error::Result;
 use crate::explain::{Execution, Explanation, Mode};
 
-/// Explains a query, and runs it where the mode is to.
+/// Explains a query, and runs it if the mode requires it.
 pub(super) fn explain<'a, Q, U>(connection: &mut SqliteConnection, query: Q, mode: Mode) -> Result<Explanation>
 where
     Q: LoadQuery<'a, SqliteConnection, U> + QueryFragment<Sqlite> + QueryId,
@@ -33,7 +33,7 @@ where
     let execution = match mode {
         Mode::Explain => None,
         Mode::Analyze => {
-            // SQLite has no plan with times.
+            // SQLite reports no times in a plan.
             let begun = Instant::now();
             let rows = query.load(connection)?.len() as u64;
             Some(Execution { rows, microseconds: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX) })
@@ -42,8 +42,8 @@ where
     Ok(Explanation { sql, plan, indexes, scans, execution })
 }
 
-/// The index in a step such as `SEARCH schools USING INDEX ix_schools_open_name (name_folded>?)`, an R*Tree in one such
-/// as `SCAN schools_catchment VIRTUAL TABLE INDEX 2:D1B0D3B2`. A list that was given as JSON is none.
+/// Returns the index in a step such as `SEARCH schools USING INDEX ix_schools_open_name (name_folded>?)`, or the R*Tree
+/// in one such as `SCAN schools_catchment VIRTUAL TABLE INDEX 2:D1B0D3B2`. A list passed as JSON is not an index.
 fn index_of(step: &str) -> Option<String> {
     if step.contains(" VIRTUAL TABLE INDEX ") {
         return step.split_whitespace().nth(1).filter(|table| *table != "json_each").map(str::to_owned);
@@ -55,14 +55,14 @@ fn index_of(step: &str) -> Option<String> {
     rest.split_whitespace().next().map(str::to_owned)
 }
 
-/// The table in a step such as `SCAN schools`. A walk along an index, which may stop early, is no scan of the table,
-/// and one of an R*Tree with a box is not one either.
+/// Returns the table in a step such as `SCAN schools`. A scan along an index, which may stop early, is not a table
+/// scan, and neither is an R*Tree scan with a box.
 fn scanned_table(step: &str) -> Option<String> {
     let table = step.strip_prefix("SCAN ")?;
     (!table.contains(" INDEX ") && !table.starts_with("CONSTANT ROW")).then(|| table.to_owned())
 }
 
-/// `EXPLAIN QUERY PLAN` before a query, its bound values and all.
+/// `EXPLAIN QUERY PLAN` in front of a query, with its bound values.
 #[derive(Debug, QueryId)]
 struct QueryPlan<Q> {
     query: Q,
@@ -76,7 +76,7 @@ impl<Q> RunQueryDsl<SqliteConnection> for QueryPlan<Q> {}
 
 impl<Q: QueryFragment<Sqlite>> QueryFragment<Sqlite> for QueryPlan<Q> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        // Its text is not the query's own, so it may not take the query's place among the prepared statements.
+        // The text differs from the query's own, so it must not replace the query in the cache of prepared statements.
         out.unsafe_to_cache_prepared();
         out.push_sql("EXPLAIN QUERY PLAN ");
         self.query.walk_ast(out)
