@@ -1,5 +1,5 @@
-//! How queries run on the connections of a repository. These are macros: that the future of a closure which borrows its
-//! arguments is `Send` cannot be said in a function's bounds.
+//! Macros that run queries on the connections of a repository. Function bounds cannot express that the future of a
+//! closure which borrows its arguments is `Send`.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use tracing::Instrument;
 use crate::error::Result;
 use crate::tasks::finish;
 
-/// How long a write that collided waits, about, before it is retried.
+/// The mean pauses before the retries of a write that collided.
 const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(250)];
 
-/// Returns how long a write waits before each retry: half to one and a half of a pause, so that two writes that collided
-/// do not meet again.
+/// Returns the pause before each retry of a write: half to one and a half times its mean, so that two writes that
+/// collided do not collide again.
 pub(super) fn pauses() -> impl Iterator<Item = Duration> {
     PAUSES.into_iter().map(|pause| {
-        // The standard library's only source of chance.
+        // The only source of randomness in the standard library.
         let chance = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), ());
         pause / 2 + pause * u32::try_from(chance % 1_000).unwrap_or_default() / 1_000
     })
 }
 
-/// Runs a call in a task of its own, in the caller's span.
+/// Runs a call in its own task, in the caller's span.
 pub(super) async fn spawned<T: Send + 'static>(call: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     finish(tokio::spawn(call.in_current_span())).await
 }
@@ -38,7 +38,7 @@ macro_rules! run {
     }};
 }
 
-/// Runs one of the queries that read. Where its connection is lost, it is retried on another.
+/// Runs a query that reads, and retries it on another connection if its connection is lost.
 macro_rules! read {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
         let connections = &$repository.connections;
@@ -54,8 +54,8 @@ macro_rules! read {
     }};
 }
 
-/// Runs one of the queries that write, and retries it where it collided with another. It is a task of its own, which a
-/// dropped future does not stop: as on SQLite, a write that has begun ends.
+/// Runs a query that writes, and retries it after a collision with another. It runs in its own task, which continues
+/// when the future is dropped: a write that has begun ends, as on SQLite.
 macro_rules! write {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
         let connections = $repository.connections.clone();
@@ -73,7 +73,8 @@ macro_rules! write {
     }};
 }
 
-/// As `write!`, for what a stream gives: it is not retried, since the stream is spent, and is as slow as its source.
+/// Runs a query that writes what a stream yields, like `write!`. It is not retried, since the stream is consumed, and
+/// is as slow as the stream's source.
 macro_rules! write_stream {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
         let connections = $repository.connections.clone();

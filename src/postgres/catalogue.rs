@@ -1,4 +1,4 @@
-//! What the database says of its own schema.
+//! The schema of a live database, read from Postgres's catalogue.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
@@ -19,8 +19,8 @@ struct Object {
     definition: String,
 }
 
-/// Everything in the current namespace, but for what PostGIS and Diesel keep for themselves. What Postgres does not use
-/// as it stands, such as an index that was not built to its end, says so in its definition.
+/// Returns all entries of the current schema except those internal to PostGIS and Diesel. The definition of an object
+/// that Postgres does not use, such as an invalid index, says so.
 pub(super) fn catalogue(connection: &mut MigrationConnection) -> Result<Vec<Entry>> {
     let objects: Vec<Object> = diesel::sql_query(
         "WITH ours AS (

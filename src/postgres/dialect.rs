@@ -1,4 +1,4 @@
-//! What the shared queries of `src/queries` need to know of Postgres.
+//! What is specific to Postgres in the shared queries of `src/queries`.
 
 use crate::config::Backend;
 use diesel::prelude::*;
@@ -7,7 +7,7 @@ pub(super) use diesel::pg::Pg as Db;
 pub(super) use diesel_async::AsyncPgConnection as Connection;
 pub(super) use diesel_async::methods::LoadQuery;
 
-/// Leaves an item as it is: connections to Postgres are asynchronous.
+/// Leaves an item unchanged: connections to Postgres are asynchronous.
 pub(super) use bisync_macros::internal_noop as maybe_async;
 
 use super::functions::ByBytes;
@@ -15,7 +15,7 @@ pub(super) use super::functions::haversine;
 pub(super) use super::run::RunQueryDsl;
 pub(super) use super::transactions::{snapshot, write};
 
-/// Returns a text column, to be ordered by its bytes, whatever the database's collation.
+/// Returns a text column for ordering by bytes, whatever the database's collation.
 pub(super) fn by_bytes<C: Expression>(column: C) -> ByBytes<C> {
     ByBytes::new(column)
 }
@@ -34,7 +34,7 @@ macro_rules! for_update {
     };
 }
 
-/// Locks the rows of a query against their deletion.
+/// Locks the rows of a query against deletion.
 macro_rules! for_key_share {
     ($query:expr) => {
         diesel::QueryDsl::for_key_share($query)
@@ -52,5 +52,5 @@ pub(super) use {for_key_share, for_no_key_update, for_update, is_same};
 
 pub(super) use super::PostgresRepository as Repository;
 
-/// Which backend this is.
+/// The backend that this dialect is for.
 pub(super) const BACKEND: Backend = Backend::Postgres;

@@ -1,16 +1,16 @@
-//! From what Postgres says to what it means. Postgres names the violated constraint; Diesel passes its name and message
-//! on, but not the SQLSTATE. The error's detail holds the whole failing row, and is never shown.
+//! Typed errors from Postgres's messages. Postgres names the violated constraint. Diesel exposes its name and message,
+//! but not the SQLSTATE. The error's detail contains the failing row, and is never shown.
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 
 use crate::error::Error;
 
-/// Gives a type to what Diesel reports: for errors that leave a connection.
+/// Converts an error reported by Diesel to its typed form, as it leaves a connection.
 pub(crate) fn classify(error: Error) -> Error {
     error.typed_by(typed)
 }
 
-/// The typed error for what Postgres says, where it has one.
+/// Returns the typed error for an error of Postgres, or `None` where there is none.
 fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation + Send + Sync)) -> Option<Error> {
     let message = information.message();
     match kind {
@@ -20,7 +20,7 @@ fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation +
             Some(Error::MissingValue { column: format!("{table}.{column}") })
         }
         DatabaseErrorKind::UniqueViolation => match information.constraint_name() {
-            // Told apart by who knows which URN it was.
+            // Reported by the caller, which knows the URN.
             None | Some("uq_schools_urn") => None,
             Some(constraint) => Some(Error::DuplicateRow { constraint: constraint.to_owned() }),
         },
@@ -32,7 +32,8 @@ fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation +
     }
 }
 
-/// The error codes that Diesel does not pass on, told by the text that an English-speaking server has for each.
+/// Returns the typed error for a code that Diesel does not expose, by the text that a server with English messages has
+/// for it.
 pub(super) fn from_message(message: &str) -> Option<Error> {
     let says = |text: &str| message.contains(text);
     let reason = || message.to_owned();
@@ -45,7 +46,7 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
     } else if says("cached plan must not change result type")
         || says("cache lookup failed for")
         || (says(" with OID ") && says("does not exist"))
-        // PostGIS, of which a connection keeps the types' numbers after the extension was made anew.
+        // After the PostGIS extension is recreated, a connection still has its old type OIDs cached.
         || says("no spatial operator found for")
     {
         Some(Error::SchemaChanged)
@@ -71,13 +72,13 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
     }
 }
 
-/// Whether a connection that gave this error is of no more use.
+/// Returns whether a connection that returned this error cannot be used again.
 pub(super) fn ends_connection(error: &Error) -> bool {
     matches!(error, Error::ConnectionLost | Error::CommitUnknown | Error::SchemaChanged | Error::Unavailable { .. })
 }
 
-/// Why a connection could not be made. The server's words are shown, which hold no password; other causes may repeat
-/// what was configured, so their own chain is walked for the innermost.
+/// Returns why a connection could not be made. The server's message contains no password and is returned.
+/// Other errors may repeat configured values, so only the innermost cause is returned.
 pub(super) fn cannot_connect(error: &tokio_postgres::Error) -> Error {
     if let Some(server) = error.as_db_error() {
         return Error::Unavailable { reason: server.message().to_owned() };
@@ -96,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    /// How messages begin that are read further.
+    /// The prefixes of messages that are parsed further.
     const START: &str = "(deadlock detected|canceling statement due to |type with OID )?";
 
     fn reported(kind: DatabaseErrorKind, message: &str) -> Error {
@@ -111,7 +112,7 @@ mod tests {
         assert!(matches!(lost, Error::ConnectionLost) && ends_connection(&lost), "{lost}");
         let unreadable = DieselError::DeserializationError("no such phase".into());
         assert!(matches!(classify(unreadable.into()), Error::CorruptValue { .. }));
-        // What has no type of its own, and what has one already, stay as they are.
+        // Errors without a type of their own, and typed errors, are unchanged.
         assert!(matches!(classify(DieselError::NotFound.into()), Error::Database(DieselError::NotFound)));
         assert!(matches!(classify(Error::StorageFull), Error::StorageFull));
         let unknown = reported(DatabaseErrorKind::Unknown, "syntax error");

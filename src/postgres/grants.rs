@@ -1,4 +1,4 @@
-//! What a service's role may do: read and write rows, and nothing to the schema.
+//! The grants of a service's role: reading and writing rows, but no schema changes.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -7,7 +7,8 @@ use diesel::sql_types::{Array, Bool, Text};
 use super::migrations::MigrationConnection;
 use crate::error::{Error, Result};
 
-/// Tables whose rows a service reads and writes. Triggers, which run with the service's rights, keep some of them.
+/// Tables whose rows a service reads and writes. Triggers, which run with the service's privileges, maintain some of
+/// them.
 const WRITTEN: &[&str] = &[
     "admissions_history",
     "admissions_reach",
@@ -21,7 +22,7 @@ const WRITTEN: &[&str] = &[
     "schools",
 ];
 
-/// What a service only reads.
+/// Tables that a service only reads.
 const READ: &[&str] = &["__diesel_schema_migrations", "admissions_by_recency", "migration_checksums"];
 
 #[derive(QueryableByName)]
@@ -30,9 +31,9 @@ struct Statement {
     statement: String,
 }
 
-/// Lets a role read and write the rows of this crate's tables. A migration that adds a table needs it again.
+/// Grants a role reading and writing of the rows of this crate's tables. Repeat it after a migration that adds a table.
 pub(crate) fn grant_on_conn(connection: &mut MigrationConnection, role: &str) -> Result<()> {
-    // PUBLIC is not a role but everybody, and would be taken for it even in quotes.
+    // PUBLIC means every role, even in quotes.
     let is_role = diesel::dsl::sql::<Bool>("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ");
     if !is_role.bind::<Text, _>(role).sql(")").get_result::<bool>(connection)? {
         return Err(Error::UnknownRole { role: role.to_owned() });

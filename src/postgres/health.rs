@@ -1,4 +1,4 @@
-//! Whether a database can be used: its software, its schema and its extension.
+//! The health check of a database: its software, schema and extension.
 
 use diesel::prelude::{QueryDsl, QueryableByName};
 use diesel::sql_types::{Bool, Nullable, Text};
@@ -12,13 +12,13 @@ use crate::migrations::{SchemaConnection, refuse_other};
 use crate::postgres::run::RunQueryDsl;
 use crate::repository::Health;
 
-/// The oldest server that is tried: it keeps others from creating in the schema `public`.
+/// The oldest server that is tested: from this version on, other roles cannot create objects in the schema `public`.
 const OLDEST_SERVER: &str = "15";
 
-/// The oldest PostGIS that is tried.
+/// The oldest PostGIS that is tested.
 const OLDEST_POSTGIS: &str = "3.3";
 
-/// What a database must have before anything is asked of it.
+/// The software and tables that every query relies on.
 #[derive(QueryableByName)]
 struct Software {
     #[diesel(sql_type = Text)]
@@ -31,7 +31,7 @@ struct Software {
     has_checksums: bool,
 }
 
-/// Whether this build can use the database, and what is wrong where it cannot. Writes nothing.
+/// Returns whether this build can use the database, and the error where it cannot. Writes nothing.
 pub(super) async fn health_on_conn(connection: &mut AsyncPgConnection) -> Result<Health> {
     let query = diesel::sql_query(
         "SELECT current_setting('server_version') AS server,
@@ -50,15 +50,15 @@ pub(super) async fn health_on_conn(connection: &mut AsyncPgConnection) -> Result
     let checksums: Vec<(String, String)> =
         if has_checksums { migration_checksums::table.load(connection).await? } else { Vec::new() };
     let migration = refuse_other(&MigrationConnection::embedded()?, &applied, &checksums)?;
-    // After the schema: the first migration creates it.
+    // Checked after the schema: the first migration creates the extension.
     let postgis = postgis
         .ok_or_else(|| Error::PostgisMissing { reason: "this database does not have the extension".to_owned() })?;
     refuse_older("PostGIS", &postgis, OLDEST_POSTGIS)?;
     Ok(Health::new(Backend::Postgres, format!("PostgreSQL {server}, PostGIS {postgis}"), migration))
 }
 
-/// Warns of a server that tells its errors in another language than English. Diesel passes no SQLSTATE on, so that some
-/// of them are known by their text alone.
+/// Logs a warning if the server's error messages are not in English. Diesel does not expose the SQLSTATE, so some
+/// errors are identified by their text.
 pub(super) async fn warn_of_language(connection: &mut AsyncPgConnection) -> Result<()> {
     let language: String =
         diesel::dsl::sql::<Text>("SELECT current_setting('lc_messages')").get_result(connection).await?;
@@ -76,7 +76,7 @@ fn is_english(locale: &str) -> bool {
     ["C", "POSIX"].contains(&locale) || ["C.", "en", "English"].iter().any(|english| locale.starts_with(english))
 }
 
-/// Refuses software that is older than needed. Versions are compared by their first two numbers.
+/// Returns an error for software that is older than needed. Versions are compared by their first two numbers.
 fn refuse_older(software: &'static str, found: &str, needed: &'static str) -> Result<()> {
     let numbers = |version: &str| -> Vec<u32> {
         let first_word = version.split_whitespace().next().unwrap_or_default();

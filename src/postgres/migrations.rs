@@ -1,4 +1,4 @@
-//! The embedded migrations, run one program at a time.
+//! The embedded migrations, run by one program at a time.
 
 use std::time::Instant;
 
@@ -30,13 +30,13 @@ pub(crate) static SCRIPTS: &[Script] = include!(concat!(env!("OUT_DIR"), "/migra
 
 static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_postgres");
 
-/// A connection as Diesel's migrations need it: one that blocks.
+/// The blocking connection type that Diesel's migrations need.
 pub(crate) type MigrationConnection = AsyncConnectionWrapper<AsyncPgConnection>;
 
-/// The advisory lock that a program holds while it changes the schema: the first eight bytes of "schoolfinder".
+/// The key of the advisory lock on the schema: the first eight bytes of "schoolfinder".
 const SCHEMA_LOCK: i64 = 0x7363_686f_6f6c_6669;
 
-/// Runs `work` on a connection of its own that [`open`] makes.
+/// Runs `work` on a dedicated connection from [`open`].
 ///
 /// # Errors
 /// Those of connecting and of `work`.
@@ -49,18 +49,18 @@ where
     blocking(move || work(&mut connection.into()).map_err(classify)).await
 }
 
-/// Connects to the database to change its schema. Statements may take as long as they need.
+/// Connects to the database to change its schema, without a statement timeout.
 pub(crate) async fn open(config: &Config) -> Result<AsyncPgConnection> {
     use diesel_async::SimpleAsyncConnection;
     let mut connection = SetUp::new(config)?.connect().await?;
-    // The server looks now and then whether the program is still there, so that one that was killed gives up its lock.
+    // The server checks regularly that the program is still connected, so that a killed program releases its lock.
     let settings = "SET statement_timeout = 0; SET client_connection_check_interval = '1s'";
     connection.batch_execute(settings).await.map_err(|error| classify(error.into()))?;
     Ok(connection)
 }
 
-/// What differs between the live database and a new one that the migrations of a source make, a sentence each. The new
-/// one is made in a namespace of its own, in a transaction that is rolled back.
+/// Returns the drift of the live database from a new one that the migrations of a source create, one sentence each. The
+/// new one is created in its own schema, in a transaction that is rolled back.
 pub(crate) fn check_on_conn(connection: &mut MigrationConnection, source: &Source) -> Result<Vec<String>> {
     require(connection, source)?;
     let found = catalogue(connection)?;
@@ -72,7 +72,7 @@ pub(crate) fn check_on_conn(connection: &mut MigrationConnection, source: &Sourc
         )?;
         connection.make_version_table()?;
         for Known { script, version, .. } in source.known::<MigrationConnection>()? {
-            // What no transaction may hold is there for live tables; an empty one has the same in the end.
+            // Building concurrently matters only for live tables; on an empty table the result is the same.
             let up = script.up.replace(" CONCURRENTLY", "");
             connection.batch_execute(&up).map_err(|error| failed(&version)(error.into()))?;
         }
@@ -92,9 +92,8 @@ impl SchemaConnection for MigrationConnection {
         Known::all(&MIGRATIONS, SCRIPTS)
     }
 
-    /// The lock is asked for again and again, and never waited for in the server: a session that waits keeps `CREATE
-    /// INDEX CONCURRENTLY` from ending. It is the session's own, so that it outlasts each transaction, and goes with a
-    /// program that is killed.
+    /// Runs `work` under an advisory lock of the session, which spans its transactions and is released when the program
+    /// is killed. The lock is polled: a session that waits in the server would block `CREATE INDEX CONCURRENTLY`.
     fn exclusively<T>(&mut self, lock_timeout: &LockTimeout, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let ask = |what| diesel::dsl::sql::<Bool>(what).bind::<BigInt, _>(SCHEMA_LOCK).sql(")");
         let (begun, mut told) = (Instant::now(), false);
@@ -108,7 +107,7 @@ impl SchemaConnection for MigrationConnection {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         let result = work(self);
-        // A connection that broke has lost its lock already, and the first error tells more.
+        // A broken connection has already lost its lock, and the first error is more informative.
         let unlocked = ask("SELECT pg_advisory_unlock(").get_result::<bool>(self);
         let value = result?;
         unlocked?;
@@ -123,8 +122,7 @@ impl SchemaConnection for MigrationConnection {
         let Known { migration, script, version } = known;
         let alone = !migration.metadata().run_in_transaction();
         if alone {
-            // An index that is built while others write waits for every transaction that began before it, and keeps
-            // nobody waiting meanwhile.
+            // A concurrent index build waits for every older transaction, and blocks no other session meanwhile.
             self.batch_execute("SET lock_timeout = '2min'")?;
             if direction == Direction::Up {
                 for Dropping { statement } in unfinished_indexes(self, script)? {
@@ -149,7 +147,7 @@ impl SchemaConnection for MigrationConnection {
         }
     }
 
-    /// As a migration that is pending, so that the next program goes on where this one is stopped.
+    /// Marks an incomplete migration as pending and runs it, so that the next program resumes an interrupted repair.
     fn repair(&mut self, known: &Known<Pg>) -> Result<()> {
         let Known { migration, script, version } = known;
         if migration.metadata().run_in_transaction() || unfinished_indexes(self, script)?.is_empty() {
@@ -165,15 +163,15 @@ fn has_table(connection: &mut MigrationConnection, name: &str) -> Result<bool> {
     Ok(named.get_result(connection)?)
 }
 
-/// The statement that drops an index.
+/// A statement that drops an index.
 #[derive(QueryableByName)]
 struct Dropping {
     #[diesel(sql_type = Text)]
     statement: String,
 }
 
-/// The indexes that a migration builds and that an earlier try left invalid. Postgres never uses such a one, and
-/// `IF NOT EXISTS` takes it for built. One that somebody is building now is left alone.
+/// Returns the drops of indexes that a migration builds and an earlier attempt left invalid. Postgres never uses an
+/// invalid index, and `IF NOT EXISTS` skips it. An index that is being built now is excluded.
 fn unfinished_indexes(connection: &mut MigrationConnection, script: &Script) -> Result<Vec<Dropping>> {
     let query = diesel::sql_query(
         "SELECT format('DROP INDEX CONCURRENTLY IF EXISTS %I', relname) AS statement

@@ -1,7 +1,7 @@
 //! The server backend: PostgreSQL with PostGIS, through diesel-async and deadpool.
 //!
-//! [`PostgresRepository`] answers the questions of [`SchoolRepository`]. A service that asks more writes Diesel queries
-//! of its own over [`schema`] and [`functions`], on a connection that [`PostgresRepository::with_connection`] checks out.
+//! [`PostgresRepository`] implements [`SchoolRepository`]. For other queries, use Diesel over [`schema`] and
+//! [`functions`] on a connection that [`PostgresRepository::with_connection`] checks out.
 
 mod calls;
 mod catalogue;
@@ -49,7 +49,7 @@ impl PostgresRepository {
         Ok(Self { connections: Connections::open(config).await? })
     }
 
-    /// Lends a connection that is ready for use to Diesel queries of the caller's own.
+    /// Checks out a connection that is set up, and runs `work` with it.
     ///
     /// ```no_run
     /// # async fn example(config: &school_finder_db::Config) -> school_finder_db::Result<()> {
@@ -71,8 +71,8 @@ impl PostgresRepository {
     ///
     /// # Errors
     /// Those of `work`, [`PoolTimeout`](crate::Error::PoolTimeout) and [`Unavailable`](crate::Error::Unavailable);
-    /// [`CommitUnknown`](crate::Error::CommitUnknown) where the connection was lost after something may have been
-    /// committed. A connection on which a transaction was begun in plain SQL is closed afterwards.
+    /// [`CommitUnknown`](crate::Error::CommitUnknown) where the connection was lost and a statement may have been
+    /// committed. A connection with a transaction begun in plain SQL is closed afterwards.
     pub async fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>) -> Result<T> {
         let mut connection = self.connections.check_out(Intent::Lend).await?;
         let call = Arc::clone(&connection.call);

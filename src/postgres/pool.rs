@@ -22,13 +22,13 @@ use crate::config::{Config, PoolConfig};
 use crate::error::{Error, Result};
 use crate::repository::{Health, PoolStatus};
 
-/// How long after a call its connection is used again without asking.
+/// How long after a call its connection is reused without a check.
 const TRUSTED: Duration = Duration::from_millis(500);
 
-/// How long a connection may be idle beyond those that are kept.
+/// How long a connection beyond the minimum may be idle.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// How long a server may take at least to say that it still answers, also where calls are not to wait for a connection.
+/// The minimum timeout for the check of an idle connection, even where calls must not wait for a connection.
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// The connections of a repository.
@@ -42,7 +42,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Connects, and checks that the database is one of ours, at this build's version. Nothing is written.
+    /// Connects, and checks that the database has this build's schema. Writes nothing.
     pub(super) async fn open(config: &Config) -> Result<Self> {
         let set_up = Arc::new(SetUp::new(config)?);
         let mut first = set_up.connect().await?;
@@ -70,14 +70,14 @@ impl Connections {
             }))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(acquire_timeout))
-            // Connecting has bounds of its own.
+            // Connecting has its own timeouts.
             .create_timeout(None)
             .recycle_timeout(Some(acquire_timeout))
             .build()
             .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
-        // Each call has a timer of its own that nearly never ends. A timer wakes the runtime's driver where it would be
-        // the next to end, which takes as long as a tenth of a query, and with this one nearer it never is. Not so near
-        // that it keeps the runtime busy, however short the settings are.
+        // The timer of a call's response timeout nearly never fires. A timer that becomes the next to fire wakes the
+        // runtime's driver, which takes as long as a tenth of a query. The nearer timer of `close_idle` prevents that.
+        // Its minimum interval avoids load, however short the timeouts are.
         let often = set_up
             .response_timeout
             .map_or(IDLE, |response_timeout| (response_timeout / 8).clamp(Duration::from_secs(1), IDLE));
@@ -85,9 +85,9 @@ impl Connections {
         Ok(Self { pool, acquire_timeout, slow_query, set_up, asking: Arc::default() })
     }
 
-    /// Checks a connection out for one call, once it has answered.
+    /// Checks a connection out for one call. One that was idle for a while is checked first.
     pub(super) async fn check_out(&self, intent: Intent) -> Result<CheckedOut> {
-        // Each idle connection that turns out to be lost takes its time, so that there is one for all of it.
+        // One timeout covers all attempts: each lost idle connection takes time to detect.
         let connection =
             tokio::time::timeout(self.acquire_timeout.saturating_add(self.set_up.connect_limit()), self.pool.get())
                 .await;
@@ -117,13 +117,13 @@ impl Connections {
         }
     }
 
-    /// How long the server may say nothing before a call gives it up.
+    /// The response timeout of a call.
     pub(super) fn response_timeout(&self) -> Option<Duration> {
         self.set_up.response_timeout
     }
 
-    /// Checks a connection in, unless its answer shows that it cannot be used again. Then the idle ones most likely
-    /// cannot either: the server was restarted, or the schema changed under all of them.
+    /// Checks a connection in, unless the result shows that it cannot be used again. Then the idle connections are
+    /// closed too: most likely the server was restarted, or the schema changed under all of them.
     pub(super) fn check_in<T>(&self, answer: &Result<T>, mut checked_out: CheckedOut) {
         if answer.as_ref().is_err_and(errors::ends_connection) {
             drop(checked_out.connection.take().map(Object::take));
@@ -131,10 +131,10 @@ impl Connections {
         }
     }
 
-    /// Whether the database can be used, by a connection of its own.
+    /// Returns whether the database can be used, by a new connection.
     pub(super) async fn health(&self) -> Result<Health> {
-        // One at a time, however many ask: they may be anybody, and the server has only so many connections. Waiting
-        // for the others is part of the time that each has.
+        // One check at a time, however many callers there are: they may be untrusted, and the server's connections are
+        // limited. The time spent waiting counts towards the timeout.
         let asked = async {
             let _asking = self.asking.lock().await;
             health(&self.set_up).await
@@ -142,7 +142,7 @@ impl Connections {
         in_time(self.set_up.connect_limit().saturating_add(self.set_up.connect_timeout), asked).await
     }
 
-    /// How many connections there are.
+    /// Returns the number of connections.
     pub(super) fn status(&self) -> PoolStatus {
         let deadpool::Status { max_size, size, available, waiting } = self.pool.status();
         let count = |connections| u32::try_from(connections).unwrap_or(u32::MAX);
@@ -150,9 +150,9 @@ impl Connections {
     }
 }
 
-/// A connection that is checked out for one call. Where the call is dropped in a transaction, or began one in plain SQL,
-/// the connection is closed: in the pool it would hold its locks until somebody needs it. So is one that holds as many
-/// prepared statements as it may.
+/// A connection that is checked out for one call. It is closed where the call is dropped in a transaction or began one
+/// in plain SQL: in the pool it would hold locks until its next use. It is also closed once it has the maximum number
+/// of prepared statements.
 pub(super) struct CheckedOut {
     /// `None` once the connection is checked in.
     connection: Option<Object<AsyncPgConnection>>,
@@ -160,7 +160,7 @@ pub(super) struct CheckedOut {
 }
 
 impl CheckedOut {
-    /// What queries are run on.
+    /// Returns the connection to run queries on.
     pub(super) fn get(&mut self) -> Result<&mut AsyncPgConnection> {
         Ok(self.connection.as_mut().ok_or(Error::ConnectionLost)?)
     }
@@ -182,15 +182,15 @@ impl std::fmt::Debug for Connections {
     }
 }
 
-/// Connects, and asks whether this build can use the database. Each may take as long as connecting may.
+/// Connects, and checks whether this build can use the database. Each step has the connect timeout.
 async fn health(set_up: &SetUp) -> Result<Health> {
     let mut connection = set_up.connect().await?;
     in_time(set_up.connect_timeout, health_on_conn(&mut connection)).await
 }
 
-/// Asks a connection that has been idle for a while whether the server still answers. One that a call has just used
-/// does not pay for a trip more, and where the server has hung up that is known without asking. The pool's own timeouts
-/// do not reach a hook, and a server that is frozen never answers.
+/// Checks that the server still responds on a connection that has been idle for a while. A recently used one is spared
+/// the round trip; a closed one is detected without it. The pool's own timeouts do not apply to a hook, and a frozen
+/// server never responds.
 async fn still_answers(
     connection: &mut AsyncPgConnection,
     metrics: &Metrics,
@@ -205,8 +205,8 @@ async fn still_answers(
     Ok(())
 }
 
-/// Closes connections beyond those that are kept once they have been idle for a while, and looks for them so often.
-/// Ends with the pool.
+/// Closes connections beyond the minimum once they have been idle for a while, and checks at this interval. Ends with
+/// the pool.
 async fn close_idle(
     pool: deadpool::managed::WeakPool<AsyncDieselConnectionManager<AsyncPgConnection>>,
     keep: usize,

@@ -1,8 +1,8 @@
 //! Runs queries, as `diesel_async::RunQueryDsl` does, with boxed futures.
 //!
-//! A future of diesel-async's has the type of its query in it, and that the future is `Send` is proved anew in each
-//! function that awaits it, by way of all that is known of the query. In a function that awaits eight queries this
-//! takes rustc seconds. Behind a box it is proved once, here.
+//! The type of a diesel-async future contains the type of its query. In each function that awaits it, rustc proves
+//! again that the future is `Send`. In a function that awaits eight queries this takes seconds. Behind a box it is
+//! proved once, here.
 
 use diesel::QueryResult;
 use diesel::query_dsl::methods::LimitDsl;
@@ -10,7 +10,7 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::methods::{ExecuteDsl, LoadQuery};
 use futures_util::future::BoxFuture;
 
-/// The ways to run a query that this crate uses; each means what it means in diesel-async.
+/// The methods of diesel-async's trait that this crate uses, with the same meaning.
 pub(super) trait RunQueryDsl: Sized {
     /// Loads all rows.
     fn load<'a, U>(self, connection: &'a mut AsyncPgConnection) -> BoxFuture<'a, QueryResult<Vec<U>>>
@@ -21,7 +21,7 @@ pub(super) trait RunQueryDsl: Sized {
         Box::pin(diesel_async::RunQueryDsl::load(self, connection))
     }
 
-    /// Loads the one row of a query that has one.
+    /// Loads the only row of a query.
     fn get_result<'a, U>(self, connection: &'a mut AsyncPgConnection) -> BoxFuture<'a, QueryResult<U>>
     where
         Self: LoadQuery<'a, AsyncPgConnection, U> + Send + 'a,

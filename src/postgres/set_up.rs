@@ -1,4 +1,4 @@
-//! How a connection is made and set up: the same way for all.
+//! How every connection is made and set up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use super::{errors, watch};
 use crate::config::{Config, PoolConfig, Server, Target, Tls};
 use crate::error::{Error, Result};
 
-/// Why a server counts as not there that takes connections.
+/// The reason returned for a server that accepts connections but does not respond.
 pub(super) const NO_ANSWER: &str = "it did not answer in time";
 
-/// The shortest timeout that the server can count. None at all would be no limit.
+/// The shortest timeout that the server supports. Zero would mean no limit.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The longest timeout that the server and the kernel can count: 2^31 - 1 milliseconds.
+/// The longest timeout that the server and the kernel support: 2^31 - 1 milliseconds.
 const LONGEST: Duration = Duration::from_millis(2_147_483_647);
 
-/// What every connection needs before its first query.
+/// The settings that every connection needs before its first query.
 pub(super) struct SetUp {
     settings: tokio_postgres::Config,
     tls: Option<MakeRustlsConnect>,
     pub(super) connect_timeout: Duration,
-    /// How long the server may say nothing within a call: as long as a statement may take, and a while more.
+    /// The response timeout of a call: the statement timeout and a margin.
     pub(super) response_timeout: Option<Duration>,
 }
 
@@ -44,14 +44,14 @@ impl SetUp {
         if let Some(response_timeout) = response_timeout {
             settings.tcp_user_timeout(response_timeout);
         }
-        // Set with the connection, so that no query comes before them. `force_generic_plan`: a query is planned once,
-        // and the partial indexes' conditions are literal. No parallel workers: starting them costs more than these
-        // queries.
+        // Set as the connection is made, so that they apply to its first query. `force_generic_plan`: a query is
+        // planned once, and the conditions of the partial indexes are literals. No parallel workers: starting them
+        // costs more than these queries.
         let options = format!(
             "{} -c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=600000 \
              -c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0 -c jit=off",
             settings.get_options().unwrap_or_default(),
-            // Zero is as long as it likes.
+            // Zero means no limit.
             if statement_timeout.is_zero() { 0 } else { statement_timeout.clamp(SHORTEST, LONGEST).as_millis() },
             busy_timeout.clamp(SHORTEST, LONGEST).as_millis(),
         );
@@ -63,13 +63,13 @@ impl SetUp {
         Ok(Self { settings, tls, connect_timeout, response_timeout })
     }
 
-    /// Connects and sets the connection up. A server that takes the connection and then says nothing is given up too,
-    /// which the setting of the same name does not do.
+    /// Connects and sets the connection up, within the connect timeout. The setting of that name alone does not cover a
+    /// server that accepts the connection and then does not respond.
     pub(super) async fn connect(&self) -> Result<AsyncPgConnection> {
         in_time(self.connect_limit(), self.connect_to_any()).await
     }
 
-    /// How long connecting may take: each of several servers has its time.
+    /// Returns the timeout for connecting: the connect timeout for each of the configured servers.
     pub(super) fn connect_limit(&self) -> Duration {
         self.connect_timeout.saturating_mul(u32::try_from(self.settings.get_hosts().len()).unwrap_or(u32::MAX).max(1))
     }
@@ -92,7 +92,8 @@ impl SetUp {
     }
 }
 
-/// TLS that verifies the server's certificate and name, by the system's authorities or by one that is named.
+/// Returns a TLS connector that verifies the server's certificate and name against the system's authorities or a given
+/// one.
 fn tls_connector(root_certificate: Option<&std::path::Path>) -> Result<MakeRustlsConnect> {
     let unusable = |reason| Error::InvalidSetting { setting: "sslrootcert", reason };
     let mut roots = rustls::RootCertStore::empty();
@@ -120,7 +121,7 @@ fn tls_connector(root_certificate: Option<&std::path::Path>) -> Result<MakeRustl
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// What the server says, unless it takes too long over it. Its errors are typed here.
+/// Waits for a result of the server, up to a timeout. Its errors are typed here.
 pub(super) async fn in_time<T>(longest: Duration, answer: impl Future<Output = Result<T>>) -> Result<T> {
     let silent = |_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
     tokio::time::timeout(longest, answer).await.unwrap_or_else(silent).map_err(errors::classify)

@@ -1,4 +1,4 @@
-//! Transactions: a snapshot to read, and writes that are atomic.
+//! Transactions: snapshots for reading, and atomic writes.
 
 use diesel::result::Error as DieselError;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
@@ -17,7 +17,7 @@ pub(super) async fn snapshot<T>(
     end(connection, WriteMode::Commit, work).await
 }
 
-/// Writes in one transaction, which takes these locks first, in their order.
+/// Writes in one transaction, which first takes these locks, in their order.
 pub(super) async fn write<T>(
     connection: &mut AsyncPgConnection,
     locks: &[TableLock],
@@ -26,8 +26,7 @@ pub(super) async fn write<T>(
 ) -> Result<T> {
     AnsiTransactionManager::begin_transaction(connection).await?;
     end(connection, mode, async |connection| {
-        // An import may fill a table from nothing: a plan that is kept from its beginning would scan the table for each
-        // batch.
+        // An import may fill an empty table: a plan cached at its start would scan the table for each batch.
         let mut sql = "SET LOCAL plan_cache_mode = force_custom_plan".to_owned();
         for lock in locks {
             sql += &match lock {
@@ -41,7 +40,7 @@ pub(super) async fn write<T>(
     .await
 }
 
-/// Does the work of a transaction that has begun, and commits it or rolls it back.
+/// Runs the work of an open transaction, and commits it or rolls it back.
 async fn end<T>(
     connection: &mut AsyncPgConnection,
     mode: WriteMode,
@@ -53,7 +52,7 @@ async fn end<T>(
         return result;
     }
     match AnsiTransactionManager::rollback_transaction(connection).await {
-        // A broken transaction is one that failed: the error of the work says why.
+        // A broken transaction is one that failed: the error of the work is the cause.
         Ok(()) | Err(DieselError::BrokenTransactionManager) => result,
         Err(error) => result.and(Err(error.into())),
     }

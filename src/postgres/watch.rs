@@ -1,8 +1,8 @@
-//! A watch over one call: whether the server still says something, and whether what was written may have been
+//! The guard over one call: it detects a server that does not respond, and tracks whether a write may have been
 //! committed.
 //!
-//! The server ends a statement that takes too long, and the kernel a connection whose packets nobody acknowledges.
-//! Neither helps where the server's process is stopped, or something between here and there swallows answers.
+//! The server cancels a statement that takes too long, and the kernel closes a connection whose packets are not
+//! acknowledged. Neither helps where the server's process is stopped, or the network drops its responses.
 
 use std::future::Future;
 use std::pin::pin;
@@ -16,50 +16,50 @@ use futures_util::future::{Either, select};
 use super::errors::classify;
 use crate::error::{Error, Result};
 
-/// How many statements a connection prepares before it is closed. Each search with other conditions is another one,
-/// which Diesel never forgets, and whose plan takes the server some 200 kB.
+/// How many statements a connection prepares before it is closed. Each combination of search conditions is a new
+/// statement, which Diesel never evicts. The plan of each takes some 200 kB on the server.
 const MOST_STATEMENTS: u32 = 256;
 
 tokio::task_local! {
-    /// The call that this task makes just now.
+    /// The state of the current task's call.
     static CALL: Arc<Call>;
 }
 
 /// What a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Intent {
-    /// It reads.
+    /// Reads.
     Ask,
-    /// It writes, in one transaction.
+    /// Writes, in one transaction.
     Change,
-    /// Whatever somebody else's code does.
+    /// Runs the caller's own queries.
     Lend,
 }
 
-/// What is known of a call from its connection's events.
+/// The state of a call, from its connection's events.
 #[derive(Debug)]
 pub(super) struct Call {
     intent: Intent,
-    /// Grows by one as a statement begins, and as one ends: odd while one runs. By two where the call goes or comes
-    /// back elsewhere.
+    /// Incremented as a statement begins and as it ends, so odd while one runs. Incremented by two where the call
+    /// starts or stops waiting for something other than the server.
     events: AtomicU64,
-    /// It waits for something that is not the server.
+    /// Whether the call waits for something other than the server.
     is_elsewhere: AtomicBool,
     stage: AtomicU8,
-    /// `COMMIT` was sent at some time, or a statement that stood alone.
+    /// Whether a `COMMIT`, or a statement outside of a transaction, was sent.
     may_be_committed: AtomicBool,
-    /// A transaction was begun in plain SQL, which Diesel does not know of, or the connection holds as many prepared
-    /// statements as it may.
+    /// Whether the connection must be closed: a transaction was begun in plain SQL, which Diesel does not track, or the
+    /// connection has the maximum number of prepared statements.
     is_the_last: AtomicBool,
 }
 
-/// Where the next statement of a call stands.
+/// The transaction state of a call's next statement.
 mod stage {
     /// Outside of a transaction.
     pub const ALONE: u8 = 0;
-    /// In one, which goes with its connection.
+    /// In a transaction, which is rolled back with its connection.
     pub const INSIDE: u8 = 1;
-    /// It is the `COMMIT` or the `ROLLBACK` of one.
+    /// The `COMMIT` or the `ROLLBACK` of a transaction.
     pub const ENDING: u8 = 2;
 }
 
@@ -75,7 +75,7 @@ impl Call {
         })
     }
 
-    /// Whether its connection is to serve no other call.
+    /// Returns whether the connection must be closed after this call.
     pub(super) fn is_the_last(&self) -> bool {
         self.is_the_last.load(Ordering::Relaxed)
     }
@@ -107,7 +107,7 @@ impl Call {
         }
     }
 
-    /// A statement outside of Diesel's transactions is committed by itself, but for one that only reads.
+    /// Records a statement outside of Diesel's transactions, which commits by itself unless it only reads.
     fn note_alone(&self, statement: &str) {
         let statement = statement.trim_start().to_ascii_uppercase();
         if !statement.starts_with("SELECT") || statement.contains(';') {
@@ -119,28 +119,28 @@ impl Call {
     }
 }
 
-/// What a connection's instrumentation does.
+/// Returns the instrumentation of a connection, which updates the state of its call.
 pub(super) fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
     let mut prepared = 0_u32;
     let mut application = get_default_instrumentation();
     move |event| {
         prepared += u32::from(matches!(event, InstrumentationEvent::CacheQuery { .. }));
-        // Outside of a call nobody watches.
+        // Outside of a call there is no state.
         let _ = CALL.try_with(|call| {
             call.note(&event);
             if prepared >= MOST_STATEMENTS {
                 call.is_the_last.store(true, Ordering::Relaxed);
             }
         });
-        // Whoever set one for all connections of Diesel is told too.
+        // Events are passed on to an instrumentation that the application set for all connections of Diesel.
         if let Some(application) = &mut application {
             application.on_connection_event(event);
         }
     }
 }
 
-/// Does a call's work, and gives it up where the server has said nothing for so long. Its errors are typed here. A
-/// write whose connection went while it may have been committed says so.
+/// Runs the work of a call, and stops it at the response timeout. Its errors are typed here. A write whose connection
+/// was lost when it may have been committed returns [`Error::CommitUnknown`].
 pub(super) async fn watch<T>(
     call: &Arc<Call>,
     response_timeout: Option<Duration>,
@@ -163,7 +163,7 @@ pub(super) async fn watch<T>(
     }
 }
 
-/// Waits for something that is not the server, such as a file that is read.
+/// Waits for something other than the server, such as a file that is read.
 pub(super) async fn elsewhere<T>(work: impl Future<Output = T>) -> T {
     let note = |is_elsewhere| {
         let _ = CALL.try_with(|call| {
@@ -177,7 +177,7 @@ pub(super) async fn elsewhere<T>(work: impl Future<Output = T>) -> T {
     value
 }
 
-/// Ends when the server has said nothing for as long as `longest`, which it gives.
+/// Completes when the server has not responded for `longest`, and returns it.
 async fn silent(call: &Call, longest: Option<Duration>) -> Duration {
     let Some(longest) = longest else { return std::future::pending().await };
     loop {
@@ -185,7 +185,7 @@ async fn silent(call: &Call, longest: Option<Duration>) -> Duration {
         tokio::time::sleep(longest).await;
         let waits_for_server = match call.intent {
             Intent::Ask | Intent::Change => !call.is_elsewhere.load(Ordering::Relaxed),
-            // Between two statements it does what it likes.
+            // Between two statements, the caller's code may take any time.
             Intent::Lend => seen % 2 == 1,
         };
         if waits_for_server && call.events.load(Ordering::Relaxed) == seen {

@@ -19,8 +19,8 @@ use crate::postgres::run::RunQueryDsl;
 use crate::postgres::schema::schools;
 use crate::search::{CatchmentRow, ValidatedSearch};
 
-/// Builds the query for the schools whose outline holds the search's point, or whose circle may, that meet its
-/// conditions, in no order. The GiST index gives candidates by their boxes (`&&`); `ST_Covers` decides of an outline.
+/// Builds the query for the schools whose outline covers the search's point, or whose circle may, that meet its
+/// conditions, in no order. The GiST index yields candidates by their boxes (`&&`); `ST_Covers` tests their outlines.
 pub(super) fn catchments_query(
     validated: &ValidatedSearch,
 ) -> impl LoadQuery<'_, AsyncPgConnection, CatchmentRow> + QueryFragment<Pg> + QueryId + Send {
@@ -30,8 +30,7 @@ pub(super) fn catchments_query(
     if let Some(near) = validated.near {
         let point = postgis_point(near.point).into_sql::<Geometry>();
         let shape = outline_or_circle(schools::catchment_geometry, schools::catchment_circle);
-        // The boxes by themselves: an index whose entries must be looked at again would have `ST_Covers` worked out
-        // twice.
+        // The boxes are compared separately: a condition that the index must recheck would evaluate `ST_Covers` twice.
         let boxed = intersects_2d(shape, point.nullable());
         let covered =
             schools::catchment_geometry.is_null().nullable().or(st_covers(schools::catchment_geometry, point));
@@ -43,7 +42,7 @@ pub(super) fn catchments_query(
     query
 }
 
-/// Stores the outlines that differ from what is stored, by one statement.
+/// Stores the outlines that differ from the stored ones, in one statement.
 pub(super) async fn store_outlines_in_txn(
     connection: &mut AsyncPgConnection,
     outlines: &[Outline<'_>],
@@ -59,8 +58,8 @@ pub(super) async fn store_outlines_in_txn(
     Ok(())
 }
 
-/// An UPDATE of outlines from one array of ids and one of outlines: however many there are, one statement, prepared
-/// once.
+/// An UPDATE of outlines from an array of ids and an array of outlines: one statement, prepared once, for any number of
+/// them.
 #[derive(Debug, QueryId)]
 struct OutlinesById {
     ids: Vec<SchoolId>,

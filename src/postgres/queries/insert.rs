@@ -1,4 +1,4 @@
-//! Rows of schools, as Postgres inserts them.
+//! INSERTs of schools on Postgres.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,16 +24,16 @@ use crate::postgres::schema::schools;
 use crate::postgres::watch::elsewhere;
 use crate::request::{self, SchoolStream};
 
-/// How many schools are compared, and inserted, at a time.
+/// How many schools are compared and inserted at a time.
 pub(super) const ROWS_AN_INSERT: usize = 2_000;
 
 diesel::define_sql_function! {
-    /// The values of an array, a row each. In a SELECT several of them go on side by side.
+    /// The values of an array, one row each. Several in one SELECT advance in parallel.
     fn unnest<T: diesel::sql_types::SqlType + diesel::sql_types::SingleValue>(values: Array<T>) -> T;
 }
 
-/// An INSERT of schools from one array a column: however many there are, the statement and its values stay the same in
-/// number, and it is prepared once. It gives the URN and the id of each.
+/// An INSERT of schools from one array for each column: one statement, prepared once, for any number of schools. It
+/// returns the URN and the id of each.
 #[derive(Debug, QueryId)]
 struct InsertSchools<A> {
     columns: &'static [&'static str],
@@ -53,8 +53,8 @@ impl<A: QueryFragment<Pg>> QueryFragment<Pg> for InsertSchools<A> {
             }
             out.push_identifier(column)?;
         }
-        // In FROM the server would store every array as rows before it inserts the first one, which takes a tenth of it
-        // all.
+        // In FROM, the server would store every array as rows before the first INSERT, which takes a tenth of the total
+        // time.
         out.push_sql(") SELECT ");
         self.arrays.walk_ast(out.reborrow())?;
         out.push_sql(" RETURNING urn, id");
@@ -62,7 +62,7 @@ impl<A: QueryFragment<Pg>> QueryFragment<Pg> for InsertSchools<A> {
     }
 }
 
-/// An INSERT of these new schools. Each array has the type of its column.
+/// Builds an INSERT of new schools. Each array has the type of its column.
 macro_rules! insert_schools {
     ($schools:expr) => {
         school_columns!(insert_schools, $schools)
@@ -79,11 +79,11 @@ macro_rules! insert_schools {
     };
 }
 
-/// A stream of schools in batches, each school checked. It may read a file, so it is drawn from on a thread that may
-/// block, a few batches ahead.
+/// A stream of schools in batches, each school validated. The stream may read a file, so it is read on a thread that
+/// may block, a few batches ahead.
 pub(super) struct Batches {
     batches: Receiver<Result<Vec<NewSchool>>>,
-    /// Set after the last batch: a stream that panics ends the channel as well, and must not look complete.
+    /// Set after the last batch: a stream that panics also ends the channel, and must not look complete.
     is_complete: Arc<AtomicBool>,
     reader: JoinHandle<()>,
 }
@@ -108,7 +108,7 @@ impl Batches {
 
     pub(super) async fn next(&mut self) -> Option<Result<Vec<NewSchool>>> {
         match elsewhere(self.batches.recv()).await {
-            // Rolls the transaction back; the panic itself is passed on by `finish`.
+            // Rolls the transaction back; `finish` passes on the panic itself.
             None if !AtomicBool::load(&self.is_complete, Ordering::Acquire) => {
                 Some(Err(Error::Database(DieselError::RollbackTransaction)))
             }
@@ -125,12 +125,12 @@ impl Batches {
     }
 }
 
-/// Inserts at most [`ROWS_AN_INSERT`] schools and returns their ids in the order given.
+/// Inserts at most [`ROWS_AN_INSERT`] schools and returns their ids in the given order.
 pub(super) async fn insert_in_txn(connection: &mut AsyncPgConnection, new: &[NewSchool]) -> QueryResult<Vec<SchoolId>> {
     if new.is_empty() {
         return Ok(Vec::new());
     }
-    // SQL does not promise the order of what it returns.
+    // SQL does not guarantee the order of returned rows.
     let ids: HashMap<Urn, SchoolId> = insert_schools!(new).load(connection).await?.into_iter().collect();
     Ok(new.iter().filter_map(|school| ids.get(&school.urn).copied()).collect())
 }

@@ -1,8 +1,7 @@
 //! The queries. Functions that end in `_query` build one, so that its text and plan can be tested; those that end in
 //! `_on_conn` run it.
 //!
-//! What is the same on every backend is written once, in `src/queries`, and compiled here against this backend's
-//! `schema` and `dialect`.
+//! Queries shared by the backends are in `src/queries`, compiled here against this backend's `schema` and `dialect`.
 
 mod catchment_index;
 mod insert;

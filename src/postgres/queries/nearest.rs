@@ -19,18 +19,18 @@ use crate::request::Page;
 use crate::search::{Expansion, Nearest, Position, SLACK_KM, SearchRadius, ValidatedSearch};
 use crate::units::Kilometres;
 
-/// The first probe has a page nearly everywhere and is walked from near to far, so that it reads little more than that.
-/// A rare filter has it read all of its schools, some 10 ms for a large city's, before the one scan that answers it.
+/// The first probe fills a page nearly everywhere, and reads little more, since its rows come nearest first. Under a
+/// rare filter it reads all its schools, some 10 ms in a large city, before the one scan that completes the page.
 const EXPANSION: Expansion = Expansion { first_km: 50.0, last_km: 100.0 };
 
-/// How many times as long as this crate's distance PostGIS's may be, whose sphere has the earth's mean radius of
+/// The maximum ratio of PostGIS's distance to this crate's. PostGIS uses a sphere with the earth's mean radius of
 /// 6,371.0087714 km.
 const WIDER_SPHERE: f64 = 1.000_002;
 
 type Within = st_dwithin_metres<schools::location, Point, f64, bool>;
 
-/// Returns one page of the nearest schools that a search finds: probes farther until the page is full. It is from one
-/// snapshot, since it is from one statement; how far the search by admissions reach may look was read before.
+/// Returns one page of the nearest schools that a search finds: probes farther until the page is full. The page is from
+/// one statement, so from one snapshot. The radius of a search by admissions reach was read before.
 pub(super) async fn nearest_on_conn(
     connection: &mut AsyncPgConnection,
     validated: &ValidatedSearch,
@@ -48,8 +48,8 @@ pub(super) async fn nearest_on_conn(
     }
 }
 
-/// Returns how many candidates the first probe fetches: a few more than the page needs, for schools that are about as
-/// far as its last.
+/// Returns how many candidates the first probe fetches: a few more than the page needs, for schools about as far as the
+/// last one.
 fn first_limit(validated: &ValidatedSearch) -> i64 {
     validated.fetch() + validated.fetch() / 16 + 4
 }
@@ -61,8 +61,9 @@ pub(super) fn first_query(
     candidates_query(validated, validated.first_radius(EXPANSION), first_limit(validated))
 }
 
-/// Builds the query for the nearest schools of a probe that meet the search's conditions and come after its cursor; those
-/// without a location come last, by id. Some may be beyond the probe's radius by 1.3 m, or before the cursor by 1 m.
+/// Builds the query for the nearest schools of a probe that meet the search's conditions and come after its cursor.
+/// Those without a location come last, by id. Some may be beyond the probe's radius by 1.3 m, or before the cursor by 1
+/// m.
 fn candidates_query(
     validated: &ValidatedSearch,
     radius: SearchRadius,
@@ -84,11 +85,11 @@ fn candidates_query(
     }
     query = query.limit(limit);
     match validated.circle(radius) {
-        // GiST gives the order, and has no second column to break ties.
+        // GiST provides the order, and has no second column to break ties.
         Some((point, km)) if km.get() <= EXPANSION.last_km => query
             .filter(within(point, km))
             .order_by(DistanceOrder::new(schools::location, beside(point).into_sql::<Geography>())),
-        // What no index narrows is scanned once, and not walked from near to far.
+        // A query that no index narrows is one scan, not an ordered walk of the index.
         _ => {
             if let Some(radius) = validated.radius() {
                 query = query.filter(distance(validated).le(radius.get() + SLACK_KM));
@@ -98,15 +99,15 @@ fn candidates_query(
     }
 }
 
-/// Returns the condition that a school is within a radius, by PostGIS's distance and a little beyond: the GiST index
-/// answers it.
+/// Returns the condition that a school is within a radius plus a little slack, by PostGIS's distance. The GiST index
+/// serves it.
 fn within(point: LatLng, radius: Kilometres) -> Within {
     let metres = (radius.get() * WIDER_SPHERE + SLACK_KM) * 1_000.0;
     st_dwithin_metres(schools::location, beside(point), metres, false)
 }
 
-/// Returns the condition that an index answers, and that holds for all schools within the search's radius; `None` where
-/// it would leave out little.
+/// Returns the indexed condition that holds for all schools within the search's radius; `None` where it would exclude
+/// few schools.
 pub(super) fn index_condition(validated: &ValidatedSearch) -> Option<Condition<'static>> {
     let (point, radius) = validated.circle(SearchRadius::Whole)?;
     (radius.get() <= EXPANSION.last_km).then(|| Condition::new(within(point, radius)))

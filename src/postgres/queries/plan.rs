@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::explain::{Execution, Explanation, Mode};
 use crate::postgres::run::RunQueryDsl;
 
-/// Explains a query, and runs it where the mode is to.
+/// Explains a query, and runs it if the mode requires it.
 pub(super) async fn explain<'a, Q, U>(connection: &mut AsyncPgConnection, query: Q, mode: Mode) -> Result<Explanation>
 where
     Q: LoadQuery<'a, AsyncPgConnection, U> + QueryFragment<Pg> + QueryId + Send,
@@ -32,7 +32,7 @@ where
     Ok(Explanation { sql, plan: steps, indexes, scans, execution })
 }
 
-/// What the server says of a run: the rows of the first step, and the time of the whole.
+/// Returns what the server reports of a run: the rows of the first step, and the total time.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts and times, never negative")]
 fn execution(steps: &[String]) -> Option<Execution> {
     let number = |step: &str, after: &str| {
@@ -44,13 +44,13 @@ fn execution(steps: &[String]) -> Option<Execution> {
     Some(Execution { rows: rows.round() as u64, microseconds: (milliseconds * 1_000.0).round() as u64 })
 }
 
-/// The name that follows one of these phrases in a step of a plan.
+/// Returns the name that follows one of these phrases in a step of a plan.
 fn word_after(step: &str, phrases: &[&str]) -> Option<String> {
     let (_, rest) = phrases.iter().find_map(|phrase| step.split_once(phrase))?;
     rest.split_whitespace().next().map(str::to_owned)
 }
 
-/// `EXPLAIN` before a query, its bound values and all.
+/// `EXPLAIN` in front of a query, with its bound values.
 #[derive(Debug, QueryId)]
 struct Planned<Q> {
     mode: Mode,
@@ -63,7 +63,7 @@ impl<Q> Query for Planned<Q> {
 
 impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Planned<Q> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        // Its text is not the query's own, so it may not take the query's place among the prepared statements.
+        // The text differs from the query's own, so it must not replace the query in the cache of prepared statements.
         out.unsafe_to_cache_prepared();
         out.push_sql(match self.mode {
             Mode::Explain => "EXPLAIN (COSTS OFF) ",
