@@ -1,8 +1,8 @@
-//! Filling in what follows from what is known.
+//! Backfills: values derived from known ones.
 //!
-//! A backfill reads in batches, works out a batch at a time with [Polars](polars), and writes in short transactions.
-//! Stopped in the middle it has written whole chunks; run again it goes on with what is left; done, it finds nothing to
-//! do.
+//! A backfill reads in batches, computes each batch with [Polars](polars), and writes in short transactions. An
+//! interrupted backfill has written complete chunks, and the next run continues with the rest. A run after a complete
+//! one changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use crate::repository::SchoolRepository;
 use crate::request::{PhaseGaps, WriteMode};
 use crate::tasks::blocking;
 
-/// How many schools are read and worked out at a time.
+/// How many schools are read and processed at a time.
 const ROWS_A_BATCH: u32 = 50_000;
 
-/// How many schools one transaction changes.
+/// How many schools one transaction updates.
 const ROWS_A_CHUNK: usize = 5_000;
 
-/// A backfill, kept unless told otherwise.
+/// A backfill, committed by default.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -56,42 +56,42 @@ impl std::fmt::Debug for Backfill {
     }
 }
 
-/// What a backfill of phases did.
+/// The counts of a backfill of phases.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PhaseCounts {
     /// How many schools were given each phase.
     pub filled: BTreeMap<Phase, u64>,
-    /// How many keep lacking one, since their ages are not known or tell nothing.
+    /// How many remain without a phase, since their ages are unknown or do not determine one.
     pub left: u64,
 }
 
 impl PhaseCounts {
-    /// How many schools were given a phase.
+    /// Returns how many schools were given a phase.
     pub fn total(&self) -> u64 {
         self.filled.values().sum()
     }
 }
 
 impl Backfill {
-    /// A backfill that is kept.
+    /// Creates a backfill that commits.
     pub fn new() -> Self {
         Self { mode: WriteMode::Commit, gaps: PhaseGaps::Unknown, on_progress: Box::new(|_, _| {}) }
     }
 
-    /// Whether it is kept. A dry run reads and works everything out, counts, and writes nothing.
+    /// Sets whether the backfill is committed. A dry run reads, computes and counts, but writes nothing.
     #[must_use]
     pub fn mode(self, mode: WriteMode) -> Self {
         Self { mode, ..self }
     }
 
-    /// Which schools lack a phase; those of which it is not known, unless told otherwise.
+    /// Sets which schools count as without a phase; by default those whose phase is unknown.
     #[must_use]
     pub fn gaps(self, gaps: PhaseGaps) -> Self {
         Self { gaps, ..self }
     }
 
-    /// Is told how many schools have been looked at, and of how many.
+    /// Sets a callback for the number of schools processed, and of how many.
     #[must_use]
     pub fn on_progress(self, tell: impl FnMut(u64, u64) + Send + 'static) -> Self {
         Self { on_progress: Box::new(tell), ..self }
@@ -100,7 +100,7 @@ impl Backfill {
     /// Gives schools without a phase the one that follows from their ages ([`phase_of_ages`]).
     ///
     /// # Errors
-    /// Those of the database. What was written before stays: run it again.
+    /// Those of the database. Chunks already written remain: run it again.
     pub async fn phase(mut self, finder: &dyn SchoolRepository) -> Result<PhaseCounts> {
         let total = finder.count_phase_gaps(self.gaps).await?;
         let (mut counts, mut looked_at, mut after) = (PhaseCounts::default(), 0, None);
@@ -124,13 +124,13 @@ impl Backfill {
                 }
             }
             looked_at += rows;
-            // Somebody may add schools meanwhile.
+            // Schools may be added in the meantime.
             (self.on_progress)(looked_at, total.max(looked_at));
         }
     }
 }
 
-/// The phases that follow from the ages of these schools; those of which nothing follows are left out.
+/// Returns the phases that follow from the ages of these schools, omitting schools without a result.
 fn phases_of(gaps: &[PhaseGap]) -> Result<Vec<(PhaseGap, Phase)>> {
     let ages = |age: fn(&PhaseGap) -> Option<i16>| gaps.iter().map(move |gap| age(gap).map(i32::from));
     let frame = df!(
@@ -148,14 +148,15 @@ fn phases_of(gaps: &[PhaseGap]) -> Result<Vec<(PhaseGap, Phase)>> {
         .collect()
 }
 
-/// The phase of a school, as its word, that admits children at the age `from` and teaches them until they are `to`;
-/// NULL where one of the two is not known, or there is no year between them.
+/// Returns the phase, as text, of a school that admits children at the age `from` and teaches them until they are `to`;
+/// NULL where either is unknown or there is no year between them.
 ///
-/// A child is of primary age until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5). A
-/// school that teaches across 11 and beyond 11 is a middle school, which counts as whichever it has more years of, and
-/// as secondary where they are equal, as the register's 9 to 13 are; one that begins before 7 is a primary school that
-/// keeps its pupils longer; one that goes on to 16 is all-through where it begins by 7, and else a secondary school
-/// that begins early.
+/// A child is of primary age until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5):
+///
+/// - A school that teaches across 11 is a middle school. It counts as the phase it has more years of, and as secondary
+///   where they are equal, as in the register's 9 to 13.
+/// - One that begins before 7 is a primary school that keeps its pupils longer.
+/// - One that continues to 16 is all-through where it begins by 7, and otherwise a secondary school that begins early.
 pub fn phase_of_ages(from: Expr, to: Expr) -> Expr {
     let word = |phase: Phase| lit(phase.as_str());
     let primary_years = lit(11) - from.clone();
@@ -191,7 +192,7 @@ mod tests {
         phases_of(&[gap]).expect("a frame").pop().map(|(_, phase)| phase)
     }
 
-    /// Ages of schools in the register, with the phase that it gives most of them.
+    /// Ages of schools in the register, with the phase that it records for most of them.
     #[test]
     fn ages_tell_the_phase() {
         for (from, to, expected) in [
@@ -199,7 +200,7 @@ mod tests {
             (2, 5, Phase::Nursery),
             (3, 5, Phase::Nursery),
             (0, 5, Phase::Nursery),
-            // Infant, first and junior schools, and whole primary schools.
+            // Infant, first and junior schools, and full primary schools.
             (4, 7, Phase::Primary),
             (5, 8, Phase::Primary),
             (3, 9, Phase::Primary),
@@ -208,7 +209,7 @@ mod tests {
             (3, 11, Phase::Primary),
             (4, 11, Phase::Primary),
             (2, 11, Phase::Primary),
-            // Preparatory schools go on for some years.
+            // Preparatory schools continue for some years.
             (4, 13, Phase::Primary),
             (2, 13, Phase::Primary),
             // Middle schools.

@@ -1,9 +1,8 @@
-//! The same question for many homes at once: the nearest schools of each, or those whose catchment holds it.
+//! Searches for many homes: the nearest schools of each, or those whose catchment covers it.
 //!
-//! A database answers one home in fractions of a millisecond. A country's homes are millions, so the schools are read
-//! once into R-trees in memory, which threads ask side by side; the answers are those of
-//! [`find_schools`](SchoolRepository::find_schools) and [`find_catchments`](SchoolRepository::find_catchments), in
-//! their order.
+//! A database takes fractions of a millisecond for one home, and a country has millions of homes. The schools are
+//! therefore read once into R-trees in memory, which threads query in parallel. The results and their order are those
+//! of [`find_schools`](SchoolRepository::find_schools) and [`find_catchments`](SchoolRepository::find_catchments).
 
 use std::io::Write;
 use std::num::NonZero;
@@ -20,34 +19,33 @@ use crate::repository::SchoolRepository;
 use crate::request::{MAX_LIMIT, SchoolSearch};
 use crate::units::Kilometres;
 
-/// How many homes are answered before their rows are written.
+/// How many homes are processed before their rows are written.
 const HOMES_A_CHUNK: usize = 65_536;
 
-/// How far a place of the tree can be from where it should be, as a chord of a sphere of radius 1: some 64 µm on the
-/// earth, and ten thousand times what rounding moves it. Schools that near to the last place are compared by
-/// [`LatLng::distance_to`].
+/// The maximum error of a point in the tree, as a chord of a sphere of radius 1: some 64 µm on the earth, and ten
+/// thousand times the rounding error. Schools this close to the last one are compared by [`LatLng::distance_to`].
 const CHORD_SLACK: f64 = 1e-11;
 
-/// A school that answers for a home.
+/// A school found for a home.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Answer {
     /// The school.
     pub id: SchoolId,
-    /// Its number in the official register.
+    /// The school's number in the official register.
     pub urn: Urn,
-    /// The great-circle distance from the home; nothing where it is not known where the school stands.
+    /// The great-circle distance from the home; `None` where the school's location is unknown.
     pub distance_km: Option<Kilometres>,
-    /// What says that it serves the home; nothing where only distance was asked for.
+    /// The evidence that the school serves the home; `None` in a search by distance.
     pub evidence: Option<Evidence>,
 }
 
-/// A question that is answered in memory, for one home at a time and from many threads.
+/// A search that runs in memory, for one home at a time and from many threads.
 pub trait Batch: Sync {
-    /// The schools that answer for a home, in order.
+    /// Returns the schools found for a home, in order.
     fn answer(&self, home: LatLng) -> Vec<Answer>;
 }
 
-/// The nearest schools.
+/// A search for the nearest schools.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -66,18 +64,17 @@ pub trait Batch: Sync {
 /// ```
 #[derive(Debug)]
 pub struct Nearest {
-    /// On a sphere of radius 1, where the nearest by a straight line is the nearest by the great circle too.
+    /// Points on a sphere of radius 1, where the nearest by straight line is also the nearest by great circle.
     tree: RTree<GeomWithData<[f64; 3], usize>>,
     schools: Vec<(SchoolId, Urn, LatLng)>,
     count: usize,
 }
 
 impl Nearest {
-    /// Reads the schools that a search finds, and of which it is known where they stand, to find the `count` nearest of
-    /// them.
+    /// Reads the schools with a location that a search finds, to return the `count` nearest of them.
     ///
     /// # Errors
-    /// [`Error::InvalidSearch`] where the search has a point of its own; those of
+    /// [`Error::InvalidSearch`] where the search has a point; those of
     /// [`find_schools`](SchoolRepository::find_schools).
     pub async fn load(finder: &dyn SchoolRepository, search: &SchoolSearch, count: usize) -> Result<Self> {
         let found = all_of(finder, search).await?;
@@ -99,7 +96,7 @@ impl Batch for Nearest {
                     break;
                 }
             } else {
-                // The last one that is needed; any that is farther by more than rounding comes after it.
+                // The last school needed; any that is farther by more than the slack comes after it.
                 enough = chord + CHORD_SLACK;
             }
             let (id, urn, place) = self.schools[point.data];
@@ -111,7 +108,7 @@ impl Batch for Nearest {
     }
 }
 
-/// The schools whose catchment holds a home.
+/// A search for the schools whose catchment covers a home.
 #[derive(Debug)]
 pub struct Serving {
     tree: RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>,
@@ -130,7 +127,7 @@ struct Served {
 #[derive(Debug)]
 enum Area {
     Outline(Catchment),
-    /// Round where the school stands.
+    /// A circle around the school's location.
     Circle(LatLng, Kilometres),
 }
 
@@ -138,7 +135,7 @@ impl Serving {
     /// Reads the catchments of the schools that a search finds.
     ///
     /// # Errors
-    /// [`Error::InvalidSearch`] where the search has a point of its own; those of
+    /// [`Error::InvalidSearch`] where the search has a point; those of
     /// [`find_schools`](SchoolRepository::find_schools).
     pub async fn load(finder: &dyn SchoolRepository, search: &SchoolSearch) -> Result<Self> {
         let ids: Vec<SchoolId> = all_of(finder, search).await?.into_iter().map(|school| school.id).collect();
@@ -148,7 +145,7 @@ impl Serving {
             catchments.push(Served { id, urn, place, area });
         };
         for ids in ids.chunks(MAX_LIMIT as usize) {
-            // Both in the order of the ids.
+            // Both are ordered by id.
             let mut outlines = finder.catchments(ids).await?.into_iter().peekable();
             for school in finder.schools(ids).await? {
                 let place = school.location();
@@ -204,11 +201,12 @@ impl Batch for Serving {
     }
 }
 
-/// Answers for many homes, a row for each home and school, written as Parquet on the way: `home` is the number of the
-/// home in the order given, from 0, `rank` the school's place, from 1, then `school_id`, `urn`, `distance_km` and
-/// `evidence`. Memory holds one chunk of 65,536 homes. `tell` is told how many homes are done.
+/// Writes the results for many homes as Parquet, one row for each home and school, and returns the number of homes.
+/// Columns are `home` (the number of the home in the given order, from 0), `rank` (the rank of the school, from 1),
+/// `school_id`, `urn`, `distance_km` and `evidence`. Memory holds one chunk of 65,536 homes. `tell` is called with the
+/// number of homes done.
 ///
-/// It blocks, and uses every core.
+/// This blocks, and uses every core.
 ///
 /// # Errors
 /// The first of `homes`, and [`Error::Frame`], also where `to` cannot be written.
@@ -235,7 +233,7 @@ pub fn write_parquet<E: From<Error>>(
     }
 }
 
-/// The answers for homes, in their order, by as many threads as there are cores.
+/// Returns the results for homes, in their order, using one thread for each core.
 pub fn answer_all(batch: &dyn Batch, homes: &[LatLng]) -> Vec<Vec<Answer>> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let share = homes.len().div_ceil(threads).max(1);
@@ -264,7 +262,7 @@ fn rows(first: u64, answers: &[Vec<Answer>]) -> Result<DataFrame> {
     )?)
 }
 
-/// Every school that a search finds.
+/// Returns every school that a search finds.
 async fn all_of(finder: &dyn SchoolRepository, search: &SchoolSearch) -> Result<Vec<SchoolSummary>> {
     if search.near.is_some() {
         return Err(Error::InvalidSearch {
@@ -284,13 +282,13 @@ async fn all_of(finder: &dyn SchoolRepository, search: &SchoolSearch) -> Result<
     }
 }
 
-/// By distance, unknown ones last, then by id: the order of a search.
+/// Sorts by distance, unknown ones last, then by id: the order of a search.
 fn in_order(answers: &mut [Answer]) {
     let km = |answer: &Answer| answer.distance_km.map_or(f64::INFINITY, Kilometres::get);
     answers.sort_unstable_by(|a, b| km(a).total_cmp(&km(b)).then(a.id.cmp(&b.id)));
 }
 
-/// A place as a point of a sphere of radius 1.
+/// Returns a location as a point on a sphere of radius 1.
 fn on_sphere(place: LatLng) -> [f64; 3] {
     let (lat, lng) = (place.lat().degrees().to_radians(), place.lng().degrees().to_radians());
     [lat.cos() * lng.cos(), lat.cos() * lng.sin(), lat.sin()]

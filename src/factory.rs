@@ -1,4 +1,4 @@
-//! From a configuration to a repository: what opens backends, above all of them.
+//! Creates a repository from a configuration, on any backend.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use crate::config::{Backend, Config};
 use crate::error::Result;
 use crate::repository::SchoolRepository;
 
-/// Opens an existing database, on whichever backend the configuration names.
+/// Opens an existing database on the backend that the configuration names.
 ///
-/// The database must have the schema of this build: nothing is migrated in silence. A database in memory is always new
-/// and gets its schema here.
+/// The database must have the schema of this build: migrations are never applied implicitly. A database in memory is
+/// always new and gets its schema here.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -25,10 +25,10 @@ use crate::repository::SchoolRepository;
 /// ```
 ///
 /// # Errors
-/// [`CannotOpen`](crate::Error::CannotOpen) where there is no such database,
+/// [`CannotOpen`](crate::Error::CannotOpen) where the database does not exist;
 /// [`SchemaMissing`](crate::Error::SchemaMissing), [`SchemaPending`](crate::Error::SchemaPending),
 /// [`SchemaTooNew`](crate::Error::SchemaTooNew) or [`SchemaUnreleased`](crate::Error::SchemaUnreleased) where its
-/// schema is not this build's, and those of the database.
+/// schema is not this build's; and those of the database.
 pub async fn connect(config: &Config) -> Result<Arc<dyn SchoolRepository>> {
     match config.backend() {
         #[cfg(feature = "sqlite")]
@@ -38,8 +38,8 @@ pub async fn connect(config: &Config) -> Result<Arc<dyn SchoolRepository>> {
     }
 }
 
-/// Creates an SQLite file where there is none (a Postgres database must be there), brings its schema up to this
-/// build's, and opens it.
+/// Opens a database after applying all pending migrations. Creates a missing SQLite file; a Postgres database must
+/// exist.
 ///
 /// # Errors
 /// Those of [`migrate::up`](crate::migrate::up) and of [`connect`].

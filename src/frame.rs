@@ -1,4 +1,4 @@
-//! Searches as data frames, for analysts.
+//! Search results as data frames, for analysis.
 
 use std::io::Write;
 
@@ -9,11 +9,11 @@ use crate::models::{SchoolHit, SchoolSummary};
 use crate::repository::SchoolRepository;
 use crate::request::{MAX_LIMIT, SchoolSearch};
 
-/// Every school that a search finds, in its order, a row each: all its pages, however many, from its cursor on. Its
-/// limit is the page size of the queries and not the number of rows.
+/// Returns every school that a search finds, in its order, one row each. The frame contains all pages from the search's
+/// cursor on. The search's limit is the page size of the queries, not the number of rows.
 ///
 /// Columns are named as in JSON. `urn` and `id` are 64-bit integers, ages and ratings 16-bit ones, `lat` and `lng`
-/// degrees, `distance_km` kilometres, `is_private` a truth value, the others text. What is not known is null.
+/// degrees, `distance_km` kilometres, `is_private` a boolean, the others text. Unknown values are null.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -42,12 +42,12 @@ pub async fn of_search(finder: &dyn SchoolRepository, search: &SchoolSearch) -> 
             None => break,
         }
     }
-    // One piece a column again, of one a page.
+    // Merges the chunks of each column, one per page, into one.
     frame.rechunk_mut();
     Ok(frame)
 }
 
-/// The schools of a page, a row each, as [`of_search`] gives them.
+/// Returns the schools of a page, one row each, with the columns of [`of_search`].
 ///
 /// # Errors
 /// [`Frame`](crate::Error::Frame).
@@ -57,7 +57,7 @@ pub fn of_hits(hits: &[SchoolHit]) -> Result<DataFrame> {
             hits.iter().map(|SchoolHit { school: $school, .. }| $value).collect::<Vec<_>>()
         };
     }
-    // Names each field once, so that a new one does not compile until somebody has come by here, and given it a column.
+    // Names each field once, so that a new field does not compile until it has a column here.
     let _ = |SchoolSummary {
                  id: _,
                  urn: _,
@@ -97,7 +97,7 @@ pub fn of_hits(hits: &[SchoolHit]) -> Result<DataFrame> {
     )?)
 }
 
-/// Writes a data frame as Parquet, compressed by Zstandard.
+/// Writes a data frame as Parquet, compressed with Zstandard.
 ///
 /// # Errors
 /// [`Frame`](crate::Error::Frame), also where `to` cannot be written.

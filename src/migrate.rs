@@ -1,7 +1,7 @@
-//! The schema's versions: one interface to those of every backend.
+//! Schema migrations, with one interface for every backend.
 //!
-//! The migrations are embedded in the program; the same files serve `diesel migration run` in development. Each call
-//! takes the database for itself, while others wait. `docs/migrations.md` tells how to write one.
+//! The migrations are embedded in the program. In development, `diesel migration run` can run the same files. Each call
+//! locks the schema against other programs. `docs/migrations.md` describes how to write a migration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::postgres;
 #[cfg(feature = "sqlite")]
 use crate::sqlite;
 
-/// The migrations of this build for a backend, by version.
+/// Returns the migrations of this build for a backend, by version.
 pub fn scripts(backend: Backend) -> &'static [Script] {
     match backend {
         #[cfg(feature = "sqlite")]
@@ -27,7 +27,7 @@ pub fn scripts(backend: Backend) -> &'static [Script] {
     }
 }
 
-/// Brings a database's schema forward and back.
+/// Applies and reverts a database's migrations.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -38,7 +38,7 @@ pub fn scripts(backend: Backend) -> &'static [Script] {
 /// let config = Config::sqlite_file(folder.path().join("schools.db"));
 /// let migrator = Migrator::new(&config).on_wait(|| eprintln!("somebody else is at it"));
 /// let ran = migrator.up().await?;
-/// // Every table goes: that needs a word.
+/// // Reverting all drops every table, so the loss must be accepted.
 /// let refused = migrator.down(ran.len()).await;
 /// assert!(matches!(refused, Err(Error::LossyDown { .. })));
 /// assert_eq!(migrator.accept_loss().down(ran.len()).await?.len(), ran.len());
@@ -54,23 +54,24 @@ pub struct Migrator {
 }
 
 impl Migrator {
-    /// For the database of a configuration. It waits two minutes for other programs, and loses no data.
+    /// Creates a migrator for the database of a configuration. Its lock timeout is two minutes, and it refuses to lose
+    /// data.
     pub fn new(config: &Config) -> Self {
         let lock_timeout = LockTimeout { longest: Duration::from_secs(120), on_wait: None };
         Self { config: config.clone(), source: Source::Embedded, lock_timeout, on_loss: OnLoss::Refuse }
     }
 
-    /// Runs the migrations of a folder and not this build's: for tests of how a schema evolves.
+    /// Runs the migrations of a folder instead of this build's, for tests of schema changes.
     ///
     /// # Errors
-    /// [`MigrationFailed`](crate::Error::MigrationFailed) where it is no folder of migrations.
+    /// [`MigrationFailed`](crate::Error::MigrationFailed) where the path is not a folder of migrations.
     #[cfg(feature = "testing")]
     pub fn of_folder(mut self, folder: impl AsRef<std::path::Path>) -> Result<Self> {
         self.source = Source::Folder(Folder::read(folder.as_ref())?);
         Ok(self)
     }
 
-    /// The migrations that it runs, in order of version.
+    /// Returns the migrations that it runs, in order of version.
     pub fn scripts(&self) -> &'static [Script] {
         match &self.source {
             Source::Embedded => scripts(self.config.backend()),
@@ -79,7 +80,7 @@ impl Migrator {
         }
     }
 
-    /// Waits this long for another program that changes the schema.
+    /// Sets the lock timeout: how long to wait for another program that is changing the schema.
     #[must_use]
     pub fn lock_timeout(mut self, longest: Duration) -> Self {
         self.lock_timeout.longest = longest;
@@ -93,18 +94,18 @@ impl Migrator {
         self
     }
 
-    /// Reverts migrations also where that loses data, as their `down.sql` says.
+    /// Reverts migrations even where that loses data, as stated in their `down.sql`.
     #[must_use]
     pub fn accept_loss(mut self) -> Self {
         self.on_loss = OnLoss::Accept;
         self
     }
 
-    /// Runs every pending migration and returns their names, in order. Creates an SQLite file where there is none; a
-    /// Postgres database must exist.
+    /// Applies every pending migration and returns their names, in order. Creates a missing SQLite file; a Postgres
+    /// database must exist.
     ///
-    /// All run in one transaction, except for a migration that no transaction may hold, such as an index that Postgres
-    /// builds while others write: what ran before it is committed.
+    /// All run in one transaction, except for a migration that cannot run inside one, such as a concurrent index build
+    /// on Postgres: what ran before it is committed.
     ///
     /// # Errors
     /// [`SchemaTooNew`](crate::Error::SchemaTooNew), [`SchemaUnreleased`](crate::Error::SchemaUnreleased),
@@ -122,7 +123,7 @@ impl Migrator {
         }
     }
 
-    /// Reverts the newest `steps` migrations and gives their names, the newest first.
+    /// Reverts the newest `steps` migrations and returns their names, the newest first.
     ///
     /// # Errors
     /// As [`up`](Self::up), and [`LossyDown`](crate::Error::LossyDown) where data would be lost. Then no step is
@@ -141,13 +142,13 @@ impl Migrator {
         }
     }
 
-    /// Lets a role of Postgres read and write the rows of this crate's tables, and nothing more: that of a service, to
-    /// which the tables do not belong. A migration that adds a table needs it again.
+    /// Grants a Postgres role reading and writing of the rows of this crate's tables, and nothing more: for a service
+    /// that does not own the tables. Repeat it after a migration that adds a table.
     ///
     /// # Errors
     /// [`OnlyPostgres`](crate::Error::OnlyPostgres) on SQLite; those of [`connect`](crate::connect) where the schema is
     /// not this build's; [`UnknownRole`](crate::Error::UnknownRole);
-    /// [`PermissionDenied`](crate::Error::PermissionDenied) where the tables belong to somebody else.
+    /// [`PermissionDenied`](crate::Error::PermissionDenied) where another role owns the tables.
     pub async fn grant(&self, role: &str) -> Result<()> {
         match self.config.backend() {
             #[cfg(feature = "sqlite")]
@@ -169,7 +170,7 @@ impl Migrator {
         }
     }
 
-    /// Reverts the newest migration, runs it again, and gives its name.
+    /// Reverts the newest migration, applies it again, and returns its name.
     ///
     /// # Errors
     /// As [`down`](Self::down), and [`SchemaPending`](crate::Error::SchemaPending) where it is not the newest of this
@@ -184,7 +185,7 @@ impl Migrator {
         }
     }
 
-    /// Every migration that this build knows or the database has, and whether it was run.
+    /// Returns every migration of this build or the database, and whether it is applied.
     ///
     /// # Errors
     /// Those of opening the database.
@@ -198,11 +199,11 @@ impl Migrator {
         }
     }
 
-    /// What differs between the live database and one that this build's migrations would make, a sentence each: tables,
+    /// Returns the drift of the live database from one that this build's migrations create, one sentence each: tables,
     /// columns, constraints, indexes, triggers, views, functions and the extension. Empty where they are the same.
     ///
     /// # Errors
-    /// Those of [`connect`](crate::connect) where the versions differ already.
+    /// Those of [`connect`](crate::connect) where the versions already differ.
     pub async fn check(&self) -> Result<Vec<String>> {
         let source = self.source.clone();
         match self.config.backend() {
@@ -214,9 +215,9 @@ impl Migrator {
     }
 }
 
-/// The backends' own connections, on which the engine works.
+/// Runs the engine on the connections of each backend.
 impl Migrator {
-    /// Changes the schema of an SQLite file, which is created where there is none and `create` allows it.
+    /// Changes the schema of an SQLite file, and creates a missing file where `create` allows it.
     #[cfg(feature = "sqlite")]
     async fn on_sqlite<T, W>(&self, create: bool, work: W) -> Result<T>
     where
@@ -226,7 +227,7 @@ impl Migrator {
         sqlite::migrations::with_connection(&self.config, create, Some(self.lock_timeout.clone()), work).await
     }
 
-    /// Reads the schema of an SQLite file, and does not wait for a program that changes it.
+    /// Reads the schema of an SQLite file, without waiting for a program that is changing it.
     #[cfg(feature = "sqlite")]
     async fn read_sqlite<T, W>(&self, work: W) -> Result<T>
     where
@@ -253,7 +254,7 @@ impl std::fmt::Debug for Migrator {
     }
 }
 
-/// Runs every pending migration: [`Migrator::up`], as it is.
+/// Applies every pending migration with the defaults of [`Migrator`]: see [`Migrator::up`].
 ///
 /// # Errors
 /// As [`Migrator::up`].
@@ -261,7 +262,7 @@ pub async fn up(config: &Config) -> Result<Vec<String>> {
     Migrator::new(config).up().await
 }
 
-/// Every migration that this build knows or the database has: [`Migrator::status`], as it is.
+/// Returns every migration of this build or the database: see [`Migrator::status`].
 ///
 /// # Errors
 /// As [`Migrator::status`].
@@ -269,7 +270,7 @@ pub async fn status(config: &Config) -> Result<Vec<MigrationStatus>> {
     Migrator::new(config).status().await
 }
 
-/// What differs between the live database and this build's schema: [`Migrator::check`], as it is.
+/// Returns the drift of the live database from this build's schema: see [`Migrator::check`].
 ///
 /// # Errors
 /// As [`Migrator::check`].

@@ -1,20 +1,20 @@
-//! What differs between two schemas, in sentences.
+//! The drift between two schemas, as sentences.
 
-/// A thing in a schema: a table, a column, a constraint, an index, a trigger, ...
+/// An object in a schema: a table, a column, a constraint, an index, a trigger, ...
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// What kind of thing, such as `"column"`.
+    /// The kind of the object, such as `"column"`.
     pub(crate) kind: String,
-    /// The table it belongs to, where it belongs to one.
+    /// The table it belongs to, if any.
     pub(crate) table: Option<String>,
-    /// Its name.
+    /// The name.
     pub(crate) name: String,
-    /// How it is defined, in the database's words; empty for a usual table, whose columns are entries of their own.
+    /// The definition in the database's terms; empty for a regular table, whose columns are entries of their own.
     pub(crate) definition: String,
 }
 
 impl Entry {
-    /// How a sentence calls it.
+    /// Returns the name of the object in a sentence.
     fn called(&self) -> String {
         let Self { kind, table, name, .. } = self;
         match table {
@@ -28,14 +28,14 @@ impl Entry {
         (&self.kind, &self.table, &self.name) == (&other.kind, &other.table, &other.name)
     }
 
-    /// Whether it belongs to a table that is not among these: the table's own sentence says it all.
+    /// Returns whether the entry belongs to a table that is not in `entries`: the table's own sentence covers it.
     fn is_in_other_table_than(&self, entries: &[Self]) -> bool {
         let Some(table) = &self.table else { return false };
         !entries.iter().any(|entry| entry.kind == "table" && entry.name == *table)
     }
 }
 
-/// What differs, a sentence each: first what is missing or not as expected, then what is there besides.
+/// Returns the drift, one sentence each: first missing or different objects, then unexpected ones.
 pub(crate) fn differences(expected: &[Entry], found: &[Entry]) -> Vec<String> {
     let mut sentences = Vec::new();
     for entry in expected {
@@ -45,7 +45,7 @@ pub(crate) fn differences(expected: &[Entry], found: &[Entry]) -> Vec<String> {
             None if entry.is_in_other_table_than(found) => {}
             None => sentences.push(format!("{} is missing{expected}", entry.called())),
             Some(other) if other.definition == *definition => {}
-            // What is not usual about a table is told, and not that the usual was expected.
+            // An irregular table is reported by what it is, since there is no expected definition.
             Some(other) if definition.is_empty() => {
                 sentences.push(format!("{} differs: it is `{}`", entry.called(), other.definition));
             }

@@ -1,4 +1,4 @@
-//! Running migrations and reverting them, over the connection that a backend gives.
+//! Applies and reverts migrations over a backend's connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ impl<DB: diesel::backend::Backend> Known<DB> {
     /// Pairs the migrations of a source with their texts, in order of version.
     ///
     /// # Errors
-    /// [`Error::MigrationFailed`] where the source cannot be read or has a migration without a text.
+    /// [`Error::MigrationFailed`] where the source cannot be read or a migration has no text.
     pub(crate) fn all(source: &impl MigrationSource<DB>, scripts: &'static [Script]) -> Result<Vec<Self>> {
         let broken = |reason: &dyn std::fmt::Display| Error::MigrationFailed {
             version: "?".to_owned(),
@@ -46,18 +46,18 @@ impl<DB: diesel::backend::Backend> Known<DB> {
     }
 }
 
-/// The migrations that a schema evolves by.
+/// The source of a schema's migrations.
 #[derive(Clone)]
 pub(crate) enum Source {
-    /// Those of this build.
+    /// The migrations of this build.
     Embedded,
-    /// Those of a folder.
+    /// The migrations of a folder.
     #[cfg(feature = "testing")]
     Folder(Folder),
 }
 
 impl Source {
-    /// Its migrations, in order of version.
+    /// Returns the migrations, in order of version.
     pub(crate) fn known<C: SchemaConnection>(&self) -> Result<Vec<Known<C::DB>>> {
         match self {
             Self::Embedded => C::embedded(),
@@ -67,7 +67,7 @@ impl Source {
     }
 }
 
-/// How long to wait for another program that changes the schema, and whom to tell.
+/// The timeout of the lock on the schema, and a callback for the wait.
 #[derive(Clone)]
 pub(crate) struct LockTimeout {
     pub(crate) longest: Duration,
@@ -85,41 +85,41 @@ impl LockTimeout {
 
 /// A connection through which a schema is changed.
 pub(crate) trait SchemaConnection: VersionTables + MigrationHarness<Self::DB> + Sized {
-    /// Diesel's type for the database.
+    /// Diesel's type for the backend.
     type DB: diesel::backend::Backend;
 
-    /// The migrations of this build, in order of version.
+    /// Returns the migrations of this build, in order of version.
     fn embedded() -> Result<Vec<Known<Self::DB>>>;
 
-    /// Takes the schema for this program alone while `work` runs.
+    /// Runs `work` while no other program can change the schema.
     fn exclusively<T>(&mut self, lock_timeout: &LockTimeout, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T>;
 
-    /// Runs `work` whole or not at all, where `in_transaction` allows it.
+    /// Runs `work` in one transaction, where `in_transaction` allows it.
     fn together<T>(&mut self, in_transaction: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T>;
 
-    /// Runs a migration one way, and records it.
+    /// Runs a migration in one direction, and records it.
     fn run(&mut self, known: &Known<Self::DB>, direction: Direction) -> Result<()>;
 
-    /// Finishes what a migration that was run has left half done since, such as an index whose removal was stopped.
+    /// Completes an applied migration that was left half done, such as by an interrupted removal of an index.
     fn repair(&mut self, known: &Known<Self::DB>) -> Result<()>;
 }
 
 /// The tables of a database in which its migrations are recorded.
 pub(crate) trait VersionTables {
-    /// Makes Diesel's table of versions where it is not there.
+    /// Creates Diesel's table of versions where it is missing.
     fn make_version_table(&mut self) -> Result<()>;
 
-    /// The versions that were run, in order; none where there is no table of them.
+    /// Returns the applied versions, in order; none where the table is missing.
     fn applied_versions(&mut self) -> Result<Vec<String>>;
 
-    /// The versions whose text is known, with its number; nothing where there is no table of them.
+    /// Returns the versions with recorded checksums; `None` where the table is missing.
     fn checksums(&mut self) -> Result<Option<Vec<(String, String)>>>;
 
-    /// Notes the number of a migration's text.
+    /// Records the checksum of a migration's text.
     fn record_checksum(&mut self, version: &str, checksum: String) -> Result<()>;
 }
 
-/// Runs every pending migration and gives their names.
+/// Applies every pending migration and returns their names.
 pub(crate) fn up<C: SchemaConnection>(
     connection: &mut C,
     source: &Source,
@@ -141,13 +141,13 @@ fn up_in_lock<C: SchemaConnection>(connection: &mut C, known: &[Known<C::DB>]) -
     }
     run_all(connection, known, &pending, Direction::Up)?;
     if pending.is_empty() {
-        // What Diesel's own tool ran has no checksum yet.
+        // Migrations applied by Diesel's own tool have no checksum yet.
         connection.together(true, |connection| record_checksums(connection, known))?;
     }
     Ok(names(&pending))
 }
 
-/// Reverts the newest `steps` migrations, the newest first, and gives their names.
+/// Reverts the newest `steps` migrations, the newest first, and returns their names.
 pub(crate) fn down<C: SchemaConnection>(
     connection: &mut C,
     source: &Source,
@@ -184,7 +184,7 @@ fn down_in_lock<C: SchemaConnection>(
     Ok(names(&newest))
 }
 
-/// Reverts the newest migration and runs it again, and gives the names of what was reverted.
+/// Reverts the newest migration and applies it again, and returns the names of what was reverted.
 pub(crate) fn redo<C: SchemaConnection>(
     connection: &mut C,
     source: &Source,
@@ -208,7 +208,7 @@ pub(crate) fn redo<C: SchemaConnection>(
     })
 }
 
-/// Every migration of the source, in order of version, and then what else the database has run.
+/// Returns every migration of the source, in order of version, and then the database's other applied migrations.
 pub(crate) fn status<C: SchemaConnection>(connection: &mut C, source: &Source) -> Result<Vec<MigrationStatus>> {
     let applied = connection.applied_versions()?;
     let known = source.known::<C>()?;
@@ -225,18 +225,18 @@ pub(crate) fn status<C: SchemaConnection>(connection: &mut C, source: &Source) -
     Ok(all)
 }
 
-/// Refuses a database whose schema is not exactly this build's, and gives the newest migration's name. Writes nothing.
+/// Returns the newest migration's name, or an error where the schema is not exactly this build's. Writes nothing.
 pub(crate) fn require_current<C: SchemaConnection>(connection: &mut C) -> Result<String> {
     require(connection, &Source::Embedded)
 }
 
-/// As [`require_current`], for the migrations of a source.
+/// Does the same as [`require_current`] for the migrations of a source.
 pub(crate) fn require<C: SchemaConnection>(connection: &mut C, source: &Source) -> Result<String> {
     let known = source.known::<C>()?;
     refuse_other(&known, &connection.applied_versions()?, &connection.checksums()?.unwrap_or_default())
 }
 
-/// As [`require_current`], from what a database has: its versions in order, and the numbers of their texts.
+/// Does the same as [`require_current`] for the given applied versions, in order, and their checksums.
 pub(crate) fn refuse_other<DB: diesel::backend::Backend>(
     known: &[Known<DB>],
     applied: &[String],
@@ -251,11 +251,11 @@ pub(crate) fn refuse_other<DB: diesel::backend::Backend>(
     }
 }
 
-/// The first migration of builds that were never released. Their migrations were folded into this build's, which cannot
-/// take over what they made.
+/// The first migration of builds that were never released. Their migrations were merged into this build's, which cannot
+/// upgrade their schema.
 const UNRELEASED: &str = "20261124060000";
 
-/// Refuses a database that ran a migration which this build does not have.
+/// Returns an error for a database with a migration that this build does not have.
 fn refuse_unknown<DB: diesel::backend::Backend>(known: &[Known<DB>], applied: &[String]) -> Result<()> {
     let newest = known.last().map_or("", |known| &known.version);
     let is_unknown = |version: &&String| !known.iter().any(|known| known.version == **version);
@@ -271,7 +271,7 @@ fn refuse_unknown<DB: diesel::backend::Backend>(known: &[Known<DB>], applied: &[
     }
 }
 
-/// Refuses a database that ran a migration whose text was another than this build's.
+/// Returns an error for a database with a migration whose text differs from this build's.
 fn refuse_edited<DB: diesel::backend::Backend>(known: &[Known<DB>], checksums: &[(String, String)]) -> Result<()> {
     for (version, checksum) in checksums {
         let known = known.iter().find(|known| known.version == *version);
@@ -282,7 +282,7 @@ fn refuse_edited<DB: diesel::backend::Backend>(known: &[Known<DB>], checksums: &
     Ok(())
 }
 
-/// Runs some of the known migrations one way: neighbours that may share a transaction do.
+/// Runs some of the known migrations in one direction. Consecutive ones that may share a transaction do.
 fn run_all<C: SchemaConnection>(
     connection: &mut C,
     known: &[Known<C::DB>],
@@ -302,7 +302,7 @@ fn run_all<C: SchemaConnection>(
     Ok(())
 }
 
-/// Notes the numbers of the texts that were run and have none yet.
+/// Records the missing checksums of applied migrations.
 fn record_checksums<C: SchemaConnection>(connection: &mut C, known: &[Known<C::DB>]) -> Result<()> {
     let Some(recorded) = connection.checksums()? else { return Ok(()) };
     let applied = connection.applied_versions()?;

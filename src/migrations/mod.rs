@@ -1,8 +1,7 @@
-//! How a schema goes from one version to another, whatever the database: what a migration is, in which order they run,
-//! and what differs between two schemas.
+//! The migration engine, for every backend: what a migration is, the order in which migrations run, and the drift
+//! between two schemas.
 //!
-//! [`SchemaConnection`] is what a backend implements. [`migrate`](crate::migrate) opens databases, and is built upon the
-//! backends.
+//! Backends implement [`SchemaConnection`]. [`migrate`](crate::migrate) opens databases, and is built on the backends.
 
 mod differences;
 pub(crate) mod evolve;
@@ -23,15 +22,15 @@ pub use self::script::Script;
 /// A migration and whether the database has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MigrationStatus {
-    /// Its name, such as `2026-11-28-060100_create_schools`.
+    /// The name, such as `2026-11-28-060100_create_schools`.
     pub name: String,
-    /// Whether it was run.
+    /// Whether the migration is applied.
     pub applied: bool,
-    /// Whether this build knows it. One that it does not know comes from another build.
+    /// Whether this build has the migration. Otherwise, it comes from another build.
     pub known: bool,
 }
 
-/// Which way a migration is run.
+/// The direction in which a migration is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     Up,

@@ -1,34 +1,34 @@
-//! The text of a migration, and what it says of itself.
+//! The text of a migration, and the metadata in it.
 
 #[cfg(feature = "testing")]
 use crate::error::{Error, Result};
 use crate::fnv::fnv1a;
 
-/// The text of a migration, which Diesel's own value of it does not give.
+/// The text of a migration, which Diesel's own value of it does not expose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Script {
     /// The folder's name, such as `2026-11-28-060100_create_schools`.
     pub name: &'static str,
-    /// What brings a database forward.
+    /// The SQL that applies the migration.
     pub up: &'static str,
-    /// What takes it back.
+    /// The SQL that reverts the migration.
     pub down: &'static str,
 }
 
 impl Script {
-    /// The version, as Diesel records it: the name's digits.
+    /// Returns the version, as Diesel records it: the name's digits.
     pub(crate) fn version(&self) -> String {
         self.name.split('_').next().unwrap_or_default().replace('-', "")
     }
 
-    /// A number for what the migration does to a database. How lines end does not matter: version control may change
-    /// that.
+    /// Returns the checksum of the migration's `up`. It ignores carriage returns, since version control may change line
+    /// endings.
     pub(crate) fn checksum(&self) -> String {
         format!("{:016x}", fnv1a(self.up.bytes().filter(|byte| *byte != b'\r')))
     }
 
-    /// What reverting the migration loses, by its own word: a comment in `down.sql` such as `-- Loses every school's
+    /// Returns what reverting the migration loses, from a comment in `down.sql` such as `-- Loses every school's
     /// phase.`
     pub(crate) fn loses(&self) -> Option<&'static str> {
         let line = self.down.lines().find_map(|line| line.strip_prefix("-- Loses "))?;
@@ -36,7 +36,7 @@ impl Script {
     }
 }
 
-/// The migrations of a folder, for tests of how a schema evolves.
+/// The migrations of a folder, for tests of schema changes.
 #[cfg(feature = "testing")]
 #[derive(Clone)]
 pub(crate) struct Folder {
@@ -46,11 +46,11 @@ pub(crate) struct Folder {
 
 #[cfg(feature = "testing")]
 impl Folder {
-    /// Reads the texts of all migrations in a folder. They stay in memory for as long as the process runs, as the
-    /// embedded ones do.
+    /// Reads the texts of all migrations in a folder. Like the embedded ones, they stay in memory for the life of the
+    /// process.
     ///
     /// # Errors
-    /// [`Error::MigrationFailed`] where it is no folder of migrations or cannot be read.
+    /// [`Error::MigrationFailed`] where the path is not a folder of migrations or cannot be read.
     pub(crate) fn read(path: &std::path::Path) -> Result<Self> {
         let broken = |error: &dyn std::fmt::Display| Error::MigrationFailed {
             version: "?".to_owned(),

@@ -1,4 +1,4 @@
-//! Databases for tests: of this crate, and of a service that uses it.
+//! Databases for tests of this crate, and of services that use it.
 
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -13,10 +13,10 @@ use crate::error::Result;
 use crate::factory::connect;
 use crate::repository::SchoolRepository;
 
-/// An empty database of its own for one test, with this build's schema, gone when it is dropped.
+/// An empty database for one test, with this build's schema. Dropping it removes the database.
 ///
-/// On Postgres it is made on the server that `TEST_DATABASE_URL` names, whose role may create databases, as a copy of a
-/// template that stays there for the next test.
+/// On Postgres it is created on the server that `TEST_DATABASE_URL` names, whose role must be allowed to create
+/// databases. It is a copy of a template, which remains there for the next test.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -40,7 +40,7 @@ pub struct TestDatabase {
     _place: Place,
 }
 
-/// Where the database is; dropping it removes the database.
+/// The database's location. Dropping it removes the database.
 #[derive(Debug)]
 enum Place {
     #[cfg(feature = "sqlite")]
@@ -50,10 +50,10 @@ enum Place {
 }
 
 impl TestDatabase {
-    /// A new database with this build's schema.
+    /// Creates a database with this build's schema.
     ///
     /// # Errors
-    /// Those of [`create`](crate::create) and of making a temporary folder or a database;
+    /// Those of [`create`](crate::create) and of creating a temporary folder or a database;
     /// [`InvalidSetting`](crate::Error::InvalidSetting) for Postgres without `TEST_DATABASE_URL`.
     pub async fn new(backend: Backend) -> Result<Self> {
         let (config, owner, place) = match backend {
@@ -77,26 +77,26 @@ impl TestDatabase {
         Ok(Self { config, owner, repository, _place: place })
     }
 
-    /// Its configuration, to open it once more. On Postgres with the rights of a service's role, as
-    /// [`Migrator::grant`](crate::migrate::Migrator::grant) gives them.
+    /// Returns the configuration for further connections. On Postgres it has the privileges of a service's role, as
+    /// granted by [`Migrator::grant`](crate::migrate::Migrator::grant).
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Its configuration for whoever changes the schema.
+    /// Returns the configuration of the owner, which may change the schema.
     pub fn owner(&self) -> &Config {
         &self.owner
     }
 
-    /// Its repository.
+    /// Returns the repository.
     pub fn repository(&self) -> &dyn SchoolRepository {
         self.repository.as_ref()
     }
 
-    /// Runs statements of the test's own, in SQL that the backend understands, as the owner.
+    /// Runs the test's own SQL statements, as the owner.
     ///
     /// # Errors
-    /// What the database says, typed.
+    /// Those of the database, typed.
     pub async fn execute(&self, statements: &str) -> Result<()> {
         match self.config.backend() {
             #[cfg(feature = "sqlite")]
@@ -115,10 +115,10 @@ impl TestDatabase {
         }
     }
 
-    /// Asks a question of the test's own whose answer is one whole number, such as a count, as the owner.
+    /// Runs the test's own query of one whole number, such as a count, as the owner.
     ///
     /// # Errors
-    /// What the database says, typed.
+    /// Those of the database, typed.
     pub async fn number(&self, question: &str) -> Result<i64> {
         let query = diesel::dsl::sql::<diesel::sql_types::BigInt>(question);
         match self.config.backend() {

@@ -13,17 +13,17 @@ use crate::migrate;
 use crate::postgres::errors::classify;
 use crate::postgres::migrations::open;
 
-/// The advisory lock that is held while the template is made.
+/// The key of the advisory lock for creating the template.
 const TEMPLATE_LOCK: i64 = 0x7465_6d70_6c61_7465;
 
-/// The database that every test database is a copy of. Its name holds the migrations' fingerprint, so that one of an
-/// older build is never used.
+/// The database that every test database is a copy of. Its name contains the migrations' fingerprint, so that the
+/// template of an older build is never used.
 const TEMPLATE: &str = concat!("school_finder_template_", env!("SCHOOL_FINDER_MIGRATIONS"));
 
-/// The role of a service, with whose rights the tests' repositories work. Nobody can log in as it.
+/// The service's role, whose privileges the tests' repositories have. It cannot log in.
 const SERVICE: &str = "school_finder_test_service";
 
-/// A database on the test server, gone when it is dropped.
+/// A database on the test server. Dropping it removes the database.
 #[derive(Debug)]
 pub(super) struct ServerDatabase {
     server: Config,
@@ -44,12 +44,12 @@ impl ServerDatabase {
         Ok(Self { owner: on(&server, &name)?, server, name })
     }
 
-    /// For the service's role.
+    /// Returns the configuration of the service's role.
     pub(super) fn config(&self) -> Config {
         self.owner.clone().with_role(SERVICE)
     }
 
-    /// For the role that the tables belong to.
+    /// Returns the configuration of the role that owns the tables.
     pub(super) fn owner(&self) -> &Config {
         &self.owner
     }
@@ -58,7 +58,7 @@ impl ServerDatabase {
 impl Drop for ServerDatabase {
     fn drop(&mut self) {
         let (server, drop) = (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
-        // A thread with a runtime of its own: this may run inside one, which may not be blocked.
+        // Runs on a thread with its own runtime: the caller may be inside a runtime, which must not be blocked.
         let dropping = std::thread::spawn(move || -> Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| Error::Unavailable { reason: error.to_string() })?;
@@ -70,16 +70,16 @@ impl Drop for ServerDatabase {
     }
 }
 
-/// Makes the database as a copy of the template.
+/// Creates the database as a copy of the template.
 async fn make(server: &Config, name: &str) -> Result<()> {
     let mut connection = open(server).await?;
     make_template(&mut connection, server).await?;
-    // Names of databases cannot be bound; this one is made of letters, digits and underscores.
+    // Database names cannot be bound; this one consists of letters, digits and underscores.
     let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
     Ok(connection.batch_execute(&create).await?)
 }
 
-/// Makes the template where it is not there yet, one program at a time.
+/// Creates the template where it is missing, one program at a time.
 async fn make_template(connection: &mut AsyncPgConnection, server: &Config) -> Result<()> {
     let lock = || sql::<Bool>("SELECT pg_try_advisory_lock(").bind::<BigInt, _>(TEMPLATE_LOCK).sql(")");
     while !lock().get_result::<bool>(connection).await? {
@@ -97,7 +97,7 @@ async fn make_template_in_lock(connection: &mut AsyncPgConnection, server: &Conf
     if exists.get_result::<bool>(connection).await? {
         return Ok(());
     }
-    // Under another name until it is whole.
+    // Created under another name until it is complete.
     let unfinished = format!("{TEMPLATE}_new");
     let begin = format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)");
     connection.batch_execute(&begin).await?;
@@ -107,11 +107,11 @@ async fn make_template_in_lock(connection: &mut AsyncPgConnection, server: &Conf
     migrate::up(&owner).await?;
     let role = sql::<Bool>("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ").bind::<Text, _>(SERVICE).sql(")");
     if !role.get_result::<bool>(connection).await? {
-        // No name of a role can be bound; this one is the constant above.
+        // Role names cannot be bound; this one is the constant above.
         connection.batch_execute(&format!("CREATE ROLE {SERVICE} NOLOGIN")).await?;
     }
     migrate::Migrator::new(&owner).grant(SERVICE).await?;
-    // The migrating connection is closed, but its server process may take a moment to go.
+    // The migrating connection is closed, but its server process may take a moment to exit.
     let rename = format!("ALTER DATABASE {unfinished} RENAME TO {TEMPLATE}");
     for _ in 0..100 {
         if connection.batch_execute(&rename).await.is_ok() {
@@ -122,7 +122,7 @@ async fn make_template_in_lock(connection: &mut AsyncPgConnection, server: &Conf
     Ok(connection.batch_execute(&rename).await?)
 }
 
-/// The same server, another database.
+/// Returns the configuration for another database on the same server.
 fn on(server: &Config, name: &str) -> Result<Config> {
     server.clone().on_database(name)
 }
