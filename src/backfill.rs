@@ -151,12 +151,14 @@ fn phases_of(gaps: &[PhaseGap]) -> Result<Vec<(PhaseGap, Phase)>> {
 /// Returns the phase, as text, of a school that admits children at the age `from` and teaches them until they are `to`;
 /// NULL where either is unknown or there is no year between them.
 ///
-/// A child is of primary age until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5):
+/// A child is of primary age until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5). Of the
+/// schools that teach across 11:
 ///
-/// - A school that teaches across 11 is a middle school. It counts as the phase it has more years of, and as secondary
-///   where they are equal, as in the register's 9 to 13.
-/// - One that begins before 7 is a primary school that keeps its pupils longer.
-/// - One that continues to 16 is all-through where it begins by 7, and otherwise a secondary school that begins early.
+/// - One that begins before 7 is all-through where it continues to 16, and otherwise a primary school that keeps its
+///   pupils longer.
+/// - One that begins later and continues to 16 is a secondary school that begins early.
+/// - Any other is a middle school. It counts as the phase it has more years of, and as secondary where they are equal,
+///   as in the register's 9 to 13.
 pub fn phase_of_ages(from: Expr, to: Expr) -> Expr {
     let word = |phase: Phase| lit(phase.as_str());
     let primary_years = lit(11) - from.clone();

@@ -1,4 +1,4 @@
-//! Admissions of past years: a CSV of one row for each school, school year and intake.
+//! Admissions of past years: a CSV with one row for each school, school year and intake.
 
 use std::io::Read;
 
@@ -16,11 +16,11 @@ impl Import {
     /// `appeals_heard`, `appeals_upheld`, `had_vacancies`, `allocation_description` (or `notes`), `source_url` (or
     /// `source`).
     ///
-    /// A blank is unknown, and leaves what is stored as it is. School years are read in every usual spelling. A row
-    /// that cannot be used is told of and passed over; one that stands twice ends the import. All is one transaction.
+    /// A blank is unknown, and leaves the stored value unchanged. School years are read in every usual spelling. An
+    /// unusable row is reported and skipped; a duplicate row is an error. The import is atomic.
     ///
     /// # Errors
-    /// [`Error::Import`] where the file cannot be trusted; those of the database. Either way nothing was written.
+    /// [`Error::Import`] where the file cannot be trusted; those of the database. Nothing is written on an error.
     pub async fn admissions(
         self,
         repository: &dyn SchoolRepository,
@@ -35,7 +35,7 @@ impl Import {
     }
 }
 
-/// Where each fact stands in this file.
+/// The positions of the file's columns.
 struct Columns {
     urn: usize,
     academic_year: usize,

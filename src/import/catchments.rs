@@ -16,18 +16,18 @@ use crate::models::NewCatchment;
 use crate::repository::SchoolRepository;
 use crate::tasks::blocking;
 
-/// The longest outline that is looked at, in bytes of JSON: more than the largest that is taken needs.
+/// The longest outline that is parsed, in bytes of JSON: more than the largest accepted one needs.
 const MAX_OUTLINE_BYTES: usize = 64 * MAX_VERTICES;
 
 impl Import {
-    /// Imports outlines of catchments: every feature's polygon becomes the catchment of the school whose URN stands in
-    /// the feature's property `key`.
+    /// Imports outlines of catchments: every feature's polygon becomes the catchment of the school whose URN is in the
+    /// feature's property `key`.
     ///
-    /// A feature that cannot be used (no URN, a URN that no school has, an outline that is broken) is told of and
-    /// passed over; the catchment that its school has stays. All is one transaction.
+    /// A feature that cannot be used (no URN, an unknown URN, an invalid outline) is reported and skipped, and its
+    /// school's catchment is unchanged. The import is atomic.
     ///
     /// # Errors
-    /// [`Error::Import`] where the file cannot be trusted; those of the database. Either way nothing was written.
+    /// [`Error::Import`] where the file cannot be trusted; those of the database. Nothing is written on an error.
     pub async fn catchments(
         self,
         repository: &dyn SchoolRepository,
@@ -60,7 +60,7 @@ impl Import {
     }
 }
 
-/// The features of a file: those that can be used so far, each with its number.
+/// The features of a file: those that are usable so far, each with its number.
 struct Features {
     key: String,
     read: u64,
@@ -70,7 +70,7 @@ struct Features {
     on_reject: Box<dyn FnMut(Reject) + Send>,
 }
 
-/// A feature, its parts not looked at yet.
+/// A feature with unparsed parts.
 #[derive(Deserialize)]
 struct Feature {
     properties: Option<Box<RawValue>>,
@@ -82,7 +82,7 @@ impl Features {
         let bytes = std::cell::Cell::new(0);
         let counted = Counted { source: source.take(MAX_FILE_BYTES + 1), bytes: &bytes };
         let mut source = BufReader::with_capacity(64 << 10, counted);
-        // A byte order mark, which some programs write, is no JSON.
+        // A byte order mark, which some programs write, is not valid JSON.
         let mut first = Vec::with_capacity(3);
         source.by_ref().take(3).read_to_end(&mut first)?;
         if first == [0xEF, 0xBB, 0xBF] {
@@ -119,7 +119,7 @@ impl Features {
         self.read += 1;
         let properties = feature.properties.as_ref().map_or("null", |properties| properties.get());
         let mut json = serde_json::Deserializer::from_str(properties);
-        // What is no object has no properties.
+        // A value that is not an object has no properties.
         let Facts { urn, names } = Named { key: &self.key }.deserialize(&mut json).unwrap_or_default();
         match self.catchment(feature, urn.as_deref(), &names) {
             Ok(catchment) => self.found.push((self.read, catchment)),
@@ -127,7 +127,7 @@ impl Features {
         }
     }
 
-    /// The catchment of a feature. An error is the reason to reject it.
+    /// Returns the catchment of a feature. An error is the reason to reject it.
     fn catchment(&self, feature: &Feature, urn: Option<&str>, names: &[String]) -> Result<NewCatchment, String> {
         let Some(urn) = urn else {
             return Err(format!("it has no property {:?} for the URN, only: {}", self.key, names.join(", ")));
@@ -154,14 +154,14 @@ impl Features {
     }
 }
 
-/// What is kept of a feature's properties: the one that is asked for, and the first names, to tell what there is.
+/// The parts of a feature's properties that are needed: the requested one, and the first names, for error messages.
 #[derive(Default)]
 struct Facts {
     urn: Option<String>,
     names: Vec<String>,
 }
 
-/// Reads properties and keeps little of them: they may be anything, and long.
+/// Reads properties, and discards most of them: they may be anything, and long.
 struct Named<'k> {
     key: &'k str,
 }
@@ -199,7 +199,7 @@ impl<'de> Visitor<'de> for Named<'_> {
     }
 }
 
-/// The collection, whose features are taken one by one as they are read.
+/// The collection, whose features are processed one by one as they are read.
 struct Collection<'a> {
     features: &'a mut Features,
     bytes: &'a std::cell::Cell<u64>,
@@ -229,7 +229,7 @@ impl<'de> Visitor<'de> for Collection<'_> {
                     map.next_value_seed(Each { features: &mut *self.features, bytes: self.bytes })?;
                     has_features = true;
                 }
-                // From before RFC 7946, which allows WGS84 alone.
+                // Predates RFC 7946, which allows only WGS84.
                 "crs" => refuse_other_systems(map.next_value::<Box<RawValue>>()?.get()).map_err(A::Error::custom)?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -241,7 +241,7 @@ impl<'de> Visitor<'de> for Collection<'_> {
 }
 
 fn refuse_other_systems(crs: &str) -> Result<(), String> {
-    // A name like "urn:ogc:def:crs:OGC:1.3:CRS84" or "EPSG:4326"; what is longer is another.
+    // A name like "urn:ogc:def:crs:OGC:1.3:CRS84" or "EPSG:4326"; a longer value is another system.
     let is_wgs84 = crs == "null" || (crs.len() < 1_000 && (crs.contains("CRS84\"") || crs.contains(":4326\"")));
     if is_wgs84 {
         return Ok(());
@@ -279,7 +279,7 @@ impl<'de> Visitor<'de> for Each<'_> {
     }
 }
 
-/// Counts what is read.
+/// Counts the bytes read.
 struct Counted<'a, R> {
     source: R,
     bytes: &'a std::cell::Cell<u64>,

@@ -1,4 +1,4 @@
-//! A CSV file that is not trusted: its encoding, its header, its end and the length of its rows are checked.
+//! An untrusted CSV file: its encoding, its header, its end and the length of its rows are checked.
 
 use std::borrow::Cow;
 use std::io::{self, BufReader, Read};
@@ -13,7 +13,7 @@ use super::ImportError;
 /// The longest row that is read, in bytes. The register's longest has about 3,000.
 const MAX_ROW_BYTES: u64 = 1 << 20;
 
-/// An open CSV file, its header read.
+/// An open CSV file whose header has been read.
 pub(super) struct CsvFile<R: Read> {
     reader: csv::Reader<Guard<R>>,
     header: Vec<String>,
@@ -21,7 +21,7 @@ pub(super) struct CsvFile<R: Read> {
     watch: Arc<Watch>,
 }
 
-/// How a file's bytes are text, where no byte order mark says that it is UTF-8.
+/// The encoding of a file without a UTF-8 byte order mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     Windows1252,
@@ -53,12 +53,12 @@ impl<R: Read> CsvFile<R> {
         Ok(file)
     }
 
-    /// The position of a column that must be there.
+    /// Returns the position of a required column.
     pub(super) fn column(&self, name: &'static str) -> Result<usize, ImportError> {
         self.optional_column(name)?.ok_or(ImportError::MissingColumn { column: name })
     }
 
-    /// The position of a column that may be there.
+    /// Returns the position of an optional column.
     pub(super) fn optional_column(&self, name: &'static str) -> Result<Option<usize>, ImportError> {
         let mut positions = self.header.iter().enumerate().filter(|(_, column)| *column == name).map(|(at, _)| at);
         let first = positions.next();
@@ -68,7 +68,7 @@ impl<R: Read> CsvFile<R> {
         }
     }
 
-    /// The next row and its line, or nothing at the end of a whole file.
+    /// Returns the next row and its line, or `None` at the end of a complete file.
     pub(super) fn next_row(&mut self) -> Result<Option<(u64, ByteRecord)>, ImportError> {
         let begins = self.line(self.reader.position());
         self.watch.row_begins();
@@ -84,7 +84,9 @@ impl<R: Read> CsvFile<R> {
         }
     }
 
-    /// The line of a position. After `\r\n` the parser stands before the `\n`, and counts it with the next row.
+    /// Returns the line of a position. After `\r
+    /// ` the parser is before the `
+    /// `, and counts it with the next row.
     fn line(&self, position: &csv::Position) -> u64 {
         let behind = position.byte() > 0 && self.watch.breaks_with_carriage_return();
         position.line() + u64::from(behind)
@@ -94,7 +96,7 @@ impl<R: Read> CsvFile<R> {
         match error.into_kind() {
             csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
                 let line = pos.map_or(begins, |pos| self.line(&pos));
-                // A last row that is too short, or that no line break ends, was cut off.
+                // A last row that is too short, or that no line break ends, was truncated.
                 let last = matches!(self.reader.read_byte_record(&mut ByteRecord::new()), Ok(false));
                 if last && (len < expected_len || !self.watch.ends_whole()) {
                     ImportError::Truncated { line }
@@ -110,10 +112,10 @@ impl<R: Read> CsvFile<R> {
         }
     }
 
-    /// A field as text.
+    /// Decodes a field.
     ///
-    /// Any bytes are some text in windows-1252, so a file in UTF-8 would go through with `Ã©` for `é`. Its multi-byte
-    /// characters give it away: read as windows-1252 they are sequences that no name has.
+    /// Any bytes are valid windows-1252, so UTF-8 would be read as `Ã©` for `é`. Its multi-byte sequences reveal it: as
+    /// windows-1252 they are sequences that occur in no name.
     pub(super) fn decode<'f>(&self, line: u64, field: &'f [u8]) -> Result<Cow<'f, str>, ImportError> {
         match (self.encoding, std::str::from_utf8(field)) {
             (Encoding::Utf8, Ok(text)) => Ok(Cow::Borrowed(text)),
@@ -126,24 +128,25 @@ impl<R: Read> CsvFile<R> {
         }
     }
 
-    /// How many bytes were read so far.
+    /// Returns how many bytes were read so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.watch.bytes.load(Ordering::Relaxed)
     }
 }
 
-/// What is seen of the bytes on their way to the CSV parser.
+/// The state of the bytes on their way to the CSV parser.
 #[derive(Debug, Default)]
 struct Watch {
     bytes: AtomicU64,
     row_begins_at: AtomicU64,
     /// The last byte.
     last: AtomicU8,
-    /// How many quotation marks there were.
+    /// The number of quotation marks.
     quotes: AtomicU64,
     /// Whether there was a NUL.
     nul: AtomicBool,
-    /// Whether the first line ends in `\r\n`.
+    /// Whether the first line ends in `\r
+    /// `.
     carriage_return: AtomicBool,
     first_line_ended: AtomicBool,
 }
@@ -157,8 +160,8 @@ impl Watch {
         self.bytes.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether the last row ends where a row does: at a line break, or, as some are published, at the closing mark of a
-    /// quoted field, which is when the file has an even number of quotation marks.
+    /// Returns whether the last row is complete. It ends at a line break or, in some published files, at the closing
+    /// mark of a quoted field, in which case the file has an even number of quotation marks.
     fn ends_whole(&self) -> bool {
         match self.last.load(Ordering::Relaxed) {
             b'\n' => true,
@@ -175,7 +178,7 @@ impl Watch {
         self.nul.load(Ordering::Relaxed)
     }
 
-    /// Takes note of the next bytes, and gives how many the row has so far.
+    /// Records the next bytes, and returns how many the row has so far.
     fn see(&self, bytes: &[u8]) -> u64 {
         if !self.first_line_ended.load(Ordering::Relaxed)
             && let Some(at) = bytes.iter().position(|byte| *byte == b'\n')
@@ -197,7 +200,7 @@ impl Watch {
     }
 }
 
-/// Watches the bytes, and stops a row that does not end.
+/// Inspects the bytes, and stops at a row that does not end.
 struct Guard<R> {
     source: io::Chain<io::Cursor<Vec<u8>>, BufReader<R>>,
     watch: Arc<Watch>,

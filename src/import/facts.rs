@@ -1,4 +1,4 @@
-//! The facts of the register, from its words to ours. An error is the reason to reject a row.
+//! Converts the register's values to this crate's. An error is the reason to reject a row.
 
 use chrono::NaiveDate;
 
@@ -75,8 +75,8 @@ pub(super) fn gender(word: &str) -> Result<Option<Gender>, String> {
     }
 }
 
-/// Ofsted's words as numbers. "Satisfactory" was the third grade until 2012; the two kinds of the fourth have names of
-/// their own.
+/// Returns Ofsted's ratings as numbers. "Satisfactory" was the third grade until 2012; the two kinds of the fourth
+/// grade have their own names.
 pub(super) fn rating(word: &str) -> Result<Option<i16>, String> {
     match fold(word).as_str() {
         "outstanding" => Ok(Some(1)),
@@ -92,7 +92,7 @@ fn unknown(what: &str, word: &str) -> String {
     format!("{:?} is not a {what} that is known", word.chars().take(60).collect::<String>())
 }
 
-/// The register says "None" of some schools without a religious character and "Does not apply" of others.
+/// Unifies "None" and "Does not apply", both of which the register uses for schools without a religious character.
 pub(super) fn faith(word: String) -> String {
     match fold(&word).as_str() {
         "none" | "does not apply" | "not applicable" => NO_FAITH.to_owned(),
@@ -100,8 +100,8 @@ pub(super) fn faith(word: String) -> String {
     }
 }
 
-/// Whether parents pay: by the group of the type, or by the type where the file has no group. City technology colleges
-/// are grouped with independent schools, but the state pays for them.
+/// Returns whether parents pay: by the group of the type, or by the type where the file has no group. City technology
+/// colleges are grouped with independent schools, but are state-funded.
 pub(super) fn is_private(group: Option<&str>, school_type: Option<&str>) -> Option<bool> {
     let school_type = school_type.map(fold);
     if school_type.as_deref() == Some("city technology college") {
@@ -114,8 +114,8 @@ pub(super) fn is_private(group: Option<&str>, school_type: Option<&str>) -> Opti
     }
 }
 
-/// A website that can be a link: the register leaves the scheme away as often as not. What cannot be one, such as a
-/// telephone number or a script, is as good as unknown.
+/// Returns a website that can be a link. The register often omits the scheme. A value that cannot be a link, such as a
+/// telephone number or a script, is treated as unknown.
 pub(super) fn website_url(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let url = if lower.starts_with("http://") || lower.starts_with("https://") {
@@ -144,7 +144,7 @@ pub(super) fn count(column: &str, text: Option<&str>) -> Result<Option<i32>, Str
     }
 }
 
-/// The text of a field, or nothing where it is blank.
+/// Returns the text of a field, or `None` where it is blank.
 pub(super) fn text_of(row: &[Option<String>], at: usize) -> Option<&str> {
     row.get(at)?.as_deref()
 }

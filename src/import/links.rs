@@ -14,12 +14,12 @@ use crate::text::fold;
 impl Import {
     /// Imports the register's links between establishments: predecessors, successors and others.
     ///
-    /// Neither school of a link need be in the database, since most closed long ago, and the way to today's school
-    /// leads over them. A row that cannot be used is told of and passed over. All is one transaction.
+    /// Neither school of a link needs to be in the database: most closed long ago, and the path to today's school goes
+    /// through them. An unusable row is reported and skipped. The import is atomic.
     ///
     /// # Errors
-    /// [`Error::Import`](crate::Error::Import) where the file cannot be trusted; those of the database. Either way
-    /// nothing was written.
+    /// [`Error::Import`](crate::Error::Import) where the file cannot be trusted; those of the database. Nothing is
+    /// written on an error.
     pub async fn links(
         self,
         repository: &dyn SchoolRepository,
@@ -33,7 +33,7 @@ impl Import {
     }
 }
 
-/// Where each fact stands in this file.
+/// The positions of the file's columns.
 struct Columns {
     urn: usize,
     linked_urn: usize,
@@ -78,8 +78,8 @@ impl Columns {
     }
 }
 
-/// What a link says of the other school. The register has many words for it. Amalgamations are said of both schools
-/// alike, also of the one that goes on.
+/// Returns the relation of the other school in a link, for which the register has many terms. Amalgamations have the
+/// same terms for both schools, including the one that continues.
 fn kind(link_type: &str) -> LinkKind {
     let folded = fold(link_type);
     match folded.split(' ').next() {

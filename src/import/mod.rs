@@ -1,8 +1,8 @@
 //! Imports of published files.
 //!
-//! An import reads a stream, writes in one transaction, and tells of every row it could not use. Where the file itself
-//! cannot be trusted (empty, cut off, of another encoding, with a school twice) it stops, and the database is as it
-//! was.
+//! An import reads a stream, writes in one transaction, and reports every row it could not use. Where the file itself
+//! cannot be trusted (empty, truncated, in another encoding, with a duplicate school) it stops, and the database is
+//! unchanged.
 
 mod admissions;
 mod catchments;
@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 pub use crate::error::ImportError;
 use crate::request::WriteMode;
 
-/// The largest file that is read whole, in bytes: its rows are held in memory until they are written.
+/// The largest file that is read into memory before it is written, in bytes.
 const MAX_FILE_BYTES: u64 = 512 << 20;
 
-/// An import of a published file, kept unless told otherwise. Which kind of file it reads is the method that runs it:
+/// An import of a published file, committed by default. The method that runs it selects the kind of file:
 /// [`register`](Self::register), [`links`](Self::links), [`admissions`](Self::admissions) or
 /// [`catchments`](Self::catchments).
 ///
@@ -58,24 +58,24 @@ impl std::fmt::Debug for Import {
 }
 
 impl Import {
-    /// An import that is kept.
+    /// Creates an import that commits.
     pub fn new() -> Self {
         Self { mode: WriteMode::Commit, on_progress: Box::new(|_, _| {}), on_reject: Box::new(|_| {}) }
     }
 
-    /// Whether the import is kept. A dry run does everything, counts, and undoes it.
+    /// Sets whether the import is committed. A dry run does everything, counts, and rolls back.
     #[must_use]
     pub fn mode(self, mode: WriteMode) -> Self {
         Self { mode, ..self }
     }
 
-    /// Is told, row by row, how many rows and how many bytes have been read.
+    /// Sets a callback for the number of rows and bytes read, called for each row.
     #[must_use]
     pub fn on_progress(self, tell: impl FnMut(u64, u64) + Send + 'static) -> Self {
         Self { on_progress: Box::new(tell), ..self }
     }
 
-    /// Is told of every row that is not imported.
+    /// Sets a callback for every row that is not imported.
     #[must_use]
     pub fn on_reject(self, tell: impl FnMut(Reject) + Send + 'static) -> Self {
         Self { on_reject: Box::new(tell), ..self }
@@ -85,22 +85,22 @@ impl Import {
 /// A row that was not imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reject {
-    /// Its line in a CSV file, where the header is line 1, or its number among the features of a GeoJSON file, from 1.
+    /// The line in a CSV file, where the header is line 1, or the number among the features of a GeoJSON file, from 1.
     pub number: u64,
-    /// What stands in place of its URN.
+    /// The text in the URN's field.
     pub urn: String,
-    /// Why it was not imported.
+    /// Why the row was not imported.
     pub reason: String,
 }
 
-/// What an import did.
+/// The counts of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportCounts {
-    /// Rows that are new.
+    /// New rows.
     pub inserted: u64,
-    /// Rows that changed something.
+    /// Rows that changed a stored value.
     pub updated: u64,
-    /// Rows that were stored as given already.
+    /// Rows already stored as given.
     pub unchanged: u64,
     /// Rows that were not imported.
     pub rejected: u64,

@@ -1,7 +1,7 @@
 //! The official register of schools in England: "Get Information About Schools" (GIAS), its `edubasealldata` CSV.
 //!
-//! The register is published in windows-1252 and gains and loses columns over the years (120 to 139 so far), so columns
-//! are bound by name. Blanks mean that a fact is not known, and so does a grid reference of 0, 0.
+//! The register is published in windows-1252, and its columns vary over the years (120 to 139 so far), so columns are
+//! found by name. A blank is an unknown value, and so is a grid reference of 0, 0.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -20,11 +20,11 @@ use crate::repository::SchoolRepository;
 impl Import {
     /// Imports the official register: every row becomes a school, by URN.
     ///
-    /// What the register does not know stays as it is stored, so that curated facts survive
-    /// ([`NewSchool::over`]); schools that are not in the file stay as they are. All is one transaction.
+    /// A value missing from the register leaves the stored one unchanged, so that curated values survive
+    /// ([`NewSchool::over`]). Schools that are not in the file are unchanged. The import is atomic.
     ///
     /// # Errors
-    /// [`Error::Import`] where the file cannot be trusted; those of the database. Either way nothing was written.
+    /// [`Error::Import`] where the file cannot be trusted; those of the database. Nothing is written on an error.
     pub async fn register(
         self,
         repository: &dyn SchoolRepository,
@@ -42,7 +42,7 @@ impl Import {
     }
 }
 
-/// The schools of a register file, one at a time. Rows that cannot be used are told of and passed over.
+/// The schools of a register file, one at a time. Unusable rows are reported and skipped.
 struct Rows<R: Read> {
     file: CsvFile<R>,
     columns: Columns,
@@ -66,7 +66,7 @@ impl<R: Read> Rows<R> {
         Ok(Self { file, columns, lines: HashMap::new(), rows: 0, ended: false, rejected, on_progress, on_reject })
     }
 
-    /// The next school that can be used, or nothing at the end.
+    /// Returns the next usable school, or `None` at the end.
     fn next_school(&mut self) -> Result<Option<NewSchool>, ImportError> {
         while let Some((line, record)) = self.file.next_row()? {
             self.rows += 1;
@@ -103,7 +103,7 @@ impl<R: Read> Iterator for Rows<R> {
     }
 }
 
-/// Where each fact stands in this file.
+/// The positions of the file's columns.
 struct Columns {
     urn: usize,
     name: usize,
@@ -154,7 +154,7 @@ impl Columns {
             website: file.optional_column("SchoolWebsite")?,
             age_from: file.optional_column("StatutoryLowAge")?,
             age_to: file.optional_column("StatutoryHighAge")?,
-            // Gone from the register since Ofsted stopped giving one word for a whole school.
+            // Missing in newer registers: Ofsted no longer gives a school a single rating.
             rating: file.optional_column("OfstedRating (name)")?,
             opened: file.optional_column("OpenDate")?,
             closed: file.optional_column("CloseDate")?,
@@ -164,7 +164,7 @@ impl Columns {
         })
     }
 
-    /// The school in a row. The outer error ends the import; the inner one is the reason to reject the row.
+    /// Returns the school in a row. The outer error ends the import; the inner one is the reason to reject the row.
     fn read<R: Read>(&self, row: &Row<'_, R>) -> Result<Result<NewSchool, String>, ImportError> {
         let texts = Texts {
             urn: row.text(Some(self.urn))?,
@@ -194,7 +194,7 @@ impl Columns {
     }
 }
 
-/// One row of the file.
+/// A row of the file.
 struct Row<'f, R: Read> {
     file: &'f CsvFile<R>,
     record: &'f ByteRecord,
@@ -202,7 +202,7 @@ struct Row<'f, R: Read> {
 }
 
 impl<R: Read> Row<'_, R> {
-    /// A field's text without blanks around it, or nothing where it is blank or its column is not in this file.
+    /// Returns a field's text, trimmed, or `None` where it is blank or its column is not in this file.
     fn text(&self, column: Option<usize>) -> Result<Option<String>, ImportError> {
         let Some(field) = column.and_then(|at| self.record.get(at)) else { return Ok(None) };
         let text = self.file.decode(self.line, field)?;
@@ -211,7 +211,7 @@ impl<R: Read> Row<'_, R> {
     }
 }
 
-/// A row's facts as the register writes them.
+/// A row's values as the register writes them.
 struct Texts {
     urn: Option<String>,
     name: Option<String>,

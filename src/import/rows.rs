@@ -1,4 +1,4 @@
-//! Small CSV files that are read whole: every row is looked at before anything is written.
+//! Small CSV files that are read completely: every row is validated before anything is written.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,15 +13,15 @@ use crate::repository::SchoolRepository;
 use crate::request::WriteMode;
 use crate::tasks::blocking;
 
-/// The rows of a file that can be used, each with its line.
+/// The usable rows of a file, each with its line.
 pub(super) struct Rows<T> {
     found: Vec<(u64, T)>,
     rejected: u64,
     on_reject: Box<dyn FnMut(Reject) + Send>,
 }
 
-/// Reads a file to its end. `bind` finds the columns, and `read` makes a row's fields, trimmed and `None` where blank,
-/// into what is to be written; its error is the reason to reject the row.
+/// Reads a file to its end. `bind` finds the columns. `read` converts a row's fields, trimmed and `None` where blank,
+/// to the value to write; its error is the reason to reject the row.
 pub(super) async fn read_rows<T, C, R>(
     import: Import,
     source: R,
@@ -90,7 +90,7 @@ impl<T> Rows<T> {
         Ok(())
     }
 
-    /// Refuses a file that has two rows of the same thing: it cannot be told which one is right.
+    /// Returns an error for a file with two rows of the same key: either may be wrong.
     pub(super) fn refuse_repeated<K: Eq + Hash>(&self, key: impl Fn(&T) -> K) -> Result<(), ImportError> {
         let mut lines = HashMap::with_capacity(self.found.len());
         for (line, row) in &self.found {
@@ -101,12 +101,12 @@ impl<T> Rows<T> {
         Ok(())
     }
 
-    /// What is to be written.
+    /// Takes the rows to write.
     pub(super) fn take(&mut self) -> Vec<T> {
         std::mem::take(&mut self.found).into_iter().map(|(_, row)| row).collect()
     }
 
-    /// What the import did.
+    /// Returns the counts of the import.
     pub(super) fn counts(&self, counts: UpsertCounts) -> ImportCounts {
         let UpsertCounts { inserted, updated, unchanged } = counts;
         ImportCounts { inserted, updated, unchanged, rejected: self.rejected }
