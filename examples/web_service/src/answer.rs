@@ -1,4 +1,4 @@
-//! Answers: JSON or GeoJSON, whichever the caller would rather have, and where the next page is.
+//! Responses: JSON or GeoJSON by content negotiation, and the link to the next page.
 
 use std::str::FromStr;
 
@@ -40,7 +40,7 @@ impl<S: Sync> FromRequestParts<S> for Shape {
         if accepted.is_empty() {
             return Ok(Self::Json);
         }
-        // What cannot be read asks for nothing that is here.
+        // An unreadable header accepts none of the formats.
         let accept = Accept::from_str(&accepted.join(", ")).map_err(|_| Problem::not_acceptable())?;
         match accept.negotiate(&AVAILABLE) {
             Some(chosen) if *chosen == AVAILABLE[0] => Ok(Self::Json),
@@ -78,7 +78,7 @@ fn schools<T: Serialize>(
         Shape::Json => (JSON, serde_json::to_vec(&Envelope { schools, next })?),
         Shape::GeoJson => (GEOJSON, serde_json::to_vec(&features(schools, next)?)?),
     };
-    // The address names a home: no cache keeps it.
+    // The URL contains a home's location, so no cache may store the response.
     let headers = [(header::CONTENT_TYPE, kind), (header::VARY, "accept"), (header::CACHE_CONTROL, "no-store")];
     let mut response = (headers, body).into_response();
     if let Some((name, value)) = link

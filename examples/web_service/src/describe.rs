@@ -1,4 +1,4 @@
-//! The service's description (OpenAPI 3.1), made from the routes themselves.
+//! The service's OpenAPI 3.1 description, generated from its routes.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! One school with all that belongs to it, and the catchments of some, to draw them.
+//! The details of one school, and the catchments of several, for drawing.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! The service: its routes, and what holds for all of them.
+//! The service: its routes and the middleware for all of them.
 
 /// The example of the crate's guide, which runs here, where axum is.
 #[cfg(doctest)]
@@ -81,7 +81,7 @@ pub fn router(finder: Finder) -> Router {
         })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(
-            // The first is the outermost.
+            // The first layer is the outermost.
             ServiceBuilder::new()
                 .layer(
                     TraceLayer::new_for_http()

@@ -1,5 +1,4 @@
-//! School Finder as a web service: a JSON and GeoJSON interface and a map, over whichever backend the environment
-//! names.
+//! School Finder as a web service: a JSON and GeoJSON interface and a map, on the backend that the environment names.
 //!
 //! ```sh
 //! cargo run --bin web_service                                   # an invented town, on SQLite in memory
@@ -7,8 +6,8 @@
 //! DATABASE_URL=postgres://finder@localhost/schools cargo run --features postgres --bin web_service
 //! ```
 //!
-//! It prints the map's address. `PORT` chooses the port (8080; 0 takes a free one), `RUST_LOG` what is logged, and
-//! `-- --sample` puts the invented town into the database that `DATABASE_URL` names, if that is empty.
+//! The service prints the map's address. `PORT` sets the port (8080; 0 for any free one) and `RUST_LOG` the log filter.
+//! `-- --sample` fills the database in `DATABASE_URL` with the invented town, if it is empty.
 #![forbid(unsafe_code)]
 
 use std::io::IsTerminal;
@@ -43,7 +42,7 @@ async fn run() -> Result<(), Failure> {
         Err(_) => 8080,
     };
     let finder = finder().await?;
-    // This machine alone: what stands in front of it speaks TLS to the world.
+    // Only this machine can connect: a proxy in front terminates TLS.
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| format!("port {port}: {error}"))?;
     println!("http://{}/", listener.local_addr()?);
     axum::serve(listener, web_service::router(finder)).with_graceful_shutdown(told_to_stop()).await?;
@@ -63,7 +62,7 @@ async fn finder() -> Result<Arc<dyn SchoolRepository>, Failure> {
         return Ok(connect(&Config::from_env()?).await?);
     }
     let config = if is_named { Config::from_env()? } else { Config::in_memory() };
-    // One that is there and older than this build is not migrated in silence.
+    // An existing database of an older build is not migrated implicitly.
     let finder = match connect(&config).await {
         Err(Error::SchemaMissing | Error::CannotOpen { .. }) => create(&config).await?,
         connected => connected?,
@@ -84,7 +83,7 @@ async fn finder() -> Result<Arc<dyn SchoolRepository>, Failure> {
 /// Ctrl-C, or what a service manager sends.
 async fn told_to_stop() {
     let interrupted = async {
-        // Where no signal can be listened for, none ends the wait.
+        // Without a signal handler, this never completes.
         if signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -1,4 +1,4 @@
-//! What can be seen of the service while it runs: a span for each request, and figures for Prometheus.
+//! Observability: a span for each request, and Prometheus metrics.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The files of the map, compiled in: the service needs no folder beside it.
+//! The files of the map, compiled in: the service needs no folder at run time.
 
 use axum::Router;
 use axum::http::header;
@@ -31,7 +31,7 @@ const FILES: &[(&str, &str, &str)] = &[
 /// Adds them to a router.
 pub fn files(router: Router<Finder>) -> Router<Finder> {
     FILES.iter().fold(router, |router, &(path, kind, text)| {
-        // A browser asks again each time, so that a new build is seen at once.
+        // Browsers revalidate each time, so that a new build is visible immediately.
         let file = ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text);
         router.route(path, get(move || async move { file }))
     })

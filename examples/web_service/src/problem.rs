@@ -1,4 +1,4 @@
-//! What a caller is told when there is no answer: problem details, as RFC 9457 has them.
+//! Error responses: problem details, as in RFC 9457.
 
 use axum::Json;
 use axum::body::Body;

@@ -1,4 +1,4 @@
-//! Query parameters: one list of them both reads a request and describes itself.
+//! Query parameters: one list both parses a request and describes the parameters.
 
 use std::fmt::Display;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! The routes: what is served, and what is said of it, in one list.
+//! The routes and their descriptions, in one list.
 
 use std::sync::Arc;
 

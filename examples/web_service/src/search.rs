@@ -1,4 +1,4 @@
-//! A search, from the query parameters of a request: they are the options of `school-finder find`.
+//! Searches from the query parameters of a request, which are the options of `school-finder find`.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;

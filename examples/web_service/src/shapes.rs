@@ -1,5 +1,5 @@
-//! JSON schemas of the answers. No object may have a key that is not named here, so that a description which falls
-//! behind does not pass the tests.
+//! JSON schemas of the responses. No object may have a key that is not named here, so that the tests detect an outdated
+//! description.
 
 use school_finder_db::models::{ClubKind, CostPer, Evidence, Gender, LinkKind, Phase, Status, Term, Weekday};
 use serde_json::{Map, Value, json};

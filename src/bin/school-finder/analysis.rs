@@ -1,4 +1,4 @@
-//! What needs Polars: backfills, and searches as Parquet.
+//! Commands that need Polars: backfills, and searches as Parquet.
 
 #[cfg(feature = "polars")]
 pub use with_polars::{backfill, batch, parquet};
@@ -45,7 +45,7 @@ mod with_polars {
         output::lines(phases.chain([format!("filled {}, left without a phase {}", counts.total(), counts.left)]))?;
         if counts.total() == 0 && !not_applicable {
             let all = finder.count_phase_gaps(PhaseGaps::UnknownOrNotApplicable).await?;
-            // Other programs may have filled some in between.
+            // Other programs may have filled some in the meantime.
             let others = all.saturating_sub(counts.left);
             if others > 0 {
                 eprintln!(
@@ -59,7 +59,7 @@ mod with_polars {
     pub async fn batch(named: Option<&str>, command: BatchCommand) -> Result<Outcome, Failure> {
         let (BatchCommand::Nearest { batch: args, .. } | BatchCommand::Catchment { batch: args }) = &command;
         let BatchArgs { homes: path, parquet, phase } = args;
-        // The files come first: a mistyped name should not cost the reading of the schools.
+        // Files are opened first: a mistyped name should fail before the schools are read.
         let (bytes, homes) = homes(path)?;
         let finder = database::open(named).await?;
         let mut search = SchoolSearch::open();

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The program's arguments.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What each command does.
+//! The commands.
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -87,7 +87,7 @@ fn tell(done: &str, names: &[String], nothing: &str) -> Result<(), Failure> {
 }
 
 pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outcome, Failure> {
-    // What one of them is called, in the list of those that are rejected.
+    // The unit in the list of rejects.
     let unit = match command {
         ImportCommand::Register { .. } | ImportCommand::Links { .. } | ImportCommand::Admissions { .. } => "line",
         ImportCommand::Catchments { .. } => "feature",
@@ -98,7 +98,7 @@ pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outco
     | ImportCommand::Catchments { import, .. }) = &command;
     let ImportArgs { file: path, dry_run, rejects } = import;
     let dry_run = *dry_run;
-    // The files come first: a mistyped name should not leave a new database behind.
+    // Files are opened first: a mistyped name should not leave a new database behind.
     let cannot = |action, path: &Path| {
         let path = path.to_owned();
         move |error| Failure::File { action, path, error }
@@ -109,7 +109,7 @@ pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outco
 
     let target = match command {
         ImportCommand::Register { .. } => database::for_import(named, dry_run).await?,
-        // What belongs to schools is of no use without them.
+        // These rows belong to schools, so the database must exist.
         ImportCommand::Links { .. } | ImportCommand::Admissions { .. } | ImportCommand::Catchments { .. } => {
             database::for_additions(named).await?
         }
@@ -309,7 +309,7 @@ pub async fn with_known_councils(
         let exact = known.iter().find(|known| known.council == *typed);
         match exact.or_else(|| known.iter().find(|known| text::fold(&known.council) == folded)) {
             Some(known) => typed.clone_from(&known.council),
-            // Another status may be asked for, of a council that has no open school left.
+            // A search for another status may name a council without open schools.
             None if !search.filter.statuses.is_empty() => {}
             None => eprintln!("no open school is in a council called {typed:?}: `school-finder councils` lists them"),
         }

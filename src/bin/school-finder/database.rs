@@ -1,4 +1,4 @@
-//! Which database a command uses.
+//! The database that a command uses.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,7 +101,7 @@ fn remove(path: &Path) {
     for ending in ["", "-wal", "-shm"] {
         let mut file = path.as_os_str().to_owned();
         file.push(ending);
-        // What is not there need not be removed; what cannot be is told of by the next command that opens it.
+        // A missing file needs no removal; one that cannot be removed is reported by the next command that opens it.
         let _ = std::fs::remove_file(file);
     }
 }

@@ -1,4 +1,4 @@
-//! A search, as options.
+//! The options of a search.
 
 use chrono::NaiveTime;
 use clap::{Args, ValueEnum};

@@ -1,6 +1,6 @@
 //! The `school-finder` program: the crate on the command line.
 //!
-//! Data goes to standard output and nothing else does. Exit code 0: done; 1: failed; 2: asked wrongly.
+//! Only data is written to standard output. Exit codes: 0, success; 1, failure; 2, invalid arguments.
 #![forbid(unsafe_code)]
 
 /// As the standard one, which panics where nothing can be written: the pipe is closed, or the disk full.
@@ -87,7 +87,7 @@ fn next_step(error: &std::io::Error) -> &'static str {
 fn fail(failure: &Failure) -> ExitCode {
     use school_finder_db::Error;
     match failure {
-        // Somebody closed the pipe, such as `head`: they have what they wanted.
+        // The reader closed the pipe, as `head` does once it has enough.
         Failure::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
         _ => eprintln!("school-finder: {failure}"),
     }

@@ -1,4 +1,4 @@
-//! What a shell and `man` are told of the program.
+//! Shell completions and man pages.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::commands::Outcome;
 
 /// The script for a shell.
 pub fn completions(shell: Shell) -> Result<Outcome, Failure> {
-    // Into memory first: the generator panics where standard output is closed, as by `head`.
+    // Generated in memory first: the generator panics where standard output is closed, as by `head`.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "school-finder", &mut script);
     std::io::stdout().lock().write_all(&script)?;

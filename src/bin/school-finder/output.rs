@@ -1,4 +1,4 @@
-//! How answers are printed.
+//! The output of results.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -121,7 +121,7 @@ fn print_page<T: Serialize, const N: usize>(
         Format::Geojson => print_json(&features(objects(&page.items)?, page.next.as_ref()))?,
         Format::Csv => print_csv(&[&LIST_COLUMNS[..], more].concat(), &objects(&page.items)?)?,
     }
-    // JSON and GeoJSON hold the cursor themselves.
+    // JSON and GeoJSON contain the cursor.
     match (format, &page.next) {
         (Format::Table | Format::Csv, Some(next)) => eprintln!("there are more: --after {next}"),
         (Format::Table, None) if page.items.is_empty() && search.after.is_none() && search.limit > 0 => {
@@ -238,7 +238,7 @@ pub fn lines(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    // A terminal that nobody told its size, such as a serial line, says that it has no columns.
+    // A terminal of unknown size, such as a serial line, reports zero columns.
     let arrangement = match table.width() {
         Some(0) => ContentArrangement::Disabled,
         _ => ContentArrangement::Dynamic,
