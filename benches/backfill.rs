@@ -1,7 +1,7 @@
-//! A backfill of a million schools beside an UPDATE a row, on each backend, with the memory it takes.
+//! Compares a backfill of a million schools with one UPDATE per row, on each backend, and reports the memory used.
 //!
-//! `scripts/cluster run cargo bench --features postgres,polars --bench backfill`. Not by criterion: each run changes
-//! what it works on.
+//! `scripts/cluster run cargo bench --features postgres,polars --bench backfill`. Criterion is not used: each run
+//! changes its data.
 #![allow(clippy::expect_used, clippy::cast_precision_loss, reason = "a measurement that cannot go on should stop")]
 
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use school_finder_db::testing::TestDatabase;
 
 const SCHOOLS: u64 = 1_000_000;
 
-/// How many rows are changed one at a time: enough for a rate.
+/// How many rows are updated one at a time: enough for a rate.
 const ONE_AT_A_TIME: u32 = 10_000;
 
 fn main() {
@@ -43,7 +43,7 @@ async fn measure(backend: Backend) {
     database.execute(&numbers).await.expect("schools");
     let finder = database.repository();
 
-    // The first rows by the plainest means: a statement and a transaction each, by the key.
+    // The baseline updates the first rows, with one statement and one transaction for each, by primary key.
     let gaps = finder.phase_gaps(PhaseGaps::Unknown, None, u32::MAX).await.expect("gaps");
     let first: Vec<SchoolId> = gaps.iter().map(|gap| gap.id).take(ONE_AT_A_TIME as usize).collect();
     drop(gaps);
@@ -75,7 +75,7 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// A statement and a transaction each, on a connection that is kept.
+/// Updates each row in a transaction of its own, all on one connection.
 async fn update_a_row(database: &TestDatabase, ids: Vec<SchoolId>) {
     match database.config().backend() {
         Backend::Sqlite => {
@@ -109,7 +109,7 @@ async fn update_a_row(database: &TestDatabase, ids: Vec<SchoolId>) {
     }
 }
 
-/// This process's resident memory now and at its peak, in KiB; zeros where the system does not tell.
+/// Returns this process's current and peak resident memory, in KiB; zeros where the system does not report them.
 fn resident_kib() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let of = |name: &str| {

@@ -1,6 +1,6 @@
-//! 50,000 whole schools into an empty database that has all its indexes: through the public interface, and with raw
-//! SQL, as rows of one prepared INSERT on SQLite and as a COPY on Postgres. Each way is run several times in turn; the
-//! medians are printed.
+//! Measures inserting 50,000 complete schools into an empty database with all its indexes: through the public
+//! interface, and with raw SQL, as rows of one prepared INSERT on SQLite and as a COPY on Postgres. Each is run several
+//! times in turn; the medians are printed.
 //!
 //! `scripts/cluster run cargo bench --features postgres --bench bulk`
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
@@ -19,7 +19,7 @@ use school_finder_db::{Config, connect, migrate};
 use support::made::Country;
 use support::postgres::{client, new_postgres, remove_postgres};
 
-/// How often each way is run.
+/// The number of runs of each.
 const ROUNDS: usize = 5;
 
 const COLUMNS: &str = "urn, name, name_folded, council, status, phase, type, faith, address, postcode, website_url, is_private, \
@@ -113,7 +113,7 @@ async fn into_postgres(settings: &tokio_postgres::Config, schools: &[NewSchool])
         let mut rows = String::new();
         for school in schools {
             let place = school.location.expect("a place");
-            // No text of the made country has a sign that would have to be escaped.
+            // No text of the generated country needs escaping.
             let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "\\N".to_owned());
             let number = |number: Option<i16>| number.map_or_else(|| "\\N".to_owned(), |number| number.to_string());
             writeln!(

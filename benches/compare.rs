@@ -1,10 +1,11 @@
-//! What a question takes beside the limit and beside the same with raw SQL, in the same minute: all ways answer in
-//! turn, 200 places each, round after round. So a machine that grows slower does so for all, and each begins with
-//! caches that another has filled. Each round of a question is over new connections. Writes the README's table, between
-//! its two marks, unless `SCHOOL_FINDER_SIZES` says otherwise than that all is measured. `scripts/bench` runs it with a
-//! throw-away Postgres.
+//! Compares each query with the same query in raw SQL and in memory, which is the limit. Writes the README's table,
+//! between its two marks, unless `SCHOOL_FINDER_SIZES` restricts the measurement. `scripts/bench` runs it with a
+//! temporary Postgres.
 //!
-//! All ways give the same answers: that is checked before anything is measured.
+//! All implementations take turns, 200 locations each, round after round. A machine that slows down slows all of them,
+//! and each starts with caches that another has filled. Each round of a query uses new connections.
+//!
+//! The results of all implementations are checked to be equal before anything is measured.
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
 
 mod support;
@@ -22,17 +23,17 @@ use support::{Ask, Question, sizes};
 const BEGIN: &str = "<!-- benchmarks: written by scripts/bench -->\n";
 const END: &str = "<!-- benchmarks: end -->";
 
-/// How often each way is asked from each place.
+/// How often each implementation runs from each location.
 const ROUNDS: usize = 32;
 
-/// How many callers search at the same time.
+/// The numbers of concurrent callers.
 const CALLERS: [usize; 4] = [1, 4, 16, 64];
 
-/// How many searches the callers make in a round, together.
+/// How many searches the callers make in a round, in total.
 const SEARCHES: usize = 2_048;
 
 fn main() {
-    // `cargo test --benches` runs it too, and has nothing to do here.
+    // `cargo test --benches` also runs this, with nothing to do.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -57,7 +58,7 @@ fn main() {
         .expect("the README can be written");
 }
 
-/// What it is measured on.
+/// Returns the machine of the measurement.
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -66,21 +67,21 @@ fn machine() -> String {
     format!("{cores} cores{model}")
 }
 
-/// What was measured over one country.
+/// The measurements over one country.
 struct Measured {
     schools: usize,
-    /// Of each question by each way, in their order.
+    /// By query, then by implementation, in their order.
     times: Vec<[Times; Way::ALL.len()]>,
-    /// How many searches a second so many [`CALLERS`] make together: on SQLite, and on Postgres.
+    /// Searches per second for each number of [`CALLERS`]: on SQLite, and on Postgres.
     callers: [[f64; CALLERS.len()]; 2],
 }
 
-/// What a question takes by a way, in microseconds.
+/// The times of a query in one implementation, in microseconds.
 #[derive(Debug, Clone, Copy)]
 struct Times {
-    /// The median of the rounds, and of that the mean over the places: what a service has to do.
+    /// The mean over the locations of the median of the rounds: a service's load.
     typical: f64,
-    /// The best of the rounds, and of that the median over the places: what is left where nothing disturbs.
+    /// The median over the locations of the best round: the time without disturbance.
     best: f64,
 }
 
@@ -112,8 +113,8 @@ async fn measure(country: Country, folder: &Path) -> Measured {
     Measured { schools, times, callers }
 }
 
-/// All ways, round after round. Each round takes other steps round their circle, whose number is prime: so each way
-/// follows each other one as often, and never itself.
+/// Returns the implementation of each turn, round after round. Their number is prime, and each round goes round their
+/// circle in other steps. So each one follows every other equally often, and never itself.
 fn turns() -> impl Iterator<Item = Way> {
     let ways = Way::ALL.len();
     let steps = (0..ROUNDS).flat_map(move |round| std::iter::repeat_n(1 + round % (ways - 1), ways));
@@ -123,8 +124,8 @@ fn turns() -> impl Iterator<Item = Way> {
     })
 }
 
-/// How many searches of a radius callers make in a second, each in a task of its own that searches again as soon as it
-/// has its page. All numbers of callers in turn; the median of the rounds.
+/// Returns the searches per second of concurrent callers, in a radius. Each caller is a task that searches again as
+/// soon as it has its page. All numbers of callers take turns; the median of the rounds counts.
 #[expect(clippy::cast_precision_loss, reason = "small")]
 async fn throughput(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>>) -> [f64; CALLERS.len()] {
     let mut taken = CALLERS.map(|_| Vec::with_capacity(ROUNDS));
@@ -133,7 +134,7 @@ async fn throughput(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>>
             let caller = |number: usize| {
                 let (repository, asks) = (Arc::clone(repository), Arc::clone(asks));
                 tokio::spawn(async move {
-                    // As far apart as can be.
+                    // As far apart as possible.
                     for ask in asks.iter().cycle().skip(number * asks.len() / callers).take(SEARCHES / callers) {
                         answer(repository.as_ref(), Question::Radius, ask).await;
                     }
@@ -150,7 +151,7 @@ async fn throughput(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>>
 }
 
 impl Times {
-    /// Of each place's rounds.
+    /// Summarises the rounds of each location.
     #[expect(clippy::cast_precision_loss, reason = "small")]
     fn of(places: Vec<Vec<Duration>>) -> Self {
         let best = places.iter().filter_map(|rounds| rounds.iter().min().copied()).collect();
@@ -159,13 +160,13 @@ impl Times {
     }
 }
 
-/// In microseconds.
+/// Returns the median in microseconds.
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
     times[times.len() / 2].as_secs_f64() * 1e6
 }
 
-/// What each way takes, and how often the same with raw SQL and the limit.
+/// Formats the times of each implementation, and their ratios to raw SQL and to the limit.
 fn times(measured: &Measured) -> String {
     let mut table = format!("| {} schools; µs | memory", thousands(measured.schools));
     for backend in ["SQLite", "Postgres"] {
@@ -196,7 +197,7 @@ fn times(measured: &Measured) -> String {
     table
 }
 
-/// The best of the rounds: beside figures from elsewhere that are told so.
+/// Formats the best rounds, for comparison with published best times.
 fn fastest(measured: &Measured) -> String {
     let mut text =
         format!("Best of the rounds, {} schools, median over the places; µs:\n", thousands(measured.schools));
@@ -210,7 +211,7 @@ fn fastest(measured: &Measured) -> String {
     text
 }
 
-/// What the large country costs over the small one.
+/// Formats the cost of the large country relative to the small one.
 fn growth(measured: &[Measured]) -> String {
     let [small, .., large] = measured else { return String::new() };
     let mut table = format!(
@@ -227,7 +228,7 @@ fn growth(measured: &[Measured]) -> String {
     table
 }
 
-/// How many searches a second callers make together.
+/// Formats the searches per second of concurrent callers.
 fn callers(measured: &Measured) -> String {
     let mut table = format!("| {} schools; searches a second, radius 5 km", thousands(measured.schools));
     for callers in CALLERS {

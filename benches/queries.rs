@@ -1,11 +1,11 @@
-//! The questions of a result list on each backend, through the public interface: pool, task, SQL and decoding are in
-//! each figure. Beside them stand the same questions in raw SQL against the same database, and answered from
-//! memory, which is the limit.
+//! Measures the queries of a result list on each backend, through the public interface: each time includes pool, task,
+//! SQL and decoding. The baselines are the same queries in raw SQL against the same database, and in memory, which is
+//! the limit.
 //!
-//! For tuning: criterion says of each figure whether it changed since the run before. `cargo bench` measures SQLite;
-//! `scripts/bench queries` Postgres as well, on a throw-away server. Each call asks from the next of 200 places, half
-//! of them in towns. All ways give the same answers: that is checked before anything is measured. What the ways take
-//! beside each other is for benches/compare.rs.
+//! Use it for tuning: criterion reports whether each time changed since the last run. `cargo bench` measures SQLite;
+//! `scripts/bench queries` also measures Postgres, on a temporary server. Each call searches from the next of 200
+//! locations, half of them in towns. All results are checked to be equal before anything is measured. To compare the
+//! implementations, use benches/compare.rs.
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
 
 mod support;
@@ -27,7 +27,7 @@ fn main() {
         let mut ways = runtime.block_on(Ways::over(Country::of(size), folder.path()));
         runtime.block_on(ways.check());
         for question in Question::ALL {
-            // Another question's plans and pages do not serve this one.
+            // The plans and pages of another query do not serve this one.
             runtime.block_on(ways.reconnect(question));
             let mut group = criterion.benchmark_group(question.name());
             group.sample_size(50).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));

@@ -1,4 +1,4 @@
-//! A country that is made: towns, as many schools in each as it is large, and outlines round three schools in five.
+//! A generated country: towns, schools in proportion to their size, and outlines around three schools in five.
 
 use school_finder_db::LatLng;
 use school_finder_db::geo::Catchment;
@@ -7,22 +7,22 @@ use school_finder_db::models::{NewCatchment, NewSchool, Phase};
 
 use super::Ask;
 
-/// How many corners an outline has.
+/// The number of corners of an outline.
 const CORNERS: u32 = 32;
 
-/// How many places are asked from.
+/// The number of locations to search from.
 const PLACES: usize = 200;
 
 /// Schools, and the outlines of some.
 pub struct Country {
-    /// In the order of their URNs, which begin at 1.
+    /// Ordered by URN, from 1.
     pub schools: Vec<NewSchool>,
     pub catchments: Vec<NewCatchment>,
     pub asks: Vec<Ask>,
 }
 
 impl Country {
-    /// The same country for the same number of schools, in every run.
+    /// Generates the country for a number of schools; the same one in every run.
     pub fn of(schools: u32) -> Self {
         let schools: Vec<NewSchool> = made_schools(schools).collect();
         let mut random = Random(7);
@@ -35,7 +35,8 @@ impl Country {
                 outline: Some(outline(school.location.expect("a place"), &mut random)),
             })
             .collect();
-        // Half of the places lie near a school, which is to say in towns, the others anywhere in England's box.
+        // Half of the locations are near a school, so mostly in towns; the others are anywhere in England's bounding
+        // box.
         let asks = (0..PLACES)
             .map(|n| {
                 let school = &schools[n * 7_919 % schools.len()];
@@ -63,11 +64,11 @@ fn made_schools(count: u32) -> impl Iterator<Item = NewSchool> {
     let mut random = Random(1);
     let towns: Vec<(f64, f64)> = (0..TOWNS).map(|_| (random.between(50.2, 55.5), random.between(-5.0, 1.5))).collect();
     (0..count).map(move |number| {
-        // The cube of a number between 0 and 1 is small more often than not: few towns are large.
+        // The cube of a number between 0 and 1 is usually small: few towns are large.
         let part = random.between(0.0, 1.0);
         let town = index(part * part * part, towns.len());
         let (lat, lng) = towns[town];
-        // Three numbers' sum is small more often than not: most schools lie in the middle of their town.
+        // The sum of three numbers is usually small: most schools are near the centre of their town.
         let mut away = || random.between(-0.05, 0.05) + random.between(-0.05, 0.05) + random.between(-0.05, 0.05);
         let (lat, lng) = (lat + away() * 0.5, lng + away());
         let kind = index(random.between(0.0, 1.0), Phase::ALL.len());
@@ -89,7 +90,7 @@ fn made_schools(count: u32) -> impl Iterator<Item = NewSchool> {
     })
 }
 
-/// An uneven ring of about two kilometres.
+/// Returns an uneven ring of about two kilometres.
 fn outline(centre: LatLng, random: &mut Random) -> Catchment {
     let corner = |step: u32| {
         let angle = std::f64::consts::TAU * f64::from(step) / f64::from(CORNERS);
@@ -103,7 +104,7 @@ fn outline(centre: LatLng, random: &mut Random) -> Catchment {
     format!("POLYGON(({}))", corners.join(",")).parse().expect("an outline")
 }
 
-/// Numbers that look random and are the same in every run (splitmix64).
+/// Pseudorandom numbers that are the same in every run (splitmix64).
 struct Random(u64);
 
 impl Random {
@@ -118,7 +119,7 @@ impl Random {
     }
 }
 
-/// A place in a list, by a part of its length.
+/// Returns an index into a list, by a fraction of its length.
 fn index(part: f64, length: usize) -> usize {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "small")]
     let at = (part * length as f64) as usize;

@@ -1,4 +1,4 @@
-//! The limit: the same answers from R-trees in memory, without a database.
+//! The limit: the same results from R-trees in memory, without a database.
 
 use std::collections::HashMap;
 
@@ -12,18 +12,17 @@ use school_finder_db::models::{Phase, SchoolHit, SchoolSummary};
 use super::made::Country;
 use super::{Ask, LIMIT, LISTED, Question, RADIUS_KM};
 
-/// How much farther, as a chord of a sphere of radius 1, a place is looked at than the last that is needed: more than
-/// rounding moves it.
+/// The slack beyond the last point that is needed, as a chord of a sphere of radius 1: more than the rounding error.
 const SLACK: f64 = 1e-11;
 
 /// A country in memory.
 pub struct Memory {
     schools: Vec<(LatLng, SchoolSummary)>,
-    /// On a sphere of radius 1, where the nearest by a straight line is the nearest by the great circle too.
+    /// Points on a sphere of radius 1, where the nearest by straight line is also the nearest by great circle.
     places: RTree<GeomWithData<[f64; 3], usize>>,
     boxes: RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>,
     outlines: Vec<(usize, Catchment)>,
-    /// The schools of each council by name.
+    /// The schools of each council, by name.
     councils: HashMap<String, Vec<usize>>,
 }
 
@@ -35,7 +34,7 @@ impl Memory {
             .map(|school| {
                 let place = school.location.expect("a place");
                 let summary = SchoolSummary {
-                    // A new database numbers them as they come.
+                    // A new database numbers the schools in this order.
                     id: SchoolId::new(i64::from(school.urn.get())),
                     urn: school.urn,
                     name: school.name.clone(),
@@ -73,7 +72,7 @@ impl Memory {
             councils.entry(school.council.clone().expect("a council")).or_default().push(at);
         }
         for listed in councils.values_mut() {
-            // The names are such that folding changes nothing but the case of two letters.
+            // In the generated names, folding changes only the case of two letters.
             listed.sort_by_key(|at| (schools[*at].1.name.to_lowercase(), *at));
         }
         Self { schools, places: RTree::bulk_load(places), boxes: RTree::bulk_load(boxes), outlines, councils }
@@ -122,7 +121,7 @@ impl Memory {
         self.first(home, found)
     }
 
-    /// The nearest of these, as a result list shows them.
+    /// Returns the nearest of these, as in a result list.
     fn first(&self, home: LatLng, found: Vec<usize>) -> Vec<SchoolHit> {
         let mut found: Vec<_> = found.into_iter().map(|at| (home.distance_to(self.schools[at].0), at)).collect();
         found.sort_by(|a, b| a.0.get().total_cmp(&b.0.get()).then(a.1.cmp(&b.1)));

@@ -1,4 +1,4 @@
-//! What is measured on: a made country of schools, in two sizes, on both backends and in memory.
+//! The data of the benchmarks: a generated country of schools, in two sizes, on both backends and in memory.
 
 pub mod made;
 pub mod memory;
@@ -15,8 +15,8 @@ use school_finder_db::{Config, LatLng, SchoolRepository, connect, migrate};
 
 use self::made::Country;
 
-/// How many schools there are: `SCHOOL_FINDER_SIZES`, such as `50000`, or both sizes. The large country is not wider
-/// than the small one, but denser.
+/// Returns the numbers of schools: `SCHOOL_FINDER_SIZES`, such as `50000`, or both sizes. The large country is denser
+/// than the small one, not wider.
 pub fn sizes() -> Vec<u32> {
     std::env::var("SCHOOL_FINDER_SIZES").map_or_else(
         |_| vec![50_000, 1_000_000],
@@ -24,14 +24,14 @@ pub fn sizes() -> Vec<u32> {
     )
 }
 
-/// A database that holds a country.
+/// A database that contains a country.
 pub struct Database {
     pub repository: Arc<dyn SchoolRepository>,
     config: Config,
     pub at: At,
 }
 
-/// Where a database is, for whoever asks it without the crate.
+/// The location of a database, for connections without the crate.
 pub enum At {
     Sqlite(PathBuf),
     #[cfg(feature = "postgres")]
@@ -39,7 +39,7 @@ pub enum At {
 }
 
 impl Database {
-    /// A new file in a folder.
+    /// Creates a file in a folder.
     pub async fn sqlite(folder: &std::path::Path, country: &Country) -> Self {
         let path = folder.join(format!("{}.db", country.schools.len()));
         let config = Config::sqlite_file(&path);
@@ -49,12 +49,12 @@ impl Database {
         Self { repository, config, at: At::Sqlite(path) }
     }
 
-    /// Closes all connections, for new ones.
+    /// Replaces all connections with new ones.
     pub async fn reconnect(&mut self) {
         self.repository = connect(&self.config).await.expect("a database");
     }
 
-    /// Drops what was made.
+    /// Removes the database.
     pub async fn remove(self) {
         drop(self.repository);
         #[cfg(feature = "postgres")]
@@ -75,7 +75,7 @@ async fn filled(config: &Config, country: &Country) -> Arc<dyn SchoolRepository>
     repository
 }
 
-/// The questions, in the order of the table.
+/// The queries, in the order of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
     Radius,
@@ -99,18 +99,18 @@ impl Question {
     }
 }
 
-/// Where a question is asked from, and about which council.
+/// The location to search from, and the council to list.
 #[derive(Debug, Clone)]
 pub struct Ask {
     pub place: LatLng,
     pub council: String,
 }
 
-/// How far the questions with a radius look, in kilometres.
+/// The radius of the searches within one, in kilometres.
 pub const RADIUS_KM: f64 = 5.0;
 
-/// How many schools are asked for.
+/// The limit of a search.
 pub const LIMIT: usize = 20;
 
-/// How many schools a listing shows.
+/// The limit of a listing.
 pub const LISTED: usize = 50;

@@ -1,4 +1,4 @@
-//! Databases on the server that `TEST_DATABASE_URL` names, and the questions by tokio-postgres.
+//! Databases on the server that `TEST_DATABASE_URL` names, and the queries by tokio-postgres.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use super::raw_sql::{COLUMNS, FILTERED, OPEN, in_order};
 use super::{Ask, At, Database, LISTED, Question, RADIUS_KM, filled};
 
 impl Database {
-    /// A new database of the server that `TEST_DATABASE_URL` names.
+    /// Creates a database on the server that `TEST_DATABASE_URL` names.
     pub async fn postgres(country: &Country) -> Self {
         let (config, settings) = new_postgres(&country.schools.len().to_string()).await;
         let repository = filled(&config, country).await;
-        // What autovacuum does within a minute of a large import: without it every entry of an index is looked up in
-        // the table.
+        // Autovacuum does this within a minute of a large import. Without it, every index entry needs a lookup in the
+        // table.
         let plain = client(&settings).await;
-        // Again where another had a snapshot meanwhile, such as the server's own ANALYZE: pages that it may still see
-        // stay as they are.
+        // Repeated while another session has a snapshot, such as the server's own ANALYZE: pages it may still see are
+        // not marked.
         let mut tries = 0..100;
         loop {
             plain.batch_execute("VACUUM (ANALYZE, INDEX_CLEANUP ON)").await.expect("vacuumed");
@@ -37,7 +37,8 @@ impl Database {
     }
 }
 
-/// A new, empty database of the server that `TEST_DATABASE_URL` names: for the crate, and for whoever asks it without.
+/// Creates an empty database on the server that `TEST_DATABASE_URL` names. Returns its configurations for the crate and
+/// for tokio-postgres.
 pub async fn new_postgres(name: &str) -> (Config, tokio_postgres::Config) {
     let url = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL: scripts/bench starts a server and sets it");
     let name = format!("school_finder_bench_{}_{name}", std::process::id());
@@ -52,7 +53,7 @@ pub async fn new_postgres(name: &str) -> (Config, tokio_postgres::Config) {
     (config, settings)
 }
 
-/// Drops one.
+/// Drops a database.
 pub async fn remove_postgres(mut settings: tokio_postgres::Config) {
     let name = settings.get_dbname().expect("a name").to_owned();
     settings.dbname("postgres");
@@ -60,7 +61,7 @@ pub async fn remove_postgres(mut settings: tokio_postgres::Config) {
     server.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("dropped");
 }
 
-/// A connection as the crate sets one up.
+/// Returns a connection with the settings of the crate's own.
 pub async fn client(settings: &tokio_postgres::Config) -> Client {
     let mut settings = settings.clone();
     settings.options("-c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0 -c jit=off");
@@ -69,13 +70,13 @@ pub async fn client(settings: &tokio_postgres::Config) -> Client {
     client
 }
 
-/// How many schools are asked for: the order of PostGIS is not quite that of the distances.
+/// The limit of a query: PostGIS's order is not exactly that of the distances.
 const FULL: usize = 26;
 
-/// The radius of the questions that have one, in metres and a little more.
+/// The condition of the queries within a radius, in metres with slack.
 const WITHIN: &str = "ST_DWithin(location, home, 5001, false)";
 
-/// The rows of the schools that are nearest to ($1, $2), as PostGIS measures.
+/// Returns the query for the schools nearest to ($1, $2), by PostGIS's distance.
 fn nearest(conditions: &str) -> String {
     let home = "ST_SetSRID(ST_MakePoint($2, $1), 4326)::geography";
     let conditions = conditions.replace("home", home);
@@ -100,8 +101,7 @@ impl Postgres {
             radius: prepare(&nearest(&format!("{OPEN} AND {WITHIN}"))).await,
             filtered: prepare(&nearest(&format!("{OPEN} AND {FILTERED} AND {WITHIN}"))).await,
             nearest: prepare(&nearest(OPEN)).await,
-            // Without the test for NULL, the index of outlines would be read as well. There are no circles in this
-            // country.
+            // Without the test for NULL, the index of outlines would also be read. This country has no circles.
             catchments: prepare(&format!(
                 "SELECT {COLUMNS} FROM schools
                  WHERE COALESCE(catchment_geometry, catchment_circle) && ST_SetSRID(ST_MakePoint($1, $2), 4326)
@@ -133,8 +133,8 @@ impl Postgres {
         }
     }
 
-    /// The nearest schools. In this country one statement always has them, which is checked; a service would have to
-    /// ask again.
+    /// Returns the nearest schools. In this country one statement always finds them, which is checked; a service would
+    /// have to retry.
     async fn nearest(&self, home: LatLng, statement: &Statement, radius_km: f64) -> Vec<SchoolHit> {
         let (lat, lng) = (home.lat().degrees(), home.lng().degrees());
         let mut near = in_order(home, self.schools(statement, &[&lat, &lng]).await);

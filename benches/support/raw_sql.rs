@@ -1,6 +1,6 @@
-//! The same questions without Diesel, pool or task: one connection, statements prepared once, columns read by number.
-//! Both use what was found to be best. SQLite: candidates from the index alone, the distances in Rust, then the rows of
-//! the page. Postgres: GiST gives the rows of the nearest schools, and Rust puts them in order.
+//! The same queries without Diesel, pool or task: one connection, statements prepared once, columns read by index. Both
+//! backends use the fastest method found. SQLite: candidates from the index alone, the distances in Rust, then the rows
+//! of the page. Postgres: GiST returns the rows of the nearest schools, and Rust sorts them.
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::FromSql;
@@ -16,7 +16,7 @@ pub const COLUMNS: &str = "id, urn, name, council, status, phase, type, gender, 
 pub const OPEN: &str = "status IN ('open', 'proposed_to_close')";
 pub const FILTERED: &str = "phase = 'primary' AND (ofsted_rating <= 2 OR ofsted_rating IS NULL)";
 
-/// Circles that grow until the page is full or the radius is reached.
+/// An expanding search, until the page is full or the radius is reached.
 struct Circles {
     home: LatLng,
     km: f64,
@@ -36,7 +36,7 @@ impl Circles {
         ((strip(bounds.south)..=strip(bounds.north)).collect(), bounds.west, bounds.east)
     }
 
-    /// The nearest of the candidates, or nothing where a wider circle is needed.
+    /// Returns the nearest of the candidates, or `None` where a wider circle is needed.
     fn nearest(&mut self, candidates: impl Iterator<Item = (i64, f64, f64)>) -> Option<Vec<(f64, i64)>> {
         let (lat, lng) = (self.home.lat().degrees(), self.home.lng().degrees());
         let mut near: Vec<(f64, i64)> = candidates
@@ -165,11 +165,10 @@ fn sqlite_school(row: &rusqlite::Row<'_>) -> SchoolSummary {
     }
 }
 
-/// Whether a multipolygon of one ring, as this bench makes them, holds a place: no more than that, and no corner or
-/// edge.
+/// Returns whether a multipolygon of one ring, as generated here, contains a point. Corners and edges are not handled.
 fn wkb_holds(wkb: &[u8], x: f64, y: f64) -> bool {
-    // Byte order and kind of the whole, the number of polygons, the same of the first, and its numbers of rings and
-    // corners.
+    // Byte order and type of the multipolygon, the number of polygons, byte order and type of the first polygon, and
+    // its numbers of rings and corners.
     const HEADER: usize = 9 + 9 + 4;
     let number = |at: usize| f64::from_le_bytes(wkb[at..at + 8].try_into().expect("8 bytes"));
     let corners =

@@ -1,4 +1,4 @@
-//! The ways to answer a question, over one country.
+//! The implementations of the queries, over one country.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::made::Country;
 use super::memory::Memory;
 use super::{Ask, At, Database, LISTED, Question, RADIUS_KM, raw_sql};
 
-/// A way to answer.
+/// An implementation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// R-trees in memory: the limit.
@@ -24,7 +24,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// From the limit on.
+    /// All implementations, beginning with the limit.
     #[cfg(feature = "postgres")]
     pub const ALL: [Self; 5] = [Self::Memory, Self::SqliteRaw, Self::Sqlite, Self::PostgresRaw, Self::Postgres];
     #[cfg(not(feature = "postgres"))]
@@ -43,7 +43,7 @@ impl Way {
     }
 }
 
-/// A country, and all that answers questions about it.
+/// A country in every implementation.
 pub struct Ways {
     pub country: Country,
     memory: Memory,
@@ -56,7 +56,7 @@ pub struct Ways {
 }
 
 impl Ways {
-    /// Fills the databases: a file in a folder, and one of the server's.
+    /// Fills the databases: a file in a folder, and one on the server.
     pub async fn over(country: Country, folder: &Path) -> Self {
         let sqlite = Database::sqlite(folder, &country).await;
         #[cfg(feature = "postgres")]
@@ -73,12 +73,12 @@ impl Ways {
         }
     }
 
-    /// Closes all connections, and asks a question from each place by each way over new ones: a connection's first
-    /// answers are slow.
+    /// Replaces all connections, and runs a query from each location on the new ones, since a connection's first
+    /// queries are slow.
     ///
-    /// Where the kernel puts a server's process, beside the one that asks or on another core, is luck, and stays so for
-    /// as long as that lives: a small query takes some 40 µs over one connection and some 80 over the next. A way that
-    /// had one connection for all rounds would be measured by its luck.
+    /// The kernel runs a server process on the caller's core or on another, at random, for as long as it lives: a small
+    /// query takes some 40 µs over one connection and some 80 over the next. One connection for all rounds would
+    /// measure that choice.
     pub async fn reconnect(&mut self, question: Question) {
         self.sqlite.reconnect().await;
         self.by_rusqlite = by_rusqlite(&self.sqlite);
@@ -87,7 +87,7 @@ impl Ways {
             self.postgres.reconnect().await;
             self.by_tokio_postgres = by_tokio_postgres(&self.postgres).await;
         }
-        // The one that no round begins with comes last, so that none finds its own caches.
+        // The implementation with which no round begins runs last here, so that none finds its own caches.
         for way in Way::ALL.into_iter().rev() {
             for ask in &self.country.asks {
                 drop(self.answer(way, question, ask).await);
@@ -107,7 +107,7 @@ impl Ways {
         }
     }
 
-    /// Panics unless all ways give the same answers.
+    /// Panics unless all implementations return the same results.
     pub async fn check(&self) {
         for (question, ask) in
             Question::ALL.iter().flat_map(|question| self.country.asks.iter().map(|ask| (*question, ask)))
@@ -119,7 +119,7 @@ impl Ways {
         }
     }
 
-    /// Drops what was made.
+    /// Removes the databases.
     pub async fn remove(self) {
         drop(self.by_rusqlite);
         self.sqlite.remove().await;
@@ -145,7 +145,7 @@ async fn by_tokio_postgres(database: &Database) -> super::postgres::Postgres {
     super::postgres::Postgres::connect(settings).await
 }
 
-/// A question by the crate, through its public interface.
+/// Runs a query by the crate, through its public interface.
 pub async fn answer(finder: &dyn SchoolRepository, question: Question, ask: &Ask) -> Vec<SchoolHit> {
     let near = SchoolSearch::near(ask.place);
     let five_km = Kilometres::new(RADIUS_KM).expect("a distance");
