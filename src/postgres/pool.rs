@@ -117,7 +117,7 @@ impl Connections {
         }
     }
 
-    /// The response timeout of a call.
+    /// Returns the response timeout of a call.
     pub(super) fn response_timeout(&self) -> Option<Duration> {
         self.set_up.response_timeout
     }
