@@ -1,7 +1,7 @@
 //! The server backend: PostgreSQL with PostGIS, through diesel-async and deadpool.
 //!
-//! [`PostgresRepository`] implements [`SchoolRepository`]. For other queries, use Diesel over [`schema`] and
-//! [`functions`] on a connection that [`PostgresRepository::with_connection`] checks out.
+//! [`PostgresRepository`] implements [`SchoolRepository`](crate::SchoolRepository). For other queries, use Diesel over
+//! [`schema`] and [`functions`] on a connection that [`PostgresRepository::with_connection`] checks out.
 
 mod calls;
 mod catalogue;

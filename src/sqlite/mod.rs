@@ -1,7 +1,7 @@
 //! The embedded backend: SQLite in a file or in memory, through r2d2.
 //!
-//! [`SqliteRepository`] implements [`SchoolRepository`]. For other queries, use Diesel over [`schema`] and
-//! [`functions`] on a connection that [`SqliteRepository::with_connection`] checks out.
+//! [`SqliteRepository`] implements [`SchoolRepository`](crate::SchoolRepository). For other queries, use Diesel over
+//! [`schema`] and [`functions`] on a connection that [`SqliteRepository::with_connection`] checks out.
 
 mod calls;
 mod catalogue;
