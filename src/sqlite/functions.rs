@@ -208,7 +208,7 @@ fn json_list(numbers: impl Iterator<Item = impl std::fmt::Display>) -> String {
 }
 
 /// The condition that a school's id is one of a list, as one bound value: SQLite prepares a query with a list in it anew
-/// each time, which is a tenth of a search.
+/// each time, which took a third of a radius search.
 #[derive(Debug, Clone, QueryId, ValidGrouping)]
 pub(crate) struct IdIn(String);
 
