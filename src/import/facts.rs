@@ -101,13 +101,23 @@ pub(super) fn faith(word: String) -> String {
 }
 
 /// Returns whether parents pay: by the group of the type, or by the type where the file has no group. City technology
-/// colleges are grouped with independent schools, but are state-funded.
+/// colleges are grouped with independent schools, but are state-funded. Some types are of either kind, and the register
+/// does not say which.
 pub(super) fn is_private(group: Option<&str>, school_type: Option<&str>) -> Option<bool> {
     let school_type = school_type.map(fold);
-    if school_type.as_deref() == Some("city technology college") {
-        return Some(false);
-    }
-    match (group, school_type) {
+    match (group, school_type.as_deref()) {
+        (_, Some("city technology college")) => Some(false),
+        (
+            _,
+            Some(
+                "british schools overseas"
+                | "international schools"
+                | "miscellaneous"
+                | "offshore schools"
+                | "online provider"
+                | "welsh establishment",
+            ),
+        ) => None,
         (Some(group), _) => Some(fold(group) == "independent schools"),
         (None, Some(school_type)) => Some(school_type.split(' ').any(|word| word == "independent")),
         (None, None) => None,
@@ -182,6 +192,11 @@ mod tests {
         assert_eq!(is_private(None, Some("Other Independent Special School")), Some(true));
         assert_eq!(is_private(None, Some("Community School")), Some(false));
         assert_eq!(is_private(None, None), None);
+        for either in ["British schools overseas", "Offshore schools", "Online provider", "Welsh establishment"] {
+            assert_eq!(is_private(Some("Other types"), Some(either)), None, "{either}");
+            assert_eq!(is_private(None, Some(either)), None, "{either}");
+        }
+        assert_eq!(is_private(Some("Other types"), Some("Secure units")), Some(false));
     }
 
     #[test]
