@@ -15,7 +15,8 @@ pub struct SchoolPatch {
     /// See [`School::name`](super::School::name).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// See [`School::status`](super::School::status).
+    /// See [`School::status`](super::School::status). A school that opens again loses its `closed_on`, unless one is
+    /// given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
     /// See [`School::council`](super::School::council).
@@ -125,6 +126,9 @@ impl SchoolPatch {
             pupils,
             source_date,
         } = self;
+        // A school that opens again has no day on which it closed, unless one is given.
+        let opens = *status == Some(Status::Open) && school.status != Status::Open;
+        let closed_on_before = school.closed_on.filter(|_| !opens);
         NewSchool {
             urn: school.urn,
             name: or(name, school.name),
@@ -146,10 +150,30 @@ impl SchoolPatch {
             northing: or(northing, school.northing),
             catchment_radius_km: or(catchment_radius_km, school.catchment_radius_km),
             opened_on: or(opened_on, school.opened_on),
-            closed_on: or(closed_on, school.closed_on),
+            closed_on: or(closed_on, closed_on_before),
             capacity: or(capacity, school.capacity),
             pupils: or(pupils, school.pupils),
             source_date: or(source_date, school.source_date),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Urn;
+
+    #[test]
+    fn a_school_that_opens_again_has_no_closing_day() {
+        let day = NaiveDate::from_ymd_opt(2025, 8, 31);
+        let urn = Urn::new(100_001).expect("a URN");
+        let closed = NewSchool { status: Status::Closed, closed_on: day, ..NewSchool::new(urn, "A School") };
+        let open = SchoolPatch { status: Some(Status::Open), ..SchoolPatch::default() };
+        assert_eq!(open.apply(closed.clone()).closed_on, None);
+        let given = SchoolPatch { closed_on: Some(day), ..open };
+        assert_eq!(given.apply(closed.clone()).closed_on, day);
+        // One that is open may have a day in the future.
+        let renamed = SchoolPatch { name: Some("Another".to_owned()), ..SchoolPatch::default() };
+        assert_eq!(renamed.apply(closed).closed_on, day);
     }
 }
