@@ -47,18 +47,26 @@ impl TermDates {
 
 /// Returns whether a school with these terms is in session on a day: a weekday within a term and outside its half-term
 /// holiday. `None` on a day in no known term or half-term holiday, where not all three terms of the school year are
-/// known. Bank holidays and training days are not considered.
+/// known, and in August, when some schools begin their next year, where its autumn term is not known. Bank holidays and
+/// training days are not considered.
 pub fn in_session(terms: &[TermDates], day: NaiveDate) -> Option<bool> {
     if terms.iter().any(|term| term.holds(day)) {
         return Some(day.weekday().num_days_from_monday() < 5);
     }
     let is_half_term = terms.iter().any(|term| term.starts_on <= day && day <= term.ends_on);
-    (is_half_term || is_whole(terms, school_year(day)?)).then_some(false)
+    let year = school_year(day)?;
+    let is_between_years = day.month() == 8 && !knows(terms, i32::from(year.starts_in()) + 1, Term::Autumn);
+    (is_half_term || (is_whole(terms, year) && !is_between_years)).then_some(false)
+}
+
+/// Returns whether a term of the school year that starts in `starts_in` is known.
+fn knows(terms: &[TermDates], starts_in: i32, term: Term) -> bool {
+    terms.iter().any(|known| i32::from(known.academic_year.starts_in()) == starts_in && known.term == term)
 }
 
 /// Returns whether all three terms of a school year are known.
 fn is_whole(terms: &[TermDates], year: AcademicYear) -> bool {
-    Term::ALL.iter().all(|term| terms.iter().any(|known| known.academic_year == year && known.term == *term))
+    Term::ALL.iter().all(|term| knows(terms, i32::from(year.starts_in()), *term))
 }
 
 /// Returns the school year of a day. It begins on the first of September.
@@ -68,7 +76,8 @@ fn school_year(day: NaiveDate) -> Option<AcademicYear> {
 }
 
 /// Returns the Mondays of the weeks of a school year in which neither of two schools is in session from Monday to
-/// Friday, so that a family can go away. `None` where not all three terms of that year are known for both.
+/// Friday, so that a family can go away. `None` where not all three terms of that year are known for both. Of the next
+/// year, a term that begins in August counts where it is known.
 pub fn common_holiday_weeks(ours: &[TermDates], theirs: &[TermDates], year: AcademicYear) -> Option<Vec<NaiveDate>> {
     if !is_whole(ours, year) || !is_whole(theirs, year) {
         return None;
@@ -78,8 +87,7 @@ pub fn common_holiday_weeks(ours: &[TermDates], theirs: &[TermDates], year: Acad
     // The first whole week begins on the first Monday.
     let to_monday = (7 - first.weekday().num_days_from_monday()) % 7;
     let is_free = |terms: &[TermDates], monday: NaiveDate| {
-        let in_year = terms.iter().filter(|term| term.academic_year == year).collect::<Vec<_>>();
-        (0..5).all(|day| !in_year.iter().any(|term| term.holds(monday + Days::new(day))))
+        (0..5).all(|day| !terms.iter().any(|term| term.holds(monday + Days::new(day))))
     };
     let mondays = (0..)
         .map(|week| first + Days::new(u64::from(to_monday) + 7 * week))
@@ -129,7 +137,9 @@ mod tests {
             (day(2024, 12, 20), Some(true)),
             (day(2024, 12, 25), Some(false)),
             (day(2025, 7, 22), Some(true)),
-            (day(2025, 8, 31), Some(false)),
+            (day(2025, 7, 31), Some(false)),
+            // The next year may have begun.
+            (day(2025, 8, 28), None),
             (day(2025, 9, 1), None),
             (day(2024, 8, 31), None),
         ] {
@@ -141,6 +151,16 @@ mod tests {
         assert_eq!(in_session(&terms[..1], day(2024, 10, 29)), Some(false));
         let early = [TermDates { starts_on: day(2024, 8, 14), ..terms[0].clone() }];
         assert_eq!(in_session(&early, day(2024, 8, 20)), Some(true));
+        let next = |starts_on| TermDates {
+            academic_year: year(2025),
+            starts_on,
+            ends_on: day(2025, 12, 19),
+            ..terms[0].clone()
+        };
+        for (starts_on, expected) in [(day(2025, 8, 27), true), (day(2025, 9, 2), false)] {
+            let known = [&terms[..], &[next(starts_on)]].concat();
+            assert_eq!(in_session(&known, day(2025, 8, 28)), Some(expected), "{starts_on}");
+        }
     }
 
     #[test]
@@ -163,6 +183,18 @@ mod tests {
         ];
         // The week of 31 March has lessons until Friday, and October's holidays are in different weeks.
         assert_eq!(weeks, expected);
+        // A term of the next year that begins in August takes its weeks, whichever school has it.
+        let early = TermDates {
+            academic_year: year(2025),
+            starts_on: day(2025, 8, 13),
+            ends_on: day(2025, 12, 19),
+            ..ours[0].clone()
+        };
+        let with_next = [&ours[..], &[early]].concat();
+        let weeks = common_holiday_weeks(&with_next, &theirs, year(2024)).expect("all is known");
+        assert_eq!(weeks, expected[..8]);
+        let weeks = common_holiday_weeks(&theirs, &with_next, year(2024)).expect("all is known");
+        assert_eq!(weeks, expected[..8]);
         // A week that ends in the next school year is not returned: it has other terms.
         let later = |terms: &[TermDates]| {
             let later = |term: &TermDates| TermDates { academic_year: year(2025), ..term.clone() };
