@@ -19,7 +19,7 @@ use crate::ids::{InvalidUrn, Urn};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error, and what to do about it.
-#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+#[derive(thiserror::Error, strum::IntoStaticStr)]
 #[non_exhaustive]
 pub enum Error {
     // --- requests --------------------------------------------------------------------------------------------------
@@ -425,6 +425,13 @@ pub enum Error {
     #[cfg(feature = "register")]
     #[error(transparent)]
     Import(#[from] ImportError),
+}
+
+impl std::fmt::Debug for Error {
+    /// Writes the sentence and the variant's name: it is what a `main` that returns a `Result` prints.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self} ({})", self.name())
+    }
 }
 
 impl Error {
