@@ -321,6 +321,41 @@ async fn both_backends_print_the_same_bytes() {
     }
 }
 
+#[test]
+fn no_output_replaces_what_the_command_reads() {
+    let data = folder();
+    let path = |name: &str| data.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (register, database) = (path("register.csv"), path("schools.db"));
+    std::fs::write(&register, REGISTER).expect("a file");
+    let import = ["import", "register", register.as_str(), "--database", database.as_str()];
+    assert_eq!(run(data.path(), &import).status.code(), Some(0));
+    std::fs::hard_link(&register, path("linked.csv")).expect("a link");
+    std::os::unix::fs::symlink(&database, path("linked.db")).expect("a link");
+    let stored = std::fs::read(&database).expect("a database");
+    for (output, reason) in [
+        ("register.csv", "is the file that is read"),
+        ("./register.csv", "is the file that is read"),
+        ("linked.csv", "is the file that is read"),
+        ("schools.db", "is part of the database"),
+        ("linked.db", "is part of the database"),
+        ("schools.db-wal", "is part of the database"),
+    ] {
+        let refused = run(data.path(), &[&import[..], &["--rejects", &path(output)]].concat());
+        assert_eq!(refused.status.code(), Some(2), "{output}: {}", text(&refused.stderr));
+        assert!(text(&refused.stderr).contains(reason), "{output}: {}", text(&refused.stderr));
+        assert_eq!(std::fs::read_to_string(&register).expect("the register"), REGISTER, "{output}");
+        assert_eq!(std::fs::read(&database).expect("the database"), stored, "{output}");
+    }
+    // A list of rejects is complete or not there at all.
+    std::fs::write(path("short.csv"), &REGISTER[..REGISTER.len() / 2]).expect("a file");
+    let (short, rejects) = (path("short.csv"), path("rejects.csv"));
+    let failed = run(data.path(), &["import", "register", &short, "--database", &database, "--rejects", &rejects]);
+    assert_ne!(failed.status.code(), Some(0));
+    let names = std::fs::read_dir(data.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let left: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with("rejects")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[cfg(feature = "polars")]
 #[test]
 fn phases_are_filled_in_and_searches_are_written_as_parquet() {

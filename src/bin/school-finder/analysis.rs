@@ -8,7 +8,7 @@ pub use without_polars::{backfill, batch, parquet};
 #[cfg(feature = "polars")]
 mod with_polars {
     use std::fs::File;
-    use std::io::{BufReader, BufWriter, Write};
+    use std::io::BufReader;
     use std::path::{Path, PathBuf};
 
     use school_finder_db::backfill::Backfill;
@@ -18,6 +18,7 @@ mod with_polars {
 
     use crate::args::{BackfillCommand, BatchArgs, BatchCommand, FindArgs};
     use crate::commands::{Outcome, progress_bar, with_known_councils};
+    use crate::output_file::OutputFile;
     use crate::{Failure, database, output};
 
     pub async fn backfill(named: Option<&str>, command: BackfillCommand) -> Result<Outcome, Failure> {
@@ -71,12 +72,13 @@ mod with_polars {
             BatchCommand::Catchment { .. } => Box::new(Serving::load(finder.as_ref(), &search).await?),
         };
         let bar = progress_bar(bytes);
-        let written = into_file(parquet, |file| {
-            let tell = |done| bar.set_message(format!("{done} homes"));
-            batch::write_parquet(asked.as_ref(), homes(&bar), file, tell)
-        });
+        let mut file = OutputFile::create(parquet, Some(path), named)?;
+        let tell = |done| bar.set_message(format!("{done} homes"));
+        let written = batch::write_parquet(asked.as_ref(), homes(&bar), &mut file, tell);
         bar.finish_and_clear();
-        eprintln!("{} homes answered in {parquet:?}", written?);
+        let written = written?;
+        file.finish()?;
+        eprintln!("{written} homes answered in {parquet:?}");
         Ok(Outcome::Done)
     }
 
@@ -114,22 +116,6 @@ mod with_polars {
         Ok((bytes, read))
     }
 
-    /// Writes a file whole or not at all: beside its place first, since half a file looks like a whole one.
-    fn into_file<T>(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<T, Failure>) -> Result<T, Failure> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".part");
-        let beside = PathBuf::from(beside);
-        let mut file = BufWriter::new(File::create(&beside).map_err(cannot("write", &beside))?);
-        let written = write(&mut file).and_then(|value| {
-            file.flush().and_then(|()| std::fs::rename(&beside, path)).map_err(cannot("write", path))?;
-            Ok(value)
-        });
-        if written.is_err() {
-            let _ = std::fs::remove_file(&beside);
-        }
-        written
-    }
-
     fn cannot(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
         let path = path.to_owned();
         move |error| Failure::File { action, path, error }
@@ -137,10 +123,12 @@ mod with_polars {
 
     pub async fn parquet(named: Option<&str>, find: FindArgs, path: PathBuf) -> Result<Outcome, Failure> {
         let search = find.search()?;
+        let mut file = OutputFile::create(&path, None, named)?;
         let finder = database::open(named).await?;
         let search = with_known_councils(finder.as_ref(), search).await?;
         let mut schools = frame::of_search(finder.as_ref(), &search).await?;
-        into_file(&path, |file| Ok(frame::write_parquet(&mut schools, file)?))?;
+        frame::write_parquet(&mut schools, &mut file)?;
+        file.finish()?;
         eprintln!("{} schools written to {path:?}", schools.height());
         Ok(Outcome::Done)
     }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,6 +14,7 @@ use school_finder_db::{Config, SchoolRepository, SchoolSearch, text};
 
 use crate::Failure;
 use crate::args::{CountFormat, ExplainCommand, FindArgs, Format, ImportArgs, ImportCommand, MigrateCommand};
+use crate::output_file::OutputFile;
 use crate::{database, output};
 
 /// How a command ended.
@@ -105,7 +106,7 @@ pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<Outco
     };
     let file = File::open(path).map_err(cannot("read", path))?;
     let bytes = file.metadata().map_err(cannot("read", path))?.len();
-    let rejects = Arc::new(Mutex::new(Rejects::open(unit, rejects.clone())?));
+    let rejects = Arc::new(Mutex::new(Rejects::open(unit, rejects.as_deref(), path, named)?));
 
     let target = match command {
         ImportCommand::Register { .. } => database::for_import(named, dry_run).await?,
@@ -169,25 +170,19 @@ pub fn progress_bar(length: u64) -> ProgressBar {
 /// The rows that were not imported: into a file, or the first of them to the terminal.
 struct Rejects {
     unit: &'static str,
-    file: Option<(PathBuf, csv::Writer<File>)>,
+    file: Option<csv::Writer<OutputFile>>,
     shown: usize,
     failed: Option<csv::Error>,
 }
 
 impl Rejects {
-    fn open(unit: &'static str, path: Option<PathBuf>) -> Result<Self, Failure> {
-        let file = match path {
-            None => None,
-            Some(path) => match File::create(&path) {
-                Ok(file) => Some((path, csv::Writer::from_writer(file))),
-                Err(error) => return Err(Failure::File { action: "write", path, error }),
-            },
-        };
-        Ok(Self { unit, file, shown: 0, failed: None })
+    fn open(unit: &'static str, path: Option<&Path>, input: &Path, named: Option<&str>) -> Result<Self, Failure> {
+        let file = path.map(|path| OutputFile::create(path, Some(input), named)).transpose()?;
+        Ok(Self { unit, file: file.map(csv::Writer::from_writer), shown: 0, failed: None })
     }
 
     fn take(&mut self, reject: Reject) {
-        if let Some((_, writer)) = &mut self.file {
+        if let Some(writer) = &mut self.file {
             if let Err(error) = writer.serialize(reject) {
                 self.failed.get_or_insert(error);
             }
@@ -201,22 +196,22 @@ impl Rejects {
         }
     }
 
-    /// To standard error, which may be closed: an import in the middle is not stopped by that. What a file says is not
-    /// let loose on the terminal.
+    /// Writes to standard error. That it may be closed does not stop an import.
     fn tell(line: std::fmt::Arguments<'_>) {
-        let line: String =
-            line.to_string().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = writeln!(std::io::stderr(), "{}", output::printable(&line.to_string()));
     }
 
-    /// A list of rejects that could not be written is not passed over in silence.
+    /// Completes the file of rejects. That it could not be written is a failure of the import.
     fn finish(&mut self) -> Result<(), Failure> {
-        let Some((path, writer)) = &mut self.file else { return Ok(()) };
-        let error = match self.failed.take() {
-            Some(error) => Some(std::io::Error::other(error)),
-            None => writer.flush().err(),
+        let Some(mut writer) = self.file.take() else { return Ok(()) };
+        let written = match self.failed.take() {
+            Some(error) => Err(std::io::Error::other(error)),
+            None => writer.flush(),
         };
-        error.map_or(Ok(()), |error| Err(Failure::File { action: "write", path: path.clone(), error }))
+        if let Err(error) = written {
+            return Err(writer.get_ref().failure(error));
+        }
+        writer.into_inner().map_err(|error| Failure::Io(error.into_error()))?.finish()
     }
 }
 

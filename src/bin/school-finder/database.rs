@@ -97,10 +97,22 @@ pub async fn remove_created(finder: Arc<dyn SchoolRepository>, created: Option<P
     }
 }
 
-fn remove(path: &Path) {
-    for ending in ["", "-wal", "-shm"] {
+/// The files of the database that is named: none of a server or of one in memory.
+pub fn files(named: Option<&str>) -> Result<Vec<PathBuf>, Failure> {
+    Ok(file(&choose(named)?.config).map_or_else(Vec::new, |path| with_side_files(path)))
+}
+
+fn with_side_files(path: &Path) -> Vec<PathBuf> {
+    let with = |ending| {
         let mut file = path.as_os_str().to_owned();
         file.push(ending);
+        PathBuf::from(file)
+    };
+    ["", "-wal", "-shm", "-journal"].map(with).to_vec()
+}
+
+fn remove(path: &Path) {
+    for file in with_side_files(path) {
         // A missing file needs no removal; one that cannot be removed is reported by the next command that opens it.
         let _ = std::fs::remove_file(file);
     }

@@ -18,6 +18,7 @@ mod database;
 mod find_args;
 mod manual;
 mod output;
+mod output_file;
 
 use std::process::ExitCode;
 

@@ -142,7 +142,7 @@ fn print_hits<T, const N: usize>(
         let (SchoolHit { school, distance_km }, more) = parts(item);
         let columns = [
             text(distance_km.map(|km| format!("{:.2}", km.get()))),
-            school.name.clone(),
+            printable(&school.name),
             text(school.phase),
             ages(school.age_range_from, school.age_range_to),
             text(school.ofsted_rating),
@@ -183,7 +183,7 @@ pub fn councils(councils: &[CouncilCount], format: CountFormat) -> Result<(), Fa
         CountFormat::Table => {
             let mut table = table(&["council", "schools", "state", "private"]);
             for CouncilCount { council, schools, state, private } in councils {
-                table.add_row([council.clone(), schools.to_string(), state.to_string(), private.to_string()]);
+                table.add_row([printable(council), schools.to_string(), state.to_string(), private.to_string()]);
             }
             align_right(&mut table, &[1, 2, 3]);
             print_table(&table)
@@ -212,7 +212,7 @@ pub fn facets(facets: &Facets, format: CountFormat) -> Result<(), Failure> {
             let mut table = table(&["facet", "value", "schools"]);
             table.add_row(["all", "", &total.to_string()]);
             for (facet, value, count) in rows {
-                table.add_row([(*facet).to_owned(), value.clone(), count.to_string()]);
+                table.add_row([(*facet).to_owned(), printable(value), count.to_string()]);
             }
             align_right(&mut table, &[2]);
             print_table(&table)
@@ -262,7 +262,13 @@ fn print_table(table: &Table) -> Result<(), Failure> {
 }
 
 fn text(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| UNKNOWN.to_owned(), |value| value.to_string())
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| printable(&value.to_string()))
+}
+
+/// Replaces control characters, which a terminal would obey and which would break a table's lines. Names come from
+/// files of others.
+pub fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 fn ages(from: Option<i16>, to: Option<i16>) -> String {
@@ -327,7 +333,7 @@ fn print_csv(columns: &[&str], rows: &[Map<String, Value>]) -> Result<(), Failur
 
 /// A value as a person reads it: of a list, a line for each row with what is known of it.
 fn told(value: &Value) -> String {
-    let Value::Array(rows) = value else { return plain(value, UNKNOWN) };
+    let Value::Array(rows) = value else { return printable(&plain(value, UNKNOWN)) };
     if rows.iter().all(|row| !row.is_object()) && !rows.is_empty() {
         return rows.iter().map(told).collect::<Vec<_>>().join(" ");
     }
@@ -347,5 +353,19 @@ fn plain(value: &Value, unknown: &str) -> String {
         Value::Null => unknown.to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(
+            printable("\u{1b}[31mSt Mary\u{2019}s\r\n\u{9b}2J"),
+            "\u{fffd}[31mSt Mary\u{2019}s\u{fffd}\u{fffd}\u{fffd}2J"
+        );
+        assert_eq!(told(&json!(["a\u{7}b"])), "a\u{fffd}b");
     }
 }

@@ -1,0 +1,96 @@
+//! Files that a command writes: complete or not at all, and never over what the command reads.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Failure, database};
+
+/// A file that replaces its target when it is complete. Until then it is beside it, under a name of its own; an
+/// incomplete one is removed. A pipe or a device is written to as it is.
+pub struct OutputFile {
+    target: PathBuf,
+    /// `None` once the file is in its place.
+    beside: Option<PathBuf>,
+    file: BufWriter<File>,
+}
+
+impl OutputFile {
+    /// Creates the file for a command that reads `input` and uses the database that is named.
+    ///
+    /// Refuses the input and the database with its side files, by whatever name they are given.
+    pub fn create(target: &Path, input: Option<&Path>, named: Option<&str>) -> Result<Self, Failure> {
+        let refused =
+            |what: &str| Failure::Usage(format!("{} is {what}: name another file to write to", target.display()));
+        if input.is_some_and(|input| is_same(input, target)) {
+            return Err(refused("the file that is read"));
+        }
+        if database::files(named)?.iter().any(|file| is_same(file, target)) {
+            return Err(refused("part of the database"));
+        }
+        let is_special = std::fs::metadata(target).is_ok_and(|metadata| !metadata.is_file());
+        let (beside, file) = if is_special {
+            (None, File::options().write(true).open(target))
+        } else {
+            let mut beside = target.as_os_str().to_owned();
+            beside.push(format!(".{}.part", std::process::id()));
+            let beside = PathBuf::from(beside);
+            let file = File::create_new(&beside);
+            (Some(beside), file)
+        };
+        let file = file.map_err(|error| Failure::File { action: "write", path: target.to_owned(), error })?;
+        Ok(Self { target: target.to_owned(), beside, file: BufWriter::new(file) })
+    }
+
+    /// Puts the complete file in its target's place.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        self.file.flush().map_err(|error| self.failure(error))?;
+        if let Some(beside) = &self.beside {
+            std::fs::rename(beside, &self.target).map_err(|error| self.failure(error))?;
+        }
+        self.beside = None;
+        Ok(())
+    }
+
+    /// Returns the failure of a write to this file.
+    pub fn failure(&self, error: io::Error) -> Failure {
+        Failure::File { action: "write", path: self.target.clone(), error }
+    }
+}
+
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for OutputFile {
+    fn drop(&mut self) {
+        if let Some(beside) = &self.beside {
+            let _ = std::fs::remove_file(beside);
+        }
+    }
+}
+
+/// Returns whether two paths lead to one file. Links are followed; a file that is missing has its name in its folder.
+fn is_same(one: &Path, other: &Path) -> bool {
+    #[cfg(unix)]
+    if let (Ok(one), Ok(other)) = (std::fs::metadata(one), std::fs::metadata(other)) {
+        use std::os::unix::fs::MetadataExt;
+        return (one.dev(), one.ino()) == (other.dev(), other.ino());
+    }
+    let place = |path: &Path| {
+        path.canonicalize().ok().or_else(|| {
+            let folder = match path.parent() {
+                Some(folder) if folder != Path::new("") => folder,
+                _ => Path::new("."),
+            };
+            Some(folder.canonicalize().ok()?.join(path.file_name()?))
+        })
+    };
+    place(one).is_some_and(|one| Some(one) == place(other))
+}
