@@ -69,7 +69,7 @@ CREATE TABLE schools (
     postcode TEXT
         CONSTRAINT ck_postcode CHECK (length(postcode) <= 10),
     website_url TEXT
-        CONSTRAINT ck_website_url CHECK (length(website_url) <= 1000),
+        CONSTRAINT ck_website_url CHECK (length(website_url) <= 1000 AND website_url ~* '^https?://'),
     is_private BOOLEAN,
     age_range_from SMALLINT
         CONSTRAINT ck_age_from CHECK (age_range_from BETWEEN 0 AND 19),
@@ -137,7 +137,7 @@ CREATE TABLE schools (
 );
 
 -- Nearly every search is for schools that are open now. A partial index serves only a query that repeats its condition,
--- and no bound parameter: keep these in step with `OpenNow` in src/clauses/mod.rs.
+-- and no bound parameter: keep these in step with `OpenNow` in src/queries/conditions.rs.
 CREATE INDEX ix_schools_open_council ON schools (council, is_private) WHERE status IN ('open', 'proposed_to_close');
 CREATE INDEX ix_schools_open_council_name ON schools (council, name_folded, id)
     WHERE status IN ('open', 'proposed_to_close');

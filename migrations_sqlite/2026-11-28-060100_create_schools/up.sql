@@ -26,7 +26,9 @@ CREATE TABLE schools (
     postcode TEXT
         CONSTRAINT ck_postcode CHECK (typeof(postcode) IN ('text', 'null') AND length(postcode) <= 10),
     website_url TEXT
-        CONSTRAINT ck_website_url CHECK (typeof(website_url) IN ('text', 'null') AND length(website_url) <= 1000),
+        CONSTRAINT ck_website_url CHECK (
+            typeof(website_url) IN ('text', 'null') AND length(website_url) <= 1000
+            AND (lower(substr(website_url, 1, 7)) = 'http://' OR lower(substr(website_url, 1, 8)) = 'https://')),
     is_private BOOLEAN
         CONSTRAINT ck_is_private CHECK (typeof(is_private) IN ('integer', 'null') AND is_private IN (0, 1)),
     age_range_from SMALLINT
@@ -94,7 +96,7 @@ CREATE TABLE schools (
 );
 
 -- Nearly every search is for schools that are open now. A partial index serves only a query that repeats its condition
--- to the letter: keep these in step with `OpenNow` in src/clauses/mod.rs.
+-- to the letter: keep these in step with `OpenNow` in src/queries/conditions.rs.
 CREATE INDEX ix_schools_open_council ON schools (council, is_private) WHERE status IN ('open', 'proposed_to_close');
 CREATE INDEX ix_schools_open_council_name ON schools (council, name_folded, id)
     WHERE status IN ('open', 'proposed_to_close');

@@ -23,6 +23,18 @@ pub(super) fn check_text(field: &'static str, text: Option<&String>, max: usize)
     Ok(())
 }
 
+/// Checks that a link is one of the web: a page would run `javascript:` where it is shown as a link.
+pub(super) fn check_link(field: &'static str, link: Option<&String>) -> Result<()> {
+    let begins =
+        |link: &String, scheme: &str| link.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    match link {
+        Some(link) if !begins(link, "http://") && !begins(link, "https://") => {
+            Err(Error::InvalidText { field, reason: "is no link: begin it with http:// or https://" })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks that a name's folded form fits its column and, on Postgres, an index entry (2,704 bytes with the council).
 /// Only a name of ligatures can fail: one character folds to at most 18.
 pub(super) fn check_folded(name: &str) -> Result<()> {

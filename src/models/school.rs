@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use diesel::Queryable;
 use serde::{Deserialize, Serialize};
 
-use super::checks::{check_date, check_folded, check_text};
+use super::checks::{check_date, check_folded, check_link, check_text};
 use super::words::{Gender, Phase, Status};
 use crate::error::{Error, Result};
 use crate::geo::{LatLng, Latitude, Longitude};
@@ -294,6 +294,7 @@ impl NewSchool {
         check_text("address", address.as_ref(), 500)?;
         check_text("postcode", postcode.as_ref(), 10)?;
         check_text("website_url", website_url.as_ref(), 1_000)?;
+        check_link("website_url", website_url.as_ref())?;
         check_date("opened_on", *opened_on)?;
         check_date("closed_on", *closed_on)?;
         check_date("source_date", *source_date)?;

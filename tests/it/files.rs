@@ -145,6 +145,7 @@ async fn values_of_the_wrong_type_are_refused_in_every_column() {
         (one("address", "x'41'"), "ck_address"),
         (one("postcode", "x'41'"), "ck_postcode"),
         (one("website_url", "x'41'"), "ck_website_url"),
+        (one("website_url", "'javascript:alert(1)'"), "ck_website_url"),
         (one("is_private", "'yes'"), "ck_is_private"),
         (one("is_private", "2"), "ck_is_private"),
         (one("age_range_from", "'abc'"), "ck_age_from"),

@@ -205,6 +205,20 @@ async fn a_role_that_may_not_is_told_what_an_administrator_runs() {
 }
 
 #[tokio::test]
+async fn a_script_is_no_website_for_another_program_either() {
+    let database = database().await;
+    let repository = open(database.config()).await;
+    let insert = |urn: u32, link: &str| {
+        format!(
+            "INSERT INTO schools (urn, name, name_folded, status, website_url) VALUES ({urn}, 'a', 'a', 'open', '{link}')"
+        )
+    };
+    let error = execute(&repository, &insert(1, "javascript:alert(1)")).await.expect_err("a script");
+    assert!(matches!(&error, Error::CheckViolated { constraint } if constraint == "ck_website_url"), "{error}");
+    execute(&repository, &insert(2, "HTTPS://school.example")).await.expect("a link");
+}
+
+#[tokio::test]
 async fn outlines_with_an_empty_member_never_get_in() {
     let database = database().await;
     let repository = open(database.config()).await;

@@ -116,6 +116,11 @@ async fn texts_are_checked(database: &TestDatabase) {
     assert!(matches!(insert_error(database, postcode).await, Error::TooLong { field: "postcode", .. }));
     let council = NewSchool { council: Some("Lee\0ds".to_owned()), ..school(1) };
     assert!(matches!(insert_error(database, council).await, Error::InvalidText { field: "council", .. }));
+    for link in ["javascript:alert(1)", "school.example", "ftp://school.example", "http:/school.example", "httpé"] {
+        let linked = NewSchool { website_url: Some(link.to_owned()), ..school(1) };
+        let error = insert_error(database, linked).await;
+        assert!(matches!(error, Error::InvalidText { field: "website_url", .. }), "{link}: {error}");
+    }
     // The longest that fits, in characters and not in bytes.
     database.repository().insert_schools(vec![named(&"é".repeat(200))]).await.expect("a school that fits");
 }
