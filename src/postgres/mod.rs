@@ -49,7 +49,9 @@ impl PostgresRepository {
         Ok(Self { connections: Connections::open(config).await? })
     }
 
-    /// Checks out a connection that is set up, and runs `work` with it.
+    /// Checks out a connection that is set up, and runs `work` with it. Diesel's errors get their type, such as
+    /// [`DuplicateRow`](crate::Error::DuplicateRow), as they leave `work`; inside it they are
+    /// [`Database`](crate::Error::Database).
     ///
     /// ```no_run
     /// # async fn example(config: &school_finder_db::Config) -> school_finder_db::Result<()> {

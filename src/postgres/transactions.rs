@@ -26,15 +26,20 @@ pub(super) async fn write<T>(
 ) -> Result<T> {
     AnsiTransactionManager::begin_transaction(connection).await?;
     end(connection, mode, async |connection| {
-        // An import may fill an empty table: a plan cached at its start would scan the table for each batch.
-        let mut sql = "SET LOCAL plan_cache_mode = force_custom_plan".to_owned();
+        let mut sql = String::new();
         for lock in locks {
             sql += &match lock {
-                TableLock::Rows(table) => format!("; LOCK TABLE {table} IN ROW EXCLUSIVE MODE"),
-                TableLock::Import(table) => format!("; LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"),
+                TableLock::Rows(table) => format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE; "),
+                TableLock::Import(table) => format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE; "),
             };
         }
-        connection.batch_execute(&sql).await?;
+        if locks.contains(&TableLock::Import("schools")) {
+            // The table may be empty at first: a plan cached then would scan it for each batch.
+            sql += "SET LOCAL plan_cache_mode = force_custom_plan";
+        }
+        if !sql.is_empty() {
+            connection.batch_execute(&sql).await?;
+        }
         work(connection).await
     })
     .await

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 
-use super::children::{admissions_in_txn, ids_of_in_txn};
+use super::children::{admissions_in_txn, ids_of_on_conn};
 use super::find::find_schools_on_conn;
 use crate::columns::{self, child_values};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ async fn upsert_admissions_in_txn(
     batch: &[NewAdmissions],
     counts: &mut UpsertCounts,
 ) -> Result<()> {
-    let ids = ids_of_in_txn(connection, batch.iter().map(|new| new.urn)).await?;
+    let ids = ids_of_on_conn(connection, batch.iter().map(|new| new.urn)).await?;
     let known: Vec<SchoolId> = ids.values().copied().collect();
     let stored = admissions_in_txn(connection, &known).await?;
     let stored: HashMap<_, Admissions> = stored

@@ -159,7 +159,7 @@ pub(in super::super) async fn insert_reviews_on_conn(connection: &mut Connection
     let urns: Vec<Urn> = distinct(&reviews.iter().map(|review| review.urn).collect::<Vec<_>>());
     // An import may have inserted a school and not committed it yet, and neither would see the other's row. So a review
     // of a school that is not stored waits for the import.
-    let lock = match ids_of_in_txn(connection, urns.iter().copied()).await?.len() == urns.len() {
+    let lock = match ids_of_on_conn(connection, urns.iter().copied()).await?.len() == urns.len() {
         true => TableLock::Rows("school_reviews"),
         false => TableLock::Import("school_reviews"),
     };
@@ -181,7 +181,7 @@ pub(in super::super) async fn insert_reviews_on_conn(connection: &mut Connection
 
 /// Returns the ids of the schools with these URNs. URNs without a school are skipped.
 #[maybe_async]
-pub(super) async fn ids_of_in_txn(
+pub(super) async fn ids_of_on_conn(
     connection: &mut Connection,
     urns: impl Iterator<Item = Urn> + Send,
 ) -> QueryResult<HashMap<Urn, SchoolId>> {

@@ -16,6 +16,23 @@ use super::super::dialect::{Connection, maybe_async};
 pub(in super::super) async fn explain_find_on_conn(
     connection: &mut Connection,
     validated: &ValidatedSearch,
+) -> Result<Explanation> {
+    find_plan_on_conn(connection, validated, Mode::Explain).await
+}
+
+/// As [`explain_find_on_conn`], and runs the query.
+#[maybe_async]
+pub(in super::super) async fn analyze_find_on_conn(
+    connection: &mut Connection,
+    validated: &ValidatedSearch,
+) -> Result<Explanation> {
+    find_plan_on_conn(connection, validated, Mode::Analyze).await
+}
+
+#[maybe_async]
+async fn find_plan_on_conn(
+    connection: &mut Connection,
+    validated: &ValidatedSearch,
     mode: Mode,
 ) -> Result<Explanation> {
     let validated = &within_reach(connection, validated).await?;
@@ -31,7 +48,15 @@ pub(in super::super) async fn explain_find_on_conn(
 pub(in super::super) async fn explain_catchments_on_conn(
     connection: &mut Connection,
     validated: &ValidatedSearch,
-    mode: Mode,
 ) -> Result<Explanation> {
-    explain::<_, CatchmentRow>(connection, catchments_query(validated), mode).await
+    explain::<_, CatchmentRow>(connection, catchments_query(validated), Mode::Explain).await
+}
+
+/// As [`explain_catchments_on_conn`], and runs the query.
+#[maybe_async]
+pub(in super::super) async fn analyze_catchments_on_conn(
+    connection: &mut Connection,
+    validated: &ValidatedSearch,
+) -> Result<Explanation> {
+    explain::<_, CatchmentRow>(connection, catchments_query(validated), Mode::Analyze).await
 }

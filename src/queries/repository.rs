@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 
 use crate::config::Backend;
 use crate::error::Result;
-use crate::explain::{Explanation, Mode};
+use crate::explain::Explanation;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
     CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
@@ -147,21 +147,21 @@ impl SchoolRepository for Repository {
 
     async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = ValidatedSearch::new(search)?;
-        read!(self, explain_find_on_conn, &search, Mode::Explain)
+        read!(self, explain_find_on_conn, &search)
     }
 
     async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = ValidatedSearch::for_catchments(search)?;
-        read!(self, explain_catchments_on_conn, &search, Mode::Explain)
+        read!(self, explain_catchments_on_conn, &search)
     }
 
     async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = ValidatedSearch::new(search)?;
-        read!(self, explain_find_on_conn, &search, Mode::Analyze)
+        read!(self, analyze_find_on_conn, &search)
     }
 
     async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
         let search = ValidatedSearch::for_catchments(search)?;
-        read!(self, explain_catchments_on_conn, &search, Mode::Analyze)
+        read!(self, analyze_catchments_on_conn, &search)
     }
 }

@@ -46,7 +46,8 @@ impl VersionTables for MigrationConnection {
     }
 }
 
-/// Returns the error of a failed migration: the constraint's, where one was violated.
+/// Returns the error of a failed migration: the one that its message names, such as a full disk, or else
+/// [`Error::MigrationFailed`].
 pub(super) fn failed(version: &str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Error {
     let version = version.to_owned();
     move |error| {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{NewSchool, School, SchoolPatch, UpsertCounts};
-use crate::request::{MAX_IDS, SchoolStream, WriteMode, refuse_twice};
+use crate::request::{MAX_IDS, SchoolStream, WriteMode, distinct, refuse_twice};
 use crate::transaction::TableLock;
 
 use super::super::dialect::{Connection, RunQueryDsl, for_no_key_update, maybe_async, write};
@@ -49,7 +49,7 @@ pub(in super::super) async fn insert_schools_on_conn(
 #[maybe_async]
 async fn stored_urn_on_conn(connection: &mut Connection, new: &[NewSchool]) -> Option<Urn> {
     let urns: Vec<Urn> = new.iter().map(|school| school.urn).collect();
-    for urns in urns.chunks(MAX_IDS) {
+    for urns in distinct(&urns).chunks(MAX_IDS) {
         let stored = schools::table.filter(schools::urn.eq_any(urns)).order_by(schools::urn).select(schools::urn);
         if let Ok(urn) = stored.first(connection).await {
             return Some(urn);

@@ -75,7 +75,7 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>>;
 
     /// Returns the outlines of these schools' catchments, in the order of the ids, for drawing on a map. Schools
-    /// without an outline are skipped.
+    /// without an outline are skipped. One query serves up to 10,000 ids.
     ///
     /// # Errors
     /// Those of the database.

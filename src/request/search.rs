@@ -27,8 +27,8 @@ const DEFAULT_LIMIT: u32 = 20;
 ///
 /// Every method that takes a search validates it before any SQL. [`InvalidSearch`](Error::InvalidSearch) names the
 /// field, as do [`InvalidRadius`](Error::InvalidRadius) for a radius of zero, [`LimitTooLarge`](Error::LimitTooLarge),
-/// [`InvalidCursor`](Error::InvalidCursor), [`OfstedRating`](Error::OfstedRating), [`InvalidText`](Error::InvalidText),
-/// [`TooLong`](Error::TooLong) and [`InvalidTime`](Error::InvalidTime).
+/// [`InvalidCursor`](Error::InvalidCursor), [`OfstedRating`](Error::OfstedRating), [`InvalidText`](Error::InvalidText)
+/// and [`TooLong`](Error::TooLong).
 ///
 /// ```
 /// use school_finder_db::models::Phase;

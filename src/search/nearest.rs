@@ -94,8 +94,12 @@ impl ValidatedSearch {
                 SearchRadius::Whole => {}
             }
         }
-        rows.sort_unstable_by(|a, b| position(a).in_order(&position(b)));
-        rows.truncate(wanted);
+        let in_order = |a: &(C, Option<f64>), b: &(C, Option<f64>)| position(a).in_order(&position(b));
+        if rows.len() > wanted {
+            rows.select_nth_unstable_by(wanted, in_order);
+            rows.truncate(wanted);
+        }
+        rows.sort_unstable_by(in_order);
         Nearest::Page(rows)
     }
 }

@@ -56,7 +56,8 @@ impl SqliteRepository {
     }
 
     /// Checks out a connection that is set up (foreign keys on, `haversine` registered), and runs `work` with it on a
-    /// blocking task.
+    /// blocking task. Diesel's errors get their type, such as [`DuplicateRow`](crate::Error::DuplicateRow), as they
+    /// leave `work`; inside it they are [`Database`](crate::Error::Database).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {

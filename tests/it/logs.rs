@@ -58,6 +58,7 @@ async fn leave_traces() {
         let search = SchoolSearch::near(sample::home()).within(Kilometres::new(5.0).expect("a distance"));
         repository.find_schools(&search).await.expect("schools");
         repository.insert_schools(sample::schools()).await.expect_err("they are there already");
+        repository.analyze_find(&search).await.expect("a plan");
         repository.health().await.expect("a database that can be used");
         println!("{config} {config:?} {repository:?} {:?}", repository.pool_status());
     }
@@ -127,7 +128,9 @@ fn each_call_is_a_span_and_a_slow_one_a_warning() {
         let failed = "\"error.type\":\"DuplicateUrn\"";
         assert_eq!(count(&[system, "\"db.operation.name\":\"insert_schools\"", failed, "close"]), 1, "{traces}");
         assert_eq!(count(&[system, "WARN", "slow query", found[0], "\"rows\":20"]), 1, "{traces}");
-        assert_eq!(count(&[system, "\"db.operation.name\":\"health\"", "close"]), 1, "{traces}");
+        for method in ["analyze_find", "health"] {
+            assert_eq!(count(&[system, &format!("\"db.operation.name\":\"{method}\""), "close"]), 1, "{traces}");
+        }
     }
     // Neither what is stored nor where somebody lives.
     for private in ["Old Mill", "Brackenford", "52.0406", "-0.7594"] {

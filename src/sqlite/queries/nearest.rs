@@ -38,8 +38,7 @@ pub(super) fn nearest_on_conn(
             let found = match validated.nearest::<Candidate>(candidates, None, radius) {
                 Nearest::Page(rows) => return Ok(validated.page_of_hits(with_schools_in_txn(connection, &rows)?)),
                 Nearest::WiderProbe(found) => found,
-                // No more candidates exist: a probe has no limit.
-                Nearest::MoreCandidates => 0,
+                Nearest::MoreCandidates => unreachable!("a probe without a limit has all its candidates"),
             };
             radius = validated.next_radius(radius, found, EXPANSION).unwrap_or(SearchRadius::Whole);
         }
