@@ -13,7 +13,7 @@ use school_finder_db::models::{Phase, Status};
 use school_finder_db::request::{Cursor, WriteMode};
 use school_finder_db::sqlite::SqliteRepository;
 use school_finder_db::units::{AcademicYear, Money};
-use school_finder_db::{Config, SchoolSearch, Sort, connect, sample};
+use school_finder_db::{Config, Error, SchoolSearch, Sort, connect, sample};
 
 use crate::support::{Place, Random, program, register, say, schools, setting};
 
