@@ -207,8 +207,8 @@ fn json_list(numbers: impl Iterator<Item = impl std::fmt::Display>) -> String {
     format!("[{}]", numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(","))
 }
 
-/// The condition that a school's id is one of a list, as one bound value: SQLite prepares a query with a list in it anew
-/// each time, which took a third of a radius search.
+/// The condition that a school's id is one of a list, as one bound value. SQLite prepares a query with a list in it
+/// anew each time, which took a third of a radius search.
 #[derive(Debug, Clone, QueryId, ValidGrouping)]
 pub(crate) struct IdIn(String);
 

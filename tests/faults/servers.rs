@@ -365,7 +365,7 @@ async fn writes_that_wait_for_each_other_are_repeated_or_told() {
         urn: urn(1),
         outline: Some(format!("POLYGON((0 50,{size} 50,{size} 51,0 50))").parse().expect("an outline")),
     };
-    // In a transaction of its own, the other would see the server's processes as they were at its first look.
+    // In a transaction of its own, the other would see the server's processes as they were when it began.
     let (mut other, mut watch) = (place.raw().await, place.raw().await);
     let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     for size in 1..=3 {

@@ -210,7 +210,8 @@ async fn a_script_is_no_website_for_another_program_either() {
     let repository = open(database.config()).await;
     let insert = |urn: u32, link: &str| {
         format!(
-            "INSERT INTO schools (urn, name, name_folded, status, website_url) VALUES ({urn}, 'a', 'a', 'open', '{link}')"
+            "INSERT INTO schools (urn, name, name_folded, status, website_url)
+             VALUES ({urn}, 'a', 'a', 'open', '{link}')"
         )
     };
     let error = execute(&repository, &insert(1, "javascript:alert(1)")).await.expect_err("a script");
