@@ -7,8 +7,9 @@
 //! differs, and so does how it is run. A query over one backend's schema on the other's connection does not compile.
 
 use chrono::NaiveTime;
+use school_finder_db::prelude::*;
 use school_finder_db::sqlite::SqliteRepository;
-use school_finder_db::{Config, Result, SchoolRepository, SchoolSearch, migrate, sample};
+use school_finder_db::{Config, Result, SchoolSearch, migrate, sample};
 #[cfg(feature = "postgres")]
 use school_finder_db::{config::Backend, postgres::PostgresRepository};
 

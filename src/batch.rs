@@ -2,7 +2,8 @@
 //!
 //! A database takes fractions of a millisecond for one home, and a country has millions of homes. The schools are
 //! therefore read once into R-trees in memory, which threads query in parallel. The results and their order are those
-//! of [`find_schools`](SchoolRepository::find_schools) and [`find_catchments`](SchoolRepository::find_catchments).
+//! of [`find_schools`](crate::repository::FindSchools::find_schools) and
+//! [`find_catchments`](crate::repository::FindCatchments::find_catchments).
 
 use std::io::Write;
 use std::num::NonZero;
@@ -14,9 +15,9 @@ use rstar::{AABB, RTree};
 use crate::error::{Error, Result};
 use crate::geo::{BoundingBox, Catchment, LatLng};
 use crate::ids::{SchoolId, Urn};
-use crate::models::{Evidence, School, SchoolSummary};
-use crate::repository::SchoolRepository;
-use crate::request::{MAX_LIMIT, SchoolSearch};
+use crate::models::{Evidence, SchoolHit};
+use crate::repository::ExportSchools;
+use crate::request::SchoolSearch;
 use crate::units::Kilometres;
 
 /// How many homes are processed before their rows are written.
@@ -75,10 +76,12 @@ impl Nearest {
     ///
     /// # Errors
     /// [`Error::InvalidSearch`] where the search has a point; those of
-    /// [`find_schools`](SchoolRepository::find_schools).
-    pub async fn load(finder: &dyn SchoolRepository, search: &SchoolSearch, count: usize) -> Result<Self> {
-        let found = all_of(finder, search).await?;
-        let placed = found.iter().filter_map(|school| Some((school.id, school.urn, school.location()?)));
+    /// [`all_schools`](ExportSchools::all_schools).
+    pub async fn load(finder: &dyn ExportSchools, search: &SchoolSearch, count: usize) -> Result<Self> {
+        refuse_point(search)?;
+        let found = finder.all_schools(search).await?;
+        let placed =
+            found.iter().filter_map(|SchoolHit { school, .. }| Some((school.id, school.urn, school.location()?)));
         let schools: Vec<_> = placed.collect();
         let points = schools.iter().enumerate().map(|(at, (_, _, place))| GeomWithData::new(on_sphere(*place), at));
         Ok(Self { tree: RTree::bulk_load(points.collect()), schools, count })
@@ -136,28 +139,19 @@ impl Serving {
     ///
     /// # Errors
     /// [`Error::InvalidSearch`] where the search has a point; those of
-    /// [`find_schools`](SchoolRepository::find_schools).
-    pub async fn load(finder: &dyn SchoolRepository, search: &SchoolSearch) -> Result<Self> {
-        let ids: Vec<SchoolId> = all_of(finder, search).await?.into_iter().map(|school| school.id).collect();
+    /// [`all_schools`](ExportSchools::all_schools).
+    pub async fn load(finder: &dyn ExportSchools, search: &SchoolSearch) -> Result<Self> {
+        refuse_point(search)?;
         let (mut catchments, mut boxes) = (Vec::new(), Vec::new());
-        let mut add = |School { id, urn, .. }: School, place: Option<LatLng>, area: Area| {
+        for (school, outline) in finder.all_catchments(search).await? {
+            let place = school.location();
+            let area = match (outline, place, school.catchment_radius_km) {
+                (Some(outline), ..) => Area::Outline(outline),
+                (None, Some(place), Some(km)) => Area::Circle(place, Kilometres::new(km)?),
+                (None, ..) => continue,
+            };
             boxes.push(GeomWithData::new(area.bounds(), catchments.len()));
-            catchments.push(Served { id, urn, place, area });
-        };
-        for ids in ids.chunks(MAX_LIMIT as usize) {
-            // Both are ordered by id.
-            let mut outlines = finder.catchments(ids).await?.into_iter().peekable();
-            for school in finder.schools(ids).await? {
-                let place = school.location();
-                match outlines.next_if(|catchment| catchment.id == school.id) {
-                    Some(catchment) => add(school, place, Area::Outline(catchment.outline)),
-                    None => {
-                        if let (Some(place), Some(km)) = (place, school.catchment_radius_km) {
-                            add(school, Some(place), Area::Circle(place, Kilometres::new(km)?));
-                        }
-                    }
-                }
-            }
+            catchments.push(Served { id: school.id, urn: school.urn, place, area });
         }
         Ok(Self { tree: RTree::bulk_load(boxes), catchments })
     }
@@ -262,23 +256,14 @@ fn rows(first: u64, answers: &[Vec<Answer>]) -> Result<DataFrame> {
     )?)
 }
 
-/// Returns every school that a search finds.
-async fn all_of(finder: &dyn SchoolRepository, search: &SchoolSearch) -> Result<Vec<SchoolSummary>> {
-    if search.near.is_some() {
-        return Err(Error::InvalidSearch {
+/// Refuses a search with a point: the homes are the points.
+fn refuse_point(search: &SchoolSearch) -> Result<()> {
+    match search.near {
+        None => Ok(()),
+        Some(_) => Err(Error::InvalidSearch {
             field: "near",
             reason: "the homes of a batch are its points: search without one",
-        });
-    }
-    let mut search = search.clone().limit(MAX_LIMIT);
-    let mut all = Vec::new();
-    loop {
-        let page = finder.find_schools(&search).await?;
-        all.extend(page.items.into_iter().map(|hit| hit.school));
-        match page.next {
-            Some(next) => search = search.after(next),
-            None => return Ok(all),
-        }
+        }),
     }
 }
 

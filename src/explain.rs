@@ -2,10 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a query is only planned, or also run.
+/// A query that can be explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Explain,
+#[non_exhaustive]
+pub enum ExplainedQuery {
+    /// [`find_schools`](crate::repository::FindSchools::find_schools).
+    Find,
+    /// [`find_catchments`](crate::repository::FindCatchments::find_catchments).
+    Catchments,
+    /// [`find_reach`](crate::repository::FindReach::find_reach).
+    Reach,
+    /// [`facets`](crate::repository::CountSchools::facets).
+    Facets,
+}
+
+/// Whether an explained query is only planned, or also run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExplainMode {
+    /// The query is planned.
+    Plan,
+    /// The query is planned and run.
     Analyze,
 }
 

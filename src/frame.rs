@@ -6,11 +6,11 @@ use polars::prelude::*;
 
 use crate::error::Result;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::repository::SchoolRepository;
-use crate::request::{MAX_LIMIT, SchoolSearch};
+use crate::repository::ExportSchools;
+use crate::request::SchoolSearch;
 
-/// Returns every school that a search finds, in its order, one row each. The frame contains all pages from the search's
-/// cursor on. The search's limit is the page size of the queries, not the number of rows.
+/// Returns every school that a search finds, in its order, one row each, from one snapshot. The search's limit is
+/// ignored.
 ///
 /// Columns are named as in JSON. `urn` and `id` are 64-bit integers, ages and ratings 16-bit ones, `lat` and `lng`
 /// degrees, `distance_km` kilometres, `is_private` a boolean, the others text. Unknown values are null.
@@ -30,21 +30,9 @@ use crate::request::{MAX_LIMIT, SchoolSearch};
 /// ```
 ///
 /// # Errors
-/// As [`find_schools`](SchoolRepository::find_schools), and [`Frame`](crate::Error::Frame).
-pub async fn of_search(finder: &dyn SchoolRepository, search: &SchoolSearch) -> Result<DataFrame> {
-    let mut search = search.clone().limit(MAX_LIMIT);
-    let mut frame = of_hits(&[])?;
-    loop {
-        let page = finder.find_schools(&search).await?;
-        frame.vstack_mut_owned(of_hits(&page.items)?)?;
-        match page.next {
-            Some(next) => search = search.after(next),
-            None => break,
-        }
-    }
-    // Merges the chunks of each column, one per page, into one.
-    frame.rechunk_mut();
-    Ok(frame)
+/// As [`find_schools`](ExportSchools::all_schools), and [`Frame`](crate::Error::Frame).
+pub async fn of_search(finder: &dyn ExportSchools, search: &SchoolSearch) -> Result<DataFrame> {
+    of_hits(&finder.all_schools(search).await?)
 }
 
 /// Returns the schools of a page, one row each, with the columns of [`of_search`].

@@ -72,6 +72,7 @@ pub mod models;
 mod observe;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod prelude;
 pub mod repository;
 pub mod request;
 pub mod sample;

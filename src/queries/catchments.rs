@@ -5,15 +5,17 @@ use std::collections::{HashMap, HashSet};
 use diesel::prelude::*;
 
 use super::catchment_index::{catchments_query, store_outlines_in_txn};
+use super::find::all_schools_in_txn;
+use super::lists::schools_on_conn;
 use crate::error::{Error, Result};
 use crate::geo::{Catchment, StoredOutline};
 use crate::ids::{SchoolId, Urn};
-use crate::models::{CatchmentHit, NewCatchment, SchoolCatchment, UpsertCounts};
-use crate::request::{MAX_IDS, Page, WriteMode, distinct, refuse_twice};
+use crate::models::{CatchmentHit, NewCatchment, School, SchoolCatchment, UpsertCounts};
+use crate::request::{MAX_IDS, Page, SchoolSearch, WriteMode, distinct, refuse_twice};
 use crate::search::ValidatedSearch;
 use crate::transaction::TableLock;
 
-use super::super::dialect::{Connection, RunQueryDsl, for_no_key_update, maybe_async, write};
+use super::super::dialect::{Connection, RunQueryDsl, for_no_key_update, maybe_async, snapshot, write};
 use super::super::schema::schools;
 
 /// The number of outlines that are compared with the stored ones in one step: they may be large.
@@ -53,6 +55,28 @@ pub(in super::super) async fn catchments_on_conn(
         outlines.extend(query.load::<SchoolCatchment>(connection).await?);
     }
     Ok(outlines)
+}
+
+/// Returns every school that a search finds with its outline, in the order of the ids, from one snapshot.
+#[maybe_async]
+pub(in super::super) async fn all_catchments_on_conn(
+    connection: &mut Connection,
+    search: &SchoolSearch,
+) -> Result<Vec<(School, Option<Catchment>)>> {
+    snapshot(connection, async |connection| {
+        let hits = all_schools_in_txn(connection, search).await?;
+        let ids: Vec<SchoolId> = hits.into_iter().map(|hit| hit.school.id).collect();
+        // Both are in the order of the ids.
+        let mut outlines = catchments_on_conn(connection, &ids).await?.into_iter().peekable();
+        let schools = schools_on_conn(connection, &ids).await?.into_iter();
+        Ok(schools
+            .map(|school| {
+                let outline = outlines.next_if(|catchment| catchment.id == school.id);
+                (school, outline.map(|catchment| catchment.outline))
+            })
+            .collect())
+    })
+    .await
 }
 
 /// Inserts, replaces or removes outlines.

@@ -10,10 +10,10 @@ use super::conditions::{after_cursor, conditions, margin};
 use super::nearest::nearest_on_conn;
 use crate::error::Result;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::request::{Page, Sort};
+use crate::request::{MAX_LIMIT, Page, SchoolSearch, Sort};
 use crate::search::{HitRow, ListedRow, ValidatedSearch};
 
-use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async};
+use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async, snapshot};
 use super::super::schema::{admissions_reach, schools};
 
 /// Returns one page of the schools that match a search.
@@ -27,6 +27,30 @@ pub(in super::super) async fn find_schools_on_conn(
         Sort::Distance => nearest_on_conn(connection, validated).await,
         Sort::Margin => Ok(validated.page_of_hits(margin_query(validated).load(connection).await?)),
         Sort::Name | Sort::Rating => Ok(validated.page_of_listed(find_query(validated).load(connection).await?)),
+    }
+}
+
+/// Returns every school that a search finds, from one snapshot.
+#[maybe_async]
+pub(in super::super) async fn all_schools_on_conn(
+    connection: &mut Connection,
+    search: &SchoolSearch,
+) -> Result<Vec<SchoolHit>> {
+    snapshot(connection, async |connection| all_schools_in_txn(connection, search).await).await
+}
+
+/// As [`all_schools_on_conn`], in an open transaction.
+#[maybe_async]
+pub(super) async fn all_schools_in_txn(connection: &mut Connection, search: &SchoolSearch) -> Result<Vec<SchoolHit>> {
+    let mut search = search.clone().limit(MAX_LIMIT);
+    let mut all = Vec::new();
+    loop {
+        let page = find_schools_on_conn(connection, &ValidatedSearch::new(&search)?).await?;
+        all.extend(page.items);
+        match page.next {
+            Some(next) => search = search.after(next),
+            None => return Ok(all),
+        }
     }
 }
 

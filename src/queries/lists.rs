@@ -2,6 +2,7 @@
 
 use diesel::dsl::{case_when, count, count_star};
 use diesel::prelude::*;
+use diesel::query_builder::{QueryFragment, QueryId};
 
 use super::conditions::{OpenNow, conditions};
 use super::find::within_reach;
@@ -11,7 +12,7 @@ use crate::models::{ClubKind, CouncilCount, Facets, School};
 use crate::request::{MAX_IDS, distinct};
 use crate::search::{FacetRow, ValidatedSearch, facets_of};
 
-use super::super::dialect::{Connection, RunQueryDsl, maybe_async, snapshot};
+use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async, snapshot};
 use super::super::schema::schools;
 
 /// Returns the schools with these ids, in the order of the ids.
@@ -67,6 +68,18 @@ pub(in super::super) async fn facets_on_conn(
 #[maybe_async]
 async fn facets_in_txn(connection: &mut Connection, validated: &ValidatedSearch) -> Result<Facets> {
     let validated = &within_reach(connection, validated).await?;
+    let mut facets = facets_of(facets_query(validated).load::<FacetRow>(connection).await?);
+    for kind in ClubKind::ALL {
+        let schools = count_in_txn(connection, &validated.with_club(*kind)).await?;
+        facets.clubs.insert(kind.to_string(), schools);
+    }
+    Ok(facets)
+}
+
+/// Returns the query that counts the schools of a search by the values of seven columns.
+pub(super) fn facets_query(
+    validated: &ValidatedSearch,
+) -> impl LoadQuery<'_, Connection, FacetRow> + QueryFragment<Db> + QueryId + Send {
     let counted = (
         schools::council,
         schools::phase,
@@ -84,12 +97,7 @@ async fn facets_in_txn(connection: &mut Connection, validated: &ValidatedSearch)
     for condition in conditions(validated) {
         query = query.filter(condition);
     }
-    let mut facets = facets_of(query.load::<FacetRow>(connection).await?);
-    for kind in ClubKind::ALL {
-        let schools = count_in_txn(connection, &validated.with_club(*kind)).await?;
-        facets.clubs.insert(kind.to_string(), schools);
-    }
-    Ok(facets)
+    query
 }
 
 /// Returns how many schools match a search.

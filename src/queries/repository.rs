@@ -1,4 +1,4 @@
-//! The implementation of [`SchoolRepository`], which runs the queries on a backend's connections through its `calls`.
+//! The implementation of [`SchoolRepository`] and its parts, which runs the queries on a backend's connections through its `calls`.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use chrono::NaiveDate;
 
 use crate::config::Backend;
 use crate::error::Result;
-use crate::explain::Explanation;
+use crate::explain::{ExplainMode, ExplainedQuery, Explanation};
+use crate::geo::Catchment;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
     CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
@@ -15,7 +16,10 @@ use crate::models::{
     SchoolHit, SchoolPatch, UpsertCounts,
 };
 use crate::observe::observe;
-use crate::repository::{Health, PoolStatus, SchoolRepository};
+use crate::repository::{
+    CountSchools, ExportSchools, FillPhases, FindCatchments, FindReach, FindSchools, Health, PoolStatus, ReadSchools,
+    SchoolRepository, WriteSchools,
+};
 use crate::request::{Page, PhaseGaps, SchoolSearch, SchoolStream, WriteMode};
 use crate::search::ValidatedSearch;
 
@@ -37,11 +41,26 @@ impl SchoolRepository for Repository {
         self.connections.status()
     }
 
+    async fn explain(&self, query: ExplainedQuery, search: &SchoolSearch, mode: ExplainMode) -> Result<Explanation> {
+        let search = match query {
+            ExplainedQuery::Find | ExplainedQuery::Facets => ValidatedSearch::new(search)?,
+            ExplainedQuery::Catchments => ValidatedSearch::for_catchments(search)?,
+            ExplainedQuery::Reach => ValidatedSearch::for_reach(search)?,
+        };
+        read!(self, explain_on_conn, query, &search, mode)
+    }
+}
+
+#[async_trait]
+impl FindSchools for Repository {
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>> {
         let search = ValidatedSearch::new(search)?;
         read!(self, find_schools_on_conn, &search)
     }
+}
 
+#[async_trait]
+impl FindCatchments for Repository {
     async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>> {
         let search = ValidatedSearch::for_catchments(search)?;
         read!(self, find_catchments_on_conn, &search)
@@ -51,21 +70,18 @@ impl SchoolRepository for Repository {
         let ids = ids.to_vec();
         read!(self, catchments_on_conn, &ids)
     }
+}
 
+#[async_trait]
+impl FindReach for Repository {
     async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>> {
         let search = ValidatedSearch::for_reach(search)?;
         read!(self, find_reach_on_conn, &search)
     }
+}
 
-    async fn details(&self, ids: &[SchoolId], collections: Collections) -> Result<Vec<SchoolDetails>> {
-        let ids = ids.to_vec();
-        read!(self, details_on_conn, &ids, collections)
-    }
-
-    async fn schools_of_today(&self, urn: Urn) -> Result<Vec<School>> {
-        read!(self, schools_of_today_on_conn, urn)
-    }
-
+#[async_trait]
+impl CountSchools for Repository {
     async fn facets(&self, search: &SchoolSearch) -> Result<Facets> {
         let search = ValidatedSearch::new(search)?;
         read!(self, facets_on_conn, &search)
@@ -74,15 +90,10 @@ impl SchoolRepository for Repository {
     async fn councils(&self) -> Result<Vec<CouncilCount>> {
         read!(self, councils_on_conn)
     }
+}
 
-    async fn school(&self, id: SchoolId) -> Result<Option<School>> {
-        Ok(self.schools(&[id]).await?.pop())
-    }
-
-    async fn school_by_urn(&self, urn: Urn) -> Result<Option<School>> {
-        Ok(self.schools_by_urn(&[urn]).await?.pop())
-    }
-
+#[async_trait]
+impl ReadSchools for Repository {
     async fn schools(&self, ids: &[SchoolId]) -> Result<Vec<School>> {
         let ids = ids.to_vec();
         read!(self, schools_on_conn, &ids)
@@ -93,6 +104,31 @@ impl SchoolRepository for Repository {
         read!(self, schools_by_urn_on_conn, &urns)
     }
 
+    async fn details(&self, ids: &[SchoolId], collections: Collections) -> Result<Vec<SchoolDetails>> {
+        let ids = ids.to_vec();
+        read!(self, details_on_conn, &ids, collections)
+    }
+
+    async fn schools_of_today(&self, urn: Urn) -> Result<Vec<School>> {
+        read!(self, schools_of_today_on_conn, urn)
+    }
+}
+
+#[async_trait]
+impl ExportSchools for Repository {
+    async fn all_schools(&self, search: &SchoolSearch) -> Result<Vec<SchoolHit>> {
+        let search = search.clone();
+        read!(self, all_schools_on_conn, &search)
+    }
+
+    async fn all_catchments(&self, search: &SchoolSearch) -> Result<Vec<(School, Option<Catchment>)>> {
+        let search = search.clone();
+        read!(self, all_catchments_on_conn, &search)
+    }
+}
+
+#[async_trait]
+impl WriteSchools for Repository {
     async fn insert_schools(&self, schools: Vec<NewSchool>) -> Result<Vec<SchoolId>> {
         write!(self, insert_schools_on_conn, &schools)
     }
@@ -132,7 +168,10 @@ impl SchoolRepository for Repository {
     async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts> {
         write!(self, upsert_catchments_on_conn, &catchments, mode)
     }
+}
 
+#[async_trait]
+impl FillPhases for Repository {
     async fn count_phase_gaps(&self, gaps: PhaseGaps) -> Result<u64> {
         read!(self, count_phase_gaps_on_conn, gaps)
     }
@@ -143,25 +182,5 @@ impl SchoolRepository for Repository {
 
     async fn fill_phases(&self, gaps: PhaseGaps, phases: Vec<(PhaseGap, Phase)>) -> Result<BTreeMap<Phase, u64>> {
         write!(self, fill_phases_on_conn, gaps, &phases)
-    }
-
-    async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = ValidatedSearch::new(search)?;
-        read!(self, explain_find_on_conn, &search)
-    }
-
-    async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = ValidatedSearch::for_catchments(search)?;
-        read!(self, explain_catchments_on_conn, &search)
-    }
-
-    async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = ValidatedSearch::new(search)?;
-        read!(self, analyze_find_on_conn, &search)
-    }
-
-    async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation> {
-        let search = ValidatedSearch::for_catchments(search)?;
-        read!(self, analyze_catchments_on_conn, &search)
     }
 }

@@ -1,15 +1,22 @@
-//! The [`SchoolRepository`] trait, implemented by every backend.
+//! The [`SchoolRepository`] trait, implemented by every backend, and the traits that it consists of.
+//!
+//! A function that takes the smallest trait that it calls, such as `&dyn FindSchools`, is tested with a double of that
+//! trait alone. An `Arc<dyn SchoolRepository>` converts into an `Arc` of each of them.
 
 mod health;
+mod pages;
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
+use futures_util::stream::BoxStream;
 
 use crate::config::Backend;
 use crate::error::Result;
-use crate::explain::Explanation;
+use crate::explain::{ExplainMode, ExplainedQuery, Explanation};
+use crate::geo::Catchment;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
     CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
@@ -19,8 +26,10 @@ use crate::models::{
 use crate::request::{Page, PhaseGaps, SchoolSearch, SchoolStream, WriteMode};
 
 pub use health::{Health, PoolStatus};
+use pages::pages;
 
-/// The schools of a database: one interface to every backend, returned by [`connect`](crate::connect).
+/// The schools of a database: every query and write, the same on every backend. Returned by
+/// [`connect`](crate::connect).
 ///
 /// Every backend guarantees:
 ///
@@ -43,7 +52,9 @@ pub use health::{Health, PoolStatus};
 /// [`Unavailable`](crate::Error::Unavailable), and rarer ones. [`is_retryable`](crate::Error::is_retryable) and
 /// [`is_invalid_input`](crate::Error::is_invalid_input) classify them for a service.
 #[async_trait]
-pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
+pub trait SchoolRepository:
+    FindSchools + FindCatchments + FindReach + CountSchools + ReadSchools + ExportSchools + WriteSchools + FillPhases
+{
     /// Returns the backend of this repository.
     fn backend(&self) -> Backend;
 
@@ -59,12 +70,33 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// Returns the current number of connections.
     fn pool_status(&self) -> PoolStatus;
 
+    /// Returns the SQL and the plan of a query for this search: of the first one, where the query takes several.
+    /// [`ExplainMode::Analyze`] also **runs** it, to report its rows and duration.
+    ///
+    /// # Errors
+    /// Those of the explained method.
+    async fn explain(&self, query: ExplainedQuery, search: &SchoolSearch, mode: ExplainMode) -> Result<Explanation>;
+}
+
+/// Searches for schools by distance, name, rating and filters.
+#[async_trait]
+pub trait FindSchools: Send + Sync + Debug {
     /// Returns one page of the schools that match a search.
     ///
     /// # Errors
     /// One of the errors that [`SchoolSearch`] lists, before any SQL, for an invalid search.
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>>;
 
+    /// Returns the pages of [`find_schools`](Self::find_schools), from the search's cursor to the last one, as a stream.
+    /// Each page is a query of its own. After an error the stream ends.
+    fn pages(&self, search: SchoolSearch) -> BoxStream<'_, Result<Page<SchoolHit>>> {
+        pages(search, move |search| async move { self.find_schools(&search).await })
+    }
+}
+
+/// Searches for the schools whose catchment contains a point.
+#[async_trait]
+pub trait FindCatchments: Send + Sync + Debug {
     /// Returns one page of the schools that match a search and whose catchment contains its point, in the search's
     /// order, each with its evidence. A school's outline, boundary included, decides alone; without an outline its
     /// catchment's radius does, where it has one.
@@ -74,13 +106,22 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// a point.
     async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>>;
 
+    /// Returns the pages of [`find_catchments`](Self::find_catchments), as [`FindSchools::pages`] does.
+    fn catchment_pages(&self, search: SchoolSearch) -> BoxStream<'_, Result<Page<CatchmentHit>>> {
+        pages(search, move |search| async move { self.find_catchments(&search).await })
+    }
+
     /// Returns the outlines of these schools' catchments, in the order of the ids, for drawing on a map. Schools
     /// without an outline are skipped. One query serves up to 10,000 ids.
     ///
     /// # Errors
     /// Those of the database.
     async fn catchments(&self, ids: &[SchoolId]) -> Result<Vec<SchoolCatchment>>;
+}
 
+/// Searches for the schools that would have offered a place by distance in past years.
+#[async_trait]
+pub trait FindReach: Send + Sync + Debug {
     /// Returns one page of the schools that match a search and would have offered a child at its point a place by
     /// distance in past years, in the search's order, each with its years. The search's
     /// [`ReachFilter`](crate::request::ReachFilter) selects the years; without one, any intake of the latest known year
@@ -94,6 +135,15 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// a point.
     async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>>;
 
+    /// Returns the pages of [`find_reach`](Self::find_reach), as [`FindSchools::pages`] does.
+    fn reach_pages(&self, search: SchoolSearch) -> BoxStream<'_, Result<Page<ReachHit>>> {
+        pages(search, move |search| async move { self.find_reach(&search).await })
+    }
+}
+
+/// Counts of schools.
+#[async_trait]
+pub trait CountSchools: Send + Sync + Debug {
     /// Returns how many of the schools that match a search have each value. The search's order and page are ignored.
     ///
     /// # Errors
@@ -105,18 +155,26 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// Those of the database.
     async fn councils(&self) -> Result<Vec<CouncilCount>>;
+}
 
+/// Schools by id or URN, with what belongs to them.
+#[async_trait]
+pub trait ReadSchools: Send + Sync + Debug {
     /// Returns the school with this id, whatever its status, or `None`.
     ///
     /// # Errors
     /// Those of the database.
-    async fn school(&self, id: SchoolId) -> Result<Option<School>>;
+    async fn school(&self, id: SchoolId) -> Result<Option<School>> {
+        Ok(self.schools(&[id]).await?.pop())
+    }
 
     /// Returns the school with this URN, whatever its status, or `None`.
     ///
     /// # Errors
     /// Those of the database.
-    async fn school_by_urn(&self, urn: Urn) -> Result<Option<School>>;
+    async fn school_by_urn(&self, urn: Urn) -> Result<Option<School>> {
+        Ok(self.schools_by_urn(&[urn]).await?.pop())
+    }
 
     /// Returns the schools with these ids, in the order of the ids, each once. Ids without a school are skipped. One
     /// query serves up to 10,000 ids.
@@ -153,7 +211,29 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// Those of the database.
     async fn schools_of_today(&self, urn: Urn) -> Result<Vec<School>>;
+}
 
+/// Reads of all schools that a search finds, each from one snapshot, for analysis and batches.
+#[async_trait]
+pub trait ExportSchools: Send + Sync + Debug {
+    /// Returns every school that a search finds, in its order, from one snapshot. The search's limit is ignored; its
+    /// cursor is not.
+    ///
+    /// # Errors
+    /// As [`find_schools`](FindSchools::find_schools).
+    async fn all_schools(&self, search: &SchoolSearch) -> Result<Vec<SchoolHit>>;
+
+    /// Returns every school that a search finds with the outline of its catchment, if it has one, in the order of the
+    /// ids, from one snapshot.
+    ///
+    /// # Errors
+    /// As [`find_schools`](FindSchools::find_schools).
+    async fn all_catchments(&self, search: &SchoolSearch) -> Result<Vec<(School, Option<Catchment>)>>;
+}
+
+/// Writes. Each method is one transaction.
+#[async_trait]
+pub trait WriteSchools: Send + Sync + Debug {
     /// Inserts any number of schools in one transaction, and returns their ids in the order given.
     ///
     /// # Errors
@@ -228,7 +308,11 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// [`UnknownUrn`](crate::Error::UnknownUrn) where there is no such school; the errors of
     /// [`NewCatchment::validate`].
     async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts>;
+}
 
+/// The backfill of phases: the schools that lack one, and their new phases.
+#[async_trait]
+pub trait FillPhases: Send + Sync + Debug {
     /// Returns how many schools lack a phase, whatever their status.
     ///
     /// # Errors
@@ -247,30 +331,4 @@ pub trait SchoolRepository: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// Those of the database.
     async fn fill_phases(&self, gaps: PhaseGaps, phases: Vec<(PhaseGap, Phase)>) -> Result<BTreeMap<Phase, u64>>;
-
-    /// Returns the query plan of [`find_schools`](Self::find_schools) for this search, without running it.
-    ///
-    /// # Errors
-    /// As [`find_schools`](Self::find_schools).
-    async fn explain_find(&self, search: &SchoolSearch) -> Result<Explanation>;
-
-    /// Returns the query plan of [`find_catchments`](Self::find_catchments) for this search, without running it.
-    ///
-    /// # Errors
-    /// As [`find_catchments`](Self::find_catchments).
-    async fn explain_catchments(&self, search: &SchoolSearch) -> Result<Explanation>;
-
-    /// Returns the plan as [`explain_find`](Self::explain_find) does, and **runs** the query to report its rows and
-    /// duration.
-    ///
-    /// # Errors
-    /// As [`find_schools`](Self::find_schools).
-    async fn analyze_find(&self, search: &SchoolSearch) -> Result<Explanation>;
-
-    /// Returns the plan as [`explain_catchments`](Self::explain_catchments) does, and **runs** the query to report its
-    /// rows and duration.
-    ///
-    /// # Errors
-    /// As [`find_catchments`](Self::find_catchments).
-    async fn analyze_catchments(&self, search: &SchoolSearch) -> Result<Explanation>;
 }

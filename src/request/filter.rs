@@ -14,7 +14,7 @@ use crate::units::{AcademicYear, Money};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SchoolFilter {
-    /// In one of these councils, spelled as [`councils`](crate::SchoolRepository::councils) returns them. Empty: in
+    /// In one of these councils, spelled as [`councils`](crate::repository::CountSchools::councils) returns them. Empty: in
     /// any.
     pub councils: Vec<String>,
     /// In one of these phases. Empty: in any or an unknown one.
@@ -124,7 +124,7 @@ pub enum Faith {
     Any,
     /// Known to be of no faith: the register's word `None`.
     None,
-    /// Of this faith, spelled as [`facets`](crate::SchoolRepository::facets) returns it.
+    /// Of this faith, spelled as [`facets`](crate::repository::CountSchools::facets) returns it.
     Is(String),
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use school_finder_db::models::Collections;
 use school_finder_db::postgres::PostgresRepository;
-use school_finder_db::{Config, LatLng, SchoolRepository, SchoolSearch, connect};
+use school_finder_db::prelude::*;
+use school_finder_db::{Config, LatLng, SchoolSearch, connect};
 
 use crate::support::{BACKENDS, Place, schools, until};
 

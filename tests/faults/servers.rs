@@ -11,8 +11,9 @@ use futures_util::future::try_join_all;
 use school_finder_db::migrate::{self, Migrator};
 use school_finder_db::models::NewCatchment;
 use school_finder_db::postgres::PostgresRepository;
+use school_finder_db::prelude::*;
 use school_finder_db::request::WriteMode;
-use school_finder_db::{Config, Error, LatLng, SchoolRepository, SchoolSearch, connect};
+use school_finder_db::{Config, Error, LatLng, SchoolSearch, connect};
 use tokio::sync::Barrier;
 
 use self::cluster::{Cluster, Stop};

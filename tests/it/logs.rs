@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use school_finder_db::config::Backend;
+use school_finder_db::explain::{ExplainMode, ExplainedQuery};
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Kilometres, SchoolSearch, connect, sample};
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -58,7 +59,7 @@ async fn leave_traces() {
         let search = SchoolSearch::near(sample::home()).within(Kilometres::new(5.0).expect("a distance"));
         repository.find_schools(&search).await.expect("schools");
         repository.insert_schools(sample::schools()).await.expect_err("they are there already");
-        repository.analyze_find(&search).await.expect("a plan");
+        repository.explain(ExplainedQuery::Find, &search, ExplainMode::Analyze).await.expect("a plan");
         repository.health().await.expect("a database that can be used");
         println!("{config} {config:?} {repository:?} {:?}", repository.pool_status());
     }
@@ -128,7 +129,7 @@ fn each_call_is_a_span_and_a_slow_one_a_warning() {
         let failed = "\"error.type\":\"DuplicateUrn\"";
         assert_eq!(count(&[system, "\"db.operation.name\":\"insert_schools\"", failed, "close"]), 1, "{traces}");
         assert_eq!(count(&[system, "WARN", "slow query", found[0], "\"rows\":20"]), 1, "{traces}");
-        for method in ["analyze_find", "health"] {
+        for method in ["explain", "health"] {
             assert_eq!(count(&[system, &format!("\"db.operation.name\":\"{method}\""), "close"]), 1, "{traces}");
         }
     }

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use school_finder_db::migrate::Migrator;
+use school_finder_db::prelude::*;
 use school_finder_db::request::WriteMode;
-use school_finder_db::{Error, Result, SchoolRepository, SchoolSearch, sample};
+use school_finder_db::{Error, Result, SchoolSearch, sample};
 
 use crate::support::raw::{Raw, url_of};
 use crate::support::relay::Relay;

@@ -38,10 +38,12 @@ pub fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use diesel::connection::SimpleConnection;
+    use school_finder_db::explain::{ExplainMode, ExplainedQuery};
     use school_finder_db::models::{NewSchool, Phase, Status};
+    use school_finder_db::prelude::*;
     use school_finder_db::request::Unrated;
     use school_finder_db::sqlite::SqliteRepository;
-    use school_finder_db::{Config, SchoolRepository, SchoolSearch, sample};
+    use school_finder_db::{Config, SchoolSearch, sample};
 
     use super::{LOCATIONS, searches};
     use crate::support::school;
@@ -57,7 +59,8 @@ mod sqlite {
     async fn every_plan_uses_its_index(repository: &SqliteRepository, when: &str) {
         for (name, search, index) in searches() {
             let index = if index == LOCATIONS { "ix_schools_latitude_band" } else { index };
-            let explanation = repository.explain_find(&search).await.expect("a plan");
+            let explanation =
+                repository.explain(ExplainedQuery::Find, &search, ExplainMode::Plan).await.expect("a plan");
             assert!(explanation.indexes.iter().any(|used| used == index), "{name} {when}: {explanation}");
             assert!(explanation.scans.is_empty(), "{name} {when}: {explanation}");
         }
@@ -70,7 +73,10 @@ mod sqlite {
         repository.with_connection(|c| Ok(c.batch_execute("ANALYZE")?)).await.expect("analysed");
         every_plan_uses_its_index(&repository, "after ANALYZE").await;
         // A search for closed schools has no index of its own, and says so.
-        let closed = repository.explain_find(&SchoolSearch::open().status(Status::Closed)).await.expect("a plan");
+        let closed = repository
+            .explain(ExplainedQuery::Find, &SchoolSearch::open().status(Status::Closed), ExplainMode::Plan)
+            .await
+            .expect("a plan");
         assert_eq!(closed.scans, ["schools"]);
     }
 
@@ -88,7 +94,7 @@ mod sqlite {
         let near = || SchoolSearch::near(sample::home()).limit(1);
         let after_the_first = async |search: SchoolSearch| {
             let next = repository.find_schools(&search).await.expect("an answer").next.expect("there is another");
-            repository.explain_find(&search.after(next)).await.expect("a plan")
+            repository.explain(ExplainedQuery::Find, &search.after(next), ExplainMode::Plan).await.expect("a plan")
         };
         for when in ["before ANALYZE", "after ANALYZE"] {
             let explanation = after_the_first(near().council("Rutland")).await;
@@ -106,12 +112,14 @@ mod sqlite {
         let repository = repository().await;
         let search = SchoolSearch::near(sample::home());
         for when in ["before ANALYZE", "after ANALYZE"] {
-            let explanation = repository.explain_catchments(&search).await.expect("a plan");
+            let explanation =
+                repository.explain(ExplainedQuery::Catchments, &search, ExplainMode::Plan).await.expect("a plan");
             assert_eq!(explanation.indexes, ["primary key", "schools_catchment"], "{when}: {explanation}");
             assert!(explanation.scans.is_empty(), "{when}: {explanation}");
             repository.with_connection(|c| Ok(c.batch_execute("ANALYZE")?)).await.expect("analysed");
         }
-        let explanation = repository.explain_catchments(&search).await.expect("a plan");
+        let explanation =
+            repository.explain(ExplainedQuery::Catchments, &search, ExplainMode::Plan).await.expect("a plan");
         insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots/sqlite", omit_expression => true }, {
             insta::assert_snapshot!("catchments", explanation);
         });
@@ -153,7 +161,8 @@ mod sqlite {
     async fn each_search_sends_the_sql_of_its_snapshot() {
         let repository = repository().await;
         for (name, search, _) in searches() {
-            let explanation = repository.explain_find(&search).await.expect("a plan");
+            let explanation =
+                repository.explain(ExplainedQuery::Find, &search, ExplainMode::Plan).await.expect("a plan");
             insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots/sqlite", omit_expression => true }, {
                 insta::assert_snapshot!(name, explanation);
             });
@@ -163,7 +172,10 @@ mod sqlite {
     #[tokio::test]
     async fn no_search_sends_a_limit_below_one() {
         let repository = repository().await;
-        let empty = repository.explain_find(&SchoolSearch::open().limit(0)).await.expect("a plan");
+        let empty = repository
+            .explain(ExplainedQuery::Find, &SchoolSearch::open().limit(0), ExplainMode::Plan)
+            .await
+            .expect("a plan");
         assert!(empty.sql.ends_with("binds: [1]"), "one row is fetched to see whether there are more: {}", empty.sql);
     }
 }

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use school_finder_db::explain::{ExplainMode, ExplainedQuery};
 use school_finder_db::geo::Catchment;
 use school_finder_db::models::{
     Admissions, NewAdmissions, NewCatchment, NewCollections, NewSchool, Performance, Phase, Review,
 };
+use school_finder_db::prelude::*;
 use school_finder_db::request::WriteMode;
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::units::AcademicYear;
-use school_finder_db::{Config, Error, LatLng, SchoolRepository, SchoolSearch, migrate, sample};
+use school_finder_db::{Config, Error, LatLng, SchoolSearch, migrate, sample};
 
 use crate::plans::{LOCATIONS, searches};
 use crate::support::evolution::{History, evolving, fixture};
@@ -263,7 +265,7 @@ async fn every_plan_uses_its_index() {
     execute(&repository, "ANALYZE schools").await.expect("analysed");
     for (name, search, index) in searches() {
         let index = if index == LOCATIONS { "ix_schools_open_location" } else { index };
-        let explanation = repository.explain_find(&search).await.expect("a plan");
+        let explanation = repository.explain(ExplainedQuery::Find, &search, ExplainMode::Plan).await.expect("a plan");
         // A rare word is looked for in every name there is, whichever way the planner reads them.
         if name != "by_text" {
             assert!(explanation.indexes.iter().any(|used| used == index), "{name}: {explanation}");
@@ -305,7 +307,10 @@ async fn catchments_are_found_by_their_boxes() {
     repository.insert_schools(schools).await.expect("schools that fit");
     repository.upsert_catchments(sample::catchments(), WriteMode::Commit).await.expect("catchments");
     execute(&repository, "ANALYZE schools").await.expect("analysed");
-    let explanation = repository.explain_catchments(&SchoolSearch::near(sample::home())).await.expect("a plan");
+    let explanation = repository
+        .explain(ExplainedQuery::Catchments, &SchoolSearch::near(sample::home()), ExplainMode::Plan)
+        .await
+        .expect("a plan");
     assert_eq!(explanation.indexes, ["ix_schools_catchment"], "{explanation}");
     assert!(explanation.scans.is_empty(), "{explanation}");
     insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots/postgres", omit_expression => true }, {
@@ -346,7 +351,7 @@ async fn each_search_sends_the_sql_of_its_snapshot() {
     let database = database().await;
     let repository = open(database.config()).await;
     for (name, search, _) in searches() {
-        let explanation = repository.explain_find(&search).await.expect("a plan");
+        let explanation = repository.explain(ExplainedQuery::Find, &search, ExplainMode::Plan).await.expect("a plan");
         insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots/postgres", omit_expression => true }, {
             insta::assert_snapshot!(name, explanation.sql);
         });

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use school_finder_db::explain::{ExplainMode, ExplainedQuery};
 use school_finder_db::ids::Urn;
 use school_finder_db::import::{Import, Reject};
 use school_finder_db::migrate::{self as schema, Migrator};
@@ -275,16 +276,15 @@ pub async fn facets(named: Option<&str>, find: FindArgs, format: Option<CountFor
 }
 
 pub async fn explain(named: Option<&str>, command: ExplainCommand) -> Result<Outcome, Failure> {
-    let (ExplainCommand::Find { find, .. } | ExplainCommand::Catchment { find, .. }) = &command;
+    let (query, find, analyze) = match command {
+        ExplainCommand::Find { find, analyze } => (ExplainedQuery::Find, find, analyze),
+        ExplainCommand::Catchment { find, analyze } => (ExplainedQuery::Catchments, find, analyze),
+    };
+    let mode = if analyze { ExplainMode::Analyze } else { ExplainMode::Plan };
     let search = find.search()?;
     let finder = database::open(named).await?;
     let search = with_known_councils(finder.as_ref(), search).await?;
-    let explanation = match command {
-        ExplainCommand::Find { analyze: false, .. } => finder.explain_find(&search).await?,
-        ExplainCommand::Find { analyze: true, .. } => finder.analyze_find(&search).await?,
-        ExplainCommand::Catchment { analyze: false, .. } => finder.explain_catchments(&search).await?,
-        ExplainCommand::Catchment { analyze: true, .. } => finder.analyze_catchments(&search).await?,
-    };
+    let explanation = finder.explain(query, &search, mode).await?;
     output::lines([explanation.to_string()])?;
     Ok(Outcome::Done)
 }

@@ -8,11 +8,15 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::methods::LoadQuery;
 
 use crate::error::Result;
-use crate::explain::{Execution, Explanation, Mode};
+use crate::explain::{Execution, ExplainMode, Explanation};
 use crate::postgres::run::RunQueryDsl;
 
 /// Explains a query, and runs it if the mode requires it.
-pub(super) async fn explain<'a, Q, U>(connection: &mut AsyncPgConnection, query: Q, mode: Mode) -> Result<Explanation>
+pub(super) async fn explain<'a, Q, U>(
+    connection: &mut AsyncPgConnection,
+    query: Q,
+    mode: ExplainMode,
+) -> Result<Explanation>
 where
     Q: LoadQuery<'a, AsyncPgConnection, U> + QueryFragment<Pg> + QueryId + Send,
 {
@@ -26,8 +30,8 @@ where
     indexes.dedup();
     let scans = steps.iter().filter_map(|step| word_after(step, &["Seq Scan on "])).collect();
     let execution = match mode {
-        Mode::Explain => None,
-        Mode::Analyze => execution(&steps),
+        ExplainMode::Plan => None,
+        ExplainMode::Analyze => execution(&steps),
     };
     Ok(Explanation { sql, plan: steps, indexes, scans, execution })
 }
@@ -53,7 +57,7 @@ fn word_after(step: &str, phrases: &[&str]) -> Option<String> {
 /// `EXPLAIN` in front of a query, with its bound values.
 #[derive(Debug, QueryId)]
 struct Planned<Q> {
-    mode: Mode,
+    mode: ExplainMode,
     query: Q,
 }
 
@@ -66,8 +70,8 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Planned<Q> {
         // The text differs from the query's own, so it must not replace the query in the cache of prepared statements.
         out.unsafe_to_cache_prepared();
         out.push_sql(match self.mode {
-            Mode::Explain => "EXPLAIN (COSTS OFF) ",
-            Mode::Analyze => "EXPLAIN (ANALYZE, COSTS OFF) ",
+            ExplainMode::Plan => "EXPLAIN (COSTS OFF) ",
+            ExplainMode::Analyze => "EXPLAIN (ANALYZE, COSTS OFF) ",
         });
         self.query.walk_ast(out)
     }

@@ -33,12 +33,12 @@ mod writes;
 
 pub(super) use admissions::{find_reach_on_conn, upsert_admissions_on_conn};
 pub(super) use backfill::{count_phase_gaps_on_conn, fill_phases_on_conn, phase_gaps_on_conn};
-pub(super) use catchments::{catchments_on_conn, find_catchments_on_conn, upsert_catchments_on_conn};
-pub(super) use children::{details_on_conn, insert_reviews_on_conn, replace_collections_on_conn};
-pub(super) use explain::{
-    analyze_catchments_on_conn, analyze_find_on_conn, explain_catchments_on_conn, explain_find_on_conn,
+pub(super) use catchments::{
+    all_catchments_on_conn, catchments_on_conn, find_catchments_on_conn, upsert_catchments_on_conn,
 };
-pub(super) use find::find_schools_on_conn;
+pub(super) use children::{details_on_conn, insert_reviews_on_conn, replace_collections_on_conn};
+pub(super) use explain::explain_on_conn;
+pub(super) use find::{all_schools_on_conn, find_schools_on_conn};
 pub(super) use lineage::{
     delete_school_on_conn, merge_schools_on_conn, schools_of_today_on_conn, upsert_links_on_conn,
 };

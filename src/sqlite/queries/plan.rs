@@ -10,10 +10,10 @@ use diesel::sql_types::{Integer, Text};
 use diesel::sqlite::Sqlite;
 
 use crate::error::Result;
-use crate::explain::{Execution, Explanation, Mode};
+use crate::explain::{Execution, ExplainMode, Explanation};
 
 /// Explains a query, and runs it if the mode requires it.
-pub(super) fn explain<'a, Q, U>(connection: &mut SqliteConnection, query: Q, mode: Mode) -> Result<Explanation>
+pub(super) fn explain<'a, Q, U>(connection: &mut SqliteConnection, query: Q, mode: ExplainMode) -> Result<Explanation>
 where
     Q: LoadQuery<'a, SqliteConnection, U> + QueryFragment<Sqlite> + QueryId,
 {
@@ -31,8 +31,8 @@ where
     indexes.sort();
     indexes.dedup();
     let execution = match mode {
-        Mode::Explain => None,
-        Mode::Analyze => {
+        ExplainMode::Plan => None,
+        ExplainMode::Analyze => {
             // SQLite reports no times in a plan.
             let begun = Instant::now();
             let rows = query.load(connection)?.len() as u64;

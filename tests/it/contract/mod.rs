@@ -12,6 +12,7 @@ mod catchments;
 mod collections;
 mod evolving;
 mod explaining;
+mod exporting;
 mod finding;
 mod reach;
 mod writing;

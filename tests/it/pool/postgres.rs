@@ -7,8 +7,9 @@ use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use school_finder_db::models::{ClubKind, Phase};
 use school_finder_db::postgres::PostgresRepository;
+use school_finder_db::prelude::*;
 use school_finder_db::request::{ClubFilter, WriteMode};
-use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, Sort, connect, sample};
+use school_finder_db::{Config, Error, SchoolSearch, Sort, connect, sample};
 
 use super::{runtime, schools_that_wait};
 use crate::support::raw::{Raw, url_of};

@@ -8,11 +8,12 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Double, Integer, Nullable, Text};
 use school_finder_db::config::{Backend, PoolMode};
+use school_finder_db::prelude::*;
 use school_finder_db::request::WriteMode;
 use school_finder_db::sqlite::SqliteRepository;
 use school_finder_db::sqlite::functions::haversine;
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, sample};
+use school_finder_db::{Config, Error, SchoolSearch, sample};
 
 use super::{runtime, schools_that_wait};
 use crate::support::{school, until};

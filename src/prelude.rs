@@ -1,0 +1,11 @@
+//! The traits of a repository. Import them to call methods on a [`SqliteRepository`](crate::sqlite::SqliteRepository)
+//! or [`PostgresRepository`](crate::postgres::PostgresRepository) by its own type. A `dyn SchoolRepository` needs none.
+//!
+//! ```
+//! use school_finder_db::prelude::*;
+//! ```
+
+pub use crate::repository::{
+    CountSchools, ExportSchools, FillPhases, FindCatchments, FindReach, FindSchools, ReadSchools, SchoolRepository,
+    WriteSchools,
+};
