@@ -8,3 +8,4 @@ DROP FUNCTION admissions_reach_empty;
 DROP FUNCTION admissions_reach_keep;
 DROP TABLE admissions_reach;
 DROP VIEW admissions_by_recency;
+DROP VIEW admissions_evidence;

@@ -10,13 +10,18 @@ use crate::units::AcademicYear;
 pub struct ReachYear {
     /// The school year.
     pub academic_year: AcademicYear,
-    /// The intake.
+    /// The intake. `None` where the source does not state it: such a year counts for each intake.
     pub intake: Option<String>,
-    /// The distance of the last child who was offered a place by distance, in kilometres.
-    pub last_distance_km: f64,
-    /// The last distance minus the point's, in kilometres. Below zero, a child there was not offered a place.
-    pub margin_km: f64,
-    /// The change of the last distance since the known year before, in kilometres. `None` for the first known year.
+    /// The distance of the last child who was offered a place by distance, in kilometres. `None` where every applicant was
+    /// offered one.
+    pub last_distance_km: Option<f64>,
+    /// The last distance minus the point's, in kilometres. Below zero, a child there was not offered a place. `None` where
+    /// every applicant was offered one.
+    pub margin_km: Option<f64>,
+    /// Whether every applicant was offered a place, at any distance. At a selective school this is no promise: only
+    /// children who qualify are applicants for its places.
+    pub all_offered: bool,
+    /// The change of the last distance since the known year before, in kilometres. `None` where either year has none.
     pub change_km: Option<f64>,
     /// The number of applications per place, where it is known.
     pub applications_per_place: Option<f64>,

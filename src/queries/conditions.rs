@@ -1,7 +1,7 @@
 //! The conditions of a search, as filters of a query.
 
 use diesel::backend::Backend;
-use diesel::dsl::exists;
+use diesel::dsl::{exists, not};
 use diesel::expression::{AppearsOnTable, Expression, ValidGrouping, is_aggregate};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -118,6 +118,21 @@ macro_rules! one_of {
     };
 }
 
+/// Returns the rows of a school's reach over so many years that count for an intake, or for any: those of intakes that
+/// match, and where there is none, those without an intake, which may be of any.
+macro_rules! reach_rows {
+    ($intake:expr, $years:expr) => {{
+        let intake: Option<String> = $intake;
+        let is_any = intake.is_none().into_sql::<Bool>().nullable();
+        let is_named = is_any
+            .and(admissions_reach::intake.is_not_null().nullable())
+            .or(admissions_reach::intake.eq(intake.unwrap_or_default()));
+        let of_school = admissions_reach::table.filter(admissions_reach::school_id.eq(schools::id));
+        let unnamed = admissions_reach::intake.is_null().and(not(exists(of_school.filter(is_named.clone()))));
+        of_school.filter(admissions_reach::recency.eq(i64::from($years))).filter(is_named.or(unnamed.nullable()))
+    }};
+}
+
 /// Returns the conditions of a search's filter. The filter is destructured without `..`, so that a new field does not
 /// compile until it is handled here.
 pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Conditions<'_> {
@@ -211,14 +226,9 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
         others.push(Condition::new(exists(fit)));
     }
     if let Some(ReachFilter { intake, years }) = reach {
-        let reached = admissions_reach::table
-            .filter(admissions_reach::school_id.eq(schools::id))
-            .filter(admissions_reach::recency.eq(i64::from(*years)))
-            .filter(admissions_reach::least_km.nullable().ge(distance(validated)));
-        others.push(match intake {
-            None => Condition::new(exists(reached)),
-            Some(intake) => Condition::new(exists(reached.filter(admissions_reach::intake.eq(intake)))),
-        });
+        let least_km = admissions_reach::least_km.nullable();
+        others
+            .push(Condition::new(exists(reach_rows!(intake.clone(), *years).filter(least_km.ge(distance(validated))))));
     }
     if let Some(folded) = &validated.name {
         others.push(Condition::new(schools::name_folded.like(like_anywhere(folded)).escape(LIKE_ESCAPE)));
@@ -274,14 +284,7 @@ pub(in super::super) fn margin(
 + QueryId
 + Send
 + 'static {
-    let reach = validated.search.filter.reach.as_ref();
-    let intake = reach.and_then(|reach| reach.intake.clone());
-    let is_any = intake.is_none().into_sql::<Bool>().nullable();
-    let least = admissions_reach::table
-        .filter(admissions_reach::school_id.eq(schools::id))
-        .filter(admissions_reach::recency.eq(reach.map_or(1, |reach| i64::from(reach.years))))
-        .filter(is_any.or(admissions_reach::intake.eq(intake.unwrap_or_default())))
-        .select(diesel::dsl::max(admissions_reach::least_km))
-        .single_value();
+    let ReachFilter { intake, years } = validated.search.filter.reach.clone().unwrap_or_default();
+    let least = reach_rows!(intake, years).select(diesel::dsl::max(admissions_reach::least_km)).single_value();
     Minus::new(least, distance(validated))
 }

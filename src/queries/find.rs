@@ -11,7 +11,7 @@ use super::nearest::nearest_on_conn;
 use crate::error::Result;
 use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::{MAX_LIMIT, Page, SchoolSearch, Sort};
-use crate::search::{HitRow, ListedRow, ValidatedSearch};
+use crate::search::{ALL_OFFERED_KM, HitRow, ListedRow, ValidatedSearch};
 
 use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async, snapshot};
 use super::super::schema::{admissions_reach, schools};
@@ -54,16 +54,19 @@ pub(super) async fn all_schools_in_txn(connection: &mut Connection, search: &Sch
     }
 }
 
-/// Returns the search unchanged, or one by admissions reach within the circle that no offers reached beyond.
+/// Returns the search unchanged, or one by admissions reach within a circle: its own, or else the greatest distance that
+/// any school's offers reached.
 #[maybe_async]
 pub(in super::super) async fn within_reach<'a>(
     connection: &mut Connection,
     validated: &'a ValidatedSearch,
 ) -> Result<Cow<'a, ValidatedSearch>> {
-    if validated.search.filter.reach.is_none() {
+    if validated.search.filter.reach.is_none() || validated.radius().is_some() {
         return Ok(Cow::Borrowed(validated));
     }
-    let widest = admissions_reach::table.select(max(admissions_reach::least_km));
+    let widest = admissions_reach::table
+        .filter(admissions_reach::least_km.lt(ALL_OFFERED_KM))
+        .select(max(admissions_reach::least_km));
     Ok(Cow::Owned(validated.bounded_by(widest.get_result(connection).await?)))
 }
 

@@ -122,13 +122,14 @@ pub trait FindCatchments: Send + Sync + Debug {
 /// Searches for the schools that would have offered a place by distance in past years.
 #[async_trait]
 pub trait FindReach: Send + Sync + Debug {
-    /// Returns one page of the schools that match a search and would have offered a child at its point a place by
-    /// distance in past years, in the search's order, each with its years. The search's
+    /// Returns one page of the schools that match a search and would have offered a child at its point a place in past
+    /// years, by distance or because every applicant was offered one, in the search's order, each with its years. The search's
     /// [`ReachFilter`](crate::request::ReachFilter) selects the years; without one, any intake of the latest known year
     /// counts.
     ///
-    /// The result is an estimate. A school without a known last distance is never returned, other criteria come before
-    /// distance, and councils measure in their own ways, some along paths, where this is a great circle.
+    /// The result is an estimate. A school without a known year is never returned. Other criteria come before distance: a
+    /// selective school whose places were not filled still refuses a child who does not qualify. And councils measure in
+    /// their own ways, some along paths, where this is a great circle.
     ///
     /// # Errors
     /// As [`find_schools`](Self::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without

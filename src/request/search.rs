@@ -69,7 +69,8 @@ pub enum Sort {
     /// Best Ofsted rating first, then by folded name; unrated schools come last.
     Rating,
     /// Widest margin first by which offers of past years reached the search's point. The margin is the least of the
-    /// [`ReachFilter`]'s years, and the best of its intakes. Requires such a filter.
+    /// [`ReachFilter`]'s years, and the best of its intakes. Schools where every applicant was offered a place come first,
+    /// nearest first: distance kept nobody out there. Requires such a filter.
     Margin,
 }
 

@@ -14,6 +14,7 @@ pub(crate) use nearest::Nearest;
 #[cfg(feature = "postgres")]
 pub(crate) use nearest::SLACK_KM;
 pub(crate) use radius::{Expansion, SearchRadius};
+pub(crate) use reach::ALL_OFFERED_KM;
 pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, facets_of, give};
 
 use crate::error::{Error, Result};
@@ -74,14 +75,10 @@ impl ValidatedSearch {
         Self::new(&search)
     }
 
-    /// Returns the same search within a circle that no offers reached beyond. `None`: no place was offered by distance.
+    /// Returns the same search within this radius. `None`: no place was offered by distance.
     pub(crate) fn bounded_by(&self, widest_km: Option<f64>) -> Self {
         let widest = widest_km.and_then(|km| Kilometres::new(km).ok()).unwrap_or(Kilometres::ZERO);
-        let near = self.near.map(|Near { point, radius }| {
-            let radius = radius.filter(|radius| radius.get() < widest.get()).unwrap_or(widest);
-            Near { point, radius: Some(radius) }
-        });
-        Self { near, ..self.clone() }
+        Self { near: self.near.map(|near| Near { radius: Some(widest), ..near }), ..self.clone() }
     }
 
     /// Returns the same search, for schools that have such a club as well.

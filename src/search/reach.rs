@@ -29,33 +29,61 @@ impl ValidatedSearch {
     }
 }
 
-/// Returns the known years of the intakes that match, and the highest number of years of one intake.
+/// The distance in the column `least_km` that means that every applicant was offered a place, as the migrations write it.
+/// More than any distance, so that such a school has the widest margins, and the nearest of them the widest.
+pub(crate) const ALL_OFFERED_KM: f64 = 40_075.0;
+
+/// Returns the years of evidence of the intakes that match, and the highest number of years of one intake: the same years
+/// that the view `admissions_by_recency` counts.
 fn reached(filter: &ReachFilter, distance: Option<Kilometres>, years: Vec<Admissions>) -> (Vec<ReachYear>, usize) {
     let Some(distance) = distance.map(Kilometres::get) else { return (Vec::new(), 0) };
     let mut intakes: BTreeMap<Option<String>, Vec<Admissions>> = BTreeMap::new();
     for year in years {
-        let is_asked = filter.intake.is_none() || filter.intake == year.intake;
-        if is_asked && year.last_distance_offered_km.is_some() {
+        if year.last_distance_offered_km.is_some() || year.had_vacancies == Some(true) {
             intakes.entry(year.intake.clone()).or_default().push(year);
         }
     }
+    // A year without an intake may be of any.
+    let unnamed = intakes.remove(&None).unwrap_or_default();
+    if let Some(intake) = &filter.intake {
+        intakes.retain(|named, _| named.as_ref() == Some(intake));
+    }
+    for years in intakes.values_mut() {
+        let new = |year: &&Admissions| years.iter().all(|other| other.academic_year != year.academic_year);
+        let mut others: Vec<Admissions> = unnamed.iter().filter(new).cloned().collect();
+        years.append(&mut others);
+    }
+    if intakes.is_empty() {
+        intakes.insert(None, unnamed);
+    }
     let wanted = usize::from(filter.years);
     let (mut passing, mut most) = (Vec::new(), 0);
-    for (intake, mut years) in intakes {
+    for mut years in intakes.into_values() {
         years.sort_by_key(|year| std::cmp::Reverse(year.academic_year));
-        let km: Vec<f64> = years.iter().filter_map(|year| year.last_distance_offered_km).collect();
-        if km.len() < wanted || km.iter().take(wanted).any(|km| *km < distance) {
-            continue;
+        let years: Vec<ReachYear> =
+            (0..years.len()).map(|at| reach_year(&years[at], years.get(at + 1), distance)).collect();
+        let reaches = |year: &ReachYear| year.margin_km.is_none_or(|margin| margin >= 0.0);
+        if years.len() >= wanted && years.iter().take(wanted).all(reaches) {
+            most = most.max(years.len());
+            // A year without an intake counts for several.
+            let new: Vec<ReachYear> = years.into_iter().filter(|year| !passing.contains(year)).collect();
+            passing.extend(new);
         }
-        most = most.max(km.len());
-        passing.extend(years.iter().zip(&km).enumerate().map(|(at, (year, last))| ReachYear {
-            academic_year: year.academic_year,
-            intake: intake.clone(),
-            last_distance_km: *last,
-            margin_km: last - distance,
-            change_km: km.get(at + 1).map(|before| last - before),
-            applications_per_place: year.applications_per_place(),
-        }));
     }
     (passing, most)
+}
+
+/// Returns a year as evidence, after the known year before it.
+fn reach_year(year: &Admissions, before: Option<&Admissions>, distance: f64) -> ReachYear {
+    let limit = |year: &Admissions| year.last_distance_offered_km.filter(|_| year.had_vacancies != Some(true));
+    let last_distance_km = limit(year);
+    ReachYear {
+        academic_year: year.academic_year,
+        intake: year.intake.clone(),
+        last_distance_km,
+        margin_km: last_distance_km.map(|last| last - distance),
+        all_offered: year.had_vacancies == Some(true),
+        change_km: last_distance_km.zip(before.and_then(limit)).map(|(last, before)| last - before),
+        applications_per_place: year.applications_per_place(),
+    }
 }

@@ -126,7 +126,9 @@ async fn answers(finder: &dyn SchoolRepository) -> Vec<(&'static str, String)> {
                 reach
                     .items
                     .iter()
-                    .map(|hit| format!("{}, by {:.2} km", hit.hit.school.name, hit.years[0].margin_km))
+                    .map(|hit| {
+                        format!("{}, by {:.2} km", hit.hit.school.name, hit.years[0].margin_km.expect("a margin"))
+                    })
                     .collect(),
             ),
         ),

@@ -89,7 +89,12 @@ function badges(school, serves, years) {
     const words = serves === "polygon" ? "Catchment holds your home" : "Home within its catchment's radius";
     made.push(element("li", { class: "badge serves" }, words));
   }
-  for (const { academic_year, margin_km, last_distance_km } of years ?? []) {
+  for (const { academic_year, margin_km, last_distance_km, all_offered } of years ?? []) {
+    if (all_offered) {
+      const title = `In ${academic_year} every applicant was offered a place`;
+      made.push(element("li", { class: "badge year fits", title }, `${year(academic_year)} ✓ all offered`));
+      continue;
+    }
     const fits = margin_km >= 0;
     const words = `${year(academic_year)} ${fits ? "✓" : "✗"} ${kilometres(Math.abs(margin_km))} ${fits ? "to spare" : "too far"}`;
     const title = `In ${academic_year} the last place by distance went to a child ${kilometres(last_distance_km)} away`;

@@ -22,8 +22,9 @@ pub fn reach_hit() -> Value {
     let year = object(vec![
         ("academic_year", academic_year()),
         ("intake", optional(string())),
-        ("last_distance_km", number()),
-        ("margin_km", number()),
+        ("last_distance_km", optional(number())),
+        ("margin_km", optional(number())),
+        ("all_offered", boolean()),
         ("change_km", optional(number())),
         ("applications_per_place", optional(number())),
     ]);

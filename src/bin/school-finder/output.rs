@@ -37,7 +37,7 @@ const LIST_COLUMNS: [&str; 17] = [
 
 /// The columns of a year of admissions in CSV: the keys of its JSON.
 const YEAR_COLUMNS: [&str; 6] =
-    ["academic_year", "intake", "last_distance_km", "margin_km", "change_km", "applications_per_place"];
+    ["academic_year", "intake", "last_distance_km", "margin_km", "all_offered", "change_km", "applications_per_place"];
 
 /// What stands for an unknown value in a table.
 const UNKNOWN: &str = "-";
@@ -93,7 +93,10 @@ fn years(years: &[ReachYear]) -> [String; 2] {
     let mut lines: Vec<String> = Vec::new();
     for year in years {
         let intake = text(year.intake.clone());
-        let told = format!("{} {:.2} ({:+.2})", year.academic_year, year.last_distance_km, year.margin_km);
+        let told = match (year.last_distance_km, year.margin_km) {
+            (Some(last), Some(margin)) => format!("{} {last:.2} ({margin:+.2})", year.academic_year),
+            _ => format!("{} all offered", year.academic_year),
+        };
         if intakes.last() == Some(&intake) {
             if let Some(line) = lines.last_mut() {
                 line.push_str(", ");

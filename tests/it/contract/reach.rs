@@ -6,7 +6,7 @@ use school_finder_db::models::{
 };
 use school_finder_db::request::{ReachFilter, WriteMode};
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Error, SchoolSearch, Sort};
+use school_finder_db::{Error, Kilometres, SchoolSearch, Sort};
 
 use super::collections::year;
 use super::on_every_backend;
@@ -17,6 +17,9 @@ on_every_backend! {
     every_one_of_some_years_counts,
     intakes_are_told_apart,
     unknown_distances_are_no_evidence,
+    vacancies_count_within_the_radius,
+    vacancies_have_the_widest_margins,
+    a_year_without_an_intake_counts_for_each,
     reach_is_a_filter_of_any_search,
     the_widest_margin_comes_first,
     what_any_program_writes_counts_at_once,
@@ -76,9 +79,11 @@ async fn offers_reach_a_home_or_do_not(database: &TestDatabase) {
     assert_eq!(urns, [1, 3], "the boundary is inside, and school 2 is 2.2 km away");
     let first = &page.items[0];
     assert!(first.estimate && first.years_of_evidence == 2);
-    let years: Vec<_> = first.years.iter().map(|year| (year.academic_year, year.last_distance_km)).collect();
+    let years: Vec<_> =
+        first.years.iter().map(|year| (year.academic_year, year.last_distance_km.expect("a limit"))).collect();
     assert_eq!(years, [(year(2024), km), (year(2023), 5.0)], "the newest first");
-    assert!(first.years[0].margin_km.abs() < 1e-9 && (first.years[1].margin_km - (5.0 - km)).abs() < 1e-9);
+    assert!(first.years[0].margin_km.is_some_and(|margin| margin.abs() < 1e-9));
+    assert!((first.years[1].margin_km.expect("a margin") - (5.0 - km)).abs() < 1e-9);
     assert!((first.years[0].change_km.expect("a trend") - (km - 5.0)).abs() < 1e-9);
     assert_eq!((first.years[1].change_km, first.years[0].applications_per_place), (None, Some(3.0)));
 }
@@ -121,9 +126,9 @@ async fn intakes_are_told_apart(database: &TestDatabase) {
 async fn unknown_distances_are_no_evidence(database: &TestDatabase) {
     three_schools(database).await;
     assert!(reached(database, None, 1).await.is_empty(), "nothing is known at all");
-    let vacancies = Admissions { had_vacancies: Some(true), ..Admissions::new(year(2025), None) };
+    let no_vacancies = Admissions { had_vacancies: Some(false), ..Admissions::new(year(2025), None) };
     let rows = vec![
-        NewAdmissions { urn: urn(1), admissions: vacancies },
+        NewAdmissions { urn: urn(1), admissions: no_vacancies },
         offered(1, 2024, None, None),
         offered(2, 2025, None, None),
         offered(2, 2020, None, Some(4.0)),
@@ -131,6 +136,94 @@ async fn unknown_distances_are_no_evidence(database: &TestDatabase) {
     ];
     store(database, rows).await;
     assert_eq!(reached(database, None, 1).await, [2], "by the latest year that is known");
+}
+
+/// A year in which every applicant was offered a place.
+fn all_offered(number: i64, starts_in: i16, intake: Option<&str>) -> NewAdmissions {
+    let mut new = offered(number, starts_in, intake, None);
+    new.admissions.had_vacancies = Some(true);
+    new
+}
+
+/// The schools are 1.1, 2.2 and 3.3 km away.
+async fn vacancies_count_within_the_radius(database: &TestDatabase) {
+    three_schools(database).await;
+    let finder = database.repository();
+    let mut limited = all_offered(1, 2024, None);
+    limited.admissions.last_distance_offered_km = Some(0.5);
+    store(database, vec![limited, all_offered(2, 2024, None), all_offered(3, 2024, None)]).await;
+    assert!(reached(database, None, 1).await.is_empty(), "no last distance is known to bound the search");
+    let within = |km| near().within(Kilometres::new(km).expect("a distance"));
+    let urns = async |search: SchoolSearch| {
+        let page = finder.find_reach(&search).await.expect("an answer");
+        page.items.iter().map(|hit| hit.hit.school.urn.get()).collect::<Vec<_>>()
+    };
+    assert_eq!(urns(within(2.5)).await, [1, 2], "who was last is no limit where all were offered a place");
+    assert_eq!(urns(within(100.0)).await, [1, 2, 3]);
+    store(database, vec![offered(1, 2020, Some("Year 3"), Some(2.5))]).await;
+    assert_eq!(urns(near()).await, [1, 2], "the greatest last distance of any school bounds the search");
+    assert_eq!(urns(within(100.0)).await, [1, 2, 3], "a radius that is given does");
+
+    let page = finder.find_reach(&within(2.5)).await.expect("an answer");
+    let first = &page.items[1].years[0];
+    assert_eq!((first.last_distance_km, first.margin_km, first.all_offered), (None, None, true));
+    assert_eq!(first.change_km, None);
+    // One year with a limit that the home is beyond is enough.
+    store(database, vec![offered(2, 2023, None, Some(1.0))]).await;
+    assert_eq!(reached(database, None, 2).await, [1]);
+    assert_eq!(reached(database, None, 1).await, [1, 2]);
+    database.execute("UPDATE admissions_history SET had_vacancies = NULL").await.expect("updated");
+    assert_eq!(urns(within(100.0)).await, Vec::<i32>::new(), "0.5 km and 1 km are too near");
+}
+
+async fn vacancies_have_the_widest_margins(database: &TestDatabase) {
+    three_schools(database).await;
+    let rows = vec![
+        all_offered(3, 2024, None),
+        all_offered(2, 2024, Some("Year R")),
+        offered(2, 2024, Some("Year 3"), Some(4.0)),
+        offered(1, 2024, None, Some(20.0)),
+    ];
+    store(database, rows).await;
+    let mut search = near().reached(ReachFilter::default()).sort(Sort::Margin).limit(1);
+    let mut urns = Vec::new();
+    loop {
+        let page = database.repository().find_reach(&search).await.expect("an answer");
+        urns.extend(page.items.iter().map(|hit| hit.hit.school.urn.get()));
+        match page.next {
+            Some(next) => search = search.after(next),
+            None => break,
+        }
+    }
+    assert_eq!(urns, [2, 3, 1], "first those where distance kept nobody out, the nearest of them first");
+}
+
+async fn a_year_without_an_intake_counts_for_each(database: &TestDatabase) {
+    three_schools(database).await;
+    let rows = vec![
+        // The newest year decides, though it does not name its intake.
+        offered(1, 2022, Some("Year 7"), Some(9.0)),
+        offered(1, 2025, None, Some(0.5)),
+        offered(2, 2022, Some("Year 7"), Some(0.5)),
+        offered(2, 2025, None, Some(9.0)),
+        // A named row of the same year goes before it.
+        offered(3, 2025, Some("Year 7"), Some(0.5)),
+        offered(3, 2025, None, Some(9.0)),
+    ];
+    store(database, rows).await;
+    assert_eq!(reached(database, None, 1).await, [2]);
+    assert_eq!(reached(database, Some("Year 7"), 1).await, [2]);
+    assert_eq!(
+        reached(database, Some("Year R"), 1).await,
+        [2, 3],
+        "no row names it, so that it may be the unnamed one"
+    );
+    assert!(reached(database, None, 2).await.is_empty());
+    let page = database.repository().find_reach(&near()).await.expect("an answer");
+    let years: Vec<_> =
+        page.items[0].years.iter().map(|year| (year.academic_year.starts_in(), year.intake.as_deref())).collect();
+    assert_eq!(years, [(2025, None), (2022, Some("Year 7"))]);
+    assert_eq!(page.items[0].years_of_evidence, 2);
 }
 
 async fn reach_is_a_filter_of_any_search(database: &TestDatabase) {
