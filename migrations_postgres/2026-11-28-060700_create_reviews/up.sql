@@ -23,7 +23,7 @@ CREATE INDEX ix_school_reviews_school ON school_reviews (school_id);
 CREATE INDEX ix_school_reviews_urn ON school_reviews (urn);
 
 -- A review that was stored before its school gets that school's id.
-CREATE FUNCTION school_reviews_find_new_schools() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION school_reviews_find_new_schools() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE school_reviews SET school_id = new_schools.id
         FROM new_schools WHERE school_reviews.urn = new_schools.urn AND school_id IS NULL;
@@ -32,3 +32,22 @@ END $$;
 
 CREATE TRIGGER tr_school_reviews_new_school AFTER INSERT ON schools REFERENCING NEW TABLE AS new_schools
     FOR EACH STATEMENT EXECUTE FUNCTION school_reviews_find_new_schools();
+
+CREATE FUNCTION school_reviews_follow_urn() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE school_reviews SET school_id = NEW.id WHERE urn = NEW.urn AND school_id IS NULL;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER tr_school_reviews_new_urn AFTER UPDATE OF urn ON schools
+    FOR EACH ROW WHEN (NEW.urn <> OLD.urn) EXECUTE FUNCTION school_reviews_follow_urn();
+
+-- A review whose URN is corrected belongs to the school of the new one.
+CREATE FUNCTION school_reviews_find_school() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    NEW.school_id := (SELECT id FROM schools WHERE urn = NEW.urn);
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER tr_school_reviews_update BEFORE UPDATE OF urn ON school_reviews
+    FOR EACH ROW WHEN (NEW.urn <> OLD.urn) EXECUTE FUNCTION school_reviews_find_school();

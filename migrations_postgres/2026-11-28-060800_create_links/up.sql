@@ -28,7 +28,7 @@ CREATE INDEX ix_school_links_school ON school_links (school_id);
 CREATE INDEX ix_school_links_linked_school ON school_links (linked_school_id);
 CREATE INDEX ix_school_links_linked_urn ON school_links (linked_urn, kind);
 
-CREATE FUNCTION school_links_find_schools() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION school_links_find_schools() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     NEW.school_id := (SELECT id FROM schools WHERE urn = NEW.urn);
     NEW.linked_school_id := (SELECT id FROM schools WHERE urn = NEW.linked_urn);
@@ -37,8 +37,10 @@ END $$;
 
 CREATE TRIGGER tr_school_links_insert BEFORE INSERT ON school_links
     FOR EACH ROW EXECUTE FUNCTION school_links_find_schools();
+CREATE TRIGGER tr_school_links_update BEFORE UPDATE OF urn, linked_urn ON school_links
+    FOR EACH ROW EXECUTE FUNCTION school_links_find_schools();
 
-CREATE FUNCTION school_links_find_new_schools() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION school_links_find_new_schools() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE school_links SET school_id = new_schools.id FROM new_schools WHERE school_links.urn = new_schools.urn;
     UPDATE school_links SET linked_school_id = new_schools.id
@@ -48,3 +50,15 @@ END $$;
 
 CREATE TRIGGER tr_school_links_new_school AFTER INSERT ON schools REFERENCING NEW TABLE AS new_schools
     FOR EACH STATEMENT EXECUTE FUNCTION school_links_find_new_schools();
+
+CREATE FUNCTION school_links_follow_urn() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE school_links SET school_id = (SELECT id FROM schools WHERE schools.urn = school_links.urn)
+        WHERE urn IN (OLD.urn, NEW.urn);
+    UPDATE school_links SET linked_school_id = (SELECT id FROM schools WHERE schools.urn = school_links.linked_urn)
+        WHERE linked_urn IN (OLD.urn, NEW.urn);
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER tr_school_links_new_urn AFTER UPDATE OF urn ON schools
+    FOR EACH ROW WHEN (NEW.urn <> OLD.urn) EXECUTE FUNCTION school_links_follow_urn();

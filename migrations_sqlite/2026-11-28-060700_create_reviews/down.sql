@@ -1,3 +1,4 @@
 -- Loses every review.
+DROP TRIGGER tr_school_reviews_new_urn;
 DROP TRIGGER tr_school_reviews_new_school;
 DROP TABLE school_reviews;

@@ -28,3 +28,12 @@ CREATE INDEX ix_school_reviews_urn ON school_reviews (urn);
 CREATE TRIGGER tr_school_reviews_new_school AFTER INSERT ON schools BEGIN
     UPDATE school_reviews SET school_id = NEW.id WHERE urn = NEW.urn AND school_id IS NULL;
 END;
+
+CREATE TRIGGER tr_school_reviews_new_urn AFTER UPDATE OF urn ON schools WHEN NEW.urn <> OLD.urn BEGIN
+    UPDATE school_reviews SET school_id = NEW.id WHERE urn = NEW.urn AND school_id IS NULL;
+END;
+
+-- A review whose URN is corrected belongs to the school of the new one.
+CREATE TRIGGER tr_school_reviews_update AFTER UPDATE OF urn ON school_reviews WHEN NEW.urn <> OLD.urn BEGIN
+    UPDATE school_reviews SET school_id = (SELECT id FROM schools WHERE urn = NEW.urn) WHERE id = NEW.id;
+END;

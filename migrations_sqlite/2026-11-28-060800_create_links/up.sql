@@ -41,7 +41,21 @@ CREATE TRIGGER tr_school_links_insert AFTER INSERT ON school_links BEGIN
         WHERE id = NEW.id;
 END;
 
+CREATE TRIGGER tr_school_links_update AFTER UPDATE OF urn, linked_urn ON school_links BEGIN
+    UPDATE school_links
+        SET school_id = (SELECT id FROM schools WHERE urn = NEW.urn),
+            linked_school_id = (SELECT id FROM schools WHERE urn = NEW.linked_urn)
+        WHERE id = NEW.id;
+END;
+
 CREATE TRIGGER tr_school_links_new_school AFTER INSERT ON schools BEGIN
     UPDATE school_links SET school_id = NEW.id WHERE urn = NEW.urn;
     UPDATE school_links SET linked_school_id = NEW.id WHERE linked_urn = NEW.urn;
+END;
+
+CREATE TRIGGER tr_school_links_new_urn AFTER UPDATE OF urn ON schools WHEN NEW.urn <> OLD.urn BEGIN
+    UPDATE school_links SET school_id = (SELECT id FROM schools WHERE schools.urn = school_links.urn)
+        WHERE urn IN (OLD.urn, NEW.urn);
+    UPDATE school_links SET linked_school_id = (SELECT id FROM schools WHERE schools.urn = school_links.linked_urn)
+        WHERE linked_urn IN (OLD.urn, NEW.urn);
 END;

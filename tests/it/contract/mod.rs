@@ -10,6 +10,7 @@ mod batching;
 mod catchment_files;
 mod catchments;
 mod collections;
+mod derived;
 mod evolving;
 mod explaining;
 mod exporting;
