@@ -64,7 +64,8 @@ pub(super) fn catalogue(connection: &mut MigrationConnection) -> Result<Vec<Entr
          SELECT 'function', NULL, proname, pg_get_function_arguments(p.oid) || ' ' || provolatile::text || proparallel::text
              || coalesce(pg_get_function_sqlbody(p.oid), prosrc) || ' RETURNS ' || format_type(prorettype, NULL)
              || CASE WHEN proisstrict THEN ' STRICT' ELSE '' END || CASE WHEN prosecdef THEN ' SECURITY DEFINER' ELSE '' END
-             || coalesce(' SET ' || array_to_string(proconfig, ', '), '')
+             -- A path is that of the schema in which the function was created.
+             || coalesce(' SET ' || (SELECT string_agg(split_part(setting, '=', 1), ', ') FROM unnest(proconfig) AS setting), '')
          FROM pg_proc p
          WHERE pronamespace = quote_ident(current_schema())::regnamespace
              AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')

@@ -2,6 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop and say so")]
 
 mod architecture;
+#[cfg(all(feature = "cli", feature = "postgres", feature = "sqlite"))]
+mod backups;
 mod catchments;
 #[cfg(feature = "cli")]
 mod contention;

@@ -160,11 +160,13 @@ fn folder_of_programs() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_school-finder")).parent().expect("a folder")
 }
 
-/// Where the program, the examples and the system's own are.
+/// Where the program, the examples, the test server's programs and the system's own are.
 fn path_to_programs() -> std::ffi::OsString {
     let built = folder_of_programs();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = [built.to_owned(), built.join("examples")].into_iter().chain(std::env::split_paths(&path));
+    let server = std::env::var_os("TEST_POSTGRES_BIN").map(PathBuf::from);
+    let folders =
+        [built.to_owned(), built.join("examples")].into_iter().chain(server).chain(std::env::split_paths(&path));
     std::env::join_paths(folders).expect("a path")
 }
 
