@@ -136,11 +136,8 @@ pub enum Error {
         expected: String,
     },
     /// A URN is not a number from 1 to 9,999,999.
-    #[error("{}", InvalidUrn { given: *given })]
-    InvalidUrn {
-        /// The given number.
-        given: i64,
-    },
+    #[error(transparent)]
+    InvalidUrn(#[from] InvalidUrn),
 
     // --- constraints of the database -------------------------------------------------------------------------------
     /// Two schools have one URN, within the call or with a stored school (`schools.urn` is unique).
@@ -563,12 +560,6 @@ impl Error {
             }
             other => Self::CheckViolated { constraint: other.to_owned() },
         }
-    }
-}
-
-impl From<InvalidUrn> for Error {
-    fn from(InvalidUrn { given }: InvalidUrn) -> Self {
-        Self::InvalidUrn { given }
     }
 }
 

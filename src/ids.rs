@@ -1,11 +1,15 @@
 //! Newtypes for identifiers, so that one number cannot be passed for another.
 
-use diesel::backend::Backend;
-use diesel::deserialize::{self, FromSql, FromSqlRow};
+use std::fmt;
+use std::str::FromStr;
+
+use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
-use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Integer};
 use serde::{Deserialize, Serialize};
+
+use crate::newtype::sql_value;
+use crate::text::shortened;
 
 /// The id of a school's row in this database. Never reused, and meaningless in another database.
 #[derive(
@@ -27,29 +31,13 @@ impl SchoolId {
     }
 }
 
-impl std::fmt::Display for SchoolId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for SchoolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<DB: Backend> FromSql<BigInt, DB> for SchoolId
-where
-    i64: FromSql<BigInt, DB>,
-{
-    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        i64::from_sql(value).map(Self)
-    }
-}
-
-impl<DB: Backend> ToSql<BigInt, DB> for SchoolId
-where
-    i64: ToSql<BigInt, DB>,
-{
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        self.0.to_sql(out)
-    }
-}
+sql_value!(SchoolId: BigInt as i64);
 
 /// A school's unique reference number in the official register: up to seven digits, permanent, never reused.
 ///
@@ -57,6 +45,7 @@ where
 /// use school_finder_db::ids::Urn;
 ///
 /// assert_eq!(Urn::new(110_533)?.get(), 110_533);
+/// assert_eq!("110533".parse::<Urn>()?.to_string(), "110533");
 /// assert!(Urn::new(0).is_err());
 /// # Ok::<(), school_finder_db::Error>(())
 /// ```
@@ -78,7 +67,7 @@ impl Urn {
     pub fn new(urn: i64) -> Result<Self, InvalidUrn> {
         match i32::try_from(urn) {
             Ok(number @ 1..=9_999_999) => Ok(Self(number)),
-            _ => Err(InvalidUrn { given: urn }),
+            _ => Err(InvalidUrn { given: urn.to_string() }),
         }
     }
 
@@ -88,12 +77,21 @@ impl Urn {
     }
 }
 
-/// A number that is not a URN. It converts into [`Error::InvalidUrn`](crate::Error::InvalidUrn).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{given} is not a URN: a school's unique reference number has up to seven digits")]
+/// A number or text that is not a URN. It converts into [`Error::InvalidUrn`](crate::Error::InvalidUrn).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not a URN: a school's unique reference number has up to seven digits")]
 pub struct InvalidUrn {
-    /// The number that was given.
-    pub given: i64,
+    /// The given number or text.
+    pub given: String,
+}
+
+impl FromStr for Urn {
+    type Err = InvalidUrn;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrn> {
+        let number = text.parse().map_err(|_| InvalidUrn { given: shortened(text) })?;
+        Self::new(number)
+    }
 }
 
 impl TryFrom<i64> for Urn {
@@ -110,26 +108,10 @@ impl From<Urn> for i32 {
     }
 }
 
-impl std::fmt::Display for Urn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Urn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<DB: Backend> FromSql<Integer, DB> for Urn
-where
-    i32: FromSql<Integer, DB>,
-{
-    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        Ok(Self::new(i32::from_sql(value)?.into())?)
-    }
-}
-
-impl<DB: Backend> ToSql<Integer, DB> for Urn
-where
-    i32: ToSql<Integer, DB>,
-{
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        self.0.to_sql(out)
-    }
-}
+sql_value!(Urn: Integer as i32, |number: i32| Self::new(number.into()));

@@ -69,6 +69,7 @@ pub mod import;
 pub mod migrate;
 mod migrations;
 pub mod models;
+mod newtype;
 mod observe;
 #[cfg(feature = "postgres")]
 pub mod postgres;

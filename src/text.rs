@@ -37,6 +37,11 @@ pub fn fold(name: &str) -> String {
     words.map(|word| if word == "saint" { "st" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
+/// Returns the beginning of a text that was not understood, for an error: the text may be long.
+pub(crate) fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
 /// The escape character of LIKE patterns. SQL's usual backslash is special in some Postgres strings; an exclamation
 /// mark is special in none.
 pub(crate) const LIKE_ESCAPE: char = '!';

@@ -1,19 +1,18 @@
 //! Latitudes and longitudes, always in range.
 
-use diesel::backend::Backend;
-use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
-use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Double;
 use serde::{Deserialize, Serialize};
 
 use super::haversine;
 use crate::error::{Error, Result};
-use crate::units::Kilometres;
+use crate::newtype::sql_value;
+use crate::units::{Kilometres, float};
 
 /// A coordinate. The two differ only in names and bounds.
 macro_rules! coordinate {
-    ($(#[$doc:meta])* $name:ident, $field:literal, $limit:literal) => {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $what:literal, $limit:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize, AsExpression, FromSqlRow)]
         #[diesel(sql_type = Double)]
@@ -39,53 +38,18 @@ macro_rules! coordinate {
             }
         }
 
-        impl TryFrom<f64> for $name {
-            type Error = Error;
-
-            fn try_from(degrees: f64) -> Result<Self> {
-                Self::new(degrees)
-            }
-        }
-
-        impl From<$name> for f64 {
-            fn from(coordinate: $name) -> Self {
-                coordinate.0
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-
-        impl<DB: Backend> FromSql<Double, DB> for $name
-        where
-            f64: FromSql<Double, DB>,
-        {
-            fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
-                Ok(Self::new(f64::from_sql(value)?)?)
-            }
-        }
-
-        impl<DB: Backend> ToSql<Double, DB> for $name
-        where
-            f64: ToSql<Double, DB>,
-        {
-            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-                self.0.to_sql(out)
-            }
-        }
+        float!($name, $what);
+        sql_value!($name: Double as f64, Self::new);
     };
 }
 
 coordinate! {
     /// Degrees north of the equator, from -90 to 90 (WGS84).
-    Latitude, "lat", 90.0
+    Latitude, "lat", "a latitude in degrees", 90.0
 }
 coordinate! {
     /// Degrees east of Greenwich, from -180 to 180 (WGS84). Most of the United Kingdom is negative.
-    Longitude, "lng", 180.0
+    Longitude, "lng", "a longitude in degrees", 180.0
 }
 
 /// A point on the earth (WGS84), latitude first. Swapped coordinates are a valid point too: see

@@ -90,7 +90,7 @@ mod wkb {
     /// not such an outline.
     pub(crate) fn wkb_covers(wkb: &[u8], place: LatLng) -> Option<bool> {
         let point = Coord { x: place.lng().degrees(), y: place.lat().degrees() };
-        any_polygon(wkb, |rings| polygon_covers(rings, point))
+        any_polygon(wkb, |rings| polygon_covers(rings.into_iter().map(corners), point))
     }
 
     /// Returns whether bytes are an outline in WKB.
@@ -98,20 +98,14 @@ mod wkb {
         any_polygon(bytes, |_| false).is_some()
     }
 
-    /// Returns whether `test` is true of a polygon of an outline in WKB, or `None` where it is malformed before that.
-    fn any_polygon(wkb: &[u8], mut test: impl FnMut(&mut Rings<'_, '_>) -> bool) -> Option<bool> {
+    /// Returns whether `test` is true of the rings of a polygon of an outline in WKB, or `None` where it is malformed
+    /// before the end of that polygon.
+    fn any_polygon(wkb: &[u8], mut test: impl FnMut(Vec<&[u8]>) -> bool) -> Option<bool> {
         let mut bytes = Bytes(wkb);
-        let polygons = bytes.header(MULTI_POLYGON)?;
-        for _ in 0..polygons {
+        for _ in 0..bytes.header(MULTI_POLYGON)? {
             let rings = bytes.header(POLYGON)?;
-            let mut rings = Rings { bytes: &mut bytes, left: rings, is_broken: false };
-            if test(&mut rings) {
+            if test((0..rings).map(|_| bytes.ring()).collect::<Option<_>>()?) {
                 return Some(true);
-            }
-            // The next polygon begins after the rings that `test` did not read.
-            rings.by_ref().for_each(drop);
-            if rings.is_broken {
-                return None;
             }
         }
         Some(false)
@@ -135,37 +129,19 @@ mod wkb {
         fn header(&mut self, geometry: u32) -> Option<u32> {
             (self.take(1)? == [LITTLE_ENDIAN] && self.number()? == geometry).then(|| self.number())?
         }
-    }
 
-    /// The rings of one polygon.
-    struct Rings<'a, 'b> {
-        bytes: &'b mut Bytes<'a>,
-        left: u32,
-        is_broken: bool,
-    }
-
-    impl<'a> Iterator for Rings<'a, '_> {
-        type Item = Corners<'a>;
-
-        fn next(&mut self) -> Option<Self::Item> {
-            self.left = self.left.checked_sub(1)?;
-            let count = self.bytes.number().and_then(|count| usize::try_from(count).ok()?.checked_mul(CORNER_BYTES));
-            let corners = count.and_then(|count| self.bytes.take(count));
-            if corners.is_none() {
-                (self.is_broken, self.left) = (true, 0);
-            }
-            corners.map(|bytes| Corners(bytes.chunks_exact(CORNER_BYTES)))
+        /// Reads a ring, and returns its corners' bytes.
+        fn ring(&mut self) -> Option<&'a [u8]> {
+            let corners = usize::try_from(self.number()?).ok()?;
+            self.take(corners.checked_mul(CORNER_BYTES)?)
         }
     }
 
-    struct Corners<'a>(std::slice::ChunksExact<'a, u8>);
-
-    impl Iterator for Corners<'_> {
-        type Item = Coord<f64>;
-
-        fn next(&mut self) -> Option<Self::Item> {
-            let (x, y) = self.0.next()?.split_first_chunk()?;
+    /// Returns the corners of a ring.
+    fn corners(ring: &[u8]) -> impl Iterator<Item = Coord<f64>> {
+        ring.chunks_exact(CORNER_BYTES).map_while(|corner| {
+            let (x, y) = corner.split_first_chunk()?;
             Some(Coord { x: f64::from_le_bytes(*x), y: f64::from_le_bytes(y.try_into().ok()?) })
-        }
+        })
     }
 }

@@ -3,33 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 use super::school::SchoolHit;
+use super::words::words;
 use crate::error::{Error, Result};
 use crate::geo::Catchment;
 use crate::ids::{SchoolId, Urn};
 
-/// The evidence that a school's catchment contains a point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Evidence {
-    /// The outline of the catchment contains the point.
-    Polygon,
-    /// The school has no outline, and the point is within its catchment's radius.
-    Radius,
-}
-
-impl Evidence {
-    /// Returns its word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Polygon => "polygon",
-            Self::Radius => "radius",
-        }
-    }
-}
-
-impl std::fmt::Display for Evidence {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// The evidence that a school's catchment contains a point.
+    Evidence, "evidence" {
+        /// The outline of the catchment contains the point.
+        Polygon = "polygon",
+        /// The school has no outline, and the point is within its catchment's radius.
+        Radius = "radius",
     }
 }
 

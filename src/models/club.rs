@@ -1,19 +1,16 @@
 //! Breakfast and after-school clubs.
 
-use std::fmt;
-
 use chrono::NaiveTime;
 use diesel::Queryable;
-use diesel::backend::Backend;
-use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
-use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::SmallInt;
 use serde::{Deserialize, Serialize};
 
 use super::checks::{check_text, check_time};
-use super::words::{ClubKind, CostPer};
+use super::words::{ClubKind, CostPer, words};
 use crate::error::Result;
+use crate::newtype::sql_value;
 use crate::units::Money;
 
 /// A club that a school holds before or after lessons.
@@ -44,43 +41,22 @@ impl SchoolClub {
     }
 }
 
-/// A school day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the days of the week")]
-pub enum Weekday {
-    Monday,
-    Tuesday,
-    Wednesday,
-    Thursday,
-    Friday,
-}
-
-impl Weekday {
-    /// Every school day, in order.
-    pub const ALL: [Self; 5] = [Self::Monday, Self::Tuesday, Self::Wednesday, Self::Thursday, Self::Friday];
-
-    /// Returns its bit in [`Weekdays`].
-    pub(crate) const fn bit(self) -> i16 {
-        match self {
-            Self::Monday => 1,
-            Self::Tuesday => 2,
-            Self::Wednesday => 4,
-            Self::Thursday => 8,
-            Self::Friday => 16,
-        }
+words! {
+    /// A school day.
+    #[expect(missing_docs, reason = "the days of the week")]
+    Weekday, "day" {
+        Monday = "monday",
+        Tuesday = "tuesday",
+        Wednesday = "wednesday",
+        Thursday = "thursday",
+        Friday = "friday",
     }
 }
 
-impl fmt::Display for Weekday {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Monday => "monday",
-            Self::Tuesday => "tuesday",
-            Self::Wednesday => "wednesday",
-            Self::Thursday => "thursday",
-            Self::Friday => "friday",
-        })
+impl Weekday {
+    /// Returns its bit in [`Weekdays`].
+    pub(crate) const fn bit(self) -> i16 {
+        1 << self as i16
     }
 }
 
@@ -115,7 +91,7 @@ impl Weekdays {
 
     /// Returns the days, in order.
     pub fn days(self) -> impl Iterator<Item = Weekday> {
-        Weekday::ALL.into_iter().filter(move |day| self.includes(*day))
+        Weekday::ALL.iter().copied().filter(move |day| self.includes(*day))
     }
 }
 
@@ -133,23 +109,7 @@ impl From<Weekdays> for Vec<Weekday> {
     }
 }
 
-impl<DB: Backend> FromSql<SmallInt, DB> for Weekdays
-where
-    i16: FromSql<SmallInt, DB>,
-{
-    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        match i16::from_sql(value)? {
-            days @ 1..=31 => Ok(Self(days)),
-            _ => Err("a set of school days lies between 1 and 31".into()),
-        }
-    }
-}
-
-impl<DB: Backend> ToSql<SmallInt, DB> for Weekdays
-where
-    i16: ToSql<SmallInt, DB>,
-{
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        self.0.to_sql(out)
-    }
-}
+sql_value!(Weekdays: SmallInt as i16, |days| match days {
+    1..=31 => Ok(Self(days)),
+    _ => Err("a set of school days lies between 1 and 31"),
+});

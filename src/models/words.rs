@@ -1,24 +1,16 @@
 //! The closed vocabularies: one word per value, the same on the command line, in JSON and in the database.
 
-use std::str::FromStr;
-
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
-use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
-
-/// An enum stored as text. The database repeats its words in a CHECK (`ck_status`, ...).
+/// An enum with a word for each value, which is its text and its JSON.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $field:literal { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(
-            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow,
-        )]
-        #[diesel(sql_type = Text)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $name {
             $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+
         }
@@ -41,19 +33,31 @@ macro_rules! words {
             }
         }
 
-        impl FromStr for $name {
-            type Err = Error;
+        impl std::str::FromStr for $name {
+            type Err = $crate::error::Error;
 
-            fn from_str(word: &str) -> Result<Self, Error> {
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
                 match word {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(Error::UnknownWord {
+                    _ => Err($crate::error::Error::UnknownWord {
                         field: $field,
-                        given: word.chars().take(40).collect(),
+                        given: $crate::text::shortened(word),
                         expected: [$($word),+].join(", "),
                     }),
                 }
             }
+        }
+    };
+}
+
+/// An enum of [`words!`] that is stored as text. The database repeats its words in a CHECK (`ck_status`, ...).
+macro_rules! stored_words {
+    ($(#[$doc:meta])* $name:ident, $($words:tt)*) => {
+        words! {
+            $(#[$doc])*
+            #[derive(AsExpression, FromSqlRow)]
+            #[diesel(sql_type = Text)]
+            $name, $($words)*
         }
 
         // One implementation per backend, so that borrowed text is not copied.
@@ -82,7 +86,9 @@ macro_rules! words {
     };
 }
 
-words! {
+pub(crate) use words;
+
+stored_words! {
     /// Whether a school takes pupils.
     Status, "status" {
         /// Open.
@@ -103,7 +109,7 @@ impl Status {
     }
 }
 
-words! {
+stored_words! {
     /// The phase of education, as the register gives it.
     Phase, "phase" {
         /// Before school age.
@@ -125,7 +131,7 @@ words! {
     }
 }
 
-words! {
+stored_words! {
     /// The children that a school admits.
     Gender, "gender" {
         /// Boys and girls.
@@ -137,7 +143,7 @@ words! {
     }
 }
 
-words! {
+stored_words! {
     /// The period that a club's cost is for.
     CostPer, "cost_per" {
         /// A day.
@@ -149,7 +155,7 @@ words! {
     }
 }
 
-words! {
+stored_words! {
     /// When a club is held.
     ClubKind, "club" {
         /// Before school.
@@ -159,7 +165,7 @@ words! {
     }
 }
 
-words! {
+stored_words! {
     /// A part of a school year.
     Term, "term" {
         /// September to December.
@@ -171,7 +177,7 @@ words! {
     }
 }
 
-words! {
+stored_words! {
     /// The kind of a link from one school to another.
     LinkKind, "link" {
         /// The other school preceded this one.

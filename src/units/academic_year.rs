@@ -3,14 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use diesel::backend::Backend;
-use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
-use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::SmallInt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::newtype::sql_value;
+use crate::text::shortened;
 
 /// A school year, from one September to the next August.
 ///
@@ -63,8 +63,7 @@ impl FromStr for AcademicYear {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        // The input may be long.
-        let invalid = || Error::InvalidAcademicYear { given: text.chars().take(40).collect() };
+        let invalid = || Error::InvalidAcademicYear { given: shortened(text) };
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         let between = text.trim().trim_matches(|c: char| c.is_ascii_digit());
         let is_joined = match between.trim() {
@@ -98,23 +97,7 @@ impl From<AcademicYear> for String {
     }
 }
 
-impl<DB: Backend> FromSql<SmallInt, DB> for AcademicYear
-where
-    i16: FromSql<SmallInt, DB>,
-{
-    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        Ok(Self::starting(i16::from_sql(value)?)?)
-    }
-}
-
-impl<DB: Backend> ToSql<SmallInt, DB> for AcademicYear
-where
-    i16: ToSql<SmallInt, DB>,
-{
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        self.0.to_sql(out)
-    }
-}
+sql_value!(AcademicYear: SmallInt as i16, Self::starting);
 
 #[cfg(test)]
 mod tests {

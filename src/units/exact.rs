@@ -9,6 +9,8 @@ use diesel::expression::AsExpression;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::newtype::sql_value;
+use crate::text::shortened;
 
 /// A decimal number with fixed decimal places and bounds: an integer of its smallest unit in SQLite, `NUMERIC` in
 /// Postgres.
@@ -25,7 +27,7 @@ macro_rules! exact {
             #[doc = concat!("The exact number.\n\n# Errors\n[`Error::InvalidNumber`] with more than ", $places, " decimal places, which would have to be rounded, or out of bounds.")]
             pub fn new(number: &BigDecimal) -> Result<Self> {
                 let invalid = |reason| Error::InvalidNumber {
-                    given: number.to_scientific_notation().chars().take(40).collect(),
+                    given: shortened(&number.to_scientific_notation()),
                     reason,
                 };
                 // Writing out 1e999999999 would take a billion digits.
@@ -60,7 +62,7 @@ macro_rules! exact {
 
             fn from_str(text: &str) -> Result<Self> {
                 let invalid = || Error::InvalidNumber {
-                    given: text.chars().take(40).collect(),
+                    given: shortened(text),
                     reason: "it is not a decimal number",
                 };
                 // An exponent could request a billion digits.
@@ -85,25 +87,8 @@ macro_rules! exact {
             }
         }
 
-        #[cfg(feature = "sqlite")]
-        const _: () = {
-            use diesel::deserialize::{self, FromSql};
-            use diesel::serialize::{self, Output, ToSql};
-            use diesel::sql_types::BigInt;
-            use diesel::sqlite::Sqlite;
-
-            impl FromSql<BigInt, Sqlite> for $name {
-                fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-                    Ok(Self(FromSql::<BigInt, Sqlite>::from_sql(value)?))
-                }
-            }
-
-            impl ToSql<BigInt, Sqlite> for $name {
-                fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-                    ToSql::<BigInt, Sqlite>::to_sql(&self.0, out)
-                }
-            }
-        };
+        // What SQLite stores.
+        sql_value!($name: BigInt as i64);
 
         #[cfg(feature = "postgres")]
         const _: () = {

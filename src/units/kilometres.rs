@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 /// use school_finder_db::Kilometres;
 ///
 /// assert_eq!(Kilometres::new(5.0)?.get(), 5.0);
+/// assert_eq!("0.5".parse::<Kilometres>()?.to_string(), "0.5");
 /// assert!(Kilometres::new(-1.0).is_err());
 /// assert!(Kilometres::new(f64::NAN).is_err());
 /// # Ok::<(), school_finder_db::Error>(())
@@ -37,22 +38,4 @@ impl Kilometres {
     }
 }
 
-impl TryFrom<f64> for Kilometres {
-    type Error = Error;
-
-    fn try_from(km: f64) -> Result<Self> {
-        Self::new(km)
-    }
-}
-
-impl From<Kilometres> for f64 {
-    fn from(km: Kilometres) -> Self {
-        km.0
-    }
-}
-
-impl std::fmt::Display for Kilometres {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
+float!(Kilometres, "a distance in kilometres");

@@ -17,22 +17,7 @@ const MAX_WKT_BYTES: usize = 64 * MAX_VERTICES;
 /// Writes WKT: `MULTIPOLYGON(((lng lat, ...)))`.
 impl fmt::Display for Catchment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write_wkt(&mut Writer(f)).map_err(|_| fmt::Error)
-    }
-}
-
-/// An adapter, since the writer of WKT writes bytes.
-struct Writer<'w, 'f>(&'w mut fmt::Formatter<'f>);
-
-impl std::io::Write for Writer<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let text = std::str::from_utf8(bytes).map_err(std::io::Error::other)?;
-        self.0.write_str(text).map_err(std::io::Error::other)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+        f.write_str(&self.0.wkt_string())
     }
 }
 

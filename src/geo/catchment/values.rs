@@ -1,6 +1,7 @@
 //! Outlines as values of a database.
 
-use diesel::deserialize::FromSqlRow;
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
 
 use super::Catchment;
 
@@ -18,6 +19,15 @@ impl StoredOutline {
     }
 }
 
+impl<ST, DB: Backend> FromSql<ST, DB> for StoredOutline
+where
+    Catchment: FromSql<ST, DB>,
+{
+    fn from_sql(value: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(Catchment::from_sql(value).ok()))
+    }
+}
+
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use diesel::deserialize::{self, FromSql};
@@ -25,7 +35,6 @@ mod sqlite {
     use diesel::sql_types::Text;
     use diesel::sqlite::Sqlite;
 
-    use super::StoredOutline;
     use crate::geo::catchment::Catchment;
     use crate::geo::catchment::text::wkt_rings;
 
@@ -42,12 +51,6 @@ mod sqlite {
             Ok(Self::from_stored(wkt_rings(&text)?)?)
         }
     }
-
-    impl FromSql<Text, Sqlite> for StoredOutline {
-        fn from_sql(value: <Sqlite as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-            Ok(Self(<Catchment as FromSql<Text, Sqlite>>::from_sql(value).ok()))
-        }
-    }
 }
 
 #[cfg(feature = "postgres")]
@@ -59,7 +62,6 @@ mod postgres {
     use postgis_diesel::sql_types::Geometry;
     use postgis_diesel::types::{MultiPolygon, Point, Polygon};
 
-    use super::StoredOutline;
     use crate::geo::WGS84;
     use crate::geo::catchment::Catchment;
 
@@ -82,12 +84,6 @@ mod postgres {
             let ring = |ring: Vec<Point>| ring.into_iter().map(|point| Coord { x: point.x, y: point.y }).collect();
             let rings = outline.polygons.into_iter().map(|polygon| polygon.rings.into_iter().map(ring).collect());
             Ok(Self::from_stored(rings.collect())?)
-        }
-    }
-
-    impl FromSql<Geometry, Pg> for StoredOutline {
-        fn from_sql(value: <Pg as diesel::backend::Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-            Ok(Self(<Catchment as FromSql<Geometry, Pg>>::from_sql(value).ok()))
         }
     }
 }

@@ -128,7 +128,7 @@ async fn answers_are_written_in_the_order_of_the_homes(database: &TestDatabase) 
     };
     assert_eq!(of(209_999), (AnyValue::UInt64(69_999), AnyValue::UInt32(3)));
     // A home that cannot be read stops it.
-    let broken = [Ok(sample::home()), Err(Error::InvalidUrn { given: 0 })];
+    let broken = [Ok(sample::home()), LatLng::from_lat_lng(91.0, 0.0)];
     let stopped = batch::write_parquet(&nearest, broken, Vec::new(), |_| {});
-    assert!(matches!(stopped, Err(Error::InvalidUrn { given: 0 })));
+    assert!(matches!(stopped, Err(Error::InvalidCoordinate { .. })));
 }

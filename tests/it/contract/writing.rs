@@ -193,9 +193,9 @@ async fn a_dry_run_writes_nothing(database: &TestDatabase) {
 
 async fn an_error_in_the_stream_undoes_the_upsert(database: &TestDatabase) {
     let mut given: Vec<Result<NewSchool>> = (1..=900).map(|number| Ok(school(number))).collect();
-    given.push(Err(Error::InvalidUrn { given: -1 }));
+    given.push(Err(school_finder_db::ids::Urn::new(-1).expect_err("no URN").into()));
     let error = upsert(database, given, WriteMode::Commit).await.expect_err("the stream fails");
-    assert!(matches!(error, Error::InvalidUrn { given: -1 }));
+    assert!(matches!(error, Error::InvalidUrn(_)));
     assert_eq!(count(database).await, 0);
 }
 
