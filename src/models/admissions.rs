@@ -63,25 +63,14 @@ impl Admissions {
     /// Returns these values over the stored ones: `None` leaves the stored value unchanged.
     #[must_use]
     pub(crate) fn over(self, stored: &Self) -> Self {
-        // A new value may contradict the stored value of its pair. Then the stored one is dropped.
-        let (appeals_heard, appeals_upheld) = match (self.appeals_heard, self.appeals_upheld) {
-            (None, None) => (stored.appeals_heard, stored.appeals_upheld),
-            (Some(heard), None) => (Some(heard), stored.appeals_upheld.filter(|upheld| *upheld <= heard)),
-            (None, Some(upheld)) => (stored.appeals_heard.filter(|heard| *heard >= upheld), Some(upheld)),
-            both => both,
-        };
-        Self {
-            academic_year: self.academic_year,
-            places_offered: self.places_offered.or(stored.places_offered),
-            applications_received: self.applications_received.or(stored.applications_received),
-            last_distance_offered_km: self.last_distance_offered_km.or(stored.last_distance_offered_km),
-            waiting_list_offers: self.waiting_list_offers.or(stored.waiting_list_offers),
-            appeals_heard,
-            appeals_upheld,
-            had_vacancies: self.had_vacancies.or(stored.had_vacancies),
-            intake: self.intake,
-            notes: self.notes.or_else(|| stored.notes.clone()),
-            source: self.source.or_else(|| stored.source.clone()),
+        let (appeals_upheld, appeals_heard) = super::either_range(
+            (self.appeals_upheld, self.appeals_heard),
+            (stored.appeals_upheld, stored.appeals_heard),
+        );
+        merged! {
+            self or stored: places_offered, applications_received, last_distance_offered_km, waiting_list_offers,
+            had_vacancies, notes, source;
+            academic_year: self.academic_year, intake: self.intake, appeals_heard, appeals_upheld,
         }
     }
 
@@ -113,10 +102,11 @@ impl Admissions {
 }
 
 /// A year of admissions to write, by the school's URN.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewAdmissions {
     /// The school.
     pub urn: Urn,
     /// The known values of the year.
+    #[serde(flatten)]
     pub admissions: Admissions,
 }

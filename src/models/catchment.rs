@@ -40,11 +40,13 @@ pub struct SchoolCatchment {
 }
 
 /// The outline of a catchment to write.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewCatchment {
     /// The school's number in the official register.
     pub urn: Urn,
-    /// The outline, or `None` to remove the stored one.
+    /// The outline, or `None` to remove the stored one; in JSON a `null`, which cannot be left out.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub outline: Option<Catchment>,
 }
 

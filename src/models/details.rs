@@ -93,7 +93,8 @@ impl SchoolDetails {
 
 /// The collections to write to a school. A given collection replaces the stored one, also where it is empty; `None`
 /// leaves the stored one unchanged.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct NewCollections {
     /// Its clubs.
     pub clubs: Option<Vec<SchoolClub>>,

@@ -29,7 +29,8 @@ pub struct SchoolLink {
 }
 
 /// A link to write.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[serde(deny_unknown_fields)]
 pub struct NewLink {
     /// The school that the link belongs to. It need not be stored: most linked schools closed long ago.
     pub urn: Urn,
@@ -65,11 +66,9 @@ impl NewLink {
     /// Returns these values over the stored ones.
     #[must_use]
     pub(crate) fn over(self, stored: &Self) -> Self {
-        Self {
-            linked_name: self.linked_name.or_else(|| stored.linked_name.clone()),
-            link_type: self.link_type.or_else(|| stored.link_type.clone()),
-            linked_on: self.linked_on.or(stored.linked_on),
-            ..self
+        merged! {
+            self or stored: linked_name, link_type, linked_on;
+            urn: self.urn, linked_urn: self.linked_urn, kind: self.kind,
         }
     }
 

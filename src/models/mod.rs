@@ -2,6 +2,14 @@
 //!
 //! Both backends share them. An unknown value is `None`, never zero and never an empty text.
 
+/// Builds `Self` of the fields of `$new`, or of `$stored` where they are `None`, and of the other fields as given. It has
+/// no `..`: a missing field does not compile.
+macro_rules! merged {
+    ($new:ident or $stored:ident: $($field:ident),+; $($given:tt)+) => {
+        Self { $($field: super::either($new.$field, &$stored.$field),)+ $($given)+ }
+    };
+}
+
 mod admissions;
 mod catchment;
 mod checks;
@@ -33,3 +41,21 @@ pub use review::Review;
 pub use school::{NewSchool, PhaseGap, School, SchoolHit, SchoolSummary};
 pub use term::{TermDates, common_holiday_weeks, in_session};
 pub use words::{ClubKind, CostPer, Gender, LinkKind, Phase, Status, Term};
+
+/// Returns the new value, or the stored one where it is `None`.
+fn either<T: Clone>(new: Option<T>, stored: &Option<T>) -> Option<T> {
+    new.or_else(|| stored.clone())
+}
+
+/// Merges a lower and an upper bound as [`either`] does. A stored bound that contradicts the new one is dropped.
+fn either_range<T: PartialOrd + Copy>(
+    new: (Option<T>, Option<T>),
+    stored: (Option<T>, Option<T>),
+) -> (Option<T>, Option<T>) {
+    match new {
+        (None, None) => stored,
+        (Some(low), None) => (new.0, stored.1.filter(|high| *high >= low)),
+        (None, Some(high)) => (stored.0.filter(|low| *low <= high), new.1),
+        both => both,
+    }
+}

@@ -171,7 +171,8 @@ pub struct PhaseGap {
 /// assert_eq!(school.ofsted_rating, None);
 /// # Ok::<(), school_finder_db::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewSchool {
     /// See [`School::urn`].
     pub urn: Urn,
@@ -184,6 +185,7 @@ pub struct NewSchool {
     /// See [`School::phase`].
     pub phase: Option<Phase>,
     /// See [`School::school_type`]. At most 100 characters.
+    #[serde(rename = "type")]
     pub school_type: Option<String>,
     /// See [`School::gender`].
     pub gender: Option<Gender>,
@@ -315,50 +317,21 @@ impl NewSchool {
     /// again. The two ages, and the location with its grid reference, are each replaced together.
     #[must_use]
     pub fn over(self, stored: &Self) -> Self {
-        fn either<T: Clone>(new: Option<T>, stored: &Option<T>) -> Option<T> {
-            new.or_else(|| stored.clone())
-        }
-        // Replacing one of the two ages, or part of a location, could combine values that do not fit.
-        let (age_range_from, age_range_to) = match (self.age_range_from, self.age_range_to) {
-            (None, None) => (stored.age_range_from, stored.age_range_to),
-            (Some(from), None) => (Some(from), stored.age_range_to.filter(|to| *to >= from)),
-            (None, Some(to)) => (stored.age_range_from.filter(|from| *from <= to), Some(to)),
-            both => both,
-        };
+        let (age_range_from, age_range_to) =
+            super::either_range((self.age_range_from, self.age_range_to), (stored.age_range_from, stored.age_range_to));
+        // Replacing a part of a location could combine values that do not fit.
         let is_placed = self.location.is_some() || self.easting.is_some() || self.northing.is_some();
-        let (location, easting, northing) = if is_placed {
-            (self.location, self.easting, self.northing)
-        } else {
-            (stored.location, stored.easting, stored.northing)
+        let place = if is_placed { &self } else { stored };
+        let (location, easting, northing) = (place.location, place.easting, place.northing);
+        let closed_on = match self.status {
+            Status::Closed | Status::ProposedToClose => self.closed_on.or(stored.closed_on),
+            Status::Open | Status::ProposedToOpen => self.closed_on,
         };
-        Self {
-            urn: self.urn,
-            name: self.name,
-            age_range_from,
-            age_range_to,
-            location,
-            easting,
-            northing,
-            council: either(self.council, &stored.council),
-            phase: either(self.phase, &stored.phase),
-            school_type: either(self.school_type, &stored.school_type),
-            gender: either(self.gender, &stored.gender),
-            faith: either(self.faith, &stored.faith),
-            address: either(self.address, &stored.address),
-            postcode: either(self.postcode, &stored.postcode),
-            website_url: either(self.website_url, &stored.website_url),
-            is_private: either(self.is_private, &stored.is_private),
-            ofsted_rating: either(self.ofsted_rating, &stored.ofsted_rating),
-            catchment_radius_km: either(self.catchment_radius_km, &stored.catchment_radius_km),
-            opened_on: either(self.opened_on, &stored.opened_on),
-            closed_on: match self.status {
-                Status::Closed | Status::ProposedToClose => either(self.closed_on, &stored.closed_on),
-                Status::Open | Status::ProposedToOpen => self.closed_on,
-            },
-            capacity: either(self.capacity, &stored.capacity),
-            pupils: either(self.pupils, &stored.pupils),
-            source_date: either(self.source_date, &stored.source_date),
-            status: self.status,
+        merged! {
+            self or stored: council, phase, school_type, gender, faith, address, postcode, website_url, is_private,
+            ofsted_rating, catchment_radius_km, opened_on, capacity, pupils, source_date;
+            urn: self.urn, name: self.name, status: self.status, age_range_from, age_range_to, location, easting,
+            northing, closed_on,
         }
     }
 }
