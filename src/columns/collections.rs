@@ -65,29 +65,22 @@ macro_rules! links {
     };
 }
 
-/// The columns of a link to write, in the order of its fields.
-macro_rules! link_columns {
-    ($table:ident) => {
-        ($table::urn, $table::linked_urn, $table::kind, $table::linked_name, $table::link_type, $table::linked_on)
+/// A link to write: triggers set its ids.
+macro_rules! new_links {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { $($arguments)* NewLink, school_links { urn, linked_urn, kind, linked_name, link_type, linked_on } }
     };
 }
 
-/// The values of a link. Triggers set its ids.
-macro_rules! link_values {
-    ($table:ident, $link:expr) => {{
-        let NewLink { urn, linked_urn, kind, linked_name, link_type, linked_on } = $link;
-        (
-            $table::urn.eq(urn),
-            $table::linked_urn.eq(linked_urn),
-            $table::kind.eq(kind),
-            $table::linked_name.eq(linked_name),
-            $table::link_type.eq(link_type),
-            $table::linked_on.eq(linked_on),
-        )
+/// The values of a row. A missing field does not compile.
+macro_rules! row_values {
+    ($row:expr, $model:ident, $table:ident { $($field:ident),+ }) => {{
+        let $model { $($field),+ } = $row;
+        ($($table::$field.eq($field)),+)
     }};
 }
 
-/// The values of a row for an INSERT, with its school. A missing field does not compile.
+/// The values of a row, with its school. A missing field does not compile.
 macro_rules! child_values {
     ($school_id:expr, $row:expr, $model:ident, $table:ident { $($field:ident),+ }) => {{
         let $model { $($field),+ } = $row;
@@ -96,6 +89,6 @@ macro_rules! child_values {
 }
 
 pub(crate) use {
-    admissions, child_values, clubs, fees, link_columns, link_values, links, performance, private_details, reviews,
+    admissions, child_values, clubs, fees, links, new_links, performance, private_details, reviews, row_values,
     term_dates,
 };

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 
 use super::lists::schools_by_urn_on_conn;
-use crate::columns;
+use crate::columns::{self, row_values};
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{DeleteCounts, LinkKind, MergeCounts, NewLink, School, Status, UpsertCounts, check_date};
@@ -51,14 +51,14 @@ async fn upsert_links_in_txn(
     let urns: Vec<Urn> = batch.iter().map(|link| link.urn).collect();
     let stored: Vec<NewLink> = school_links::table
         .filter(school_links::urn.eq_any(urns))
-        .select(columns::link_columns!(school_links))
+        .select(NewLink::as_select())
         .load(connection)
         .await?;
     let stored: HashMap<_, _> = stored.into_iter().map(|link| ((link.urn, link.linked_urn, link.kind), link)).collect();
     let mut inserts = Vec::new();
     for link in batch {
         let Some(stored) = stored.get(&(link.urn, link.linked_urn, link.kind)) else {
-            inserts.push(columns::link_values!(school_links, link));
+            inserts.push(columns::new_links!(row_values!(link,)));
             continue;
         };
         let link = &link.clone().over(stored);
@@ -70,7 +70,7 @@ async fn upsert_links_in_txn(
             .filter(school_links::urn.eq(link.urn))
             .filter(school_links::linked_urn.eq(link.linked_urn))
             .filter(school_links::kind.eq(link.kind));
-        diesel::update(row).set(columns::link_values!(school_links, link)).execute(connection).await?;
+        diesel::update(row).set(columns::new_links!(row_values!(link,))).execute(connection).await?;
         counts.updated += 1;
     }
     counts.inserted += inserts.len() as u64;

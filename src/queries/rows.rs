@@ -2,8 +2,8 @@
 
 use crate::columns;
 use crate::models::{
-    Admissions, Performance, PrivateDetails, PrivateFee, Review, School, SchoolClub, SchoolLink, SchoolSummary,
-    TermDates,
+    Admissions, NewLink, Performance, PrivateDetails, PrivateFee, Review, School, SchoolClub, SchoolLink,
+    SchoolSummary, TermDates,
 };
 
 use super::super::dialect::Db;
@@ -94,3 +94,4 @@ columns::fees!(selectable!());
 columns::admissions!(selectable!());
 columns::reviews!(selectable!());
 columns::links!(selectable!());
+columns::new_links!(selectable!());

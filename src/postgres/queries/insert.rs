@@ -67,14 +67,14 @@ macro_rules! insert_schools {
     ($schools:expr) => {
         school_columns!(insert_schools, $schools)
     };
-    ($schools:expr; $($column:ident: $field:ident => $value:expr,)+) => {
+    ($schools:expr; $($field:ident => $($column:ident: $value:expr),+;)+) => {
         InsertSchools {
-            columns: &[$(<schools::$column as Column>::NAME),+],
-            arrays: ($(
+            columns: &[$($(<schools::$column as Column>::NAME),+),+],
+            arrays: ($($(
                 unnest::<SqlTypeOf<schools::$column>, _>(
                     $schools.iter().map(|NewSchool { $field, .. }| $value).collect::<Vec<_>>(),
                 ),
-            )+),
+            )+)+),
         }
     };
 }
