@@ -132,8 +132,7 @@ impl Features {
         let Some(urn) = urn else {
             return Err(format!("it has no property {:?} for the URN, only: {}", self.key, names.join(", ")));
         };
-        let urn = urn.parse().ok().and_then(|urn| Urn::new(urn).ok());
-        let urn = urn.ok_or("its URN is not a number of up to seven digits")?;
+        let urn: Urn = urn.parse().map_err(|_| "its URN is not a number of up to seven digits")?;
         let geometry = feature.geometry.as_ref().map_or("null", |geometry| geometry.get());
         if geometry == "null" {
             return Err("it has no geometry".to_owned());

@@ -160,7 +160,7 @@ pub(super) fn text_of(row: &[Option<String>], at: usize) -> Option<&str> {
 }
 
 pub(super) fn urn_of(text: Option<&str>) -> Result<Urn, String> {
-    let urn = text.and_then(|urn| urn.parse().ok()).and_then(|urn| Urn::new(urn).ok());
+    let urn = text.and_then(|urn| urn.parse().ok());
     urn.ok_or_else(|| "the URN is not a number of up to seven digits".to_owned())
 }
 

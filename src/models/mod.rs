@@ -40,6 +40,7 @@ pub use reach::{ReachHit, ReachYear};
 pub use review::Review;
 pub use school::{NewSchool, PhaseGap, School, SchoolHit, SchoolSummary};
 pub use term::{TermDates, common_holiday_weeks, in_session};
+pub(crate) use words::words;
 pub use words::{ClubKind, CostPer, Gender, LinkKind, Phase, Status, Term};
 
 /// Returns the new value, or the stored one where it is `None`.

@@ -1,10 +1,14 @@
 //! The filter of a search.
 
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
 use chrono::NaiveTime;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::models::{ClubKind, Gender, Phase, Status, Weekday};
+use crate::models::{ClubKind, Gender, Phase, Status, Weekday, words};
 use crate::text;
 use crate::units::{AcademicYear, Money};
 
@@ -44,17 +48,18 @@ pub struct SchoolFilter {
     pub name: Option<String>,
 }
 
-/// How a condition on the phase treats schools without one. The register has "not applicable" for more than a fifth of
-/// all schools, most of them special and independent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NoPhase {
-    /// Excludes them.
-    #[default]
-    Exclude,
-    /// Uses their ages: a school for 3-year-olds matches nursery, for 7-year-olds primary, for 13-year-olds secondary,
-    /// for 17-year-olds 16 plus, and for both 7 and 13 all-through. Middle schools have no such age.
-    ByAges,
+words! {
+    /// How a condition on the phase treats schools without one. The register has "not applicable" for more than a fifth
+    /// of all schools, most of them special and independent.
+    #[derive(Default)]
+    NoPhase, "no_phase" {
+        /// Excludes them.
+        #[default]
+        Exclude = "exclude",
+        /// Uses their ages: a school for 3-year-olds matches nursery, for 7-year-olds primary, for 13-year-olds
+        /// secondary, for 17-year-olds 16 plus, and for both 7 and 13 all-through. Middle schools have no such age.
+        ByAges = "by_ages",
+    }
 }
 
 /// A condition on a club.
@@ -96,24 +101,24 @@ pub struct RatingFilter {
     pub unrated: Unrated,
 }
 
-/// How a condition on the rating treats schools without one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Unrated {
-    /// Includes them.
-    Include,
-    /// Excludes them.
-    Exclude,
+words! {
+    /// How a condition on the rating treats schools without one.
+    Unrated, "unrated" {
+        /// Includes them.
+        Include = "include",
+        /// Excludes them.
+        Exclude = "exclude",
+    }
 }
 
-/// Whether a school is run by the state or privately.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ownership {
-    /// Funded by the state.
-    State,
-    /// Independent: parents pay fees.
-    Private,
+words! {
+    /// Whether a school is run by the state or privately.
+    Ownership, "ownership" {
+        /// Funded by the state.
+        State = "state",
+        /// Independent: parents pay fees.
+        Private = "private",
+    }
 }
 
 /// A condition on the religious character.
@@ -126,6 +131,29 @@ pub enum Faith {
     None,
     /// Of this faith, spelled as [`facets`](crate::repository::CountSchools::facets) returns it.
     Is(String),
+}
+
+impl fmt::Display for Faith {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "any",
+            Self::None => "none",
+            Self::Is(faith) => faith,
+        })
+    }
+}
+
+/// Parses `any`, `none`, or a faith.
+impl FromStr for Faith {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "any" => Self::Any,
+            "none" => Self::None,
+            faith => Self::Is(faith.to_owned()),
+        })
+    }
 }
 
 impl SchoolFilter {

@@ -8,7 +8,7 @@ use super::filter::{
 };
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
-use crate::models::{Gender, Phase, Status};
+use crate::models::{Gender, Phase, Status, words};
 use crate::units::Kilometres;
 
 /// The most schools that one page may hold.
@@ -58,20 +58,20 @@ pub struct SchoolSearch {
     pub after: Option<Cursor>,
 }
 
-/// The order of a search's hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sort {
-    /// Nearest first; schools without a location come last.
-    Distance,
-    /// By folded name.
-    Name,
-    /// Best Ofsted rating first, then by folded name; unrated schools come last.
-    Rating,
-    /// Widest margin first by which offers of past years reached the search's point. The margin is the least of the
-    /// [`ReachFilter`]'s years, and the best of its intakes. Schools where every applicant was offered a place come first,
-    /// nearest first: distance kept nobody out there. Requires such a filter.
-    Margin,
+words! {
+    /// The order of a search's hits.
+    Sort, "sort" {
+        /// Nearest first; schools without a location come last.
+        Distance = "distance",
+        /// By folded name.
+        Name = "name",
+        /// Best Ofsted rating first, then by folded name; unrated schools come last.
+        Rating = "rating",
+        /// Widest margin first by which offers of past years reached the search's point. The margin is the least of the
+        /// [`ReachFilter`]'s years, and the best of its intakes. Schools where every applicant was offered a place come
+        /// first, nearest first: distance kept nobody out there. Requires such a filter.
+        Margin = "margin",
+    }
 }
 
 /// One page of rows, and the cursor of the next.

@@ -23,8 +23,7 @@ pub async fn school(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     query::read::<()>(&[], query.as_deref())?;
-    let number = query::number(&urn).map_err(|reason| Problem::in_field("urn", "InvalidUrn", reason))?;
-    let urn = Urn::new(number).map_err(Error::from)?;
+    let urn: Urn = urn.parse().map_err(Error::from)?;
     let details = match finder.school_by_urn(urn).await? {
         Some(school) => finder.school_details(school.id).await?,
         None => None,

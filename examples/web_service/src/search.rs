@@ -9,7 +9,7 @@ use school_finder_db::{Kilometres, LatLng, SchoolSearch, Sort};
 use serde_json::{Value, json};
 
 use super::problem::Problem;
-use super::query::{Parameter, flag, number, parsed, read, shortened, within};
+use super::query::{Parameter, flag, number, parsed, read, within};
 use super::shapes::words;
 
 /// The search that a request asks for.
@@ -41,7 +41,7 @@ pub struct Given {
     private: bool,
     age: Option<i16>,
     gender: Option<Gender>,
-    faith: Option<String>,
+    faith: Option<Faith>,
     clubs: Vec<ClubKind>,
     club_on: Option<Weekday>,
     club_until: Option<NaiveTime>,
@@ -52,9 +52,6 @@ pub struct Given {
     sort: Option<Sort>,
 }
 
-const SORTS: [(&str, Sort); 4] =
-    [("distance", Sort::Distance), ("name", Sort::Name), ("rating", Sort::Rating), ("margin", Sort::Margin)];
-const UNRATED: [(&str, Unrated); 2] = [("include", Unrated::Include), ("exclude", Unrated::Exclude)];
 const MAX_YEARS: u8 = 50;
 
 /// Filters, orders and pages of a search: all but fees.
@@ -132,9 +129,9 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
     Parameter {
         name: "unrated",
         about: "What to do with schools that have no rating. Without it: exclude with max-rating, include otherwise.",
-        schema: || words(&UNRATED.map(|(word, _)| word)),
+        schema: || words(Unrated::ALL),
         repeats: false,
-        take: |given, text| put(&mut given.unrated, one_of(&UNRATED, text).map(Some)),
+        take: |given, text| put(&mut given.unrated, parsed(text).map(Some)),
     },
     Parameter {
         name: "state",
@@ -169,7 +166,7 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
         about: "Only schools of a faith: any, none, or one as /api/facets spells it.",
         schema: text,
         repeats: false,
-        take: |given, text| put(&mut given.faith, Ok(Some(text.to_owned()))),
+        take: |given, text| put(&mut given.faith, parsed(text).map(Some)),
     },
     Parameter {
         name: "has-club",
@@ -181,12 +178,9 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
     Parameter {
         name: "club-on",
         about: "The clubs are held on this day.",
-        schema: || words(&Weekday::ALL),
+        schema: || words(Weekday::ALL),
         repeats: false,
-        take: |given, text| {
-            let days = Weekday::ALL.map(|day| (day.to_string(), day));
-            put(&mut given.club_on, one_of(&days, text).map(Some))
-        },
+        take: |given, text| put(&mut given.club_on, parsed(text).map(Some)),
     },
     Parameter {
         name: "club-until",
@@ -229,9 +223,9 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
     Parameter {
         name: "sort",
         about: "In which order; margin needs `reached`. Without it: by distance with a point, by name otherwise.",
-        schema: || words(&SORTS.map(|(word, _)| word)),
+        schema: || words(Sort::ALL),
         repeats: false,
-        take: |given, text| put(&mut given.sort, one_of(&SORTS, text).map(Some)),
+        take: |given, text| put(&mut given.sort, parsed(text).map(Some)),
     },
 ];
 
@@ -283,11 +277,7 @@ impl Given {
             (false, true) => Some(Ownership::Private),
             (false, false) => None,
         };
-        search.filter.faith = self.faith.map(|faith| match faith.as_str() {
-            "any" => Faith::Any,
-            "none" => Faith::None,
-            _ => Faith::Is(faith),
-        });
+        search.filter.faith = self.faith;
         Ok(match (self.max_rating, self.unrated) {
             (None, None | Some(Unrated::Include)) => search,
             (None, Some(Unrated::Exclude)) => search.rated(4, Unrated::Exclude),
@@ -319,12 +309,4 @@ fn text() -> Value {
 
 fn boolean() -> Value {
     json!({ "type": "boolean", "default": false })
-}
-
-fn one_of<T: Copy>(words: &[(impl AsRef<str>, T)], text: &str) -> Result<T, String> {
-    let found = words.iter().find(|(word, _)| word.as_ref() == text).map(|(_, value)| *value);
-    found.ok_or_else(|| {
-        let known: Vec<&str> = words.iter().map(|(word, _)| word.as_ref()).collect();
-        format!("{:?} is not one of {}", shortened(text), known.join(", "))
-    })
 }

@@ -13,7 +13,7 @@ pub fn hit() -> Value {
 
 /// A school whose catchment holds the place.
 pub fn catchment_hit() -> Value {
-    let evidence = words(&[Evidence::Polygon, Evidence::Radius]);
+    let evidence = words(Evidence::ALL);
     object([hit_fields(), vec![("evidence", evidence)]].concat())
 }
 
@@ -58,7 +58,7 @@ fn collections() -> Fields {
     let club = object(vec![
         ("kind", words(ClubKind::ALL)),
         ("name", optional(string())),
-        ("days", optional(list(words(&Weekday::ALL)))),
+        ("days", optional(list(words(Weekday::ALL)))),
         ("starts_at", optional(time())),
         ("ends_at", optional(time())),
         ("cost", optional(decimal())),

@@ -122,7 +122,7 @@ mod with_polars {
     }
 
     pub async fn parquet(named: Option<&str>, find: FindArgs, path: PathBuf) -> Result<Outcome, Failure> {
-        let search = find.search()?;
+        let search = find.search();
         let mut file = OutputFile::create(&path, None, named)?;
         let finder = database::open(named).await?;
         let search = with_known_councils(finder.as_ref(), search).await?;

@@ -81,7 +81,6 @@ pub enum Command {
     #[command(after_help = "Example:\n  school-finder show 110375")]
     Show {
         /// The school's unique reference number.
-        #[arg(value_parser = urn)]
         urn: Urn,
         /// How to print it [default: table on a terminal, json otherwise]
         #[arg(long, value_enum)]
@@ -314,9 +313,4 @@ pub enum CountFormat {
     Table,
     Json,
     Csv,
-}
-
-fn urn(text: &str) -> Result<Urn, String> {
-    let number = text.parse().map_err(|_| "a URN is a number of up to seven digits".to_owned())?;
-    Urn::new(number).map_err(|error| error.to_string())
 }

@@ -217,7 +217,7 @@ impl Rejects {
 }
 
 pub async fn find(named: Option<&str>, find: FindArgs, format: Option<Format>) -> Result<Outcome, Failure> {
-    let search = find.search()?;
+    let search = find.search();
     let finder = database::open(named).await?;
     let search = with_known_councils(finder.as_ref(), search).await?;
     let page = finder.find_schools(&search).await?;
@@ -226,7 +226,7 @@ pub async fn find(named: Option<&str>, find: FindArgs, format: Option<Format>) -
 }
 
 pub async fn catchment(named: Option<&str>, find: FindArgs, format: Option<Format>) -> Result<Outcome, Failure> {
-    let search = find.search()?;
+    let search = find.search();
     let finder = database::open(named).await?;
     let search = with_known_councils(finder.as_ref(), search).await?;
     let page = finder.find_catchments(&search).await?;
@@ -235,7 +235,7 @@ pub async fn catchment(named: Option<&str>, find: FindArgs, format: Option<Forma
 }
 
 pub async fn reach(named: Option<&str>, find: FindArgs, format: Option<Format>) -> Result<Outcome, Failure> {
-    let search = find.search()?;
+    let search = find.search();
     let finder = database::open(named).await?;
     let search = with_known_councils(finder.as_ref(), search).await?;
     let page = finder.find_reach(&search).await?;
@@ -268,7 +268,7 @@ pub async fn councils(named: Option<&str>, format: Option<CountFormat>) -> Resul
 }
 
 pub async fn facets(named: Option<&str>, find: FindArgs, format: Option<CountFormat>) -> Result<Outcome, Failure> {
-    let search = find.search()?;
+    let search = find.search();
     let finder = database::open(named).await?;
     let search = with_known_councils(finder.as_ref(), search).await?;
     output::facets(&finder.facets(&search).await?, format.unwrap_or_else(output::default_count_format))?;
@@ -281,7 +281,7 @@ pub async fn explain(named: Option<&str>, command: ExplainCommand) -> Result<Out
         ExplainCommand::Catchment { find, analyze } => (ExplainedQuery::Catchments, find, analyze),
     };
     let mode = if analyze { ExplainMode::Analyze } else { ExplainMode::Plan };
-    let search = find.search()?;
+    let search = find.search();
     let finder = database::open(named).await?;
     let search = with_known_councils(finder.as_ref(), search).await?;
     let explanation = finder.explain(query, &search, mode).await?;

@@ -1,60 +1,27 @@
 //! The options of a search.
 
+use std::str::FromStr;
+
 use chrono::NaiveTime;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use school_finder_db::geo::{Latitude, Longitude};
 use school_finder_db::models::{ClubKind, Gender, Phase, Status, Weekday};
 use school_finder_db::request::{ClubFilter, Cursor, Faith, Ownership, ReachFilter, Unrated};
-use school_finder_db::{Kilometres, LatLng, SchoolSearch, Sort};
-
-use crate::Failure;
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SortArg {
-    Distance,
-    Name,
-    Rating,
-    Margin,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum DayArg {
-    Monday,
-    Tuesday,
-    Wednesday,
-    Thursday,
-    Friday,
-}
-
-impl From<DayArg> for Weekday {
-    fn from(day: DayArg) -> Self {
-        match day {
-            DayArg::Monday => Self::Monday,
-            DayArg::Tuesday => Self::Tuesday,
-            DayArg::Wednesday => Self::Wednesday,
-            DayArg::Thursday => Self::Thursday,
-            DayArg::Friday => Self::Friday,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum UnratedArg {
-    Include,
-    Exclude,
-}
+use school_finder_db::{Error, Kilometres, LatLng, SchoolSearch, Sort};
 
 /// A search, as options.
 #[derive(Debug, Args)]
 pub struct FindArgs {
     /// Degrees north of the point to measure from, such as 52.0406.
     #[arg(long, requires = "lng", allow_negative_numbers = true)]
-    lat: Option<f64>,
+    lat: Option<Latitude>,
     /// Degrees east of the point, such as -0.7594.
     #[arg(long, requires = "lat", allow_negative_numbers = true)]
-    lng: Option<f64>,
+    lng: Option<Longitude>,
     /// Only schools within so many kilometres of the point.
     #[arg(long, value_name = "KM", requires = "lat", allow_negative_numbers = true)]
-    within: Option<f64>,
+    within: Option<Kilometres>,
     /// At most so many schools, up to 1,000.
     #[arg(long, default_value_t = 20)]
     limit: u32,
@@ -75,8 +42,8 @@ pub struct FindArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..=4))]
     max_rating: Option<i16>,
     /// What to do with schools that have no rating [default: exclude with --max-rating, include otherwise]
-    #[arg(long, value_enum)]
-    unrated: Option<UnratedArg>,
+    #[arg(long, value_parser = word(Unrated::ALL))]
+    unrated: Option<Unrated>,
     /// Only state schools.
     #[arg(long, conflicts_with = "private")]
     state: bool,
@@ -91,13 +58,13 @@ pub struct FindArgs {
     gender: Option<Gender>,
     /// Only schools of a faith: any, none, or one as `facets` spells it.
     #[arg(long)]
-    faith: Option<String>,
+    faith: Option<Faith>,
     /// Only schools with such a club: breakfast, after_school. Repeat it for both.
     #[arg(long, value_name = "KIND")]
     has_club: Vec<ClubKind>,
     /// The clubs are held on this day.
-    #[arg(long, value_enum, value_name = "DAY", requires = "has_club")]
-    club_on: Option<DayArg>,
+    #[arg(long, value_name = "DAY", requires = "has_club", value_parser = word(Weekday::ALL))]
+    club_on: Option<Weekday>,
     /// The clubs last until this time or later, such as 17:30.
     #[arg(long, value_name = "TIME", requires = "has_club", value_parser = time)]
     club_until: Option<NaiveTime>,
@@ -118,18 +85,18 @@ pub struct FindArgs {
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
     /// In which order; margin needs --reached [default: distance with a point, name otherwise]
-    #[arg(long, value_enum)]
-    sort: Option<SortArg>,
+    #[arg(long, value_parser = word(Sort::ALL))]
+    sort: Option<Sort>,
 }
 
 impl FindArgs {
     /// The search that was typed.
-    pub fn search(&self) -> Result<SchoolSearch, Failure> {
+    pub fn search(&self) -> SchoolSearch {
         let mut search = match (self.lat, self.lng) {
-            (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::from_lat_lng(lat, lng)?),
+            (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::new(lat, lng)),
             _ => SchoolSearch::open(),
         };
-        search.within = self.within.map(Kilometres::new).transpose()?;
+        search.within = self.within;
         search.limit = self.limit;
         search.after.clone_from(&self.after);
         search.filter.councils.clone_from(&self.council);
@@ -144,7 +111,7 @@ impl FindArgs {
         search.filter.clubs = self
             .has_club
             .iter()
-            .map(|kind| ClubFilter { kind: *kind, on: self.club_on.map(Weekday::from), until: self.club_until })
+            .map(|kind| ClubFilter { kind: *kind, on: self.club_on, until: self.club_until })
             .collect();
         if self.reached || self.years.is_some() || self.intake.is_some() {
             search = search.reached(ReachFilter { intake: self.intake.clone(), years: self.years.unwrap_or(1) });
@@ -154,25 +121,23 @@ impl FindArgs {
             (_, true) => Some(Ownership::Private),
             _ => None,
         };
-        search.filter.faith = self.faith.as_deref().map(|faith| match faith {
-            "any" => Faith::Any,
-            "none" => Faith::None,
-            _ => Faith::Is(faith.to_owned()),
-        });
+        search.filter.faith.clone_from(&self.faith);
         search = match (self.max_rating, self.unrated) {
-            (None, None | Some(UnratedArg::Include)) => search,
-            (None, Some(UnratedArg::Exclude)) => search.rated(4, Unrated::Exclude),
-            (Some(at_most), None | Some(UnratedArg::Exclude)) => search.rated(at_most, Unrated::Exclude),
-            (Some(at_most), Some(UnratedArg::Include)) => search.rated(at_most, Unrated::Include),
+            (None, None | Some(Unrated::Include)) => search,
+            (None, Some(Unrated::Exclude)) => search.rated(4, Unrated::Exclude),
+            (Some(at_most), unrated) => search.rated(at_most, unrated.unwrap_or(Unrated::Exclude)),
         };
-        Ok(match self.sort {
-            None => search,
-            Some(SortArg::Distance) => search.sort(Sort::Distance),
-            Some(SortArg::Name) => search.sort(Sort::Name),
-            Some(SortArg::Rating) => search.sort(Sort::Rating),
-            Some(SortArg::Margin) => search.sort(Sort::Margin),
-        })
+        search.sort = self.sort.unwrap_or(search.sort);
+        search
     }
+}
+
+/// Parses one of the words of a vocabulary, which help and completions list.
+fn word<T>(words: &[T]) -> impl TypedValueParser<Value = T>
+where
+    T: ToString + FromStr<Err = Error> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words.iter().map(ToString::to_string).collect::<Vec<_>>()).try_map(|word| word.parse())
 }
 
 fn time(text: &str) -> Result<NaiveTime, String> {
