@@ -92,7 +92,7 @@ fn into_sqlite(path: &std::path::Path, schools: &[NewSchool]) -> Duration {
                     school.is_private,
                     school.age_range_from,
                     school.age_range_to,
-                    school.ofsted_rating,
+                    school.ofsted_rating.map(i16::from),
                     place.lat().degrees(),
                     place.lng().degrees(),
                 ])
@@ -133,7 +133,7 @@ async fn into_postgres(settings: &tokio_postgres::Config, schools: &[NewSchool])
                 school.is_private.expect("known"),
                 number(school.age_range_from),
                 number(school.age_range_to),
-                number(school.ofsted_rating),
+                number(school.ofsted_rating.map(i16::from)),
                 place.lat().degrees(),
                 place.lng().degrees(),
             )

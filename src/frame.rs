@@ -5,7 +5,7 @@ use std::io::Write;
 use polars::prelude::*;
 
 use crate::error::Result;
-use crate::models::{SchoolHit, SchoolSummary};
+use crate::models::{Rating, SchoolHit, SchoolSummary};
 use crate::repository::ExportSchools;
 use crate::request::SchoolSearch;
 
@@ -78,7 +78,7 @@ pub fn of_hits(hits: &[SchoolHit]) -> Result<DataFrame> {
         "is_private" => column!(|school| school.is_private),
         "age_range_from" => column!(|school| school.age_range_from),
         "age_range_to" => column!(|school| school.age_range_to),
-        "ofsted_rating" => column!(|school| school.ofsted_rating),
+        "ofsted_rating" => column!(|school| school.ofsted_rating.map(Rating::number)),
         "lat" => column!(|school| school.lat.map(|lat| lat.degrees())),
         "lng" => column!(|school| school.lng.map(|lng| lng.degrees())),
         "distance_km" => hits.iter().map(|hit| hit.distance_km.map(|km| km.get())).collect::<Vec<_>>(),

@@ -3,7 +3,7 @@
 use school_finder_db::LatLng;
 use school_finder_db::geo::Catchment;
 use school_finder_db::ids::Urn;
-use school_finder_db::models::{NewCatchment, NewSchool, Phase};
+use school_finder_db::models::{NewCatchment, NewSchool, Phase, Rating};
 
 use super::Ask;
 
@@ -80,7 +80,7 @@ fn made_schools(count: u32) -> impl Iterator<Item = NewSchool> {
             is_private: Some(number % 10 == 0),
             age_range_from: Some(4),
             age_range_to: Some(11),
-            ofsted_rating: (number % 5 != 0).then(|| i16::try_from(1 + number % 4).expect("small")),
+            ofsted_rating: (number % 5 != 0).then(|| Rating::ALL[usize::try_from(number % 4).expect("small")]),
             location: Some(LatLng::from_lat_lng(lat, lng).expect("a place")),
             address: Some(format!("{number} High Street, Town {town}")),
             postcode: Some(format!("ZZ{} {}AB", number % 99, number % 9)),

@@ -7,7 +7,7 @@ use rstar::{AABB, RTree};
 use school_finder_db::LatLng;
 use school_finder_db::geo::Catchment;
 use school_finder_db::ids::SchoolId;
-use school_finder_db::models::{Phase, SchoolHit, SchoolSummary};
+use school_finder_db::models::{Phase, Rating, SchoolHit, SchoolSummary};
 
 use super::made::Country;
 use super::{Ask, LIMIT, LISTED, Question, RADIUS_KM};
@@ -82,7 +82,8 @@ impl Memory {
         match question {
             Question::Radius => self.nearest(ask.place, RADIUS_KM, |_| true),
             Question::Filtered => self.nearest(ask.place, RADIUS_KM, |school| {
-                school.phase == Some(Phase::Primary) && school.ofsted_rating.is_none_or(|rating| rating <= 2)
+                school.phase == Some(Phase::Primary)
+                    && school.ofsted_rating.is_none_or(|rating| rating.is_at_least(Rating::Good))
             }),
             Question::Nearest => self.nearest(ask.place, f64::INFINITY, |_| true),
             Question::Catchment => {

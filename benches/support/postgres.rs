@@ -166,7 +166,7 @@ fn postgres_school(row: &tokio_postgres::Row) -> SchoolSummary {
         is_private: row.get(10),
         age_range_from: row.get(11),
         age_range_to: row.get(12),
-        ofsted_rating: row.get(13),
+        ofsted_rating: row.get::<_, Option<i16>>(13).map(|rating| rating.try_into().expect("a rating")),
         lat: row.get::<_, Option<f64>>(14).map(|lat| Latitude::new(lat).expect("a latitude")),
         lng: row.get::<_, Option<f64>>(15).map(|lng| Longitude::new(lng).expect("a longitude")),
     }

@@ -159,7 +159,7 @@ fn sqlite_school(row: &rusqlite::Row<'_>) -> SchoolSummary {
         is_private: get(row, 10),
         age_range_from: get(row, 11),
         age_range_to: get(row, 12),
-        ofsted_rating: get(row, 13),
+        ofsted_rating: get::<Option<i16>>(row, 13).map(|rating| rating.try_into().expect("a rating")),
         lat: get::<Option<f64>>(row, 14).map(|lat| Latitude::new(lat).expect("a latitude")),
         lng: get::<Option<f64>>(row, 15).map(|lng| Longitude::new(lng).expect("a longitude")),
     }

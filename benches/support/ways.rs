@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use school_finder_db::models::{Phase, SchoolHit};
+use school_finder_db::models::{Phase, Rating, SchoolHit};
 use school_finder_db::request::Unrated;
 use school_finder_db::{Kilometres, SchoolRepository, SchoolSearch};
 
@@ -151,7 +151,7 @@ pub async fn answer(finder: &dyn SchoolRepository, question: Question, ask: &Ask
     let five_km = Kilometres::new(RADIUS_KM).expect("a distance");
     let search = match question {
         Question::Radius => near.within(five_km),
-        Question::Filtered => near.within(five_km).phase(Phase::Primary).rated(2, Unrated::Include),
+        Question::Filtered => near.within(five_km).phase(Phase::Primary).rated(Rating::Good, Unrated::Include),
         Question::Nearest => near,
         Question::Catchment => {
             let page = finder.find_catchments(&near).await.expect("an answer");

@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use crate::error::Error;
 use crate::geo::{GridReference, LatLng};
 use crate::ids::Urn;
-use crate::models::{Gender, Phase, Status};
+use crate::models::{Gender, Phase, Rating, Status};
 use crate::request::NO_FAITH;
 use crate::text::fold;
 
@@ -75,14 +75,14 @@ pub(super) fn gender(word: &str) -> Result<Option<Gender>, String> {
     }
 }
 
-/// Returns Ofsted's ratings as numbers. "Satisfactory" was the third grade until 2012; the two kinds of the fourth
+/// Returns Ofsted's rating. "Satisfactory" was the third grade until 2012; the two kinds of the fourth
 /// grade have their own names.
-pub(super) fn rating(word: &str) -> Result<Option<i16>, String> {
+pub(super) fn rating(word: &str) -> Result<Option<Rating>, String> {
     match fold(word).as_str() {
-        "outstanding" => Ok(Some(1)),
-        "good" => Ok(Some(2)),
-        "requires improvement" | "satisfactory" => Ok(Some(3)),
-        "inadequate" | "special measures" | "serious weaknesses" => Ok(Some(4)),
+        "outstanding" => Ok(Some(Rating::Outstanding)),
+        "good" => Ok(Some(Rating::Good)),
+        "requires improvement" | "satisfactory" => Ok(Some(Rating::RequiresImprovement)),
+        "inadequate" | "special measures" | "serious weaknesses" => Ok(Some(Rating::Inadequate)),
         "not applicable" | "not rated" => Ok(None),
         _ => Err(unknown("Ofsted rating", word)),
     }

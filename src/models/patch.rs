@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+use super::rating::Rating;
 use super::school::NewSchool;
 use super::words::{Gender, Phase, Status};
 use crate::geo::LatLng;
@@ -54,7 +55,7 @@ school_patch! {
         is_private: Option<bool>,
         age_range_from: Option<i16>,
         age_range_to: Option<i16>,
-        ofsted_rating: Option<i16>,
+        ofsted_rating: Option<Rating>,
         location: Option<LatLng>,
         easting: Option<i32>,
         northing: Option<i32>,

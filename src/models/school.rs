@@ -5,6 +5,7 @@ use diesel::Queryable;
 use serde::{Deserialize, Serialize};
 
 use super::checks::{check_date, check_folded, check_link, check_text};
+use super::rating::Rating;
 use super::words::{Gender, Phase, Status};
 use crate::error::{Error, Result};
 use crate::geo::{LatLng, Latitude, Longitude};
@@ -47,8 +48,8 @@ pub struct School {
     pub age_range_from: Option<i16>,
     /// The age by which its oldest pupils leave, in years.
     pub age_range_to: Option<i16>,
-    /// Its last Ofsted rating: 1 outstanding, 2 good, 3 requires improvement, 4 inadequate.
-    pub ofsted_rating: Option<i16>,
+    /// Its last Ofsted rating.
+    pub ofsted_rating: Option<Rating>,
     /// Its latitude, in degrees north, or `None` where its location is unknown.
     pub lat: Option<Latitude>,
     /// Its longitude, in degrees east; `Some` exactly where `lat` is.
@@ -117,8 +118,8 @@ pub struct SchoolSummary {
     pub age_range_from: Option<i16>,
     /// The age by which its oldest pupils leave, in years.
     pub age_range_to: Option<i16>,
-    /// Its last Ofsted rating, from 1 (outstanding) to 4 (inadequate).
-    pub ofsted_rating: Option<i16>,
+    /// Its last Ofsted rating.
+    pub ofsted_rating: Option<Rating>,
     /// Its latitude, in degrees north.
     pub lat: Option<Latitude>,
     /// Its longitude, in degrees east; `Some` exactly where `lat` is.
@@ -204,7 +205,7 @@ pub struct NewSchool {
     /// See [`School::age_range_to`].
     pub age_range_to: Option<i16>,
     /// See [`School::ofsted_rating`].
-    pub ofsted_rating: Option<i16>,
+    pub ofsted_rating: Option<Rating>,
     /// Its location.
     pub location: Option<LatLng>,
     /// See [`School::easting`].

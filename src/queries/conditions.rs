@@ -173,12 +173,12 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
         }
     }
     match rating {
-        Some(RatingFilter { at_most, unrated: Unrated::Exclude }) => {
-            others.push(Condition::new(schools::ofsted_rating.le(at_most)));
+        Some(RatingFilter { at_least, unrated: Unrated::Exclude }) => {
+            others.push(Condition::new(schools::ofsted_rating.le(at_least)));
         }
-        Some(RatingFilter { at_most, unrated: Unrated::Include }) => {
+        Some(RatingFilter { at_least, unrated: Unrated::Include }) => {
             let unrated = schools::ofsted_rating.is_null().nullable();
-            others.push(Condition::new(schools::ofsted_rating.le(at_most).or(unrated)));
+            others.push(Condition::new(schools::ofsted_rating.le(at_least).or(unrated)));
         }
         None => {}
     }

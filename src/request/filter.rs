@@ -8,7 +8,7 @@ use chrono::NaiveTime;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::models::{ClubKind, Gender, Phase, Status, Weekday, words};
+use crate::models::{ClubKind, Gender, Phase, Rating, Status, Weekday, words};
 use crate::text;
 use crate::units::{AcademicYear, Money};
 
@@ -95,8 +95,9 @@ pub struct FeeFilter {
 /// A condition on the Ofsted rating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RatingFilter {
-    /// The worst matching rating, from 1 (outstanding) to 4 (inadequate).
-    pub at_most: i16,
+    /// The worst matching rating. In JSON its number, as `at_most`.
+    #[serde(rename = "at_most")]
+    pub at_least: Rating,
     /// How schools without a rating are treated.
     pub unrated: Unrated,
 }

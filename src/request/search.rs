@@ -8,7 +8,7 @@ use super::filter::{
 };
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
-use crate::models::{Gender, Phase, Status, words};
+use crate::models::{Gender, Phase, Rating, Status, words};
 use crate::units::Kilometres;
 
 /// The most schools that one page may hold.
@@ -27,8 +27,7 @@ const DEFAULT_LIMIT: u32 = 20;
 ///
 /// Every method that takes a search validates it before any SQL. [`InvalidSearch`](Error::InvalidSearch) names the
 /// field, as do [`InvalidRadius`](Error::InvalidRadius) for a radius of zero, [`LimitTooLarge`](Error::LimitTooLarge),
-/// [`InvalidCursor`](Error::InvalidCursor), [`OfstedRating`](Error::OfstedRating), [`InvalidText`](Error::InvalidText)
-/// and [`TooLong`](Error::TooLong).
+/// [`InvalidCursor`](Error::InvalidCursor), [`InvalidText`](Error::InvalidText) and [`TooLong`](Error::TooLong).
 ///
 /// ```
 /// use school_finder_db::models::Phase;
@@ -143,11 +142,11 @@ impl SchoolSearch {
         self
     }
 
-    /// Keeps only schools rated this or better: 2 is good or outstanding. `unrated` decides about schools without a
+    /// Keeps only schools rated this or better. `unrated` decides about schools without a
     /// rating, which are all in today's register: Ofsted no longer rates a whole school in one word.
     #[must_use]
-    pub fn rated(mut self, at_most: i16, unrated: Unrated) -> Self {
-        self.filter.rating = Some(RatingFilter { at_most, unrated });
+    pub fn rated(mut self, at_least: Rating, unrated: Unrated) -> Self {
+        self.filter.rating = Some(RatingFilter { at_least, unrated });
         self
     }
 
@@ -254,11 +253,6 @@ impl SchoolSearch {
                 field: "sort",
                 reason: "an order by margin needs to know which years: ask for reach",
             });
-        }
-        if let Some(RatingFilter { at_most, unrated: _ }) = self.filter.rating
-            && !(1..=4).contains(&at_most)
-        {
-            return Err(Error::OfstedRating);
         }
         // Destructured without `..`, so that a new condition does not compile until it is validated here.
         let SchoolFilter {

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use crate::error::{Error, Result};
 use crate::fnv::fnv1a;
 use crate::ids::SchoolId;
+use crate::models::Rating;
 use crate::request::{Cursor, SchoolSearch, Sort};
 
 /// A school's position in the order of a search. Every order ends with the id, so no two schools share a position.
@@ -34,7 +35,7 @@ pub(crate) enum Position {
     /// By rating, then by name; unrated schools come last.
     Rating {
         /// The rating.
-        rating: Option<i16>,
+        rating: Option<Rating>,
         /// The folded name.
         name: String,
         /// The school.
@@ -68,7 +69,7 @@ impl Position {
             (
                 Self::Rating { rating, name, id },
                 Self::Rating { rating: other_rating, name: other_name, id: other_id },
-            ) => unknown_last(rating.as_ref(), other_rating.as_ref(), Ord::cmp)
+            ) => unknown_last(rating.as_ref(), other_rating.as_ref(), |a, b| a.number().cmp(&b.number()))
                 .then_with(|| name.cmp(other_name))
                 .then(id.cmp(other_id)),
             // A cursor is decoded only for the search that it belongs to.
@@ -185,7 +186,7 @@ mod tests {
     proptest! {
         #[test]
         fn cursors_come_back_as_they_were(
-            km in proptest::option::of(0.0..20_100.0), name in "\\PC{0,30}", rating in proptest::option::of(1i16..=4),
+            km in proptest::option::of(0.0..20_100.0), name in "\\PC{0,30}", rating in proptest::option::of(proptest::sample::select(Rating::ALL)),
             id in any::<i64>(),
         ) {
             let id = SchoolId::new(id);
@@ -276,9 +277,9 @@ mod tests {
                 filtered(|filter| filter.no_phase = NoPhase::ByAges),
                 all().status(Status::Open),
                 all().any_status(),
-                all().rated(2, Unrated::Include),
-                all().rated(2, Unrated::Exclude),
-                all().rated(3, Unrated::Include),
+                all().rated(Rating::Good, Unrated::Include),
+                all().rated(Rating::Good, Unrated::Exclude),
+                all().rated(Rating::RequiresImprovement, Unrated::Include),
                 all().ownership(Ownership::State),
                 all().ownership(Ownership::Private),
                 all().age(4),

@@ -121,7 +121,7 @@ impl ValidatedSearch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Faith, Unrated};
+    use crate::request::Faith;
 
     fn home() -> LatLng {
         LatLng::from_lat_lng(52.0, -0.7).expect("in range")
@@ -136,7 +136,6 @@ mod tests {
         assert!(matches!(reason(SchoolSearch::near(home()).within(km(0.0))), Error::InvalidRadius { .. }));
         assert!(matches!(reason(SchoolSearch::open().limit(1_001)), Error::LimitTooLarge { given: 1_001, max: 1_000 }));
         assert!(matches!(reason(SchoolSearch::open().limit(u32::MAX)), Error::LimitTooLarge { .. }));
-        assert!(matches!(reason(SchoolSearch::open().rated(5, Unrated::Include)), Error::OfstedRating));
         assert!(matches!(reason(SchoolSearch::open().name(" ' ")), Error::InvalidText { field: "name", .. }));
         assert!(matches!(reason(SchoolSearch::open().name("a\0b")), Error::InvalidText { field: "name", .. }));
         assert!(matches!(reason(SchoolSearch::open().council("a\0")), Error::InvalidText { field: "councils", .. }));

@@ -2,7 +2,9 @@
 
 use super::{Position, ValidatedSearch};
 use crate::ids::SchoolId;
-use crate::models::{CatchmentHit, Evidence, Facets, Gender, Phase, SchoolDetails, SchoolHit, SchoolSummary, Status};
+use crate::models::{
+    CatchmentHit, Evidence, Facets, Gender, Phase, Rating, SchoolDetails, SchoolHit, SchoolSummary, Status,
+};
 use crate::request::{Page, Sort};
 use crate::units::Kilometres;
 
@@ -98,7 +100,7 @@ pub(crate) fn give<T>(
 
 /// The number of schools that share these values.
 pub(crate) type FacetRow =
-    (Option<String>, Option<Phase>, Status, Option<i16>, Option<Gender>, Option<String>, Option<bool>, i64);
+    (Option<String>, Option<Phase>, Status, Option<Rating>, Option<Gender>, Option<String>, Option<bool>, i64);
 
 /// Returns the counts of each value by itself.
 pub(crate) fn facets_of(rows: Vec<FacetRow>) -> Facets {

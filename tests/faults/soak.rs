@@ -33,7 +33,7 @@ fn pair(number: i64, capacity: i32) -> [NewSchool; 2] {
     let [one, other] = [(number, capacity, rating), (number + 100, SUM - capacity, RATINGS - rating)];
     [one, other].map(|(number, capacity, rating)| NewSchool {
         capacity: Some(capacity),
-        ofsted_rating: Some(rating),
+        ofsted_rating: Some(rating.try_into().expect("a rating")),
         ..school(number)
     })
 }
@@ -85,7 +85,7 @@ async fn look(finder: &dyn SchoolRepository, random: &mut Random, counts: &Count
         assert_eq!((capacities.len(), capacities.iter().sum()), (2, SUM), "a half of somebody's write");
     } else {
         let page = finder.find_schools(&SchoolSearch::open().council(COUNCIL).limit(100)).await.expect("a read");
-        let ratings: Vec<i16> = page.items.iter().filter_map(|hit| hit.school.ofsted_rating).collect();
+        let ratings: Vec<i16> = page.items.iter().filter_map(|hit| hit.school.ofsted_rating.map(i16::from)).collect();
         assert_eq!((ratings.len(), ratings.iter().sum()), (8, 4 * RATINGS), "a half of somebody's write");
     }
     counts.read.fetch_add(1, Ordering::Relaxed);

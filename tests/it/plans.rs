@@ -1,6 +1,6 @@
 //! The plan of each query names the index that serves it, and scans no table.
 
-use school_finder_db::models::{ClubKind, Phase};
+use school_finder_db::models::{ClubKind, Phase, Rating};
 use school_finder_db::request::{ReachFilter, Unrated};
 use school_finder_db::{Kilometres, SchoolSearch, Sort, sample};
 
@@ -15,7 +15,7 @@ pub fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
         ("nearest", near(), LOCATIONS),
         ("radius", within(near(), 5.0), LOCATIONS),
         ("small_radius", within(near(), 0.5), LOCATIONS),
-        ("filtered", within(near(), 5.0).phase(Phase::Secondary).rated(2, Unrated::Include), LOCATIONS),
+        ("filtered", within(near(), 5.0).phase(Phase::Secondary).rated(Rating::Good, Unrated::Include), LOCATIONS),
         ("radius_by_name", within(near(), 5.0).sort(Sort::Name), LOCATIONS),
         ("radius_by_rating", within(near(), 5.0).sort(Sort::Rating), LOCATIONS),
         // So wide a circle leaves out little: the order decides which index is read.
@@ -101,7 +101,8 @@ mod sqlite {
             let by_council = |index: &String| index.contains("council");
             assert!(explanation.indexes.iter().any(by_council), "{when}: {explanation}");
             // That of a phase has a good part of the country, each row of which would be read elsewhere.
-            let explanation = after_the_first(near().phase(Phase::MiddleSecondary).rated(2, Unrated::Include)).await;
+            let explanation =
+                after_the_first(near().phase(Phase::MiddleSecondary).rated(Rating::Good, Unrated::Include)).await;
             assert_eq!(explanation.indexes, ["ix_schools_latitude_band"], "{when}: {explanation}");
             repository.with_connection(|c| Ok(c.batch_execute("ANALYZE")?)).await.expect("analysed");
         }

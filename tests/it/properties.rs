@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use school_finder_db::ids::SchoolId;
-use school_finder_db::models::{Gender, NewSchool, Phase, Status};
+use school_finder_db::models::{Gender, NewSchool, Phase, Rating, Status};
 use school_finder_db::request::{Faith, NoPhase, Ownership, Unrated};
 use school_finder_db::{Kilometres, SchoolSearch, Sort};
 
@@ -20,7 +20,7 @@ prop_compose! {
         by_ages in any::<bool>(),
         council in prop::option::weighted(0.2, prop::sample::select(vec!["North", "South", "East"])),
         statuses in prop::option::weighted(0.2, prop::collection::vec(prop::sample::select(Status::ALL), 1..3)),
-        rating in prop::option::weighted(0.3, (1i16..=4, any::<bool>())),
+        rating in prop::option::weighted(0.3, (prop::sample::select(Rating::ALL), any::<bool>())),
         private in prop::option::weighted(0.2, any::<bool>()),
         age in prop::option::weighted(0.2, 0i16..25),
         gender in prop::option::weighted(0.2, prop::sample::select(Gender::ALL)),
@@ -45,8 +45,8 @@ prop_compose! {
         search.filter.faith = faith;
         search.filter.name = name.map(str::to_owned);
         match rating {
-            Some((at_most, true)) => search.rated(at_most, Unrated::Include),
-            Some((at_most, false)) => search.rated(at_most, Unrated::Exclude),
+            Some((at_least, true)) => search.rated(at_least, Unrated::Include),
+            Some((at_least, false)) => search.rated(at_least, Unrated::Exclude),
             None => search,
         }.limit(limit)
     }

@@ -1,7 +1,7 @@
 //! What the documents say is what happens.
 
 use school_finder_db::config::Backend;
-use school_finder_db::models::Phase;
+use school_finder_db::models::{Phase, Rating};
 use school_finder_db::request::{ClubFilter, ReachFilter, Unrated};
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Kilometres, SchoolRepository, SchoolSearch, sample};
@@ -99,8 +99,11 @@ async fn answers(finder: &dyn SchoolRepository) -> Vec<(&'static str, String)> {
     let nearest = finder.find_schools(&home.clone().limit(1)).await.expect("an answer");
     let hit = nearest.items.first().expect("a school");
     let km = hit.distance_km.expect("a distance");
-    let primary =
-        home.clone().within(Kilometres::new(2.0).expect("a distance")).phase(Phase::Primary).rated(2, Unrated::Exclude);
+    let primary = home
+        .clone()
+        .within(Kilometres::new(2.0).expect("a distance"))
+        .phase(Phase::Primary)
+        .rated(Rating::Good, Unrated::Exclude);
     let primary = finder.find_schools(&primary).await.expect("an answer");
     let until = chrono::NaiveTime::from_hms_opt(17, 30, 0);
     let club = ClubFilter { kind: school_finder_db::models::ClubKind::AfterSchool, on: None, until };

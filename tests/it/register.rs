@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use school_finder_db::import::{Import, ImportCounts, ImportError, Reject};
-use school_finder_db::models::{Gender, NewSchool, Phase, School, Status};
+use school_finder_db::models::{Gender, NewSchool, Phase, Rating, School, Status};
 use school_finder_db::request::WriteMode;
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, connect};
 
@@ -91,7 +91,7 @@ async fn every_fact_of_a_row_is_read() {
         is_private: Some(true),
         age_range_from: Some(9),
         age_range_to: Some(13),
-        ofsted_rating: Some(3),
+        ofsted_rating: Some(Rating::RequiresImprovement),
         location: Some(location),
         easting: Some(485_280),
         northing: Some(238_480),
@@ -174,7 +174,7 @@ async fn a_second_import_changes_what_changed_and_keeps_curation() {
     // Somebody adds what the register does not know.
     let curated = NewSchool {
         catchment_radius_km: Some(1.5),
-        ofsted_rating: Some(2),
+        ofsted_rating: Some(Rating::Good),
         ..NewSchool::from(stored(finder.as_ref(), 100_002).await)
     };
     let stream = Box::new(std::iter::once(Ok(curated)));
@@ -188,7 +188,7 @@ async fn a_second_import_changes_what_changed_and_keeps_curation() {
     let school = stored(finder.as_ref(), 100_002).await;
     assert_eq!(
         (school.name.as_str(), school.catchment_radius_km, school.ofsted_rating),
-        ("New Name", Some(1.5), Some(2))
+        ("New Name", Some(1.5), Some(Rating::Good))
     );
     // Schools that are not in the file stay.
     let (counts, _) = import(finder.as_ref(), file(&[row(100_009)])).await.expect("an import");

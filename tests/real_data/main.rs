@@ -15,7 +15,7 @@ use std::sync::Arc;
 use school_finder_db::config::Backend;
 use school_finder_db::geo::{Catchment, GridReference};
 use school_finder_db::import::{Import, ImportError};
-use school_finder_db::models::{CatchmentHit, Phase, ReachHit};
+use school_finder_db::models::{CatchmentHit, Phase, Rating, ReachHit};
 use school_finder_db::request::ReachFilter;
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, Kilometres, LatLng, Page, SchoolRepository, SchoolSearch, connect};
@@ -183,7 +183,7 @@ async fn every_years_header_is_understood() {
         let counts = Import::new().register(finder.as_ref(), std::io::Cursor::new(file)).await.expect("an import");
         assert_eq!((counts.inserted, counts.rejected), (1, 0), "{columns} columns");
         let page = finder.find_schools(&SchoolSearch::open()).await.expect("an answer");
-        let rating = if columns == 135 { None } else { Some(2) };
+        let rating = if columns == 135 { None } else { Some(Rating::Good) };
         assert_eq!(page.items[0].school.ofsted_rating, rating, "{columns} columns");
     }
 }
@@ -246,7 +246,7 @@ async fn both_backends_give_the_same_answers() {
         let searches = [
             near.clone(),
             within.clone(),
-            within.clone().phase(Phase::Primary).rated(2, Unrated::Include),
+            within.clone().phase(Phase::Primary).rated(Rating::Good, Unrated::Include),
             near.limit(5).phase(Phase::MiddleSecondary),
         ];
         for search in searches {

@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use chrono::NaiveTime;
-use school_finder_db::models::{ClubKind, Gender, Phase, Status, Weekday};
+use school_finder_db::models::{ClubKind, Gender, Phase, Rating, Status, Weekday};
 use school_finder_db::request::{ClubFilter, Cursor, Faith, MAX_LIMIT, Ownership, ReachFilter, Unrated};
 use school_finder_db::{Kilometres, LatLng, SchoolSearch, Sort};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ pub struct Given {
     phases: Vec<Phase>,
     phase_by_ages: bool,
     statuses: Vec<Status>,
-    max_rating: Option<i16>,
+    max_rating: Option<Rating>,
     unrated: Option<Unrated>,
     state: bool,
     private: bool,
@@ -124,7 +124,7 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
         about: "Only with an Ofsted rating of at most this, from 1 (outstanding) to 4 (inadequate).",
         schema: || json!({ "type": "integer", "minimum": 1, "maximum": 4 }),
         repeats: false,
-        take: |given, text| put(&mut given.max_rating, within(text, (1, 4)).map(Some)),
+        take: |given, text| put(&mut given.max_rating, parsed(text).map(Some)),
     },
     Parameter {
         name: "unrated",
@@ -280,8 +280,8 @@ impl Given {
         search.filter.faith = self.faith;
         Ok(match (self.max_rating, self.unrated) {
             (None, None | Some(Unrated::Include)) => search,
-            (None, Some(Unrated::Exclude)) => search.rated(4, Unrated::Exclude),
-            (Some(at_most), unrated) => search.rated(at_most, unrated.unwrap_or(Unrated::Exclude)),
+            (None, Some(Unrated::Exclude)) => search.rated(Rating::Inadequate, Unrated::Exclude),
+            (Some(at_least), unrated) => search.rated(at_least, unrated.unwrap_or(Unrated::Exclude)),
         })
     }
 }

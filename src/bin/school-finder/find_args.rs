@@ -6,7 +6,7 @@ use chrono::NaiveTime;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use school_finder_db::geo::{Latitude, Longitude};
-use school_finder_db::models::{ClubKind, Gender, Phase, Status, Weekday};
+use school_finder_db::models::{ClubKind, Gender, Phase, Rating, Status, Weekday};
 use school_finder_db::request::{ClubFilter, Cursor, Faith, Ownership, ReachFilter, Unrated};
 use school_finder_db::{Error, Kilometres, LatLng, SchoolSearch, Sort};
 
@@ -39,8 +39,8 @@ pub struct FindArgs {
     #[arg(long)]
     status: Vec<Status>,
     /// Only with an Ofsted rating of at most this, from 1 (outstanding) to 4 (inadequate).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..=4))]
-    max_rating: Option<i16>,
+    #[arg(long, value_name = "N")]
+    max_rating: Option<Rating>,
     /// What to do with schools that have no rating [default: exclude with --max-rating, include otherwise]
     #[arg(long, value_parser = word(Unrated::ALL))]
     unrated: Option<Unrated>,
@@ -124,8 +124,8 @@ impl FindArgs {
         search.filter.faith.clone_from(&self.faith);
         search = match (self.max_rating, self.unrated) {
             (None, None | Some(Unrated::Include)) => search,
-            (None, Some(Unrated::Exclude)) => search.rated(4, Unrated::Exclude),
-            (Some(at_most), unrated) => search.rated(at_most, unrated.unwrap_or(Unrated::Exclude)),
+            (None, Some(Unrated::Exclude)) => search.rated(Rating::Inadequate, Unrated::Exclude),
+            (Some(at_least), unrated) => search.rated(at_least, unrated.unwrap_or(Unrated::Exclude)),
         };
         search.sort = self.sort.unwrap_or(search.sort);
         search

@@ -2,7 +2,7 @@
 
 use school_finder_db::geo::Catchment;
 use school_finder_db::ids::SchoolId;
-use school_finder_db::models::{Evidence, NewCatchment, NewSchool, Phase, Status, UpsertCounts};
+use school_finder_db::models::{Evidence, NewCatchment, NewSchool, Phase, Rating, Status, UpsertCounts};
 use school_finder_db::request::{ReachFilter, WriteMode};
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Error, Kilometres, SchoolSearch, Sort};
@@ -140,7 +140,7 @@ async fn a_school_without_a_catchment_serves_no_place(database: &TestDatabase) {
 async fn filters_orders_and_pages_are_those_of_a_search(database: &TestDatabase) {
     let rated_primary = |number, name: &str| NewSchool {
         phase: Some(Phase::Primary),
-        ofsted_rating: Some(2),
+        ofsted_rating: Some(Rating::Good),
         ..NewSchool::new(urn(number), name)
     };
     let schools = vec![

@@ -1,7 +1,7 @@
 //! Searches, counts and look-ups.
 
 use school_finder_db::ids::SchoolId;
-use school_finder_db::models::{Gender, NewSchool, Phase, Status};
+use school_finder_db::models::{Gender, NewSchool, Phase, Rating, Status};
 use school_finder_db::request::{Faith, Ownership, Unrated, WriteMode};
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Error, Kilometres, LatLng, SchoolSearch, Sort, sample};
@@ -184,15 +184,21 @@ async fn filters_narrow_together(database: &TestDatabase) {
 
 async fn ratings_say_what_happens_to_the_unrated(database: &TestDatabase) {
     let rated = |number, ofsted_rating| NewSchool { ofsted_rating, ..school(number) };
-    insert(database, vec![rated(1, Some(1)), rated(2, Some(3)), rated(3, None)]).await;
-    let good = SchoolSearch::open().rated(2, Unrated::Exclude);
+    insert(
+        database,
+        vec![rated(1, Some(Rating::Outstanding)), rated(2, Some(Rating::RequiresImprovement)), rated(3, None)],
+    )
+    .await;
+    let good = SchoolSearch::open().rated(Rating::Good, Unrated::Exclude);
     assert_eq!(names(database, &good).await, ["School 1"]);
-    assert_eq!(names(database, &SchoolSearch::open().rated(2, Unrated::Include)).await, ["School 1", "School 3"]);
-    assert_eq!(names(database, &SchoolSearch::open().rated(4, Unrated::Exclude)).await, ["School 1", "School 2"]);
-    assert!(matches!(
-        database.repository().find_schools(&SchoolSearch::open().rated(0, Unrated::Include)).await,
-        Err(Error::OfstedRating)
-    ));
+    assert_eq!(
+        names(database, &SchoolSearch::open().rated(Rating::Good, Unrated::Include)).await,
+        ["School 1", "School 3"]
+    );
+    assert_eq!(
+        names(database, &SchoolSearch::open().rated(Rating::Inadequate, Unrated::Exclude)).await,
+        ["School 1", "School 2"]
+    );
 }
 
 async fn names_are_searched_folded_and_literally(database: &TestDatabase) {
@@ -220,8 +226,8 @@ async fn names_are_searched_folded_and_literally(database: &TestDatabase) {
 
 async fn orders_have_unknown_values_last(database: &TestDatabase) {
     let rated = |number, ofsted_rating| NewSchool { ofsted_rating, ..school(number) };
-    insert(database, vec![rated(4, None), rated(3, Some(2)), rated(2, Some(1)), rated(1, None), rated(5, Some(2))])
-        .await;
+    let (outstanding, good) = (Some(Rating::Outstanding), Some(Rating::Good));
+    insert(database, vec![rated(4, None), rated(3, good), rated(2, outstanding), rated(1, None), rated(5, good)]).await;
     let by_rating = SchoolSearch::open().sort(Sort::Rating);
     assert_eq!(names(database, &by_rating).await, ["School 2", "School 3", "School 5", "School 1", "School 4"]);
 }

@@ -431,8 +431,8 @@ async fn edits_from_an_old_version_are_refused(database: &TestDatabase) {
     assert_eq!(NewSchool::from(edited), expected, "all else stays");
     let stale = repository.update_school(id, read.version, patch).await;
     assert!(matches!(stale, Err(Error::Stale { given: 1, stored: 2 })), "{stale:?}");
-    let wrong = SchoolPatch { ofsted_rating: Some(Some(5)), ..SchoolPatch::default() };
-    assert!(matches!(repository.update_school(id, 2, wrong).await, Err(Error::OfstedRating)));
+    let wrong = SchoolPatch { age_range_from: Some(Some(20)), ..SchoolPatch::default() };
+    assert!(matches!(repository.update_school(id, 2, wrong).await, Err(Error::AgeFrom)));
     let nobody = repository.update_school(school_finder_db::ids::SchoolId::new(99), 1, SchoolPatch::default()).await;
     assert!(matches!(nobody, Err(Error::UnknownSchool)));
     // An import is an edit as well.
@@ -441,5 +441,7 @@ async fn edits_from_an_old_version_are_refused(database: &TestDatabase) {
     assert_eq!(repository.school(id).await.expect("an answer").expect("the school").version, 3);
     let json: SchoolPatch = serde_json::from_str(r#"{"faith":null,"type":"Academy"}"#).expect("a patch");
     assert_eq!((json.faith, json.school_type, json.name), (Some(None), Some(Some("Academy".to_owned())), None));
-    assert!(serde_json::from_str::<SchoolPatch>(r#"{"fiath":null}"#).is_err(), "a misspelt field is told");
+    for wrong in [r#"{"fiath":null}"#, r#"{"ofsted_rating":5}"#, r#"{"name":null}"#] {
+        assert!(serde_json::from_str::<SchoolPatch>(wrong).is_err(), "{wrong}");
+    }
 }

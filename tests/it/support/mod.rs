@@ -15,7 +15,7 @@ pub mod world;
 use proptest::prelude::*;
 use school_finder_db::LatLng;
 use school_finder_db::ids::Urn;
-use school_finder_db::models::{Gender, NewSchool, Phase, Status};
+use school_finder_db::models::{Gender, NewSchool, Phase, Rating, Status};
 
 pub fn urn(number: i64) -> Urn {
     Urn::new(number).expect("a URN")
@@ -48,7 +48,7 @@ pub fn full_school(number: i64) -> NewSchool {
         is_private: Some(true),
         age_range_from: Some(3),
         age_range_to: Some(19),
-        ofsted_rating: Some(4),
+        ofsted_rating: Some(Rating::Inadequate),
         location: Some(at(51.123_456_789_012_3, -1.987_654_321_098_7)),
         easting: Some(400_001),
         northing: Some(200_002),
@@ -74,7 +74,7 @@ prop_compose! {
         faith in prop::option::of(prop::sample::select(vec!["None", "Quaker", "Sikh"])),
         is_private in any::<Option<bool>>(),
         ages in prop::option::of((0i16..=19, 0i16..=30)),
-        ofsted_rating in prop::option::of(1i16..=4),
+        ofsted_rating in prop::option::of(prop::sample::select(Rating::ALL)),
         place in prop::option::of((0u8..6, 0u8..6, 0u8..4)),
     ) -> NewSchool {
         NewSchool {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use school_finder_db::ids::SchoolId;
-use school_finder_db::models::{Gender, NewSchool, Phase, Status};
+use school_finder_db::models::{Gender, NewSchool, Phase, Rating, Status};
 use school_finder_db::request::{Faith, NoPhase, Ownership, RatingFilter, SchoolFilter, Unrated};
 use school_finder_db::text::fold;
 use school_finder_db::{SchoolSearch, Sort};
@@ -25,7 +25,8 @@ pub fn find(schools: &[(SchoolId, NewSchool)], search: &SchoolSearch) -> Vec<(Sc
             Sort::Distance => unknown_last(*a_km, *b_km),
             Sort::Margin => unreachable!("no property makes one"),
             Sort::Name => by_name(),
-            Sort::Rating => unknown_last(a.ofsted_rating, b.ofsted_rating).then_with(by_name),
+            Sort::Rating => unknown_last(a.ofsted_rating.map(Rating::number), b.ofsted_rating.map(Rating::number))
+                .then_with(by_name),
         };
         order.then(a_id.cmp(b_id))
     });
@@ -65,8 +66,8 @@ fn passes(school: &NewSchool, filter: &SchoolFilter) -> bool {
     };
     let rated = match rating {
         None => true,
-        Some(RatingFilter { at_most, unrated }) => match school.ofsted_rating {
-            Some(rating) => rating <= *at_most,
+        Some(RatingFilter { at_least, unrated }) => match school.ofsted_rating {
+            Some(rating) => rating.is_at_least(*at_least),
             None => *unrated == Unrated::Include,
         },
     };
