@@ -7,7 +7,7 @@ use rstar::{AABB, RTree};
 use school_finder_db::LatLng;
 use school_finder_db::geo::Catchment;
 use school_finder_db::ids::SchoolId;
-use school_finder_db::models::{Phase, Rating, SchoolHit, SchoolSummary};
+use school_finder_db::models::{Phase, Rating, School, SchoolHit, SchoolSummary};
 
 use super::made::Country;
 use super::{Ask, LIMIT, LISTED, Question, RADIUS_KM};
@@ -33,26 +33,9 @@ impl Memory {
             .iter()
             .map(|school| {
                 let place = school.location.expect("a place");
-                let summary = SchoolSummary {
-                    // A new database numbers the schools in this order.
-                    id: SchoolId::new(i64::from(school.urn.get())),
-                    urn: school.urn,
-                    name: school.name.clone(),
-                    council: school.council.clone(),
-                    status: school.status,
-                    phase: school.phase,
-                    school_type: school.school_type.clone(),
-                    gender: school.gender,
-                    faith: school.faith.clone(),
-                    postcode: school.postcode.clone(),
-                    is_private: school.is_private,
-                    age_range_from: school.age_range_from,
-                    age_range_to: school.age_range_to,
-                    ofsted_rating: school.ofsted_rating,
-                    lat: Some(place.lat()),
-                    lng: Some(place.lng()),
-                };
-                (place, summary)
+                // A new database numbers the schools in this order.
+                let id = SchoolId::new(i64::from(school.urn.get()));
+                (place, SchoolSummary::from(School::stored(id, 1, school.clone())))
             })
             .collect();
         let places =
@@ -96,7 +79,7 @@ impl Memory {
             Question::Listing => self.councils[&ask.council]
                 .iter()
                 .take(LISTED)
-                .map(|at| SchoolHit { school: self.schools[*at].1.clone(), distance_km: None })
+                .map(|at| SchoolHit::new(self.schools[*at].1.clone(), None))
                 .collect(),
         }
     }
@@ -127,7 +110,7 @@ impl Memory {
         let mut found: Vec<_> = found.into_iter().map(|at| (home.distance_to(self.schools[at].0), at)).collect();
         found.sort_by(|a, b| a.0.get().total_cmp(&b.0.get()).then(a.1.cmp(&b.1)));
         found.truncate(LIMIT);
-        let hit = |(km, at): (_, usize)| SchoolHit { school: self.schools[at].1.clone(), distance_km: Some(km) };
+        let hit = |(km, at): (_, usize)| SchoolHit::new(self.schools[at].1.clone(), Some(km));
         found.into_iter().map(hit).collect()
     }
 }

@@ -128,7 +128,7 @@ impl Postgres {
             }
             Question::Listing => {
                 let schools = self.schools(&self.listing, &[&ask.council]).await;
-                schools.map(|school| SchoolHit { school, distance_km: None }).collect()
+                schools.map(|school| SchoolHit::new(school, None)).collect()
             }
         }
     }
@@ -152,22 +152,20 @@ impl Postgres {
 }
 
 fn postgres_school(row: &tokio_postgres::Row) -> SchoolSummary {
-    SchoolSummary {
-        id: SchoolId::new(row.get(0)),
-        urn: Urn::new(i64::from(row.get::<_, i32>(1))).expect("a URN"),
-        name: row.get(2),
-        council: row.get(3),
-        status: row.get::<_, &str>(4).parse().expect("a word"),
-        phase: row.get::<_, Option<&str>>(5).map(|word| word.parse().expect("a word")),
-        school_type: row.get(6),
-        gender: row.get::<_, Option<&str>>(7).map(|word| word.parse().expect("a word")),
-        faith: row.get(8),
-        postcode: row.get(9),
-        is_private: row.get(10),
-        age_range_from: row.get(11),
-        age_range_to: row.get(12),
-        ofsted_rating: row.get::<_, Option<i16>>(13).map(|rating| rating.try_into().expect("a rating")),
-        lat: row.get::<_, Option<f64>>(14).map(|lat| Latitude::new(lat).expect("a latitude")),
-        lng: row.get::<_, Option<f64>>(15).map(|lng| Longitude::new(lng).expect("a longitude")),
-    }
+    let urn = Urn::new(i64::from(row.get::<_, i32>(1))).expect("a URN");
+    let mut school = SchoolSummary::new(SchoolId::new(row.get(0)), urn, row.get::<_, String>(2));
+    school.council = row.get(3);
+    school.status = row.get::<_, &str>(4).parse().expect("a word");
+    school.phase = row.get::<_, Option<&str>>(5).map(|word| word.parse().expect("a word"));
+    school.school_type = row.get(6);
+    school.gender = row.get::<_, Option<&str>>(7).map(|word| word.parse().expect("a word"));
+    school.faith = row.get(8);
+    school.postcode = row.get(9);
+    school.is_private = row.get(10);
+    school.age_range_from = row.get(11);
+    school.age_range_to = row.get(12);
+    school.ofsted_rating = row.get::<_, Option<i16>>(13).map(|rating| rating.try_into().expect("a rating"));
+    school.lat = row.get::<_, Option<f64>>(14).map(|lat| Latitude::new(lat).expect("a latitude"));
+    school.lng = row.get::<_, Option<f64>>(15).map(|lng| Longitude::new(lng).expect("a longitude"));
+    school
 }

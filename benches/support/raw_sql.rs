@@ -56,8 +56,10 @@ impl Circles {
 }
 
 pub fn in_order(home: LatLng, schools: impl Iterator<Item = SchoolSummary>) -> Vec<SchoolHit> {
-    let hit =
-        |school: SchoolSummary| SchoolHit { distance_km: school.location().map(|at| home.distance_to(at)), school };
+    let hit = |school: SchoolSummary| {
+        let distance_km = school.location().map(|at| home.distance_to(at));
+        SchoolHit::new(school, distance_km)
+    };
     let mut hits: Vec<SchoolHit> = schools.map(hit).collect();
     let km = |hit: &SchoolHit| hit.distance_km.expect("a distance").get();
     hits.sort_by(|a, b| km(a).total_cmp(&km(b)).then(a.school.id.cmp(&b.school.id)));
@@ -101,7 +103,7 @@ impl Sqlite {
                     "SELECT {COLUMNS} FROM schools WHERE council = ?1 AND {OPEN} ORDER BY name_folded, id LIMIT {LISTED}"
                 ));
                 let schools = listing.query_map([&ask.council], |row| Ok(sqlite_school(row))).expect("a query");
-                schools.map(|school| SchoolHit { school: school.expect("a row"), distance_km: None }).collect()
+                schools.map(|school| SchoolHit::new(school.expect("a row"), None)).collect()
             }
         }
     }
@@ -145,24 +147,22 @@ fn sqlite_school(row: &rusqlite::Row<'_>) -> SchoolSummary {
         row.get(at).expect("a value")
     }
     let word = |at| row.get_ref(at).expect("a value").as_str_or_null().expect("a word");
-    SchoolSummary {
-        id: SchoolId::new(get(row, 0)),
-        urn: Urn::new(get(row, 1)).expect("a URN"),
-        name: get(row, 2),
-        council: get(row, 3),
-        status: word(4).expect("a status").parse().expect("a word"),
-        phase: word(5).map(|word| word.parse().expect("a word")),
-        school_type: get(row, 6),
-        gender: word(7).map(|word| word.parse().expect("a word")),
-        faith: get(row, 8),
-        postcode: get(row, 9),
-        is_private: get(row, 10),
-        age_range_from: get(row, 11),
-        age_range_to: get(row, 12),
-        ofsted_rating: get::<Option<i16>>(row, 13).map(|rating| rating.try_into().expect("a rating")),
-        lat: get::<Option<f64>>(row, 14).map(|lat| Latitude::new(lat).expect("a latitude")),
-        lng: get::<Option<f64>>(row, 15).map(|lng| Longitude::new(lng).expect("a longitude")),
-    }
+    let urn = Urn::new(get(row, 1)).expect("a URN");
+    let mut school = SchoolSummary::new(SchoolId::new(get(row, 0)), urn, get::<String>(row, 2));
+    school.council = get(row, 3);
+    school.status = word(4).expect("a status").parse().expect("a word");
+    school.phase = word(5).map(|word| word.parse().expect("a word"));
+    school.school_type = get(row, 6);
+    school.gender = word(7).map(|word| word.parse().expect("a word"));
+    school.faith = get(row, 8);
+    school.postcode = get(row, 9);
+    school.is_private = get(row, 10);
+    school.age_range_from = get(row, 11);
+    school.age_range_to = get(row, 12);
+    school.ofsted_rating = get::<Option<i16>>(row, 13).map(|rating| rating.try_into().expect("a rating"));
+    school.lat = get::<Option<f64>>(row, 14).map(|lat| Latitude::new(lat).expect("a latitude"));
+    school.lng = get::<Option<f64>>(row, 15).map(|lng| Longitude::new(lng).expect("a longitude"));
+    school
 }
 
 /// Returns whether a multipolygon of one ring, as generated here, contains a point. Corners and edges are not handled.

@@ -38,18 +38,10 @@ pub struct Admissions {
 impl Admissions {
     /// Returns a year of which nothing else is known.
     pub fn new(academic_year: AcademicYear, intake: Option<String>) -> Self {
-        Self {
-            academic_year,
-            intake,
-            places_offered: None,
-            applications_received: None,
-            last_distance_offered_km: None,
-            waiting_list_offers: None,
-            appeals_heard: None,
-            appeals_upheld: None,
-            had_vacancies: None,
-            notes: None,
-            source: None,
+        build! {
+            Self { academic_year, intake }
+            None: places_offered, applications_received, last_distance_offered_km, waiting_list_offers, appeals_heard,
+            appeals_upheld, had_vacancies, notes, source
         }
     }
 
@@ -67,10 +59,10 @@ impl Admissions {
             (self.appeals_upheld, self.appeals_heard),
             (stored.appeals_upheld, stored.appeals_heard),
         );
-        merged! {
+        build! {
+            Self { academic_year: self.academic_year, intake: self.intake, appeals_heard, appeals_upheld }
             self or stored: places_offered, applications_received, last_distance_offered_km, waiting_list_offers,
-            had_vacancies, notes, source;
-            academic_year: self.academic_year, intake: self.intake, appeals_heard, appeals_upheld,
+            had_vacancies, notes, source
         }
     }
 

@@ -20,6 +20,7 @@ words! {
 
 /// A school whose catchment contains the search's point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CatchmentHit {
     /// The school and its distance.
     #[serde(flatten)]
@@ -28,8 +29,16 @@ pub struct CatchmentHit {
     pub evidence: Evidence,
 }
 
+impl CatchmentHit {
+    /// Returns a school and its evidence.
+    pub const fn new(hit: SchoolHit, evidence: Evidence) -> Self {
+        Self { hit, evidence }
+    }
+}
+
 /// The stored outline of a school's catchment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, diesel::Queryable)]
+#[non_exhaustive]
 pub struct SchoolCatchment {
     /// The school.
     pub id: SchoolId,
@@ -37,6 +46,13 @@ pub struct SchoolCatchment {
     pub urn: Urn,
     /// The outline; in JSON, a GeoJSON geometry.
     pub outline: Catchment,
+}
+
+impl SchoolCatchment {
+    /// Returns the outline of a school's catchment.
+    pub const fn new(id: SchoolId, urn: Urn, outline: Catchment) -> Self {
+        Self { id, urn, outline }
+    }
 }
 
 /// The outline of a catchment to write.

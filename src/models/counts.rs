@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A council and its open schools.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[non_exhaustive]
 pub struct CouncilCount {
     /// The council's name.
     pub council: String,
@@ -21,11 +22,19 @@ pub struct CouncilCount {
     pub private: u64,
 }
 
+impl CouncilCount {
+    /// Returns a council with these numbers of open schools.
+    pub fn new(council: impl Into<String>, schools: u64, state: u64, private: u64) -> Self {
+        Self { council: council.into(), schools, state, private }
+    }
+}
+
 /// The number of schools with each value, of those that match a search.
 ///
 /// Every map but `clubs` counts the same schools, so each sums to `total`. The key `"unknown"` counts the schools whose
 /// value is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Facets {
     /// The number of schools that match the search.
     pub total: u64,
@@ -60,6 +69,7 @@ pub struct UpsertCounts {
 
 /// The rows that merging two schools wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MergeCounts {
     /// Reviews that were moved to the other school.
     pub reviews: u64,
@@ -69,6 +79,7 @@ pub struct MergeCounts {
 
 /// The rows that deleting a school deleted, and those that it kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DeleteCounts {
     /// Clubs that were deleted.
     pub clubs: u64,

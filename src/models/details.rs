@@ -44,6 +44,7 @@ impl Collections {
 /// A school with the requested collections. A collection that was not requested is `None`; a requested one without rows
 /// is empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SchoolDetails {
     /// The school's own row.
     #[serde(flatten)]
@@ -76,17 +77,10 @@ pub struct SchoolDetails {
 
 impl SchoolDetails {
     /// Returns a school without collections.
-    pub(crate) const fn of(school: School) -> Self {
-        Self {
-            school,
-            clubs: None,
-            term_dates: None,
-            performance: None,
-            private_details: None,
-            fees: None,
-            admissions: None,
-            reviews: None,
-            links: None,
+    pub fn new(school: School) -> Self {
+        build! {
+            Self { school }
+            None: clubs, term_dates, performance, private_details, fees, admissions, reviews, links
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::ids::{SchoolId, Urn};
 
 /// A link from one school to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[non_exhaustive]
 pub struct SchoolLink {
     /// The school that the link belongs to.
     pub urn: Urn,
@@ -26,6 +27,16 @@ pub struct SchoolLink {
     pub link_type: Option<String>,
     /// The day since which the link holds.
     pub linked_on: Option<NaiveDate>,
+}
+
+impl SchoolLink {
+    /// Returns a link to a school that is not stored, without what else the register knows of it.
+    pub const fn new(urn: Urn, linked_urn: Urn, kind: LinkKind) -> Self {
+        build! {
+            Self { urn, linked_urn, kind }
+            None: linked_school_id, linked_name, link_type, linked_on
+        }
+    }
 }
 
 /// A link to write.
@@ -66,9 +77,9 @@ impl NewLink {
     /// Returns these values over the stored ones.
     #[must_use]
     pub(crate) fn over(self, stored: &Self) -> Self {
-        merged! {
-            self or stored: linked_name, link_type, linked_on;
-            urn: self.urn, linked_urn: self.linked_urn, kind: self.kind,
+        build! {
+            Self { urn: self.urn, linked_urn: self.linked_urn, kind: self.kind }
+            self or stored: linked_name, link_type, linked_on
         }
     }
 

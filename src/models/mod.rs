@@ -2,11 +2,17 @@
 //!
 //! Both backends share them. An unknown value is `None`, never zero and never an empty text.
 
-/// Builds `Self` of the fields of `$new`, or of `$stored` where they are `None`, and of the other fields as given. It has
-/// no `..`: a missing field does not compile.
-macro_rules! merged {
-    ($new:ident or $stored:ident: $($field:ident),+; $($given:tt)+) => {
-        Self { $($field: super::either($new.$field, &$stored.$field),)+ $($given)+ }
+/// Builds a model. The listed fields are `None`, or have the values of the same fields of another model, or those of a new
+/// one or else of a stored one. The other fields are given. It has no `..`: a missing field does not compile.
+macro_rules! build {
+    ($model:ident { $($given:tt)+ } None: $($field:ident),+) => {
+        $model { $($field: None,)+ $($given)+ }
+    };
+    ($model:ident { $($given:tt)+ } $from:ident: $($field:ident),+) => {
+        $model { $($field: $from.$field,)+ $($given)+ }
+    };
+    ($model:ident { $($given:tt)+ } $new:ident or $stored:ident: $($field:ident),+) => {
+        $model { $($field: super::either($new.$field, &$stored.$field),)+ $($given)+ }
     };
 }
 

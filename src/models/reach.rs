@@ -7,6 +7,7 @@ use crate::units::AcademicYear;
 
 /// One year of an intake whose offers reached the search's point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ReachYear {
     /// The school year.
     pub academic_year: AcademicYear,
@@ -27,9 +28,20 @@ pub struct ReachYear {
     pub applications_per_place: Option<f64>,
 }
 
+impl ReachYear {
+    /// Returns a year of any intake of which nothing else is known.
+    pub const fn new(academic_year: AcademicYear, last_distance_km: f64, margin_km: f64) -> Self {
+        build! {
+            Self { academic_year, last_distance_km, margin_km }
+            None: intake, change_km, applications_per_place
+        }
+    }
+}
+
 /// A school that would have offered a child at the search's point a place by distance. An estimate: distances differ
 /// from year to year, and other criteria come before distance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ReachHit {
     /// The school and its distance.
     #[serde(flatten)]
@@ -40,4 +52,11 @@ pub struct ReachHit {
     pub years_of_evidence: usize,
     /// Always true: past years promise nothing.
     pub estimate: bool,
+}
+
+impl ReachHit {
+    /// Returns a school and the years of its intakes.
+    pub const fn new(hit: SchoolHit, years: Vec<ReachYear>, years_of_evidence: usize) -> Self {
+        Self { hit, years, years_of_evidence, estimate: true }
+    }
 }

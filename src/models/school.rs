@@ -16,6 +16,7 @@ use crate::units::Kilometres;
 ///
 /// The order of the fields is the order in which the backends select the columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
+#[non_exhaustive]
 pub struct School {
     /// Its row in this database.
     pub id: SchoolId,
@@ -75,6 +76,16 @@ pub struct School {
 }
 
 impl School {
+    /// Returns a school as it is read after it was written. A test double of a repository makes its schools so.
+    pub fn stored(id: SchoolId, version: i32, new: NewSchool) -> Self {
+        build! {
+            Self { id, version, lat: new.location.map(LatLng::lat), lng: new.location.map(LatLng::lng) }
+            new: urn, name, council, status, phase, school_type, gender, faith, address, postcode, website_url,
+            is_private, age_range_from, age_range_to, ofsted_rating, easting, northing, catchment_radius_km, opened_on,
+            closed_on, capacity, pupils, source_date
+        }
+    }
+
     /// Returns whether it takes pupils now. A school that is proposed to close does.
     pub fn is_open(&self) -> bool {
         self.status.is_open()
@@ -90,6 +101,7 @@ impl School {
 ///
 /// The order of the fields is the order in which the backends select the columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
+#[non_exhaustive]
 pub struct SchoolSummary {
     /// Its row in this database.
     pub id: SchoolId,
@@ -127,6 +139,15 @@ pub struct SchoolSummary {
 }
 
 impl SchoolSummary {
+    /// Returns an open school of which only its id, its URN and its name are known.
+    pub fn new(id: SchoolId, urn: Urn, name: impl Into<String>) -> Self {
+        build! {
+            Self { id, urn, name: name.into(), status: Status::Open }
+            None: council, phase, school_type, gender, faith, postcode, is_private, age_range_from, age_range_to,
+            ofsted_rating, lat, lng
+        }
+    }
+
     /// Returns its location.
     pub fn location(&self) -> Option<LatLng> {
         Some(LatLng::new(self.lat?, self.lng?))
@@ -135,6 +156,7 @@ impl SchoolSummary {
 
 /// A school that matches a search, and its distance from the search's point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SchoolHit {
     /// The school.
     #[serde(flatten)]
@@ -144,8 +166,16 @@ pub struct SchoolHit {
     pub distance_km: Option<Kilometres>,
 }
 
+impl SchoolHit {
+    /// Returns a school and its distance.
+    pub const fn new(school: SchoolSummary, distance_km: Option<Kilometres>) -> Self {
+        Self { school, distance_km }
+    }
+}
+
 /// A school that lacks a phase, and its ages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[non_exhaustive]
 pub struct PhaseGap {
     /// The school.
     pub id: SchoolId,
@@ -155,6 +185,13 @@ pub struct PhaseGap {
     pub age_range_to: Option<i16>,
     /// The version that these ages were read from.
     pub version: i32,
+}
+
+impl PhaseGap {
+    /// Returns a school without ages.
+    pub const fn new(id: SchoolId, version: i32) -> Self {
+        Self { id, age_range_from: None, age_range_to: None, version }
+    }
 }
 
 /// A school to write. A field that is `None` is unknown.
@@ -229,31 +266,11 @@ pub struct NewSchool {
 impl NewSchool {
     /// Returns an open school of which only the URN and the name are known.
     pub fn new(urn: Urn, name: impl Into<String>) -> Self {
-        Self {
-            urn,
-            name: name.into(),
-            council: None,
-            status: Status::Open,
-            phase: None,
-            school_type: None,
-            gender: None,
-            faith: None,
-            address: None,
-            postcode: None,
-            website_url: None,
-            is_private: None,
-            age_range_from: None,
-            age_range_to: None,
-            ofsted_rating: None,
-            location: None,
-            easting: None,
-            northing: None,
-            catchment_radius_km: None,
-            opened_on: None,
-            closed_on: None,
-            capacity: None,
-            pupils: None,
-            source_date: None,
+        build! {
+            Self { urn, name: name.into(), status: Status::Open }
+            None: council, phase, school_type, gender, faith, address, postcode, website_url, is_private,
+            age_range_from, age_range_to, ofsted_rating, location, easting, northing, catchment_radius_km, opened_on,
+            closed_on, capacity, pupils, source_date
         }
     }
 
@@ -328,42 +345,34 @@ impl NewSchool {
             Status::Closed | Status::ProposedToClose => self.closed_on.or(stored.closed_on),
             Status::Open | Status::ProposedToOpen => self.closed_on,
         };
-        merged! {
+        build! {
+            Self {
+                urn: self.urn, name: self.name, status: self.status, age_range_from, age_range_to, location, easting,
+                northing, closed_on,
+            }
             self or stored: council, phase, school_type, gender, faith, address, postcode, website_url, is_private,
-            ofsted_rating, catchment_radius_km, opened_on, capacity, pupils, source_date;
-            urn: self.urn, name: self.name, status: self.status, age_range_from, age_range_to, location, easting,
-            northing, closed_on,
+            ofsted_rating, catchment_radius_km, opened_on, capacity, pupils, source_date
+        }
+    }
+}
+
+impl From<School> for SchoolSummary {
+    fn from(school: School) -> Self {
+        build! {
+            Self { id: school.id }
+            school: urn, name, council, status, phase, school_type, gender, faith, postcode, is_private,
+            age_range_from, age_range_to, ofsted_rating, lat, lng
         }
     }
 }
 
 impl From<School> for NewSchool {
     fn from(school: School) -> Self {
-        Self {
-            location: school.location(),
-            urn: school.urn,
-            name: school.name,
-            council: school.council,
-            status: school.status,
-            phase: school.phase,
-            school_type: school.school_type,
-            gender: school.gender,
-            faith: school.faith,
-            address: school.address,
-            postcode: school.postcode,
-            website_url: school.website_url,
-            is_private: school.is_private,
-            age_range_from: school.age_range_from,
-            age_range_to: school.age_range_to,
-            ofsted_rating: school.ofsted_rating,
-            easting: school.easting,
-            northing: school.northing,
-            catchment_radius_km: school.catchment_radius_km,
-            opened_on: school.opened_on,
-            closed_on: school.closed_on,
-            capacity: school.capacity,
-            pupils: school.pupils,
-            source_date: school.source_date,
+        build! {
+            Self { location: school.location() }
+            school: urn, name, council, status, phase, school_type, gender, faith, address, postcode, website_url,
+            is_private, age_range_from, age_range_to, ofsted_rating, easting, northing, catchment_radius_km, opened_on,
+            closed_on, capacity, pupils, source_date
         }
     }
 }

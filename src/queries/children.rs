@@ -62,7 +62,7 @@ async fn details_in_txn(
 ) -> Result<Vec<SchoolDetails>> {
     let schools = schools_on_conn(connection, ids).await?;
     let ids: Vec<SchoolId> = schools.iter().map(|school| school.id).collect();
-    let mut details: Vec<SchoolDetails> = schools.into_iter().map(SchoolDetails::of).collect();
+    let mut details: Vec<SchoolDetails> = schools.into_iter().map(SchoolDetails::new).collect();
     let Collections { clubs, term_dates, performance, private_details, fees, admissions, reviews, links } = collections;
     if clubs {
         let rows = columns::clubs!(of_schools!(connection, ids, (school_clubs::kind, school_clubs::id),));

@@ -110,28 +110,15 @@ mod tests {
 
     use super::*;
     use crate::ids::Urn;
-    use crate::models::Status;
     use crate::request::SchoolSearch;
     use crate::search::{Expansion, HitRow};
 
     fn school(id: i64, location: Option<LatLng>) -> SchoolSummary {
+        let urn = Urn::new(100_000 + id).expect("a URN");
         SchoolSummary {
-            id: SchoolId::new(id),
-            urn: Urn::new(100_000 + id).expect("a URN"),
-            name: "A School".to_owned(),
-            council: None,
-            status: Status::Open,
-            phase: None,
-            school_type: None,
-            gender: None,
-            faith: None,
-            postcode: None,
-            is_private: None,
-            age_range_from: None,
-            age_range_to: None,
-            ofsted_rating: None,
             lat: location.map(LatLng::lat),
             lng: location.map(LatLng::lng),
+            ..SchoolSummary::new(SchoolId::new(id), urn, "A School")
         }
     }
 

@@ -23,7 +23,7 @@ impl ValidatedSearch {
         let hit = |hit: SchoolHit| {
             let years = of_schools.remove(&hit.school.id).unwrap_or_default();
             let (years, years_of_evidence) = reached(&filter, hit.distance_km, years);
-            ReachHit { hit, years, years_of_evidence, estimate: true }
+            ReachHit::new(hit, years, years_of_evidence)
         };
         Page { items: page.items.into_iter().map(hit).collect(), next: page.next }
     }

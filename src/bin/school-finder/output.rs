@@ -142,7 +142,7 @@ fn print_hits<T, const N: usize>(
 ) -> Result<(), Failure> {
     let mut table = table(&[&["km", "name", "phase", "ages", "rating", "council", "urn"][..], more].concat());
     for item in &page.items {
-        let (SchoolHit { school, distance_km }, more) = parts(item);
+        let (SchoolHit { school, distance_km, .. }, more) = parts(item);
         let columns = [
             text(distance_km.map(|km| format!("{:.2}", km.get()))),
             printable(&school.name),
@@ -185,7 +185,7 @@ pub fn councils(councils: &[CouncilCount], format: CountFormat) -> Result<(), Fa
     match format {
         CountFormat::Table => {
             let mut table = table(&["council", "schools", "state", "private"]);
-            for CouncilCount { council, schools, state, private } in councils {
+            for CouncilCount { council, schools, state, private, .. } in councils {
                 table.add_row([printable(council), schools.to_string(), state.to_string(), private.to_string()]);
             }
             align_right(&mut table, &[1, 2, 3]);
@@ -198,7 +198,7 @@ pub fn councils(councils: &[CouncilCount], format: CountFormat) -> Result<(), Fa
 
 /// Counts of schools by what they are.
 pub fn facets(facets: &Facets, format: CountFormat) -> Result<(), Failure> {
-    let Facets { total, council, phase, status, rating, gender, faith, ownership, clubs } = facets;
+    let Facets { total, council, phase, status, rating, gender, faith, ownership, clubs, .. } = facets;
     let groups: [(&str, &BTreeMap<String, u64>); 8] = [
         ("phase", phase),
         ("ownership", ownership),
