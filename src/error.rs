@@ -211,9 +211,7 @@ pub enum Error {
 
     // --- settings --------------------------------------------------------------------------------------------------
     /// `DB_BACKEND` names a backend that does not exist or is not compiled in.
-    #[error(
-        "backend {given:?} is not in this build, which has: {compiled}; set DB_BACKEND to one of these, or build with the feature"
-    )]
+    #[error("backend {given:?} is not in this build ({compiled}): set DB_BACKEND to one that is, or add its feature")]
     UnknownBackend {
         /// The given backend.
         given: String,
@@ -262,9 +260,7 @@ pub enum Error {
         pending: usize,
     },
     /// The database was migrated by a newer build. Nothing was written.
-    #[error(
-        "this database has migration {found}, which this build does not know (its last is {known}): use a newer build"
-    )]
+    #[error("this database has migration {found}, newer than this build's last ({known}): use a newer build")]
     SchemaTooNew {
         /// A migration of the database that this build lacks.
         found: String,
@@ -278,19 +274,13 @@ pub enum Error {
     )]
     SchemaUnreleased,
     /// The database has a migration that this build lacks, though it has later ones. Nothing was written.
-    #[error(
-        "this database has migration {found}, which is missing from this build though it has later ones: use the build \
-         that has it, or put its folder back"
-    )]
+    #[error("this build lacks the applied migration {found}: use a build that has it, or put its folder back")]
     MigrationMissing {
         /// The version of the migration.
         found: String,
     },
     /// A migration's text differs from the one that was applied. Nothing was written.
-    #[error(
-        "migration {migration} was edited after this database ran it: take the edit back and add another migration; in \
-         development, `school-finder migrate redo` runs the newest one again"
-    )]
+    #[error("migration {migration} was edited after it was applied: undo the edit (in development, `migrate redo` it)")]
     MigrationEdited {
         /// The migration's name.
         migration: String,
@@ -328,9 +318,7 @@ pub enum Error {
         needed: &'static str,
     },
     /// No connection became free in time.
-    #[error(
-        "no database connection became free within {waited_ms} ms: allow more connections, or hold them for less long"
-    )]
+    #[error("no connection became free within {waited_ms} ms: allow more connections, or return them sooner")]
     PoolTimeout {
         /// How long the call waited, in milliseconds.
         waited_ms: u64,
@@ -374,9 +362,7 @@ pub enum Error {
     #[error("the database's schema was changed under an open connection, which was closed: try again")]
     SchemaChanged,
     /// A statement exceeded the statement timeout.
-    #[error(
-        "the database took too long over a statement, which was stopped and undone: ask for less, or allow a longer statement_timeout"
-    )]
+    #[error("a statement exceeded the statement timeout and was rolled back: ask for less, or raise statement_timeout")]
     Timeout,
     /// PostGIS is not installed in the database, and this role may not install it.
     #[error("PostGIS is missing ({reason}): an administrator runs `CREATE EXTENSION postgis` in this database")]
@@ -502,33 +488,16 @@ impl Error {
     /// assert!(!Error::Busy.is_invalid_input());
     /// ```
     pub fn is_invalid_input(&self) -> bool {
-        matches!(
-            self,
-            Self::InvalidCoordinate { .. }
-                | Self::SuspectSwapped { .. }
-                | Self::InvalidRadius { .. }
-                | Self::InvalidSearch { .. }
-                | Self::LimitTooLarge { .. }
-                | Self::InvalidCursor { .. }
-                | Self::InvalidGeometry { .. }
-                | Self::GeometryTooLarge { .. }
-                | Self::InvalidText { .. }
-                | Self::TooLong { .. }
-                | Self::InvalidDate { .. }
-                | Self::InvalidTime { .. }
-                | Self::InvalidAcademicYear { .. }
-                | Self::InvalidNumber { .. }
-                | Self::UnknownWord { .. }
-                | Self::InvalidUrn { .. }
-                | Self::AgeFrom
-                | Self::AgeRange
-                | Self::OfstedRating
-                | Self::Radius
-                | Self::Coordinates
-                | Self::CheckViolated { .. }
-                | Self::MissingValue { .. }
-                | Self::MergeIntoSelf { .. }
-        )
+        match self {
+            // Another database may hold what the request needs.
+            Self::DuplicateUrn { .. } | Self::UnknownUrn { .. } | Self::MergeIntoClosed { .. } => false,
+            // No single field is at fault.
+            Self::SuspectSwapped { .. }
+            | Self::InvalidNumber { .. }
+            | Self::Coordinates
+            | Self::CheckViolated { .. } => true,
+            _ => self.field().is_some(),
+        }
     }
 
     /// Converts a Diesel error into the variant that `read` returns for the database's report. Other errors are

@@ -48,16 +48,9 @@ pub(crate) const LIKE_ESCAPE: char = '!';
 
 /// Returns a LIKE pattern that matches the folded `text` anywhere, each of its characters literal.
 pub(crate) fn like_anywhere(folded: &str) -> String {
-    let mut pattern = String::with_capacity(folded.len() + 2);
-    pattern.push('%');
-    for c in folded.chars() {
-        if matches!(c, '%' | '_' | LIKE_ESCAPE) {
-            pattern.push(LIKE_ESCAPE);
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
+    let escape = |c| matches!(c, '%' | '_' | LIKE_ESCAPE).then_some(LIKE_ESCAPE);
+    let literal: String = folded.chars().flat_map(|c| escape(c).into_iter().chain([c])).collect();
+    format!("%{literal}%")
 }
 
 #[cfg(test)]

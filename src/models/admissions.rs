@@ -67,18 +67,10 @@ impl Admissions {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let Self {
-            academic_year: _,
-            intake,
-            places_offered: _,
-            applications_received: _,
-            last_distance_offered_km,
-            waiting_list_offers: _,
-            appeals_heard: _,
-            appeals_upheld: _,
-            had_vacancies: _,
-            notes,
-            source,
+        let fields! {
+            Self { intake, last_distance_offered_km, notes, source }
+            unchecked: academic_year, places_offered, applications_received, waiting_list_offers, appeals_heard,
+            appeals_upheld, had_vacancies
         } = self;
         check_text("intake", intake.as_ref(), 50)?;
         check_text("notes", notes.as_ref(), 2_000)?;

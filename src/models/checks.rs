@@ -25,8 +25,7 @@ pub(super) fn check_text(field: &'static str, text: Option<&String>, max: usize)
 
 /// Checks that a link is one of the web: a page would run `javascript:` where it is shown as a link.
 pub(super) fn check_link(field: &'static str, link: Option<&String>) -> Result<()> {
-    let begins =
-        |link: &String, scheme: &str| link.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    let begins = |link: &str, scheme| link.to_ascii_lowercase().starts_with(scheme);
     match link {
         Some(link) if !begins(link, "http://") && !begins(link, "https://") => {
             Err(Error::InvalidText { field, reason: "is no link: begin it with http:// or https://" })

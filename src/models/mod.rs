@@ -16,6 +16,13 @@ macro_rules! build {
     };
 }
 
+/// A pattern of a model that binds the fields to check. It has no `..`: a field of neither list does not compile.
+macro_rules! fields {
+    ($model:ident { $($checked:ident),+ } unchecked: $($unchecked:ident),+) => {
+        $model { $($checked,)+ $($unchecked: _),+ }
+    };
+}
+
 mod admissions;
 mod catchment;
 mod checks;

@@ -279,32 +279,13 @@ impl NewSchool {
     /// # Errors
     /// [`Error::InvalidText`], [`Error::TooLong`], [`Error::InvalidDate`] or [`Error::SuspectSwapped`].
     pub fn validate(&self) -> Result<()> {
-        // Destructured without `..`, so that a new field does not compile until it is checked here.
-        let Self {
-            urn: _,
-            name,
-            council,
-            status: _,
-            phase: _,
-            school_type,
-            gender: _,
-            faith,
-            address,
-            postcode,
-            website_url,
-            is_private: _,
-            age_range_from: _,
-            age_range_to: _,
-            ofsted_rating: _,
-            location,
-            easting: _,
-            northing: _,
-            catchment_radius_km,
-            opened_on,
-            closed_on,
-            capacity: _,
-            pupils: _,
-            source_date,
+        let fields! {
+            Self {
+                name, council, school_type, faith, address, postcode, website_url, location, catchment_radius_km,
+                opened_on, closed_on, source_date
+            }
+            unchecked: urn, status, phase, gender, is_private, age_range_from, age_range_to, ofsted_rating, easting,
+            northing, capacity, pupils
         } = self;
         check_text("name", Some(name), 200)?;
         check_folded(name)?;

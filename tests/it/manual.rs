@@ -165,7 +165,7 @@ fn errors_name_the_next_step() {
         ("find --council Nowhere", "`school-finder councils` lists them"),
         ("find --within 5", "--lat"),
         ("finds", "find"),
-        ("find --database mysql://localhost/x", "set DB_BACKEND to one of these, or build with the feature"),
+        ("find --database mysql://localhost/x", "set DB_BACKEND to one that is, or add its feature"),
         ("migrate down --steps 100", "add --accept-loss"),
     ] {
         let printed = home.run(&format!("school-finder {command}"));
