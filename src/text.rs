@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folds_what_parents_type_differently() {
+    fn folds_spellings_that_parents_type_alike() {
         for (written, typed) in [
             ("St. Mary's CE Primary School", "saint marys ce primary school"),
             ("St John’s", "St John's"),

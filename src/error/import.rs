@@ -20,7 +20,7 @@ pub enum ImportError {
     WrongEncoding {
         /// Where it shows.
         line: u64,
-        /// What it looks like.
+        /// The encoding, by its bytes.
         found: &'static str,
     },
     /// The header lacks a column that cannot be done without.
@@ -29,7 +29,7 @@ pub enum ImportError {
         /// The column.
         column: &'static str,
     },
-    /// The header has a column twice, so that it cannot be told which one to read.
+    /// The header has a column twice, so that it is unknown which one to read.
     #[error("the file has the column {column:?} twice")]
     DuplicateColumn {
         /// The column.
@@ -64,7 +64,7 @@ pub enum ImportError {
         line: u64,
     },
     /// Two rows are of the same thing, such as one school, year and intake.
-    #[error("lines {first_line} and {line} are of the same thing: it cannot be told which is right")]
+    #[error("lines {first_line} and {line} are of the same thing: which is right is unknown")]
     DuplicateRow {
         /// The first line.
         first_line: u64,

@@ -60,8 +60,8 @@ mod tests {
     use super::*;
 
     impl BoundingBox {
-        fn holds(&self, place: LatLng) -> bool {
-            let (lat, lng) = (place.lat().degrees(), place.lng().degrees());
+        fn contains(&self, point: LatLng) -> bool {
+            let (lat, lng) = (point.lat().degrees(), point.lng().degrees());
             (self.south..=self.north).contains(&lat) && (self.west..=self.east).contains(&lng)
         }
     }
@@ -81,9 +81,9 @@ mod tests {
             } else {
                 (lat2, lng2)
             };
-            let place = LatLng::from_lat_lng(lat, lng).expect("in range");
-            let bounds = BoundingBox::around(centre, centre.distance_to(place));
-            prop_assert!(bounds.holds(place));
+            let point = LatLng::from_lat_lng(lat, lng).expect("in range");
+            let bounds = BoundingBox::around(centre, centre.distance_to(point));
+            prop_assert!(bounds.contains(point));
             #[cfg(feature = "sqlite")]
             {
                 let band = BoundingBox { south: lat, north: lat, ..bounds }.latitude_bands();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn poles_and_the_dateline_go_all_the_way_round() {
+    fn box_at_a_pole_or_the_antimeridian_spans_all_longitudes() {
         let around = |lat, lng, km| {
             BoundingBox::around(
                 LatLng::from_lat_lng(lat, lng).expect("in range"),

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_is_not_on_the_earth() {
+    fn rejects_points_that_are_not_on_the_earth() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 90.000_001, -90.000_001, 1e308] {
             assert!(matches!(
                 LatLng::from_lat_lng(value, 0.0),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn sees_swapped_coordinates() {
+    fn detects_swapped_coordinates() {
         let at = |lat, lng| LatLng::from_lat_lng(lat, lng).expect("in range");
         assert!(at(-0.7, 52.0).looks_swapped());
         assert!(!at(52.0, -0.7).looks_swapped());

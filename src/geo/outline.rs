@@ -88,9 +88,9 @@ mod wkb {
 
     /// Returns whether an outline in WKB contains a point, as [`Catchment::covers`] does, or `None` where the bytes are
     /// not such an outline.
-    pub(crate) fn wkb_covers(wkb: &[u8], place: LatLng) -> Option<bool> {
-        let point = Coord { x: place.lng().degrees(), y: place.lat().degrees() };
-        any_polygon(wkb, |rings| polygon_covers(rings.into_iter().map(corners), point))
+    pub(crate) fn wkb_covers(wkb: &[u8], point: LatLng) -> Option<bool> {
+        let at = Coord { x: point.lng().degrees(), y: point.lat().degrees() };
+        any_polygon(wkb, |rings| polygon_covers(rings.into_iter().map(corners), at))
     }
 
     /// Returns whether bytes are an outline in WKB.

@@ -21,7 +21,7 @@ impl Import {
     /// Imports the official register: every row becomes a school, by URN.
     ///
     /// A value missing from the register leaves the stored one unchanged, so that curated values survive
-    /// ([`NewSchool::over`]). Schools that are not in the file are unchanged. The import is atomic.
+    /// ([`NewSchool::or_stored`]). Schools that are not in the file are unchanged. The import is atomic.
     ///
     /// # Errors
     /// [`Error::Import`] where the file cannot be trusted; those of the database. Nothing is written on an error.

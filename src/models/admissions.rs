@@ -52,9 +52,9 @@ impl Admissions {
         Some(f64::from(self.applications_received?) / f64::from(places))
     }
 
-    /// Returns these values over the stored ones: `None` leaves the stored value unchanged.
+    /// Returns these values, or the stored ones where they are `None`.
     #[must_use]
-    pub(crate) fn over(self, stored: &Self) -> Self {
+    pub(crate) fn or_stored(self, stored: &Self) -> Self {
         let (appeals_upheld, appeals_heard) = super::either_range(
             (self.appeals_upheld, self.appeals_heard),
             (stored.appeals_upheld, stored.appeals_heard),

@@ -74,9 +74,9 @@ impl NewLink {
         ]
     }
 
-    /// Returns these values over the stored ones.
+    /// Returns these values, or the stored ones where they are `None`.
     #[must_use]
-    pub(crate) fn over(self, stored: &Self) -> Self {
+    pub(crate) fn or_stored(self, stored: &Self) -> Self {
         build! {
             Self { urn: self.urn, linked_urn: self.linked_urn, kind: self.kind }
             self or stored: linked_name, link_type, linked_on

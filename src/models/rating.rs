@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// An Ofsted rating of a whole school. In JSON, on the command line and in the database it is a number from 1 to 4.
+/// An Ofsted rating of a school. In JSON, on the command line and in the database it is a number from 1 to 4.
 ///
 /// Ratings have no `<` or `>`: the better rating has the smaller number.
 ///

@@ -304,24 +304,23 @@ impl NewSchool {
             return Err(Error::Radius);
         }
         match location {
-            Some(place) if place.looks_swapped() => {
-                Err(Error::SuspectSwapped { lat: place.lat().degrees(), lng: place.lng().degrees() })
+            Some(point) if point.looks_swapped() => {
+                Err(Error::SuspectSwapped { lat: point.lat().degrees(), lng: point.lng().degrees() })
             }
             _ => Ok(()),
         }
     }
 
-    /// Returns the register's values over the stored ones. A value that is `None` leaves the stored one unchanged, so
-    /// that curated values survive. The one exception is the closing date, which is removed when a school is open
+    /// Returns the register's values, or the stored ones where they are `None`, so that curated values survive. The one exception is the closing date, which is removed when a school is open
     /// again. The two ages, and the location with its grid reference, are each replaced together.
     #[must_use]
-    pub fn over(self, stored: &Self) -> Self {
+    pub fn or_stored(self, stored: &Self) -> Self {
         let (age_range_from, age_range_to) =
             super::either_range((self.age_range_from, self.age_range_to), (stored.age_range_from, stored.age_range_to));
         // Replacing a part of a location could combine values that do not fit.
-        let is_placed = self.location.is_some() || self.easting.is_some() || self.northing.is_some();
-        let place = if is_placed { &self } else { stored };
-        let (location, easting, northing) = (place.location, place.easting, place.northing);
+        let is_located = self.location.is_some() || self.easting.is_some() || self.northing.is_some();
+        let from = if is_located { &self } else { stored };
+        let (location, easting, northing) = (from.location, from.easting, from.northing);
         let closed_on = match self.status {
             Status::Closed | Status::ProposedToClose => self.closed_on.or(stored.closed_on),
             Status::Open | Status::ProposedToOpen => self.closed_on,

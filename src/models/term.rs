@@ -36,7 +36,7 @@ impl TermDates {
     }
 
     /// Returns whether a day is in the term and outside its half-term holiday.
-    fn holds(&self, day: NaiveDate) -> bool {
+    fn contains(&self, day: NaiveDate) -> bool {
         let is_half_term = match (self.half_term_starts_on, self.half_term_ends_on) {
             (Some(first), Some(last)) => first <= day && day <= last,
             _ => false,
@@ -50,13 +50,13 @@ impl TermDates {
 /// known, and in August, when some schools begin their next year, where its autumn term is not known. Bank holidays and
 /// training days are not considered.
 pub fn in_session(terms: &[TermDates], day: NaiveDate) -> Option<bool> {
-    if terms.iter().any(|term| term.holds(day)) {
+    if terms.iter().any(|term| term.contains(day)) {
         return Some(day.weekday().num_days_from_monday() < 5);
     }
     let is_half_term = terms.iter().any(|term| term.starts_on <= day && day <= term.ends_on);
     let year = school_year(day)?;
     let is_between_years = day.month() == 8 && !knows(terms, i32::from(year.starts_in()) + 1, Term::Autumn);
-    (is_half_term || (is_whole(terms, year) && !is_between_years)).then_some(false)
+    (is_half_term || (knows_all_terms(terms, year) && !is_between_years)).then_some(false)
 }
 
 /// Returns whether a term of the school year that starts in `starts_in` is known.
@@ -65,7 +65,7 @@ fn knows(terms: &[TermDates], starts_in: i32, term: Term) -> bool {
 }
 
 /// Returns whether all three terms of a school year are known.
-fn is_whole(terms: &[TermDates], year: AcademicYear) -> bool {
+fn knows_all_terms(terms: &[TermDates], year: AcademicYear) -> bool {
     Term::ALL.iter().all(|term| knows(terms, i32::from(year.starts_in()), *term))
 }
 
@@ -79,15 +79,15 @@ fn school_year(day: NaiveDate) -> Option<AcademicYear> {
 /// Friday, so that a family can go away. `None` where not all three terms of that year are known for both. Of the next
 /// year, a term that begins in August counts where it is known.
 pub fn common_holiday_weeks(ours: &[TermDates], theirs: &[TermDates], year: AcademicYear) -> Option<Vec<NaiveDate>> {
-    if !is_whole(ours, year) || !is_whole(theirs, year) {
+    if !knows_all_terms(ours, year) || !knows_all_terms(theirs, year) {
         return None;
     }
     let first = NaiveDate::from_ymd_opt(i32::from(year.starts_in()), 9, 1)?;
     let next_year = NaiveDate::from_ymd_opt(i32::from(year.starts_in()) + 1, 9, 1)?;
-    // The first whole week begins on the first Monday.
+    // The first full week begins on the first Monday.
     let to_monday = (7 - first.weekday().num_days_from_monday()) % 7;
     let is_free = |terms: &[TermDates], monday: NaiveDate| {
-        (0..5).all(|day| !terms.iter().any(|term| term.holds(monday + Days::new(day))))
+        (0..5).all(|day| !terms.iter().any(|term| term.contains(monday + Days::new(day))))
     };
     let mondays = (0..)
         .map(|week| first + Days::new(u64::from(to_monday) + 7 * week))
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn families_can_go_away_in_weeks_that_are_free_in_both_schools() {
+    fn common_holiday_weeks_are_free_in_both_schools() {
         let ours = terms([28, 17, 26]);
         let theirs = terms([21, 17, 26]);
         let weeks = common_holiday_weeks(&ours, &theirs, year(2024)).expect("all is known");

@@ -59,7 +59,7 @@ async fn upsert_admissions_in_txn(
             inserts.push(columns::admissions!(child_values!(id, admissions,)));
             continue;
         };
-        let admissions = &admissions.clone().over(stored);
+        let admissions = &admissions.clone().or_stored(stored);
         if admissions == stored {
             counts.unchanged += 1;
             continue;

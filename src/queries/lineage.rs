@@ -61,7 +61,7 @@ async fn upsert_links_in_txn(
             inserts.push(columns::new_links!(row_values!(link,)));
             continue;
         };
-        let link = &link.clone().over(stored);
+        let link = &link.clone().or_stored(stored);
         if link == stored {
             counts.unchanged += 1;
             continue;

@@ -96,7 +96,7 @@ async fn upsert_batch_in_txn(
             new.push(school);
             continue;
         };
-        let school = school.over(&stored);
+        let school = school.or_stored(&stored);
         if school == stored {
             counts.unchanged += 1;
         } else {

@@ -243,7 +243,7 @@ pub trait WriteSchools: Send + Sync + Debug {
     async fn insert_schools(&self, schools: Vec<NewSchool>) -> Result<Vec<SchoolId>>;
 
     /// Inserts new schools and updates stored ones, by URN, any number in one transaction. A value that is `None` in a
-    /// given school leaves the stored one unchanged ([`NewSchool::over`]).
+    /// given school leaves the stored one unchanged ([`NewSchool::or_stored`]).
     ///
     /// # Errors
     /// The stream's first error; [`DuplicateUrn`](crate::Error::DuplicateUrn) where it repeats a URN; the errors of

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_is_one_year() {
+    fn parses_every_usual_spelling() {
         for text in ["2024/2025", "2024/25", "2024-25", "2024-2025", "2024–25", " 2024 to 2025 ", "2024 / 25", "202425"]
         {
             assert_eq!(text.parse::<AcademicYear>().expect(text).starts_in(), 2024, "{text}");
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_year_is_refused() {
+    fn rejects_texts_that_are_no_year() {
         for text in [
             "",
             "2024",

@@ -95,11 +95,11 @@ impl Catchment {
     }
 
     /// Returns whether a point is inside the outline or on its boundary, as both databases do.
-    pub fn covers(&self, place: LatLng) -> bool {
-        let point = Coord { x: place.lng().degrees(), y: place.lat().degrees() };
+    pub fn covers(&self, point: LatLng) -> bool {
+        let at = Coord { x: point.lng().degrees(), y: point.lat().degrees() };
         self.0.iter().any(|polygon| {
             let rings = std::iter::once(polygon.exterior()).chain(polygon.interiors());
-            polygon_covers(rings.map(|ring| ring.coords().copied()), point)
+            polygon_covers(rings.map(|ring| ring.coords().copied()), at)
         })
     }
 
@@ -208,31 +208,31 @@ fn ring(corners: Vec<Coord<f64>>, turn: Turn) -> Result<Vec<Coord<f64>>> {
         (Some(_), Some(_)) => {}
         _ => return Err(invalid("a ring is empty")),
     }
-    let mut kept: Vec<Coord<f64>> = Vec::with_capacity(corners.len());
+    let mut distinct: Vec<Coord<f64>> = Vec::with_capacity(corners.len());
     for Coord { x, y } in corners {
         let corner = Coord { x: Longitude::new(x)?.degrees(), y: Latitude::new(y)?.degrees() };
-        if kept.last().is_none_or(|last| (corner.x - last.x).hypot(corner.y - last.y) >= SHORTEST_EDGE) {
-            kept.push(corner);
+        if distinct.last().is_none_or(|last| (corner.x - last.x).hypot(corner.y - last.y) >= SHORTEST_EDGE) {
+            distinct.push(corner);
         }
     }
     // Where the last corner was merged with the one before it, the ring is closed again.
-    if let (Some(first), Some(last)) = (kept.first().copied(), kept.last_mut()) {
+    if let (Some(first), Some(last)) = (distinct.first().copied(), distinct.last_mut()) {
         *last = first;
     }
-    if kept.len() < 4 {
+    if distinct.len() < 4 {
         return Err(invalid("a ring needs at least three corners"));
     }
     // Twice the area, relative to the first corner to lose no precision.
-    let Coord { x: x0, y: y0 } = kept[0];
+    let Coord { x: x0, y: y0 } = distinct[0];
     let area: f64 =
-        kept.windows(2).map(|edge| (edge[0].x - x0) * (edge[1].y - y0) - (edge[1].x - x0) * (edge[0].y - y0)).sum();
+        distinct.windows(2).map(|edge| (edge[0].x - x0) * (edge[1].y - y0) - (edge[1].x - x0) * (edge[0].y - y0)).sum();
     if area == 0.0 {
         return Err(invalid("a ring has no area: it crosses itself, or its corners lie on one line"));
     }
     if (area > 0.0) != (turn == Turn::Anticlockwise) {
-        kept.reverse();
+        distinct.reverse();
     }
-    Ok(kept)
+    Ok(distinct)
 }
 
 #[cfg(test)]
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_outlines_are_refused_with_a_reason() {
+    fn rejects_invalid_outlines_with_a_reason() {
         for (wkt, expected) in [
             ("", "not a POLYGON or MULTIPOLYGON"),
             ("POINT(0 0)", "not a POLYGON or MULTIPOLYGON"),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn outlines_are_put_in_order() {
+    fn outlines_are_normalised() {
         let outline: Catchment =
             "polygon((0 0, 0 4, 4 4, 4 4, 4 0, -0 0), (1 1, 2 1, 2 2, 1 1))".parse().expect("an outline");
         // The outer ring anticlockwise, the hole clockwise, no corner repeated.
@@ -340,7 +340,7 @@ mod tests {
 
     #[cfg(feature = "sqlite")]
     #[test]
-    fn the_compact_encoding_holds_what_the_outline_holds() {
+    fn wkb_covers_what_the_outline_covers() {
         use crate::geo::{to_wkb, wkb_covers};
         let outline: Catchment = "MULTIPOLYGON(((0 0,4 0,4 4,0 4,0 0),(1 1,2 2,2 1,1 1),(3 3,3.5 3,3 3.5,3 3)),\
                                   ((5 0,6 0,6 1,5 0)))"
@@ -349,12 +349,12 @@ mod tests {
         let wkb = to_wkb(&outline);
         for step in 0..=70 * 50 {
             let (lat, lng) = (f64::from(step / 70) * 0.1 - 0.5, f64::from(step % 70) * 0.1 - 0.5);
-            let place = LatLng::from_lat_lng(lat, lng).expect("a place");
-            assert_eq!(wkb_covers(&wkb, place), Some(outline.covers(place)), "{place:?}");
+            let point = LatLng::from_lat_lng(lat, lng).expect("a place");
+            assert_eq!(wkb_covers(&wkb, point), Some(outline.covers(point)), "{point:?}");
         }
-        let place = LatLng::from_lat_lng(-1.0, -1.0).expect("a place");
+        let point = LatLng::from_lat_lng(-1.0, -1.0).expect("a place");
         for cut in 0..wkb.len() {
-            assert_eq!(wkb_covers(&wkb[..cut], place), None, "cut at {cut}");
+            assert_eq!(wkb_covers(&wkb[..cut], point), None, "cut at {cut}");
         }
     }
 }

@@ -32,7 +32,7 @@ const N0: f64 = -100_000.0;
 /// Returns the latitude and longitude in ETRS89, in degrees, of a point on the National Grid in metres, or `None`
 /// outside the table.
 ///
-/// ETRS89 stands in for WGS84: they drift apart by 2.5 cm a year.
+/// ETRS89 is used as WGS84: they drift apart by 2.5 cm a year.
 pub(super) fn to_lat_lng(easting: f64, northing: f64) -> Option<(f64, f64)> {
     // The table is indexed by ETRS89 and the point is not, so the shift is found by iteration. Neighbouring shifts
     // differ by a few parts in 10,000, so that two or three iterations are enough anywhere.
@@ -54,8 +54,8 @@ fn shift(easting: f64, northing: f64) -> Option<(f64, f64)> {
     let (column, right) = cell(easting, COLUMNS)?;
     let (row, up) = cell(northing, ROWS)?;
     let [east, north] = &*SHIFTS;
-    let at = |plane: &[i32]| {
-        let node = |row, column| plane.get(row * COLUMNS + column).copied().map(f64::from);
+    let at = |shifts: &[i32]| {
+        let node = |row, column| shifts.get(row * COLUMNS + column).copied().map(f64::from);
         let south = node(row, column)? * (1.0 - right) + node(row, column + 1)? * right;
         let north = node(row + 1, column)? * (1.0 - right) + node(row + 1, column + 1)? * right;
         Some((south * (1.0 - up) + north * up) / 1_000.0)
@@ -219,7 +219,7 @@ mod tests {
             let (found_east, found_north) = shift(easting, northing).expect("a node");
             assert!((found_east - east).abs() < 1e-9 && (found_north - north).abs() < 1e-9, "{easting}, {northing}");
         }
-        assert!(SHIFTS.iter().all(|plane| plane.len() == COLUMNS * ROWS));
+        assert!(SHIFTS.iter().all(|shifts| shifts.len() == COLUMNS * ROWS));
     }
 
     #[test]
