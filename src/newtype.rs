@@ -1,7 +1,7 @@
 //! Newtypes as values of Diesel.
 
-/// Implements `FromSql` and `ToSql` for a newtype over `$inner`, on every backend that stores `$inner`. `$new` validates
-/// a stored value; without it, every value is valid.
+/// Implements `FromSql` and `ToSql` for a newtype over `$inner`, on every backend that stores `$inner`. `$new`
+/// validates a stored value; without it, every value is valid.
 macro_rules! sql_value {
     ($name:ident: $sql_type:ident as $inner:ty) => {
         $crate::newtype::sql_value!($name: $sql_type as $inner, |value| diesel::deserialize::Result::Ok(Self(value)));

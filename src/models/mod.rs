@@ -2,8 +2,8 @@
 //!
 //! Both backends share them. An unknown value is `None`, never zero and never an empty text.
 
-/// Builds a model. The listed fields are `None`, or have the values of the same fields of another model, or those of a new
-/// one or else of a stored one. The other fields are given. It has no `..`: a missing field does not compile.
+/// Builds a model. The listed fields are `None`, or have the values of the same fields of another model, or those of a
+/// new one or else of a stored one. The other fields are given. It has no `..`: a missing field does not compile.
 macro_rules! build {
     ($model:ident { $($given:tt)+ } None: $($field:ident),+) => {
         $model { $($field: None,)+ $($given)+ }

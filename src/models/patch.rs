@@ -37,8 +37,8 @@ macro_rules! school_patch {
 }
 
 school_patch! {
-    /// The changes to a school. A field that is `None` is left unchanged; `Some(None)` makes a value unknown. In JSON, a
-    /// missing field is left unchanged, and `null` makes a value unknown.
+    /// The changes to a school. A field that is `None` is left unchanged; `Some(None)` makes a value unknown. In JSON,
+    /// a missing field is left unchanged, and `null` makes a value unknown.
     SchoolPatch {
         name: String,
         /// A school that opens again loses its `closed_on`, unless one is given.

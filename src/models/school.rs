@@ -311,8 +311,9 @@ impl NewSchool {
         }
     }
 
-    /// Returns the register's values, or the stored ones where they are `None`, so that curated values survive. The one exception is the closing date, which is removed when a school is open
-    /// again. The two ages, and the location with its grid reference, are each replaced together.
+    /// Returns the register's values, or the stored ones where they are `None`, so that curated values survive. The one
+    /// exception is the closing date, which is removed when a school is open again. The two ages, and the location with
+    /// its grid reference, are each replaced together.
     #[must_use]
     pub fn or_stored(self, stored: &Self) -> Self {
         let (age_range_from, age_range_to) =
