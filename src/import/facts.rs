@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 
+use super::csv_file::Row;
 use crate::error::Error;
 use crate::geo::{GridReference, LatLng};
 use crate::ids::Urn;
@@ -139,29 +140,29 @@ pub(super) fn website_url(text: &str) -> Option<String> {
     (has_host && !url.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c))).then_some(url)
 }
 
-pub(super) fn date(column: &str, text: Option<&str>) -> Result<Option<NaiveDate>, String> {
-    let Some(text) = text else { return Ok(None) };
-    let date = NaiveDate::parse_from_str(text, "%d-%m-%Y");
-    date.map(Some)
-        .map_err(|_| format!("{column} {:?} is not a date like 31-08-2026", text.chars().take(20).collect::<String>()))
+pub(super) fn date(row: &Row, column: &str) -> Result<Option<NaiveDate>, String> {
+    let date = |text| {
+        NaiveDate::parse_from_str(text, "%d-%m-%Y")
+            .map_err(|_| format!("{column} {:?} is not a date like 31-08-2026", shown(text)))
+    };
+    row.text(column).map(date).transpose()
 }
 
-pub(super) fn count(column: &str, text: Option<&str>) -> Result<Option<i32>, String> {
-    let Some(text) = text else { return Ok(None) };
-    match text.parse::<i32>() {
-        Ok(count) if count >= 0 => Ok(Some(count)),
-        _ => Err(format!("{column} {:?} is not a count", text.chars().take(20).collect::<String>())),
-    }
+pub(super) fn count(row: &Row, column: &str) -> Result<Option<i32>, String> {
+    let count = |text: &str| match text.parse::<i32>() {
+        Ok(count) if count >= 0 => Ok(count),
+        _ => Err(format!("{column} {:?} is not a count", shown(text))),
+    };
+    row.text(column).map(count).transpose()
 }
 
-/// Returns the text of a field, or `None` where it is blank.
-pub(super) fn text_of(row: &[Option<String>], at: usize) -> Option<&str> {
-    row.get(at)?.as_deref()
+pub(super) fn urn(text: &str) -> Result<Urn, &'static str> {
+    text.parse().map_err(|_| "the URN is not a number of up to seven digits")
 }
 
-pub(super) fn urn_of(text: Option<&str>) -> Result<Urn, String> {
-    let urn = text.and_then(|urn| urn.parse().ok());
-    urn.ok_or_else(|| "the URN is not a number of up to seven digits".to_owned())
+/// Returns what an error message shows of a text.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(20).collect()
 }
 
 #[cfg(test)]
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn ownership_is_told_by_group_or_type() {
+    fn ownership_follows_from_group_or_type() {
         assert_eq!(is_private(Some("Independent schools"), Some("Other Independent School")), Some(true));
         assert_eq!(is_private(Some("Independent schools"), Some("City Technology College")), Some(false));
         assert_eq!(is_private(Some("Academies"), None), Some(false));
@@ -200,12 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn grid_references_are_whole_or_unknown() {
+    fn grid_references_are_complete_or_unknown() {
         assert_eq!(grid_reference(None, None), Ok(None));
         assert_eq!(grid_reference(Some("0"), Some("0")), Ok(None));
         assert!(grid_reference(Some("485280"), None).is_err());
         assert!(grid_reference(Some("x"), Some("238480")).is_err());
         assert!(grid_reference(Some("1"), Some("1")).is_err(), "in the Atlantic");
-        assert!(grid_reference(Some("485280"), Some("238480")).is_ok_and(|place| place.is_some()));
+        assert!(grid_reference(Some("485280"), Some("238480")).is_ok_and(|located| located.is_some()));
     }
 }

@@ -2,14 +2,24 @@
 
 use std::io::Read;
 
-use super::csv_file::{CsvFile, Encoding};
-use super::facts::{date, text_of, urn_of};
-use super::rows::{Rows, Unusable, read_rows};
-use super::{Import, ImportCounts, ImportError};
+use super::csv_file::{Encoding, Layout, Row};
+use super::facts::{self, date};
+use super::rows::{Found, Reason};
+use super::{Import, ImportCounts, ImportError, MAX_FILE_BYTES};
 use crate::error::Result;
+use crate::ids::Urn;
 use crate::models::{LinkKind, NewLink};
 use crate::repository::SchoolRepository;
 use crate::text::fold;
+
+const LAYOUT: Layout = Layout {
+    encoding: Encoding::Windows1252,
+    max_bytes: MAX_FILE_BYTES,
+    urn: "URN",
+    required: &["LinkURN", "LinkName", "LinkType", "LinkEstablishedDate"],
+    optional: &[],
+    aliases: &[],
+};
 
 impl Import {
     /// Imports the register's links between establishments: predecessors, successors and others.
@@ -25,57 +35,31 @@ impl Import {
         repository: &dyn SchoolRepository,
         source: impl Read + Send + 'static,
     ) -> Result<ImportCounts> {
-        let (mode, mut rows): (_, Rows<NewLink>) =
-            read_rows(self, source, Encoding::Windows1252, Columns::bind, Columns::read).await?;
-        rows.refuse_repeated(|link| (link.urn, link.linked_urn, link.kind))?;
-        let counts = repository.upsert_links(rows.take(), mode).await?;
-        Ok(rows.counts(counts))
+        let mut links = Found::read(self, source, &LAYOUT, link).await?;
+        links.refuse_repeated(
+            |link| (link.urn, link.linked_urn, link.kind),
+            |_, first_line, line| ImportError::DuplicateRow { first_line, line },
+        )?;
+        let counts = repository.upsert_links(links.take(), links.import.mode).await?;
+        Ok(links.import.counts(counts))
     }
 }
 
-/// The positions of the file's columns.
-struct Columns {
-    urn: usize,
-    linked_urn: usize,
-    linked_name: usize,
-    kind: usize,
-    linked_on: usize,
-}
-
-impl Columns {
-    fn bind<R: Read>(file: &CsvFile<R>) -> Result<Self, ImportError> {
-        Ok(Self {
-            urn: file.column("URN")?,
-            linked_urn: file.column("LinkURN")?,
-            linked_name: file.column("LinkName")?,
-            kind: file.column("LinkType")?,
-            linked_on: file.column("LinkEstablishedDate")?,
-        })
+fn link(urn: Urn, row: &Row) -> Result<NewLink, Reason> {
+    let link_type = row.text("LinkType").ok_or("the kind of link is blank")?;
+    let link = NewLink {
+        urn,
+        linked_urn: facts::urn(row.text("LinkURN").unwrap_or_default())?,
+        kind: kind(link_type),
+        linked_name: row.owned("LinkName"),
+        link_type: Some(link_type.to_owned()),
+        linked_on: date(row, "LinkEstablishedDate")?,
+    };
+    if link.linked_urn == urn {
+        return Err("it links a school to itself".into());
     }
-
-    fn read(&self, row: &[Option<String>]) -> Result<NewLink, Unusable> {
-        let urn = text_of(row, self.urn).unwrap_or_default().to_owned();
-        self.link(row).map_err(|reason| Unusable { urn, reason })
-    }
-
-    fn link(&self, row: &[Option<String>]) -> Result<NewLink, String> {
-        let text = |at: usize| text_of(row, at);
-        let urn = urn_of(text(self.urn))?;
-        let link_type = text(self.kind).ok_or("the kind of link is blank")?;
-        let link = NewLink {
-            urn,
-            linked_urn: urn_of(text(self.linked_urn))?,
-            kind: kind(link_type),
-            linked_name: text(self.linked_name).map(str::to_owned),
-            link_type: Some(link_type.to_owned()),
-            linked_on: date("LinkEstablishedDate", text(self.linked_on))?,
-        };
-        if link.linked_urn == urn {
-            return Err("it links a school to itself".to_owned());
-        }
-        link.validate().map_err(|error| error.to_string())?;
-        Ok(link)
-    }
+    link.validate()?;
+    Ok(link)
 }
 
 /// Returns the relation of the other school in a link, for which the register has many terms. Amalgamations have the

@@ -12,9 +12,13 @@ mod links;
 mod register;
 mod rows;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::error::ImportError;
+use crate::models::UpsertCounts;
 use crate::request::WriteMode;
 
 /// The largest file that is read into memory before it is written, in bytes.
@@ -43,6 +47,7 @@ pub struct Import {
     mode: WriteMode,
     on_progress: Box<dyn FnMut(u64, u64) + Send>,
     on_reject: Box<dyn FnMut(Reject) + Send>,
+    rejected: Arc<AtomicU64>,
 }
 
 impl Default for Import {
@@ -60,7 +65,8 @@ impl std::fmt::Debug for Import {
 impl Import {
     /// Creates an import that commits.
     pub fn new() -> Self {
-        Self { mode: WriteMode::Commit, on_progress: Box::new(|_, _| {}), on_reject: Box::new(|_| {}) }
+        let (on_progress, on_reject) = (Box::new(|_, _| {}), Box::new(|_| {}));
+        Self { mode: WriteMode::Commit, on_progress, on_reject, rejected: Arc::default() }
     }
 
     /// Sets whether the import is committed. A dry run does everything, counts, and rolls back.
@@ -71,14 +77,24 @@ impl Import {
 
     /// Sets a callback for the number of rows and bytes read, called for each row.
     #[must_use]
-    pub fn on_progress(self, tell: impl FnMut(u64, u64) + Send + 'static) -> Self {
-        Self { on_progress: Box::new(tell), ..self }
+    pub fn on_progress(self, callback: impl FnMut(u64, u64) + Send + 'static) -> Self {
+        Self { on_progress: Box::new(callback), ..self }
     }
 
     /// Sets a callback for every row that is not imported.
     #[must_use]
-    pub fn on_reject(self, tell: impl FnMut(Reject) + Send + 'static) -> Self {
-        Self { on_reject: Box::new(tell), ..self }
+    pub fn on_reject(self, callback: impl FnMut(Reject) + Send + 'static) -> Self {
+        Self { on_reject: Box::new(callback), ..self }
+    }
+
+    /// Reports a row that is not imported, and counts it.
+    fn reject(&mut self, number: u64, urn: &str, reason: String) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        (self.on_reject)(Reject { number, urn: urn.chars().take(40).collect(), reason });
+    }
+
+    fn counts(&self, counts: UpsertCounts) -> ImportCounts {
+        ImportCounts::new(counts, &self.rejected)
     }
 }
 
@@ -87,7 +103,7 @@ impl Import {
 pub struct Reject {
     /// The line in a CSV file, where the header is line 1, or the number among the features of a GeoJSON file, from 1.
     pub number: u64,
-    /// The text in the URN's field.
+    /// The text in the URN's field, cut to 40 characters.
     pub urn: String,
     /// Why the row was not imported.
     pub reason: String,
@@ -104,4 +120,10 @@ pub struct ImportCounts {
     pub unchanged: u64,
     /// Rows that were not imported.
     pub rejected: u64,
+}
+
+impl ImportCounts {
+    fn new(UpsertCounts { inserted, updated, unchanged }: UpsertCounts, rejected: &AtomicU64) -> Self {
+        Self { inserted, updated, unchanged, rejected: rejected.load(Ordering::Relaxed) }
+    }
 }

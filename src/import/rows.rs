@@ -1,101 +1,120 @@
-//! Small CSV files that are read completely: every row is validated before anything is written.
+//! The rows of a file: read one at a time, or all of them before anything is written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::hash::Hash;
 use std::io::Read;
 
-use super::csv_file::{CsvFile, Encoding};
-use super::{Import, ImportCounts, ImportError, MAX_FILE_BYTES, Reject};
+use super::csv_file::{CsvFile, Layout, Row};
+use super::{Import, ImportError, facts};
 use crate::error::{Error, Result};
 use crate::ids::Urn;
-use crate::models::UpsertCounts;
 use crate::repository::SchoolRepository;
-use crate::request::WriteMode;
 use crate::tasks::blocking;
 
-/// The usable rows of a file, each with its line.
-pub(super) struct Rows<T> {
-    found: Vec<(u64, T)>,
-    rejected: u64,
-    on_reject: Box<dyn FnMut(Reject) + Send>,
+/// Why a row is rejected.
+pub(super) struct Reason(pub(super) String);
+
+impl<E: Display> From<E> for Reason {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
 }
 
-/// Reads a file to its end. `bind` finds the columns. `read` converts a row's fields, trimmed and `None` where blank,
-/// to the value to write; its error is the reason to reject the row.
-pub(super) async fn read_rows<T, C, R>(
+/// Converts a row and its URN to the value to write.
+pub(super) type Convert<T> = fn(Urn, &Row) -> Result<T, Reason>;
+
+/// The usable rows of a CSV file, each with its line. Unusable rows are reported and skipped.
+pub(super) struct Rows<R, T> {
     import: Import,
-    source: R,
-    encoding: Encoding,
-    bind: fn(&CsvFile<R>) -> Result<C, ImportError>,
-    read: fn(&C, &[Option<String>]) -> Result<T, Unusable>,
-) -> Result<(WriteMode, Rows<T>)>
-where
-    T: Send + 'static,
-    R: Read + Send + 'static,
-    C: 'static,
-{
-    let Import { mode, mut on_progress, on_reject } = import;
-    let rows = blocking(move || {
-        let mut file = CsvFile::open(source, encoding)?;
-        let columns = bind(&file)?;
-        let mut rows = Rows { found: Vec::new(), rejected: 0, on_reject };
-        let mut count = 0;
-        while let Some((line, record)) = file.next_row()? {
-            count += 1;
-            if file.bytes_read() > MAX_FILE_BYTES {
-                return Err(ImportError::TooLarge { max: MAX_FILE_BYTES }.into());
+    file: CsvFile<R>,
+    layout: &'static Layout,
+    convert: Convert<T>,
+    count: u64,
+}
+
+impl<R: Read, T> Rows<R, T> {
+    pub(super) fn open(
+        import: Import,
+        source: R,
+        layout: &'static Layout,
+        convert: Convert<T>,
+    ) -> Result<Self, ImportError> {
+        Ok(Self { import, file: CsvFile::open(source, layout)?, layout, convert, count: 0 })
+    }
+
+    fn next_usable(&mut self) -> Result<Option<(u64, T)>, ImportError> {
+        while let Some(row) = self.file.next_row()? {
+            self.count += 1;
+            if self.file.bytes_read() > self.layout.max_bytes {
+                return Err(ImportError::TooLarge { max: self.layout.max_bytes });
             }
-            on_progress(count, file.bytes_read());
-            let mut fields = Vec::with_capacity(record.len());
-            for field in &record {
-                let text = file.decode(line, field)?;
-                let text = text.trim();
-                fields.push((!text.is_empty()).then(|| text.to_owned()));
-            }
-            match read(&columns, &fields) {
-                Ok(row) => rows.found.push((line, row)),
-                Err(Unusable { urn, reason }) => rows.reject(line, urn, reason),
+            (self.import.on_progress)(self.count, self.file.bytes_read());
+            let urn = row.text(self.layout.urn).unwrap_or_default();
+            match facts::urn(urn).map_err(Reason::from).and_then(|urn| (self.convert)(urn, &row)) {
+                Ok(value) => return Ok(Some((row.line, value))),
+                Err(Reason(reason)) => self.import.reject(row.line, urn, reason),
             }
         }
-        if count == 0 { Err(ImportError::Empty.into()) } else { Ok(rows) }
-    });
-    Ok((mode, rows.await?))
+        if self.count == 0 { Err(ImportError::Empty) } else { Ok(None) }
+    }
 }
 
-/// Why a row is rejected.
-pub(super) struct Unusable {
-    pub(super) urn: String,
-    pub(super) reason: String,
+impl<R: Read, T> Iterator for Rows<R, T> {
+    type Item = Result<(u64, T), ImportError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_usable().transpose()
+    }
 }
 
-impl<T> Rows<T> {
+/// The usable rows of a file that was read to its end, each with its line or number.
+pub(super) struct Found<T> {
+    pub(super) import: Import,
+    pub(super) rows: Vec<(u64, T)>,
+}
+
+impl<T: Send + 'static> Found<T> {
+    pub(super) async fn read(
+        import: Import,
+        source: impl Read + Send + 'static,
+        layout: &'static Layout,
+        convert: Convert<T>,
+    ) -> Result<Self> {
+        blocking(move || {
+            let mut rows = Rows::open(import, source, layout, convert)?;
+            let found = rows.by_ref().collect::<Result<_, _>>()?;
+            Ok(Self { import: rows.import, rows: found })
+        })
+        .await
+    }
+
     /// Rejects rows of schools that are not in the database.
     pub(super) async fn reject_unknown_schools(
         &mut self,
         repository: &dyn SchoolRepository,
-        urn: impl Fn(&T) -> Urn,
+        urn: fn(&T) -> Urn,
     ) -> Result<()> {
-        let mut urns: Vec<Urn> = self.found.iter().map(|(_, row)| urn(row)).collect();
-        urns.sort_unstable();
-        urns.dedup();
-        let known: Vec<Urn> = repository.schools_by_urn(&urns).await?.iter().map(|school| school.urn).collect();
-        for (line, row) in std::mem::take(&mut self.found) {
+        let urns: Vec<Urn> = self.rows.iter().map(|(_, row)| urn(row)).collect();
+        let known: HashSet<Urn> =
+            repository.schools_by_urn(&urns).await?.into_iter().map(|school| school.urn).collect();
+        for (number, row) in self.rows.extract_if(.., |(_, row)| !known.contains(&urn(row))) {
             let urn = urn(&row);
-            if known.binary_search(&urn).is_ok() {
-                self.found.push((line, row));
-            } else {
-                self.reject(line, urn.to_string(), Error::UnknownUrn { urn }.to_string());
-            }
+            self.import.reject(number, &urn.to_string(), Error::UnknownUrn { urn }.to_string());
         }
         Ok(())
     }
 
     /// Returns an error for a file with two rows of the same key: either may be wrong.
-    pub(super) fn refuse_repeated<K: Eq + Hash>(&self, key: impl Fn(&T) -> K) -> Result<(), ImportError> {
-        let mut lines = HashMap::with_capacity(self.found.len());
-        for (line, row) in &self.found {
-            if let Some(first_line) = lines.insert(key(row), *line) {
-                return Err(ImportError::DuplicateRow { first_line, line: *line });
+    pub(super) fn refuse_repeated<K: Eq + Hash>(
+        &self,
+        key: impl Fn(&T) -> K,
+        error: impl Fn(&T, u64, u64) -> ImportError,
+    ) -> Result<(), ImportError> {
+        let mut numbers = HashMap::with_capacity(self.rows.len());
+        for (number, row) in &self.rows {
+            if let Some(first) = numbers.insert(key(row), *number) {
+                return Err(error(row, first, *number));
             }
         }
         Ok(())
@@ -103,18 +122,6 @@ impl<T> Rows<T> {
 
     /// Takes the rows to write.
     pub(super) fn take(&mut self) -> Vec<T> {
-        std::mem::take(&mut self.found).into_iter().map(|(_, row)| row).collect()
-    }
-
-    /// Returns the counts of the import.
-    pub(super) fn counts(&self, counts: UpsertCounts) -> ImportCounts {
-        let UpsertCounts { inserted, updated, unchanged } = counts;
-        ImportCounts { inserted, updated, unchanged, rejected: self.rejected }
-    }
-
-    fn reject(&mut self, number: u64, urn: String, reason: String) {
-        self.rejected += 1;
-        let urn = urn.chars().take(40).collect();
-        (self.on_reject)(Reject { number, urn, reason });
+        self.rows.drain(..).map(|(_, row)| row).collect()
     }
 }

@@ -108,7 +108,7 @@ async fn files_that_cannot_be_trusted_change_nothing(database: &TestDatabase) {
     for (file, reason) in [
         (feature("1", SQUARE), "its type is another"),
         ("URN,name\r\n1,x\r\n".to_owned(), "expected value"),
-        ("[1,2]".to_owned(), "expected a FeatureCollection"),
+        ("[1,2]".to_owned(), "invalid type: integer"),
         (format!("{whole}{whole}"), "trailing characters"),
         (whole.replace(r#""name":"catchments""#, r#""crs":{"properties":{"name":"EPSG:27700"}}"#), "EPSG:27700"),
         (r#"{"type":"FeatureCollection","features":[7]}"#.to_owned(), "invalid type"),
