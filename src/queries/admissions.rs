@@ -28,7 +28,8 @@ pub(in super::super) async fn upsert_admissions_on_conn(
     mode: WriteMode,
 ) -> Result<UpsertCounts> {
     new.iter().try_for_each(|new| new.admissions.validate())?;
-    refuse_repeated(new)?;
+    let keys = new.iter().map(|new| (new.urn, new.admissions.academic_year, new.admissions.intake.as_deref()));
+    refuse_repeated(keys, "uq_admissions_school_year")?;
     write(connection, &[TableLock::Import("admissions_history")], mode, async |connection| {
         let mut counts = UpsertCounts::default();
         for batch in new.chunks(ROWS_A_BATCH) {

@@ -31,7 +31,7 @@ pub(in super::super) async fn upsert_links_on_conn(
     mode: WriteMode,
 ) -> Result<UpsertCounts> {
     new.iter().try_for_each(NewLink::validate)?;
-    refuse_repeated(new)?;
+    refuse_repeated(new.iter().map(|link| (link.urn, link.linked_urn, link.kind)), "uq_school_links")?;
     write(connection, &[TableLock::Import("school_links")], mode, async |connection| {
         let mut counts = UpsertCounts::default();
         for batch in new.chunks(ROWS_A_BATCH) {

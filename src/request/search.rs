@@ -233,27 +233,6 @@ impl SchoolSearch {
 
     /// Returns an error for a search that contradicts itself or exceeds a limit. The cursor is not read.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.limit > MAX_LIMIT {
-            return Err(Error::LimitTooLarge { given: self.limit, max: MAX_LIMIT });
-        }
-        if self.near.is_none() && self.within.is_some() {
-            return Err(Error::InvalidSearch { field: "within", reason: "a radius needs a point to be measured from" });
-        }
-        if self.within.is_some_and(|radius| radius.get() == 0.0) {
-            return Err(Error::InvalidRadius { value: 0.0 });
-        }
-        if self.near.is_none() && self.sort == Sort::Distance {
-            return Err(Error::InvalidSearch {
-                field: "sort",
-                reason: "an order by distance needs a point to be measured from",
-            });
-        }
-        if self.sort == Sort::Margin && self.filter.reach.is_none() {
-            return Err(Error::InvalidSearch {
-                field: "sort",
-                reason: "an order by margin needs to know which years: ask for reach",
-            });
-        }
         // Destructured without `..`, so that a new condition does not compile until it is validated here.
         let SchoolFilter {
             councils,
@@ -270,42 +249,45 @@ impl SchoolSearch {
             reach,
             name: _,
         } = &self.filter;
-        if let Some(ReachFilter { intake, years }) = reach {
-            if self.near.is_none() {
-                return Err(Error::InvalidSearch {
-                    field: "near",
-                    reason: "whether offers reached a home needs its point",
-                });
-            }
-            if *years == 0 {
-                return Err(Error::InvalidSearch {
-                    field: "reach",
-                    reason: "offers of no year reach nowhere: ask for one at least",
-                });
-            }
-            if intake.as_ref().is_some_and(|intake| intake.contains('\0')) {
-                return Err(Error::InvalidText { field: "intake", reason: "holds a NUL character" });
-            }
+        if self.limit > MAX_LIMIT {
+            return Err(Error::LimitTooLarge { given: self.limit, max: MAX_LIMIT });
         }
-        if let Some(FeeFilter { at_least: Some(least), at_most: Some(most), .. }) = fees
-            && least > most
-        {
-            return Err(Error::InvalidSearch { field: "fees", reason: "`at_least` is greater than `at_most`" });
+        let has_point = self.near.is_some();
+        let least_above_most =
+            matches!(fees, Some(FeeFilter { at_least: Some(least), at_most: Some(most), .. }) if least > most);
+        let too_many = "a filter may list at most 1,000 values";
+        let invalid = [
+            ("within", self.within.is_some() && !has_point, "a radius needs a point to be measured from"),
+            (
+                "sort",
+                self.sort == Sort::Distance && !has_point,
+                "an order by distance needs a point to be measured from",
+            ),
+            ("sort", self.sort == Sort::Margin && reach.is_none(), "an order by margin needs a reach filter"),
+            ("near", reach.is_some() && !has_point, "a reach filter needs the point of a home"),
+            ("reach", reach.as_ref().is_some_and(|reach| reach.years == 0), "`years` is 0: it must be at least 1"),
+            ("fees", least_above_most, "`at_least` is greater than `at_most`"),
+            ("clubs", clubs.len() > MAX_CLUBS, "a filter may list at most 10 clubs"),
+            ("councils", councils.len() > MAX_LIST, too_many),
+            ("phases", phases.len() > MAX_LIST, too_many),
+            ("statuses", statuses.len() > MAX_LIST, too_many),
+        ];
+        if let Some((field, _, reason)) = invalid.into_iter().find(|(_, is_invalid, _)| *is_invalid) {
+            return Err(Error::InvalidSearch { field, reason });
         }
-        if clubs.len() > MAX_CLUBS {
-            return Err(Error::InvalidSearch { field: "clubs", reason: "a filter may ask for at most 10 clubs" });
+        if self.within.is_some_and(|radius| radius.get() == 0.0) {
+            return Err(Error::InvalidRadius { value: 0.0 });
         }
         // SQLite would search for a NUL; Postgres rejects the parameter.
-        if councils.iter().any(|council| council.contains('\0')) {
-            return Err(Error::InvalidText { field: "councils", reason: "holds a NUL character" });
+        let has_nul = |text: &String| text.contains('\0');
+        let texts = [
+            ("intake", reach.as_ref().and_then(|reach| reach.intake.as_ref()).is_some_and(has_nul)),
+            ("councils", councils.iter().any(has_nul)),
+            ("faith", matches!(faith, Some(Faith::Is(name)) if has_nul(name))),
+        ];
+        match texts.into_iter().find(|(_, has_nul)| *has_nul) {
+            Some((field, _)) => Err(Error::InvalidText { field, reason: "holds a NUL character" }),
+            None => Ok(()),
         }
-        if matches!(faith, Some(Faith::Is(name)) if name.contains('\0')) {
-            return Err(Error::InvalidText { field: "faith", reason: "holds a NUL character" });
-        }
-        let lists = [("councils", councils.len()), ("phases", phases.len()), ("statuses", statuses.len())];
-        if let Some((field, _)) = lists.into_iter().find(|(_, length)| *length > MAX_LIST) {
-            return Err(Error::InvalidSearch { field, reason: "a filter may list at most 1,000 values" });
-        }
-        Ok(())
     }
 }
