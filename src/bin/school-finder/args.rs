@@ -1,5 +1,6 @@
 //! The program's arguments.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -47,10 +48,7 @@ pub enum Command {
     )]
     Find {
         #[command(flatten)]
-        find: FindArgs,
-        /// How to print them [default: table on a terminal, json otherwise]
-        #[arg(long, value_enum)]
-        format: Option<Format>,
+        page: PageArgs,
         /// Write all of them, and not a page, to this Parquet file; nothing is printed.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "limit"])]
         parquet: Option<PathBuf>,
@@ -59,39 +57,27 @@ pub enum Command {
     #[command(
         after_help = "Example: the schools that serve a home\n  school-finder catchment --lat 55.9533 --lng -3.1883"
     )]
-    Catchment {
-        #[command(flatten)]
-        find: FindArgs,
-        /// How to print them [default: table on a terminal, json otherwise]
-        #[arg(long, value_enum)]
-        format: Option<Format>,
-    },
+    Catchment(PageArgs),
     /// Finds the schools that would have offered a child from a point a place by distance in past years: an estimate.
     #[command(
         after_help = "Example: in each of the two latest years that are known\n  school-finder reach --lat 52.0406 --lng -0.7594 --intake 'Year R' --years 2"
     )]
-    Reach {
-        #[command(flatten)]
-        find: FindArgs,
-        /// How to print them [default: table on a terminal, json otherwise]
-        #[arg(long, value_enum)]
-        format: Option<Format>,
-    },
+    Reach(PageArgs),
     /// Shows one school with everything that is known of it.
     #[command(after_help = "Example:\n  school-finder show 110375")]
     Show {
         /// The school's unique reference number.
         urn: Urn,
         /// How to print it [default: table on a terminal, json otherwise]
-        #[arg(long, value_enum)]
-        format: Option<Format>,
+        #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+        format: Format,
     },
     /// Lists every council with its number of open schools.
     #[command(after_help = "Example:\n  school-finder councils --format csv")]
     Councils {
         /// How to print them [default: table on a terminal, json otherwise]
-        #[arg(long, value_enum)]
-        format: Option<CountFormat>,
+        #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+        format: CountFormat,
     },
     /// Counts the schools that `find` would find, by council, phase, rating, gender, faith and so on.
     #[command(
@@ -101,8 +87,8 @@ pub enum Command {
         #[command(flatten)]
         find: FindArgs,
         /// How to print them [default: table on a terminal, json otherwise]
-        #[arg(long, value_enum)]
-        format: Option<CountFormat>,
+        #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+        format: CountFormat,
     },
     /// Fills in what follows from what is known. Stopped in the middle, run it again.
     #[command(after_help = "Example:\n  school-finder backfill phase --dry-run")]
@@ -184,24 +170,15 @@ pub enum ImportCommand {
     #[command(
         after_help = "Example: look first, then import\n  school-finder import register edubasealldata.csv --dry-run\n  school-finder import register edubasealldata.csv"
     )]
-    Register {
-        #[command(flatten)]
-        import: ImportArgs,
-    },
+    Register(ImportArgs),
     /// Imports the register's links between schools (`links_edubasealldata`): predecessors, successors, mergers.
     #[command(after_help = "Example:\n  school-finder import links links_edubasealldata.csv")]
-    Links {
-        #[command(flatten)]
-        import: ImportArgs,
-    },
+    Links(ImportArgs),
     /// Imports admissions of past years (CSV in UTF-8), for schools that are there already.
     #[command(
         after_help = "Its columns: urn, academic_year, intake_year, places_offered, applications_received,\nlast_distance_offered_km, had_vacancies, ... A blank is unknown.\n\nExample:\n  school-finder import admissions admissions_history.csv"
     )]
-    Admissions {
-        #[command(flatten)]
-        import: ImportArgs,
-    },
+    Admissions(ImportArgs),
     /// Imports outlines of catchments (GeoJSON in WGS84), for schools that are there already.
     #[command(
         after_help = "Example: polygons whose property `school_urn` says whose they are\n  school-finder import catchments catchments.geojson --key school_urn"
@@ -247,10 +224,7 @@ pub enum BatchCommand {
     },
     /// The open schools whose catchment holds each home.
     #[command(after_help = "Example:\n  school-finder batch catchment homes.csv serving.parquet")]
-    Catchment {
-        #[command(flatten)]
-        batch: BatchArgs,
-    },
+    Catchment(BatchArgs),
 }
 
 #[derive(Debug, Args)]
@@ -282,22 +256,34 @@ pub enum ExplainCommand {
     #[command(
         after_help = "Example: the plan, and how long it takes\n  school-finder explain find --lat 52.0406 --lng -0.7594 --within 5 --analyze"
     )]
-    Find {
-        #[command(flatten)]
-        find: FindArgs,
-        /// Run it, and tell how many rows it gives and how long it takes.
-        #[arg(long)]
-        analyze: bool,
-    },
+    Find(ExplainArgs),
     /// The query of `catchment`.
     #[command(after_help = "Example:\n  school-finder explain catchment --lat 52.0406 --lng -0.7594 --analyze")]
-    Catchment {
-        #[command(flatten)]
-        find: FindArgs,
-        /// Run it, and tell how many rows it gives and how long it takes.
-        #[arg(long)]
-        analyze: bool,
-    },
+    Catchment(ExplainArgs),
+    /// The query that `reach` begins with.
+    #[command(after_help = "Example:\n  school-finder explain reach --lat 52.0406 --lng -0.7594 --years 2 --analyze")]
+    Reach(ExplainArgs),
+    /// The query that `facets` begins with.
+    #[command(after_help = "Example:\n  school-finder explain facets --council 'Milton Keynes' --analyze")]
+    Facets(ExplainArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub find: FindArgs,
+    /// Run it, and report its number of rows and its duration.
+    #[arg(long)]
+    pub analyze: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PageArgs {
+    #[command(flatten)]
+    pub find: FindArgs,
+    /// How to print them [default: table on a terminal, json otherwise]
+    #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+    pub format: Format,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -308,9 +294,21 @@ pub enum Format {
     Csv,
 }
 
+impl Default for Format {
+    fn default() -> Self {
+        if io::stdout().is_terminal() { Self::Table } else { Self::Json }
+    }
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum CountFormat {
     Table,
     Json,
     Csv,
+}
+
+impl Default for CountFormat {
+    fn default() -> Self {
+        if io::stdout().is_terminal() { Self::Table } else { Self::Json }
+    }
 }

@@ -8,27 +8,26 @@ use school_finder_db::{Config, SchoolRepository, SchoolSearch, connect, create, 
 
 use crate::Failure;
 
-/// The database that is named, and whether anybody named it.
+/// The database to use, and whether it is the default one.
 pub struct Choice {
     pub config: Config,
     pub is_default: bool,
 }
 
-/// `--database`, else `DATABASE_URL` with `DB_BACKEND`, else a file in the user's data folder. A program makes one
-/// call, so it needs no pool.
+/// Returns `--database`, else `DATABASE_URL` with `DB_BACKEND`, else a file in the user's data folder. A program makes
+/// one call, so it needs no pool.
 pub fn choose(named: Option<&str>) -> Result<Choice, Failure> {
+    let is_set = std::env::var_os("DATABASE_URL").is_some()
+        || std::env::var_os("DB_BACKEND").is_some_and(|backend| backend != "sqlite");
     let (config, is_default) = match named {
         Some(url) => (Config::from_url(url)?, false),
-        None if std::env::var_os("DATABASE_URL").is_some() => (Config::from_env()?, false),
-        None if std::env::var_os("DB_BACKEND").is_some_and(|backend| backend != "sqlite") => {
-            (Config::from_env()?, false)
-        }
+        None if is_set => (Config::from_env()?, false),
         None => (Config::sqlite_file(default_file()?), true),
     };
     Ok(Choice { config: config.with_mode(PoolMode::PerCall), is_default })
 }
 
-/// Opens the database to read. Where none is named and none is there, it is the sample, and says so.
+/// Opens the database to read. Where none is named and the default one is missing, it is the sample, and says so.
 pub async fn open(named: Option<&str>) -> Result<Arc<dyn SchoolRepository>, Failure> {
     let Choice { config, is_default } = choose(named)?;
     if !is_default || file(&config).is_none_or(|path| path.exists()) {
@@ -43,61 +42,48 @@ pub async fn open(named: Option<&str>) -> Result<Arc<dyn SchoolRepository>, Fail
     Ok(finder)
 }
 
-/// A database to import into.
-pub struct ImportTarget {
-    pub finder: Arc<dyn SchoolRepository>,
-    /// The file that was made for this import, if it was.
-    pub created: Option<PathBuf>,
+/// Opens the database to write to, which must exist.
+pub async fn existing(named: Option<&str>) -> Result<Arc<dyn SchoolRepository>, Failure> {
+    Ok(connect(&choose(named)?.config).await?)
 }
 
-/// Opens the database to import into, and creates it where there is none; a dry run uses one in memory in its place.
-/// One that is there is not migrated in silence.
-pub async fn for_import(named: Option<&str>, dry_run: bool) -> Result<ImportTarget, Failure> {
+/// Opens the database to import into, and creates a missing file, whose path is returned. A dry run uses a database in
+/// memory instead. An existing database is not migrated.
+pub async fn open_or_create(
+    named: Option<&str>,
+    dry_run: bool,
+) -> Result<(Arc<dyn SchoolRepository>, Option<PathBuf>), Failure> {
     let choice = choose(named)?;
     let config = &choice.config;
-    match file(config) {
-        Some(path) if !path.exists() && dry_run => {
-            Ok(ImportTarget { finder: connect(&Config::in_memory()).await?, created: None })
-        }
-        Some(path) if !path.exists() => {
-            prepare(&choice)?;
-            eprintln!("creating {config}");
-            match create(config).await {
-                Ok(finder) => Ok(ImportTarget { finder, created: Some(path.clone()) }),
-                Err(error) => {
-                    remove_unfinished(config, path).await;
-                    Err(error.into())
-                }
-            }
-        }
-        _ => Ok(ImportTarget { finder: connect(config).await?, created: None }),
+    let Some(path) = file(config).filter(|path| !path.exists()) else { return Ok((connect(config).await?, None)) };
+    if dry_run {
+        return Ok((connect(&Config::in_memory()).await?, None));
     }
-}
-
-/// Opens the database to import what belongs to schools that are there already.
-pub async fn for_additions(named: Option<&str>) -> Result<ImportTarget, Failure> {
-    Ok(ImportTarget { finder: connect(&choose(named)?.config).await?, created: None })
-}
-
-/// Removes the file of a database that could not be created, unless another program has created it meanwhile.
-async fn remove_unfinished(config: &Config, path: &Path) {
-    if migrate::status(config).await.is_ok_and(|status| status.iter().all(|migration| !migration.applied)) {
+    prepare(&choice)?;
+    eprintln!("creating {config}");
+    let created = create(config).await;
+    // Another program may have created it meanwhile.
+    let is_empty = || async {
+        let status = migrate::status(config).await;
+        status.is_ok_and(|status| status.iter().all(|migration| !migration.applied))
+    };
+    if created.is_err() && is_empty().await {
         remove(path);
     }
+    Ok((created?, Some(path.clone())))
 }
 
-/// Removes the file of an import that failed, so that no empty database is left in its place; unless another program
-/// has stored something in it meanwhile.
+/// Removes the file that was created for a failed import, so that no empty database remains; unless another program has
+/// stored schools in it meanwhile.
 pub async fn remove_created(finder: Arc<dyn SchoolRepository>, created: Option<PathBuf>) {
     let Some(path) = created else { return };
-    let whatever = SchoolSearch::open().any_status();
-    if finder.facets(&whatever).await.is_ok_and(|facets| facets.total == 0) {
+    if finder.facets(&SchoolSearch::open().any_status()).await.is_ok_and(|facets| facets.total == 0) {
         drop(finder);
         remove(&path);
     }
 }
 
-/// The files of the database that is named: none of a server or of one in memory.
+/// Returns the files of a named database: none for a server or one in memory.
 pub fn files(named: Option<&str>) -> Result<Vec<PathBuf>, Failure> {
     Ok(file(&choose(named)?.config).map_or_else(Vec::new, |path| with_side_files(path)))
 }
@@ -118,10 +104,10 @@ fn remove(path: &Path) {
     }
 }
 
-/// Makes the data folder where the default database is to be created.
-pub fn prepare(choice: &Choice) -> Result<(), Failure> {
-    match file(&choice.config) {
-        Some(path) if choice.is_default => make_folder(path),
+/// Creates the data folder where the default database is to be created.
+pub fn prepare(Choice { config, is_default }: &Choice) -> Result<(), Failure> {
+    match file(config).and_then(|path| path.parent()) {
+        Some(folder) if *is_default => std::fs::create_dir_all(folder).map_err(Failure::file("create", folder)),
         _ => Ok(()),
     }
 }
@@ -131,11 +117,6 @@ fn file(config: &Config) -> Option<&PathBuf> {
         Target::SqliteFile(path) => Some(path),
         _ => None,
     }
-}
-
-fn make_folder(path: &Path) -> Result<(), Failure> {
-    let Some(folder) = path.parent() else { return Ok(()) };
-    std::fs::create_dir_all(folder).map_err(|error| Failure::File { action: "create", path: folder.to_owned(), error })
 }
 
 fn default_file() -> Result<PathBuf, Failure> {

@@ -7,7 +7,9 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use school_finder_db::geo::{Latitude, Longitude};
 use school_finder_db::models::{ClubKind, Gender, Phase, Rating, Status, Weekday};
-use school_finder_db::request::{ClubFilter, Cursor, Faith, Ownership, ReachFilter, Unrated};
+use school_finder_db::request::{
+    ClubFilter, Cursor, Faith, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter, Unrated,
+};
 use school_finder_db::{Error, Kilometres, LatLng, SchoolSearch, Sort};
 
 /// A search, as options.
@@ -90,49 +92,45 @@ pub struct FindArgs {
 }
 
 impl FindArgs {
-    /// The search that was typed.
+    /// Returns the search that these options describe.
     pub fn search(&self) -> SchoolSearch {
-        let mut search = match (self.lat, self.lng) {
-            (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::new(lat, lng)),
-            _ => SchoolSearch::open(),
+        let near = self.lat.zip(self.lng).map(|(lat, lng)| LatLng::new(lat, lng));
+        let rating = match (self.max_rating, self.unrated) {
+            (None, None | Some(Unrated::Include)) => None,
+            (at_least, unrated) => Some(RatingFilter {
+                at_least: at_least.unwrap_or(Rating::Inadequate),
+                unrated: unrated.unwrap_or(Unrated::Exclude),
+            }),
         };
-        search.within = self.within;
-        search.limit = self.limit;
-        search.after.clone_from(&self.after);
-        search.filter.councils.clone_from(&self.council);
-        search.filter.phases.clone_from(&self.phase);
-        search.filter.statuses.clone_from(&self.status);
-        search.filter.age = self.age;
-        search.filter.gender = self.gender;
-        search.filter.name.clone_from(&self.name);
-        if self.phase_by_ages {
-            search = search.phase_by_ages();
+        let club = |kind: &ClubKind| ClubFilter { kind: *kind, on: self.club_on, until: self.club_until };
+        let reach = ReachFilter { intake: self.intake.clone(), years: self.years.unwrap_or(1) };
+        let filter = SchoolFilter {
+            councils: self.council.clone(),
+            phases: self.phase.clone(),
+            no_phase: if self.phase_by_ages { NoPhase::ByAges } else { NoPhase::Exclude },
+            statuses: self.status.clone(),
+            rating,
+            ownership: self.state.then_some(Ownership::State).or(self.private.then_some(Ownership::Private)),
+            age: self.age,
+            gender: self.gender,
+            faith: self.faith.clone(),
+            clubs: self.has_club.iter().map(club).collect(),
+            fees: None,
+            reach: (self.reached || self.years.is_some() || self.intake.is_some()).then_some(reach),
+            name: self.name.clone(),
+        };
+        SchoolSearch {
+            near,
+            within: self.within,
+            filter,
+            sort: self.sort.unwrap_or(if near.is_some() { Sort::Distance } else { Sort::Name }),
+            limit: self.limit,
+            after: self.after.clone(),
         }
-        search.filter.clubs = self
-            .has_club
-            .iter()
-            .map(|kind| ClubFilter { kind: *kind, on: self.club_on, until: self.club_until })
-            .collect();
-        if self.reached || self.years.is_some() || self.intake.is_some() {
-            search = search.reached(ReachFilter { intake: self.intake.clone(), years: self.years.unwrap_or(1) });
-        }
-        search.filter.ownership = match (self.state, self.private) {
-            (true, _) => Some(Ownership::State),
-            (_, true) => Some(Ownership::Private),
-            _ => None,
-        };
-        search.filter.faith.clone_from(&self.faith);
-        search = match (self.max_rating, self.unrated) {
-            (None, None | Some(Unrated::Include)) => search,
-            (None, Some(Unrated::Exclude)) => search.rated(Rating::Inadequate, Unrated::Exclude),
-            (Some(at_least), unrated) => search.rated(at_least, unrated.unwrap_or(Unrated::Exclude)),
-        };
-        search.sort = self.sort.unwrap_or(search.sort);
-        search
     }
 }
 
-/// Parses one of the words of a vocabulary, which help and completions list.
+/// Returns a parser of one of the words of a vocabulary, which help and completions list.
 fn word<T>(words: &[T]) -> impl TypedValueParser<Value = T>
 where
     T: ToString + FromStr<Err = Error> + Clone + Send + Sync + 'static,

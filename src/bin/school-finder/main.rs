@@ -11,6 +11,7 @@ macro_rules! eprintln {
     }};
 }
 
+#[cfg(feature = "polars")]
 mod analysis;
 mod args;
 mod commands;
@@ -20,39 +21,37 @@ mod manual;
 mod output;
 mod output_file;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use self::args::{Arguments, Command};
-use self::commands::Outcome;
 
 fn main() -> ExitCode {
     let Arguments { database, command } = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&Failure::Io(error)),
-    };
-    match runtime.block_on(run(database.as_deref(), command)) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Found(problem)) => {
-            eprintln!("{problem}");
-            ExitCode::from(1)
-        }
-        Err(failure) => fail(&failure),
-    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = runtime.map_err(Failure::Io).and_then(|runtime| runtime.block_on(run(database.as_deref(), command)));
+    result.map_or_else(|failure| fail(&failure), |()| ExitCode::SUCCESS)
 }
 
-async fn run(database: Option<&str>, command: Command) -> Result<Outcome, Failure> {
+async fn run(database: Option<&str>, command: Command) -> Result<(), Failure> {
     match command {
         Command::Migrate { command } => commands::migrate(database, command).await,
         Command::Import { command } => commands::import(database, command).await,
-        Command::Find { find, format, parquet: None } => commands::find(database, find, format).await,
-        Command::Find { find, format: _, parquet: Some(file) } => analysis::parquet(database, find, file).await,
+        Command::Find { page, parquet: None } => commands::find(database, page).await,
+        #[cfg(feature = "polars")]
+        Command::Find { page, parquet: Some(file) } => analysis::parquet(database, page.find, file).await,
+        #[cfg(feature = "polars")]
         Command::Batch { command } => analysis::batch(database, command).await,
+        #[cfg(feature = "polars")]
         Command::Backfill { command } => analysis::backfill(database, command).await,
-        Command::Catchment { find, format } => commands::catchment(database, find, format).await,
-        Command::Reach { find, format } => commands::reach(database, find, format).await,
+        #[cfg(not(feature = "polars"))]
+        Command::Find { parquet: Some(_), .. } | Command::Batch { .. } | Command::Backfill { .. } => {
+            Err(Failure::Usage("this command needs Polars: build with --features cli,polars".to_owned()))
+        }
+        Command::Catchment(page) => commands::catchment(database, page).await,
+        Command::Reach(page) => commands::reach(database, page).await,
         Command::Show { urn, format } => commands::show(database, urn, format).await,
         Command::Councils { format } => commands::councils(database, format).await,
         Command::Facets { find, format } => commands::facets(database, find, format).await,
@@ -69,10 +68,21 @@ enum Failure {
     Finder(#[from] school_finder_db::Error),
     #[error("{0}")]
     Usage(String),
+    /// The command ran, and its result is negative.
+    #[error("{0}")]
+    Negative(String),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("cannot {action} {path:?}: {error}{}", next_step(error))]
-    File { action: &'static str, path: std::path::PathBuf, error: std::io::Error },
+    File { action: &'static str, path: PathBuf, error: std::io::Error },
+}
+
+impl Failure {
+    /// Returns what makes a failure of an error of this file.
+    fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |error| Self::File { action, path, error }
+    }
 }
 
 /// What to do about a file that cannot be used.
@@ -92,12 +102,13 @@ fn fail(failure: &Failure) -> ExitCode {
         Failure::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
         _ => eprintln!("school-finder: {failure}"),
     }
-    match failure {
-        Failure::Usage(_) => ExitCode::from(2),
-        Failure::Finder(error) if error.is_invalid_input() => ExitCode::from(2),
+    let is_usage = match failure {
+        Failure::Usage(_) => true,
         Failure::Finder(
             Error::UnknownBackend { .. } | Error::BackendMismatch { .. } | Error::InvalidSetting { .. },
-        ) => ExitCode::from(2),
-        _ => ExitCode::from(1),
-    }
+        ) => true,
+        Failure::Finder(error) => error.is_invalid_input(),
+        Failure::Negative(_) | Failure::Io(_) | Failure::File { .. } => false,
+    };
+    ExitCode::from(if is_usage { 2 } else { 1 })
 }

@@ -1,12 +1,10 @@
 //! The output of results.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
-use geojson::{Feature, FeatureCollection, Geometry};
 use school_finder_db::models::{CatchmentHit, CouncilCount, Facets, ReachHit, ReachYear, SchoolDetails, SchoolHit};
-use school_finder_db::request::Cursor;
 use school_finder_db::{Page, SchoolSearch};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -15,114 +13,82 @@ use crate::Failure;
 use crate::args::{CountFormat, Format};
 
 /// The columns of a list of schools in CSV: the keys of its JSON.
-const LIST_COLUMNS: [&str; 17] = [
-    "id",
-    "urn",
-    "name",
-    "council",
-    "status",
-    "phase",
-    "type",
-    "gender",
-    "faith",
-    "postcode",
-    "is_private",
-    "age_range_from",
-    "age_range_to",
-    "ofsted_rating",
-    "lat",
-    "lng",
-    "distance_km",
-];
+const LIST_COLUMNS: &str = "id,urn,name,council,status,phase,type,gender,faith,postcode,is_private,age_range_from,\
+                            age_range_to,ofsted_rating,lat,lng,distance_km";
 
 /// The columns of a year of admissions in CSV: the keys of its JSON.
-const YEAR_COLUMNS: [&str; 6] =
-    ["academic_year", "intake", "last_distance_km", "margin_km", "all_offered", "change_km", "applications_per_place"];
+const YEAR_COLUMNS: &str = "academic_year,intake,last_distance_km,margin_km,all_offered,change_km,applications_per_place";
 
-/// What stands for an unknown value in a table.
+/// An unknown value in a table.
 const UNKNOWN: &str = "-";
 
-pub fn default_format() -> Format {
-    if io::stdout().is_terminal() { Format::Table } else { Format::Json }
-}
+/// A value as its JSON, by column.
+type Row = Map<String, Value>;
 
-pub fn default_count_format() -> CountFormat {
-    if io::stdout().is_terminal() { CountFormat::Table } else { CountFormat::Json }
-}
+/// A column of a table beyond those of every list of schools: its name, and its text for an item.
+type Column<T> = (&'static str, fn(&T) -> String);
 
-/// A page of schools.
+/// Prints a page of schools.
 pub fn hits(page: &Page<SchoolHit>, search: &SchoolSearch, format: Format) -> Result<(), Failure> {
-    print_page(page, search, format, &[], |hit| (hit, []))
+    print_page(page, search, format, &[], LIST_COLUMNS, rows)
 }
 
-/// A page of schools with what says that they serve the place.
+/// Prints a page of schools with the evidence that they serve the point.
 pub fn catchments(page: &Page<CatchmentHit>, search: &SchoolSearch, format: Format) -> Result<(), Failure> {
-    print_page(page, search, format, &["evidence"], |catchment| (&catchment.hit, [catchment.evidence.to_string()]))
+    let evidence: Column<CatchmentHit> = ("evidence", |catchment| catchment.evidence.to_string());
+    print_page(page, search, format, &[evidence], &format!("{LIST_COLUMNS},evidence"), rows)
 }
 
-/// A page of schools whose offers of past years reached the place.
+/// Prints a page of schools whose offers of past years reached the point. CSV has a row for each year.
 pub fn reach(page: &Page<ReachHit>, search: &SchoolSearch, format: Format) -> Result<(), Failure> {
-    if matches!(format, Format::Csv) {
-        return print_csv(&[&LIST_COLUMNS[..], &YEAR_COLUMNS].concat(), &school_years(&page.items)?);
-    }
-    let columns = ["intake", "years: last km offered (margin)"];
-    print_page(page, search, format, &columns, |reach| (&reach.hit, years(&reach.years)))?;
+    let columns: [Column<ReachHit>; 2] = [
+        ("intake", |reach| by_intake(reach, |years| years[0].intake.as_deref().map_or(UNKNOWN.to_owned(), printable))),
+        ("years: last km offered (margin)", |reach| {
+            let year = |year: &ReachYear| match (year.last_distance_km, year.margin_km) {
+                (Some(last), Some(margin)) => format!("{} {last:.2} ({margin:+.2})", year.academic_year),
+                _ => format!("{} all offered", year.academic_year),
+            };
+            by_intake(reach, |years| years.iter().map(year).collect::<Vec<_>>().join(", "))
+        }),
+    ];
+    print_page(page, search, format, &columns, &format!("{LIST_COLUMNS},{YEAR_COLUMNS}"), school_years)?;
     if matches!(format, Format::Table) && !page.items.is_empty() {
         eprintln!("an estimate from past years: next year's distance will be another");
     }
     Ok(())
 }
 
-/// Every school's every year, a row each.
-fn school_years(hits: &[ReachHit]) -> Result<Vec<Map<String, Value>>, Failure> {
+/// Returns a line for each intake of a school.
+fn by_intake(reach: &ReachHit, line: impl Fn(&[ReachYear]) -> String) -> String {
+    let intakes = reach.years.chunk_by(|one, next| one.intake == next.intake);
+    intakes.map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns every school's every year.
+fn school_years(hits: &[ReachHit]) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     for hit in hits {
-        let school = object(&hit.hit)?;
+        let school = row(&hit.hit)?;
         for year in &hit.years {
-            let mut row = school.clone();
-            row.extend(object(year)?);
-            rows.push(row);
+            rows.push(school.clone().into_iter().chain(row(year)?).collect());
         }
     }
     Ok(rows)
 }
 
-/// The intakes of a school and, in the same order, their years: `Year R` and `2024/25 1.49 (+0.31)`.
-fn years(years: &[ReachYear]) -> [String; 2] {
-    let mut intakes: Vec<String> = Vec::new();
-    let mut lines: Vec<String> = Vec::new();
-    for year in years {
-        let intake = text(year.intake.clone());
-        let told = match (year.last_distance_km, year.margin_km) {
-            (Some(last), Some(margin)) => format!("{} {last:.2} ({margin:+.2})", year.academic_year),
-            _ => format!("{} all offered", year.academic_year),
-        };
-        if intakes.last() == Some(&intake) {
-            if let Some(line) = lines.last_mut() {
-                line.push_str(", ");
-                line.push_str(&told);
-            }
-        } else {
-            intakes.push(intake);
-            lines.push(told);
-        }
-    }
-    [intakes.join("\n"), lines.join("\n")]
-}
-
-/// A page of schools of some kind. `more` names what it has beyond a hit, and `parts` gives them.
-fn print_page<T: Serialize, const N: usize>(
+fn print_page<T: Serialize>(
     page: &Page<T>,
     search: &SchoolSearch,
     format: Format,
-    more: &[&'static str; N],
-    parts: impl Fn(&T) -> (&SchoolHit, [String; N]),
+    more: &[Column<T>],
+    csv_columns: &str,
+    csv_rows: fn(&[T]) -> Result<Vec<Row>, Failure>,
 ) -> Result<(), Failure> {
     match format {
-        Format::Table => print_hits(page, more, parts)?,
-        Format::Json => print_json(&envelope(&page.items, page.next.as_ref())?)?,
-        Format::Geojson => print_json(&features(objects(&page.items)?, page.next.as_ref()))?,
-        Format::Csv => print_csv(&[&LIST_COLUMNS[..], more].concat(), &objects(&page.items)?)?,
+        Format::Table => print_hits(&page.items, more)?,
+        Format::Json => print_json(&json!({ "schools": rows(&page.items)?, "next": page.next }))?,
+        Format::Geojson => print_json(&feature_collection(rows(&page.items)?, json!(page.next)))?,
+        Format::Csv => print_csv(csv_columns.split(','), &csv_rows(&page.items)?)?,
     }
     // JSON and GeoJSON contain the cursor.
     match (format, &page.next) {
@@ -135,71 +101,53 @@ fn print_page<T: Serialize, const N: usize>(
     Ok(())
 }
 
-fn print_hits<T, const N: usize>(
-    page: &Page<T>,
-    more: &[&str; N],
-    parts: impl Fn(&T) -> (&SchoolHit, [String; N]),
-) -> Result<(), Failure> {
-    let mut table = table(&[&["km", "name", "phase", "ages", "rating", "council", "urn"][..], more].concat());
-    for item in &page.items {
-        let (SchoolHit { school, distance_km, .. }, more) = parts(item);
-        let columns = [
-            text(distance_km.map(|km| format!("{:.2}", km.get()))),
-            printable(&school.name),
-            text(school.phase),
-            ages(school.age_range_from, school.age_range_to),
-            text(school.ofsted_rating),
-            text(school.council.clone()),
-            school.urn.to_string(),
-        ];
-        table.add_row(columns.into_iter().chain(more));
+fn print_hits<T: Serialize>(items: &[T], more: &[Column<T>]) -> Result<(), Failure> {
+    let header = ["km", "name", "phase", "ages", "rating", "council", "urn"];
+    let mut table = table(header.into_iter().chain(more.iter().map(|(name, _)| *name)));
+    for item in items {
+        let school = row(item)?;
+        let ages = match [&school["age_range_from"], &school["age_range_to"]].map(readable) {
+            [from, to] if from == UNKNOWN && to == UNKNOWN => from,
+            [from, to] => format!("{from} to {to}"),
+        };
+        let [name, phase, rating, council, urn] =
+            ["name", "phase", "ofsted_rating", "council", "urn"].map(|key| readable(&school[key]));
+        let km = school["distance_km"].as_f64().map_or(UNKNOWN.to_owned(), |km| format!("{km:.2}"));
+        let columns = [km, name, phase, ages, rating, council, urn];
+        table.add_row(columns.into_iter().chain(more.iter().map(|(_, text)| text(item))));
     }
-    align_right(&mut table, &[0, 4, 6]);
-    print_table(&table)
+    print_table(table, &[0, 4, 6])
 }
 
-/// One school.
+/// Prints one school.
 pub fn school(school: &SchoolDetails, format: Format) -> Result<(), Failure> {
-    let schools = std::slice::from_ref(school);
+    let school = row(school)?;
     match format {
         Format::Table => {
-            let mut table = table(&["", ""]);
-            table.set_header(Vec::<String>::new());
-            for (key, value) in object(school)? {
-                table.add_row([key.replace('_', " "), told(&value)]);
+            let mut table = table([""; 0]);
+            for (key, value) in school {
+                table.add_row([key.replace('_', " "), readable(&value)]);
             }
-            print_table(&table)
+            print_table(table, &[])
         }
-        Format::Json => print_json(&envelope(schools, None)?),
-        Format::Geojson => print_json(&features(objects(schools)?, None)),
-        Format::Csv => {
-            let object = object(school)?;
-            let columns: Vec<&str> = object.keys().map(String::as_str).collect();
-            print_csv(&columns, std::slice::from_ref(&object))
-        }
+        Format::Json => print_json(&json!({ "schools": [school], "next": null })),
+        Format::Geojson => print_json(&feature_collection(vec![school], Value::Null)),
+        Format::Csv => print_csv(school.keys().map(String::as_str), std::slice::from_ref(&school)),
     }
 }
 
-/// Councils and their schools.
+/// Prints councils and their numbers of schools.
 pub fn councils(councils: &[CouncilCount], format: CountFormat) -> Result<(), Failure> {
-    match format {
-        CountFormat::Table => {
-            let mut table = table(&["council", "schools", "state", "private"]);
-            for CouncilCount { council, schools, state, private, .. } in councils {
-                table.add_row([printable(council), schools.to_string(), state.to_string(), private.to_string()]);
-            }
-            align_right(&mut table, &[1, 2, 3]);
-            print_table(&table)
-        }
-        CountFormat::Json => print_json(&json!({ "councils": councils })),
-        CountFormat::Csv => print_csv(&["council", "schools", "state", "private"], &objects(councils)?),
-    }
+    let columns = ["council", "schools", "state", "private"];
+    print_counts(&json!({ "councils": councils }), columns, &rows(councils)?, format, &[1, 2, 3])
 }
 
-/// Counts of schools by what they are.
+/// Prints the numbers of schools with each value.
 pub fn facets(facets: &Facets, format: CountFormat) -> Result<(), Failure> {
-    let Facets { total, council, phase, status, rating, gender, faith, ownership, clubs, .. } = facets;
-    let groups: [(&str, &BTreeMap<String, u64>); 8] = [
+    let Facets { total, council, phase, status, rating, gender, faith, ownership, clubs } = facets;
+    let all = BTreeMap::from([(String::new(), *total)]);
+    let groups = [
+        ("all", &all),
         ("phase", phase),
         ("ownership", ownership),
         ("rating", rating),
@@ -209,28 +157,35 @@ pub fn facets(facets: &Facets, format: CountFormat) -> Result<(), Failure> {
         ("clubs", clubs),
         ("council", council),
     ];
+    // CSV has no row for all.
+    let groups = &groups[usize::from(matches!(format, CountFormat::Csv))..];
     let rows = groups.iter().flat_map(|(facet, counts)| counts.iter().map(move |(value, count)| (facet, value, count)));
+    let rows = rows.map(|(facet, value, count)| row(&json!({ "facet": facet, "value": value, "schools": count })));
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    print_counts(facets, ["facet", "value", "schools"], &rows, format, &[2])
+}
+
+fn print_counts<const N: usize>(
+    json: &impl Serialize,
+    columns: [&str; N],
+    rows: &[Row],
+    format: CountFormat,
+    numbers: &[usize],
+) -> Result<(), Failure> {
     match format {
         CountFormat::Table => {
-            let mut table = table(&["facet", "value", "schools"]);
-            table.add_row(["all", "", &total.to_string()]);
-            for (facet, value, count) in rows {
-                table.add_row([(*facet).to_owned(), printable(value), count.to_string()]);
+            let mut table = table(columns);
+            for row in rows {
+                table.add_row(columns.map(|column| readable(&row[column])));
             }
-            align_right(&mut table, &[2]);
-            print_table(&table)
+            print_table(table, numbers)
         }
-        CountFormat::Json => print_json(facets),
-        CountFormat::Csv => {
-            let rows: Vec<_> = rows
-                .map(|(facet, value, count)| object(&json!({ "facet": facet, "value": value, "schools": count })))
-                .collect::<Result<_, _>>()?;
-            print_csv(&["facet", "value", "schools"], &rows)
-        }
+        CountFormat::Json => print_json(json),
+        CountFormat::Csv => print_csv(columns, rows),
     }
 }
 
-/// Plain lines.
+/// Prints plain lines.
 pub fn lines(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     for line in lines {
@@ -239,33 +194,27 @@ pub fn lines(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn table(header: &[&str]) -> Table {
+fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
     // A terminal of unknown size, such as a serial line, reports zero columns.
     let arrangement = match table.width() {
         Some(0) => ContentArrangement::Disabled,
         _ => ContentArrangement::Dynamic,
     };
-    table.load_preset(presets::NOTHING).set_content_arrangement(arrangement).set_header(header);
+    table.load_preset(presets::NOTHING).set_content_arrangement(arrangement);
+    table.set_header(header);
     table
 }
 
-/// Numbers end in one line, and none is broken where a narrow terminal breaks texts.
-fn align_right(table: &mut Table, columns: &[usize]) {
-    for at in columns {
-        if let Some(column) = table.column_mut(*at) {
+/// Prints a table. Columns of numbers are aligned to the right, and not broken where a narrow terminal breaks texts.
+fn print_table(mut table: Table, numbers: &[usize]) -> Result<(), Failure> {
+    for column in numbers {
+        if let Some(column) = table.column_mut(*column) {
             column.set_constraint(ColumnConstraint::ContentWidth);
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-}
-
-fn print_table(table: &Table) -> Result<(), Failure> {
     lines(table.to_string().lines().map(|line| line.trim_end().to_owned()))
-}
-
-fn text(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| UNKNOWN.to_owned(), |value| printable(&value.to_string()))
 }
 
 /// Replaces control characters, which a terminal would obey and which would break a table's lines. Names come from
@@ -274,43 +223,26 @@ pub fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
-fn ages(from: Option<i16>, to: Option<i16>) -> String {
-    match (from, to) {
-        (None, None) => UNKNOWN.to_owned(),
-        (from, to) => format!("{} to {}", text(from), text(to)),
-    }
-}
-
-fn envelope(schools: &[impl Serialize], next: Option<&Cursor>) -> Result<Value, Failure> {
-    Ok(json!({ "schools": objects(schools)?, "next": next }))
-}
-
-/// A GeoJSON feature collection (RFC 7946): longitude first; a school that stands nowhere known has no geometry. The
+/// Returns a GeoJSON feature collection (RFC 7946): longitude first; a school without a location has no geometry. The
 /// cursor is a foreign member.
-fn features(schools: Vec<Map<String, Value>>, next: Option<&Cursor>) -> FeatureCollection {
+fn feature_collection(schools: Vec<Row>, next: Value) -> Value {
     let features = schools.into_iter().map(|mut school| {
-        let (lat, lng) = (school.remove("lat"), school.remove("lng"));
-        let place = lng.and_then(|lng| lng.as_f64()).zip(lat.and_then(|lat| lat.as_f64()));
-        let urn = school.get("urn").and_then(Value::as_i64);
-        Feature {
-            bbox: None,
-            geometry: place.map(|(lng, lat)| Geometry::new_point([lng, lat])),
-            id: urn.map(|urn| geojson::feature::Id::Number(urn.into())),
-            properties: Some(school.into_iter().collect()),
-            foreign_members: None,
-        }
+        let point = match (school.remove("lng"), school.remove("lat")) {
+            (Some(lng @ Value::Number(_)), Some(lat)) => json!({ "type": "Point", "coordinates": [lng, lat] }),
+            _ => Value::Null,
+        };
+        json!({ "type": "Feature", "geometry": point, "id": school["urn"], "properties": school })
     });
-    let next = json!({ "next": next });
-    FeatureCollection { bbox: None, features: features.collect(), foreign_members: next.as_object().cloned() }
+    json!({ "type": "FeatureCollection", "features": features.collect::<Vec<_>>(), "next": next })
 }
 
-fn objects(values: &[impl Serialize]) -> Result<Vec<Map<String, Value>>, Failure> {
-    values.iter().map(object).collect()
+fn rows<T: Serialize>(items: &[T]) -> Result<Vec<Row>, Failure> {
+    items.iter().map(row).collect()
 }
 
-fn object(value: &impl Serialize) -> Result<Map<String, Value>, Failure> {
-    match serde_json::to_value(value).map_err(io::Error::from)? {
-        Value::Object(object) => Ok(object),
+fn row(item: &impl Serialize) -> Result<Row, Failure> {
+    match serde_json::to_value(item).map_err(io::Error::from)? {
+        Value::Object(row) => Ok(row),
         other => Err(Failure::Io(io::Error::other(format!("{other} is not an object")))),
     }
 }
@@ -320,37 +252,36 @@ fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     lines([text])
 }
 
-fn print_csv(columns: &[&str], rows: &[Map<String, Value>]) -> Result<(), Failure> {
-    let mut writer = csv::Writer::from_writer(io::stdout().lock());
-    let failed = |error: csv::Error| match error.into_kind() {
-        csv::ErrorKind::Io(error) => Failure::Io(error),
-        other => Failure::Io(io::Error::other(format!("{other:?}"))),
-    };
-    writer.write_record(columns).map_err(failed)?;
+fn print_csv<'a>(columns: impl IntoIterator<Item = &'a str> + Clone, rows: &[Row]) -> Result<(), Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(columns.clone()).map_err(io::Error::from)?;
     for row in rows {
-        let fields = columns.iter().map(|column| row.get(*column).map_or_else(String::new, |value| plain(value, "")));
-        writer.write_record(fields).map_err(failed)?;
+        let fields =
+            columns.clone().into_iter().map(|column| row.get(column).map_or(String::new(), |value| plain(value, "")));
+        writer.write_record(fields).map_err(io::Error::from)?;
     }
-    Ok(writer.flush()?)
+    let csv = writer.into_inner().map_err(|error| Failure::Io(error.into_error()))?;
+    Ok(io::stdout().lock().write_all(&csv)?)
 }
 
-/// A value as a person reads it: of a list, a line for each row with what is known of it.
-fn told(value: &Value) -> String {
-    let Value::Array(rows) = value else { return printable(&plain(value, UNKNOWN)) };
-    if rows.iter().all(|row| !row.is_object()) && !rows.is_empty() {
-        return rows.iter().map(told).collect::<Vec<_>>().join(" ");
-    }
-    let line = |row: &Value| match row {
-        Value::Object(facts) => {
-            let known = facts.iter().filter(|(_, fact)| !fact.is_null());
-            known.map(|(key, fact)| format!("{} {}", key.replace('_', " "), told(fact))).collect::<Vec<_>>().join(", ")
+/// Returns a value as a person reads it: a list has a line for each of its objects, with the known values.
+fn readable(value: &Value) -> String {
+    match value {
+        Value::Array(items) if items.is_empty() => UNKNOWN.to_owned(),
+        Value::Array(items) => {
+            let separator = if items.iter().any(Value::is_object) { "\n" } else { " " };
+            items.iter().map(readable).collect::<Vec<_>>().join(separator)
         }
-        other => told(other),
-    };
-    if rows.is_empty() { UNKNOWN.to_owned() } else { rows.iter().map(line).collect::<Vec<_>>().join("\n") }
+        Value::Object(fields) => {
+            let known = fields.iter().filter(|(_, value)| !value.is_null());
+            let known = known.map(|(key, value)| format!("{} {}", key.replace('_', " "), readable(value)));
+            known.collect::<Vec<_>>().join(", ")
+        }
+        other => printable(&plain(other, UNKNOWN)),
+    }
 }
 
-/// A value without quotation marks, and `unknown` for one that is not known.
+/// Returns a value without quotation marks, or `unknown` where it is null.
 fn plain(value: &Value, unknown: &str) -> String {
     match value {
         Value::Null => unknown.to_owned(),
@@ -369,6 +300,6 @@ mod tests {
             printable("\u{1b}[31mSt Mary\u{2019}s\r\n\u{9b}2J"),
             "\u{fffd}[31mSt Mary\u{2019}s\u{fffd}\u{fffd}\u{fffd}2J"
         );
-        assert_eq!(told(&json!(["a\u{7}b"])), "a\u{fffd}b");
+        assert_eq!(readable(&json!(["a\u{7}b"])), "a\u{fffd}b");
     }
 }

@@ -38,7 +38,7 @@ impl OutputFile {
             let file = File::create_new(&beside);
             (Some(beside), file)
         };
-        let file = file.map_err(|error| Failure::File { action: "write", path: target.to_owned(), error })?;
+        let file = file.map_err(Failure::file("write", target))?;
         Ok(Self { target: target.to_owned(), beside, file: BufWriter::new(file) })
     }
 
@@ -54,7 +54,7 @@ impl OutputFile {
 
     /// Returns the failure of a write to this file.
     pub fn failure(&self, error: io::Error) -> Failure {
-        Failure::File { action: "write", path: self.target.clone(), error }
+        Failure::file("write", &self.target)(error)
     }
 }
 
