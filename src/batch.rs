@@ -6,9 +6,9 @@
 //! [`find_catchments`](crate::repository::FindCatchments::find_catchments).
 
 use std::io::Write;
-use std::num::NonZero;
 
 use polars::prelude::*;
+use rayon::prelude::*;
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
 
@@ -66,8 +66,7 @@ pub trait Batch: Sync {
 #[derive(Debug)]
 pub struct Nearest {
     /// Points on a sphere of radius 1, where the nearest by straight line is also the nearest by great circle.
-    tree: RTree<GeomWithData<[f64; 3], usize>>,
-    schools: Vec<(SchoolId, Urn, LatLng)>,
+    tree: RTree<GeomWithData<[f64; 3], (SchoolId, Urn, LatLng)>>,
     count: usize,
 }
 
@@ -79,12 +78,11 @@ impl Nearest {
     /// [`all_schools`](ExportSchools::all_schools).
     pub async fn load(finder: &dyn ExportSchools, search: &SchoolSearch, count: usize) -> Result<Self> {
         refuse_point(search)?;
-        let found = finder.all_schools(search).await?;
-        let placed =
-            found.iter().filter_map(|SchoolHit { school, .. }| Some((school.id, school.urn, school.location()?)));
-        let schools: Vec<_> = placed.collect();
-        let points = schools.iter().enumerate().map(|(at, (_, _, place))| GeomWithData::new(on_sphere(*place), at));
-        Ok(Self { tree: RTree::bulk_load(points.collect()), schools, count })
+        let schools = finder.all_schools(search).await?.into_iter().filter_map(|SchoolHit { school, .. }| {
+            let location = school.location()?;
+            Some(GeomWithData::new(on_sphere(location), (school.id, school.urn, location)))
+        });
+        Ok(Self { tree: RTree::bulk_load(schools.collect()), count })
     }
 }
 
@@ -94,16 +92,14 @@ impl Batch for Nearest {
         let mut enough = f64::INFINITY;
         for (point, chord_squared) in self.tree.nearest_neighbor_iter_with_distance_2(&on_sphere(home)) {
             let chord = chord_squared.sqrt();
-            if answers.len() >= self.count {
-                if chord > enough {
-                    break;
-                }
-            } else {
+            if answers.len() < self.count {
                 // The last school needed; any that is farther by more than the slack comes after it.
                 enough = chord + CHORD_SLACK;
+            } else if chord > enough {
+                break;
             }
-            let (id, urn, place) = self.schools[point.data];
-            answers.push(Answer { id, urn, distance_km: Some(home.distance_to(place)), evidence: None });
+            let (id, urn, location) = point.data;
+            answers.push(Answer { id, urn, distance_km: Some(home.distance_to(location)), evidence: None });
         }
         in_order(&mut answers);
         answers.truncate(self.count);
@@ -114,8 +110,7 @@ impl Batch for Nearest {
 /// A search for the schools whose catchment covers a home.
 #[derive(Debug)]
 pub struct Serving {
-    tree: RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>,
-    catchments: Vec<Served>,
+    tree: RTree<GeomWithData<Rectangle<[f64; 2]>, Served>>,
 }
 
 /// A school with its catchment.
@@ -123,7 +118,7 @@ pub struct Serving {
 struct Served {
     id: SchoolId,
     urn: Urn,
-    place: Option<LatLng>,
+    location: Option<LatLng>,
     area: Area,
 }
 
@@ -142,18 +137,17 @@ impl Serving {
     /// [`all_schools`](ExportSchools::all_schools).
     pub async fn load(finder: &dyn ExportSchools, search: &SchoolSearch) -> Result<Self> {
         refuse_point(search)?;
-        let (mut catchments, mut boxes) = (Vec::new(), Vec::new());
+        let mut catchments = Vec::new();
         for (school, outline) in finder.all_catchments(search).await? {
-            let place = school.location();
-            let area = match (outline, place, school.catchment_radius_km) {
+            let (id, urn, location) = (school.id, school.urn, school.location());
+            let area = match (outline, location, school.catchment_radius_km) {
                 (Some(outline), ..) => Area::Outline(outline),
-                (None, Some(place), Some(km)) => Area::Circle(place, Kilometres::new(km)?),
+                (None, Some(location), Some(km)) => Area::Circle(location, Kilometres::new(km)?),
                 (None, ..) => continue,
             };
-            boxes.push(GeomWithData::new(area.bounds(), catchments.len()));
-            catchments.push(Served { id: school.id, urn: school.urn, place, area });
+            catchments.push(GeomWithData::new(area.bounds(), Served { id, urn, location, area }));
         }
-        Ok(Self { tree: RTree::bulk_load(boxes), catchments })
+        Ok(Self { tree: RTree::bulk_load(catchments) })
     }
 }
 
@@ -165,17 +159,17 @@ impl Area {
                 let corners: Vec<[f64; 2]> = corners.map(|corner| [corner.x, corner.y]).collect();
                 Rectangle::from_aabb(AABB::from_points(corners.iter()))
             }
-            Self::Circle(place, km) => {
-                let BoundingBox { south, north, west, east } = BoundingBox::around(*place, *km);
+            Self::Circle(centre, km) => {
+                let BoundingBox { south, north, west, east } = BoundingBox::around(*centre, *km);
                 Rectangle::from_corners([west, south], [east, north])
             }
         }
     }
 
-    fn holds(&self, home: LatLng) -> Option<Evidence> {
+    fn covers(&self, home: LatLng) -> Option<Evidence> {
         match self {
             Self::Outline(outline) => outline.covers(home).then_some(Evidence::Polygon),
-            Self::Circle(place, km) => (home.distance_to(*place) <= *km).then_some(Evidence::Radius),
+            Self::Circle(centre, km) => (home.distance_to(*centre) <= *km).then_some(Evidence::Radius),
         }
     }
 }
@@ -183,13 +177,13 @@ impl Area {
 impl Batch for Serving {
     fn answer(&self, home: LatLng) -> Vec<Answer> {
         let at = [home.lng().degrees(), home.lat().degrees()];
-        let held = self.tree.locate_all_at_point(&at).filter_map(|bounds| {
-            let Served { id, urn, place, area } = &self.catchments[bounds.data];
-            let evidence = Some(area.holds(home)?);
-            let distance_km = place.map(|place| home.distance_to(place));
+        let found = self.tree.locate_all_at_point(&at).filter_map(|bounds| {
+            let Served { id, urn, location, area } = &bounds.data;
+            let evidence = Some(area.covers(home)?);
+            let distance_km = location.map(|location| home.distance_to(location));
             Some(Answer { id: *id, urn: *urn, distance_km, evidence })
         });
-        let mut answers: Vec<Answer> = held.collect();
+        let mut answers: Vec<Answer> = found.collect();
         in_order(&mut answers);
         answers
     }
@@ -229,19 +223,7 @@ pub fn write_parquet<E: From<Error>>(
 
 /// Returns the results for homes, in their order, using one thread for each core.
 pub fn answer_all(batch: &dyn Batch, homes: &[LatLng]) -> Vec<Vec<Answer>> {
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let share = homes.len().div_ceil(threads).max(1);
-    std::thread::scope(|scope| {
-        let parts: Vec<_> = homes
-            .chunks(share)
-            .map(|homes| scope.spawn(|| homes.iter().map(|home| batch.answer(*home)).collect::<Vec<_>>()))
-            .collect();
-        let join = |part: std::thread::ScopedJoinHandle<'_, _>| match part.join() {
-            Ok(answers) => answers,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        parts.into_iter().flat_map(join).collect()
-    })
+    homes.par_iter().map(|home| batch.answer(*home)).collect()
 }
 
 fn rows(first: u64, answers: &[Vec<Answer>]) -> Result<DataFrame> {
@@ -274,7 +256,7 @@ fn in_order(answers: &mut [Answer]) {
 }
 
 /// Returns a location as a point on a sphere of radius 1.
-fn on_sphere(place: LatLng) -> [f64; 3] {
-    let (lat, lng) = (place.lat().degrees().to_radians(), place.lng().degrees().to_radians());
+fn on_sphere(location: LatLng) -> [f64; 3] {
+    let (lat, lng) = (location.lat().degrees().to_radians(), location.lng().degrees().to_radians());
     [lat.cos() * lng.cos(), lat.cos() * lng.sin(), lat.sin()]
 }
