@@ -96,10 +96,10 @@ where
 {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
         match self {
-            Self::Outstanding => 1.to_sql(out),
-            Self::Good => 2.to_sql(out),
-            Self::RequiresImprovement => 3.to_sql(out),
-            Self::Inadequate => 4.to_sql(out),
+            Self::Outstanding => 1_i16.to_sql(out),
+            Self::Good => 2_i16.to_sql(out),
+            Self::RequiresImprovement => 3_i16.to_sql(out),
+            Self::Inadequate => 4_i16.to_sql(out),
         }
     }
 }

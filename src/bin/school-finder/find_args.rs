@@ -44,7 +44,7 @@ pub struct FindArgs {
     #[arg(long, value_name = "N")]
     max_rating: Option<Rating>,
     /// What to do with schools that have no rating [default: exclude with --max-rating, include otherwise]
-    #[arg(long, value_parser = word(Unrated::ALL))]
+    #[arg(long, value_parser = word(Unrated::ALL, Unrated::as_str))]
     unrated: Option<Unrated>,
     /// Only state schools.
     #[arg(long, conflicts_with = "private")]
@@ -65,7 +65,7 @@ pub struct FindArgs {
     #[arg(long, value_name = "KIND")]
     has_club: Vec<ClubKind>,
     /// The clubs are held on this day.
-    #[arg(long, value_name = "DAY", requires = "has_club", value_parser = word(Weekday::ALL))]
+    #[arg(long, value_name = "DAY", requires = "has_club", value_parser = word(Weekday::ALL, Weekday::as_str))]
     club_on: Option<Weekday>,
     /// The clubs last until this time or later, such as 17:30.
     #[arg(long, value_name = "TIME", requires = "has_club", value_parser = time)]
@@ -87,7 +87,7 @@ pub struct FindArgs {
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
     /// In which order; margin needs --reached [default: distance with a point, name otherwise]
-    #[arg(long, value_parser = word(Sort::ALL))]
+    #[arg(long, value_parser = word(Sort::ALL, Sort::as_str))]
     sort: Option<Sort>,
 }
 
@@ -130,12 +130,17 @@ impl FindArgs {
     }
 }
 
+<<<<<<< ours
 /// Returns a parser of one of the words of a vocabulary, which help and completions list.
 fn word<T>(words: &[T]) -> impl TypedValueParser<Value = T>
+=======
+/// Parses one of the words of a vocabulary, which help and completions list.
+fn word<T>(words: &'static [T], as_str: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+>>>>>>> theirs
 where
-    T: ToString + FromStr<Err = Error> + Clone + Send + Sync + 'static,
+    T: FromStr<Err = Error> + Copy + Send + Sync,
 {
-    PossibleValuesParser::new(words.iter().map(ToString::to_string).collect::<Vec<_>>()).try_map(|word| word.parse())
+    PossibleValuesParser::new(words.iter().map(|word| as_str(*word))).try_map(|word| word.parse())
 }
 
 fn time(text: &str) -> Result<NaiveTime, String> {
