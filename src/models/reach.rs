@@ -29,11 +29,11 @@ pub struct ReachYear {
 }
 
 impl ReachYear {
-    /// Returns a year of any intake of which nothing else is known.
-    pub const fn new(academic_year: AcademicYear, last_distance_km: f64, margin_km: f64) -> Self {
+    /// Returns a year of any intake in which every applicant was offered a place, and of which nothing else is known.
+    pub const fn new(academic_year: AcademicYear) -> Self {
         build! {
-            Self { academic_year, last_distance_km, margin_km }
-            None: intake, change_km, applications_per_place
+            Self { academic_year, all_offered: true }
+            None: intake, last_distance_km, margin_km, change_km, applications_per_place
         }
     }
 }

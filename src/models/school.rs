@@ -349,8 +349,9 @@ impl From<School> for SchoolSummary {
 
 impl From<School> for NewSchool {
     fn from(school: School) -> Self {
+        let location = school.location();
         build! {
-            Self { location: school.location() }
+            Self { location }
             school: urn, name, council, status, phase, school_type, gender, faith, address, postcode, website_url,
             is_private, age_range_from, age_range_to, ofsted_rating, easting, northing, catchment_radius_km, opened_on,
             closed_on, capacity, pupils, source_date

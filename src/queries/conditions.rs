@@ -118,18 +118,28 @@ macro_rules! one_of {
     };
 }
 
+diesel::alias!(admissions_reach as named: Named);
+
 /// Returns the rows of a school's reach over so many years that count for an intake, or for any: those of intakes that
 /// match, and where there is none, those without an intake, which may be of any.
 macro_rules! reach_rows {
     ($intake:expr, $years:expr) => {{
         let intake: Option<String> = $intake;
-        let is_any = intake.is_none().into_sql::<Bool>().nullable();
-        let is_named = is_any
-            .and(admissions_reach::intake.is_not_null().nullable())
-            .or(admissions_reach::intake.eq(intake.unwrap_or_default()));
-        let of_school = admissions_reach::table.filter(admissions_reach::school_id.eq(schools::id));
-        let unnamed = admissions_reach::intake.is_null().and(not(exists(of_school.filter(is_named.clone()))));
-        of_school.filter(admissions_reach::recency.eq(i64::from($years))).filter(is_named.or(unnamed.nullable()))
+        macro_rules! matches {
+            ($column:expr) => {{
+                let is_any = intake.is_none().into_sql::<Bool>().nullable();
+                is_any.and($column.is_not_null().nullable()).or($column.eq(intake.clone().unwrap_or_default()))
+            }};
+        }
+        let is_of_school = named.field(admissions_reach::school_id).eq(schools::id);
+        let has_named = exists(named.filter(is_of_school).filter(matches!(named.field(admissions_reach::intake))));
+        admissions_reach::table
+            .filter(admissions_reach::school_id.eq(schools::id))
+            .filter(admissions_reach::recency.eq(i64::from($years)))
+            .filter(
+                matches!(admissions_reach::intake)
+                    .or(admissions_reach::intake.is_null().and(not(has_named)).nullable()),
+            )
     }};
 }
 

@@ -39,7 +39,7 @@ pub fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
 mod sqlite {
     use diesel::connection::SimpleConnection;
     use school_finder_db::explain::{ExplainMode, ExplainedQuery};
-    use school_finder_db::models::{NewSchool, Phase, Status};
+    use school_finder_db::models::{NewSchool, Phase, Rating, Status};
     use school_finder_db::prelude::*;
     use school_finder_db::request::Unrated;
     use school_finder_db::sqlite::SqliteRepository;

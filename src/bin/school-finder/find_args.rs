@@ -130,13 +130,8 @@ impl FindArgs {
     }
 }
 
-<<<<<<< ours
 /// Returns a parser of one of the words of a vocabulary, which help and completions list.
-fn word<T>(words: &[T]) -> impl TypedValueParser<Value = T>
-=======
-/// Parses one of the words of a vocabulary, which help and completions list.
 fn word<T>(words: &'static [T], as_str: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
->>>>>>> theirs
 where
     T: FromStr<Err = Error> + Copy + Send + Sync,
 {

@@ -17,7 +17,8 @@ const LIST_COLUMNS: &str = "id,urn,name,council,status,phase,type,gender,faith,p
                             age_range_to,ofsted_rating,lat,lng,distance_km";
 
 /// The columns of a year of admissions in CSV: the keys of its JSON.
-const YEAR_COLUMNS: &str = "academic_year,intake,last_distance_km,margin_km,all_offered,change_km,applications_per_place";
+const YEAR_COLUMNS: &str =
+    "academic_year,intake,last_distance_km,margin_km,all_offered,change_km,applications_per_place";
 
 /// An unknown value in a table.
 const UNKNOWN: &str = "-";
@@ -144,7 +145,7 @@ pub fn councils(councils: &[CouncilCount], format: CountFormat) -> Result<(), Fa
 
 /// Prints the numbers of schools with each value.
 pub fn facets(facets: &Facets, format: CountFormat) -> Result<(), Failure> {
-    let Facets { total, council, phase, status, rating, gender, faith, ownership, clubs } = facets;
+    let Facets { total, council, phase, status, rating, gender, faith, ownership, clubs, .. } = facets;
     let all = BTreeMap::from([(String::new(), *total)]);
     let groups = [
         ("all", &all),
