@@ -20,8 +20,12 @@ use crate::repository::ExportSchools;
 use crate::request::SchoolSearch;
 use crate::units::Kilometres;
 
-/// How many homes are processed before their rows are written.
+/// How many homes are processed at a time.
+const HOMES_A_STEP: usize = 1_024;
+
+/// How many homes and how many results are processed before their rows are written. A home may have a thousand results.
 const HOMES_A_CHUNK: usize = 65_536;
+const RESULTS_A_CHUNK: usize = 1_000_000;
 
 /// The maximum error of a point in the tree, as a chord of a sphere of radius 1: some 64 µm on the earth, and ten
 /// thousand times the rounding error. Schools this close to the last one are compared by [`LatLng::distance_to`].
@@ -191,8 +195,8 @@ impl Batch for Serving {
 
 /// Writes the results for many homes as Parquet, one row for each home and school, and returns the number of homes.
 /// Columns are `home` (the number of the home in the given order, from 0), `rank` (the rank of the school, from 1),
-/// `school_id`, `urn`, `distance_km` and `evidence`. Memory holds one chunk of 65,536 homes. `tell` is called with the
-/// number of homes done.
+/// `school_id`, `urn`, `distance_km` and `evidence`. Memory holds the results of at most 65,536 homes, and of fewer where
+/// these have more than a million. `tell` is called with the number of homes done.
 ///
 /// This blocks, and uses every core.
 ///
@@ -210,12 +214,21 @@ pub fn write_parquet<E: From<Error>>(
     let mut homes = homes.into_iter();
     let mut done = 0_u64;
     loop {
-        let chunk: Vec<LatLng> = homes.by_ref().take(HOMES_A_CHUNK).collect::<Result<_, E>>()?;
+        let (mut chunk, mut results) = (Vec::new(), 0);
+        while chunk.len() < HOMES_A_CHUNK && results < RESULTS_A_CHUNK {
+            let step: Vec<LatLng> = homes.by_ref().take(HOMES_A_STEP).collect::<Result<_, E>>()?;
+            if step.is_empty() {
+                break;
+            }
+            let answers = answer_all(batch, &step);
+            results += answers.iter().map(Vec::len).sum::<usize>();
+            chunk.extend(answers);
+        }
         if chunk.is_empty() {
             writer.finish().map_err(failed)?;
             return Ok(done);
         }
-        writer.write_batch(&rows(done, &answer_all(batch, &chunk))?).map_err(failed)?;
+        writer.write_batch(&rows(done, &chunk)?).map_err(failed)?;
         done += chunk.len() as u64;
         tell(done);
     }
