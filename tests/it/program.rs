@@ -88,6 +88,19 @@ fn the_register_is_imported_into_the_data_folder_and_asked() {
 }
 
 #[test]
+fn a_council_of_closed_schools_alone_is_found() {
+    let data = folder();
+    let file = data.path().join("register.csv");
+    std::fs::write(&file, REGISTER.replace("Open,", "Closed,").replace("Milton Keynes", "Old Town")).expect("a file");
+    let imported = run(data.path(), &["import", "register", file.to_str().expect("UTF-8")]);
+    assert_eq!(imported.status.code(), Some(0), "{}", text(&imported.stderr));
+    let found = json(data.path(), &["find", "--council", "old town", "--status", "closed"]);
+    assert_eq!(found["schools"].as_array().map(Vec::len), Some(2));
+    let none = run(data.path(), &["find", "--council", "old town"]);
+    assert!(text(&none.stderr).contains("no school of this status is in a council called \"old town\""), "{none:?}");
+}
+
+#[test]
 fn a_dry_run_or_a_failed_import_leaves_no_database_behind() {
     let data = folder();
     let file = data.path().join("register.csv");

@@ -249,15 +249,19 @@ pub async fn open_for(
 ) -> Result<(Arc<dyn SchoolRepository>, SchoolSearch), Failure> {
     let mut search = find.search();
     let finder = database::open(named).await?;
-    let known = if search.filter.councils.is_empty() { Vec::new() } else { finder.councils().await? };
+    if search.filter.councils.is_empty() {
+        return Ok((finder, search));
+    }
+    // A council may have only schools of another status than open.
+    let mut of_status = SchoolSearch::open();
+    of_status.filter.statuses.clone_from(&search.filter.statuses);
+    let known = finder.facets(&of_status).await?.council;
     for typed in &mut search.filter.councils {
         let folded = text::fold(typed);
-        let exact = known.iter().find(|known| known.council == *typed);
-        match exact.or_else(|| known.iter().find(|known| text::fold(&known.council) == folded)) {
-            Some(known) => typed.clone_from(&known.council),
-            // A search for another status may name a council without open schools.
-            None if !search.filter.statuses.is_empty() => {}
-            None => eprintln!("no open school is in a council called {typed:?}: `school-finder councils` lists them"),
+        let exact = known.get_key_value(typed).map(|(known, _)| known);
+        match exact.or_else(|| known.keys().find(|known| text::fold(known) == folded)) {
+            Some(known) => typed.clone_from(known),
+            None => eprintln!("no school of this status is in a council called {typed:?}: `facets` lists councils"),
         }
     }
     Ok((finder, search))
