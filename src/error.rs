@@ -323,8 +323,9 @@ pub enum Error {
         /// How long the call waited, in milliseconds.
         waited_ms: u64,
     },
-    /// Another program held a lock on the database for longer than the lock timeout. Nothing was written.
-    #[error("the database is locked by another program: try again")]
+    /// Another connection, of this program or of another one, held a lock on the database for longer than the lock
+    /// timeout. Nothing was written.
+    #[error("the database is locked by another connection: try again")]
     Busy,
     /// The database is read-only.
     #[error("the database is read-only: check the rights on its file and folder")]
@@ -423,7 +424,7 @@ impl Error {
     /// ```
     /// # use school_finder_db::Kilometres;
     /// let error = Kilometres::new(-1.0).expect_err("not a distance");
-    /// assert_eq!((error.name(), error.field()), ("InvalidRadius", Some("radius")));
+    /// assert_eq!((error.name(), error.field()), ("InvalidRadius", Some("within")));
     /// ```
     pub fn name(&self) -> &'static str {
         self.into()
@@ -440,7 +441,7 @@ impl Error {
             | Self::InvalidTime { field }
             | Self::UnknownWord { field, .. } => Some(field),
             Self::MissingValue { column } => Some(column),
-            Self::InvalidRadius { .. } => Some("radius"),
+            Self::InvalidRadius { .. } => Some("within"),
             Self::LimitTooLarge { .. } => Some("limit"),
             Self::InvalidCursor { .. } => Some("after"),
             Self::InvalidAcademicYear { .. } => Some("academic_year"),

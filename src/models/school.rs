@@ -312,8 +312,9 @@ impl NewSchool {
     }
 
     /// Returns the register's values, or the stored ones where they are `None`, so that curated values survive. The one
-    /// exception is the closing date, which is removed when a school is open again. The two ages, and the location with
-    /// its grid reference, are each replaced together.
+    /// exception is the closing date, which is removed when a school is open again. A new age
+    /// is combined with the stored other one, unless the two contradict each other. A new location or grid reference
+    /// replaces both.
     #[must_use]
     pub fn or_stored(self, stored: &Self) -> Self {
         let (age_range_from, age_range_to) =

@@ -61,7 +61,7 @@ impl ValidatedSearch {
             (Some(_), Sort::Distance | Sort::Name | Sort::Rating) => Self::new(search),
             (None, _) => Err(Error::InvalidSearch {
                 field: "near",
-                reason: "catchments are found round a point: begin with `near`",
+                reason: "catchments are found round a point, and there is none",
             }),
         }
     }

@@ -132,7 +132,6 @@ impl From<Error> for Problem {
 /// The query parameter of a field of a search.
 fn parameter(field: &str) -> &str {
     match field {
-        "radius" => "within",
         "near" => "lat",
         "councils" => "council",
         "phases" => "phase",
