@@ -89,7 +89,8 @@ pub async fn fill(repository: &dyn SchoolRepository) -> Result<()> {
     repository.upsert_catchments(catchments, WriteMode::Commit).await?;
     repository.upsert_admissions(admissions, WriteMode::Commit).await?;
     for (urn, new) in collections {
-        repository.replace_collections(ids[&urn], new).await?;
+        // A new school has version 1.
+        repository.replace_collections(ids[&urn], 1, new).await?;
     }
     Ok(())
 }

@@ -131,15 +131,19 @@ macro_rules! replace {
 pub(in super::super) async fn replace_collections_on_conn(
     connection: &mut Connection,
     id: SchoolId,
+    version: i32,
     new: &NewCollections,
-) -> Result<()> {
+) -> Result<i32> {
     new.validate()?;
     // An import of admissions also locks the table before its rows, so that the two cannot deadlock.
     let locks = new.admissions.iter().map(|_| TableLock::Rows("admissions_history")).collect::<Vec<_>>();
     write(connection, &locks, WriteMode::Commit, async |connection| {
         // Locked, so that two concurrent replacements do not both insert.
-        let school = for_no_key_update!(schools::table.find(id).select(schools::id));
-        school.first::<SchoolId>(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
+        let school = for_no_key_update!(schools::table.find(id).select(schools::version));
+        let stored = school.first(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
+        if stored != version {
+            return Err(Error::Stale { given: version, stored });
+        }
         let NewCollections { clubs, term_dates, performance, private_details, fees, admissions } = new;
         columns::clubs!(replace!(connection, id, clubs,));
         columns::term_dates!(replace!(connection, id, term_dates,));
@@ -147,7 +151,8 @@ pub(in super::super) async fn replace_collections_on_conn(
         columns::private_details!(replace!(connection, id, private_details,));
         columns::fees!(replace!(connection, id, fees,));
         columns::admissions!(replace!(connection, id, admissions,));
-        Ok(())
+        diesel::update(schools::table.find(id)).set(schools::version.eq(version + 1)).execute(connection).await?;
+        Ok(version + 1)
     })
     .await
 }

@@ -141,8 +141,8 @@ impl WriteSchools for Repository {
         write!(self, update_school_on_conn, id, version, &patch)
     }
 
-    async fn replace_collections(&self, id: SchoolId, new: NewCollections) -> Result<()> {
-        write!(self, replace_collections_on_conn, id, &new)
+    async fn replace_collections(&self, id: SchoolId, version: i32, new: NewCollections) -> Result<i32> {
+        write!(self, replace_collections_on_conn, id, version, &new)
     }
 
     async fn insert_reviews(&self, reviews: Vec<Review>) -> Result<()> {

@@ -206,6 +206,15 @@ pub trait ReadSchools: Send + Sync + Debug {
         Ok(self.details(&[id], Collections::ALL).await?.pop())
     }
 
+    /// Returns the school with this URN and all its collections, or `None`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn school_details_by_urn(&self, urn: Urn) -> Result<Option<SchoolDetails>> {
+        let Some(school) = self.school_by_urn(urn).await? else { return Ok(None) };
+        self.school_details(school.id).await
+    }
+
     /// Returns the current schools of a URN: the school itself where it is open, else its open successors, found by
     /// following links. Where none is open, returns the last known ones.
     ///
@@ -258,12 +267,14 @@ pub trait WriteSchools: Send + Sync + Debug {
     /// [`NewSchool::validate`]; those of the constraints.
     async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School>;
 
-    /// Replaces the given collections of a school in one transaction. The others are left unchanged.
+    /// Replaces the given collections of a school in one transaction, and returns the school's new version. The others
+    /// are left unchanged. `version` is the [`School::version`] that the collections were read with: where another write
+    /// of the school or of its collections came first, nothing is written.
     ///
     /// # Errors
-    /// [`UnknownSchool`](crate::Error::UnknownSchool); [`DuplicateRow`](crate::Error::DuplicateRow) where two rows have
-    /// the same key; those of the constraints.
-    async fn replace_collections(&self, id: SchoolId, new: NewCollections) -> Result<()>;
+    /// [`Stale`](crate::Error::Stale), [`UnknownSchool`](crate::Error::UnknownSchool);
+    /// [`DuplicateRow`](crate::Error::DuplicateRow) where two rows have the same key; those of the constraints.
+    async fn replace_collections(&self, id: SchoolId, version: i32, new: NewCollections) -> Result<i32>;
 
     /// Inserts reviews in one transaction. Each belongs to the school with its URN, where there is one.
     ///

@@ -495,7 +495,7 @@ async fn details_are_in_order_whatever_the_language_of_the_database() {
         admissions: Some(admissions.to_vec()),
         ..NewCollections::default()
     };
-    repository.replace_collections(id, new).await.expect("collections that fit");
+    repository.replace_collections(id, 1, new).await.expect("collections that fit");
     let in_english = "DROP VIEW admissions_by_recency;
         ALTER TABLE school_performance ALTER COLUMN metric TYPE TEXT COLLATE \"en-GB-x-icu\";
         ALTER TABLE admissions_history ALTER COLUMN intake TYPE TEXT COLLATE \"en-GB-x-icu\";";

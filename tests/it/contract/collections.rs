@@ -17,6 +17,7 @@ use crate::support::{school, urn};
 on_every_backend! {
     everything_comes_back_as_it_was_stored,
     only_what_is_given_is_replaced,
+    collections_read_before_another_edit_are_refused,
     what_breaks_a_constraint_is_named_and_changes_nothing,
     money_is_exact,
     clubs_are_filtered_by_kind_day_and_time,
@@ -117,7 +118,8 @@ async fn insert(database: &TestDatabase, count: i64) -> Vec<SchoolId> {
 }
 
 async fn replace(database: &TestDatabase, id: SchoolId, new: NewCollections) {
-    database.repository().replace_collections(id, new).await.expect("collections that fit");
+    let version = database.repository().school(id).await.expect("an answer").expect("the school").version;
+    database.repository().replace_collections(id, version, new).await.expect("collections that fit");
 }
 
 async fn everything_comes_back_as_it_was_stored(database: &TestDatabase) {
@@ -180,8 +182,26 @@ async fn only_what_is_given_is_replaced(database: &TestDatabase) {
     let details = database.repository().school_details(ids[0]).await.expect("an answer").expect("the school");
     assert_eq!((details.clubs, details.fees), (clubs, Some(vec![])));
     assert_eq!(details.admissions, full().admissions);
-    let nobody = database.repository().replace_collections(SchoolId::new(999), full()).await;
+    let nobody = database.repository().replace_collections(SchoolId::new(999), 1, full()).await;
     assert!(matches!(nobody, Err(Error::UnknownSchool)), "{nobody:?}");
+}
+
+async fn collections_read_before_another_edit_are_refused(database: &TestDatabase) {
+    let ids = insert(database, 1).await;
+    let repository = database.repository();
+    let details = async || repository.school_details_by_urn(urn(1)).await.expect("an answer").expect("the school");
+    let read = details().await;
+    let with = |kind| {
+        let clubs = read.clubs.iter().flatten().cloned().chain([club(kind)]).collect();
+        NewCollections { clubs: Some(clubs), ..NewCollections::default() }
+    };
+    let version = read.school.version;
+    let next = repository.replace_collections(ids[0], version, with(ClubKind::Breakfast)).await.expect("the first");
+    let second = repository.replace_collections(ids[0], version, with(ClubKind::AfterSchool)).await;
+    assert!(matches!(second, Err(Error::Stale { given, stored }) if (given, stored) == (version, next)), "{second:?}");
+    let stored = details().await;
+    assert_eq!((stored.clubs, stored.school.version), (Some(vec![club(ClubKind::Breakfast)]), next));
+    assert_eq!(repository.school_details_by_urn(urn(2)).await.expect("an answer"), None);
 }
 
 async fn what_breaks_a_constraint_is_named_and_changes_nothing(database: &TestDatabase) {
@@ -267,7 +287,7 @@ async fn what_breaks_a_constraint_is_named_and_changes_nothing(database: &TestDa
         ),
     ];
     for (new, constraint) in cases {
-        let error = repository.replace_collections(ids[0], new).await.expect_err(constraint);
+        let error = repository.replace_collections(ids[0], 1, new).await.expect_err(constraint);
         let named = match &error {
             Error::CheckViolated { constraint } | Error::DuplicateRow { constraint } => constraint.as_str(),
             _ => "",
@@ -290,7 +310,7 @@ async fn what_breaks_a_constraint_is_named_and_changes_nothing(database: &TestDa
             "club name",
         ),
     ] {
-        let error = repository.replace_collections(ids[0], new).await.expect_err(field);
+        let error = repository.replace_collections(ids[0], 1, new).await.expect_err(field);
         assert!(error.to_string().starts_with(field), "{error}");
     }
     let details = repository.school_details(ids[0]).await.expect("an answer").expect("the school");
