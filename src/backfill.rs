@@ -148,17 +148,8 @@ fn phases_of(gaps: &[PhaseGap]) -> Result<Vec<(PhaseGap, Phase)>> {
         .collect()
 }
 
-/// Returns the phase, as text, of a school that admits children at the age `from` and teaches them until they are `to`;
-/// NULL where either is unknown or there is no year between them.
-///
-/// A child is of primary age until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5). Of the
-/// schools that teach across 11:
-///
-/// - One that begins before 7 is all-through where it continues to 16, and otherwise a primary school that keeps its
-///   pupils longer.
-/// - One that begins later and continues to 16 is a secondary school that begins early.
-/// - Any other is a middle school. It counts as the phase it has more years of, and as secondary where they are equal,
-///   as in the register's 9 to 13.
+/// Returns the phase of these ages as text, as an expression: NULL where either age is unknown, otherwise what
+/// [`Phase::of_ages`] returns.
 pub fn phase_of_ages(from: Expr, to: Expr) -> Expr {
     let word = |phase: Phase| lit(phase.as_str());
     let primary_years = lit(11) - from.clone();
@@ -192,6 +183,13 @@ mod tests {
     fn phase(from: Option<i16>, to: Option<i16>) -> Option<Phase> {
         let gap = PhaseGap { id: SchoolId::new(1), age_range_from: from, age_range_to: to, version: 1 };
         phases_of(&[gap]).expect("a frame").pop().map(|(_, phase)| phase)
+    }
+
+    #[test]
+    fn the_expression_agrees_with_the_rule() {
+        for (from, to) in (0..=19).flat_map(|from| (0..=25).map(move |to| (from, to))) {
+            assert_eq!(phase(Some(from), Some(to)), Phase::of_ages(from, to), "{from} to {to}");
+        }
     }
 
     /// Ages of schools in the register, with the phase that it records for most of them.

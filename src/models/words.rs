@@ -131,6 +131,52 @@ stored_words! {
     }
 }
 
+impl Phase {
+    /// Returns the phase of a school that admits children at the age `from` and teaches them until they are `to`, or
+    /// `None` where there is no year between the two.
+    ///
+    /// A child is of primary age until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5). Of
+    /// the schools that teach across 11:
+    ///
+    /// - One that begins before 7 is all-through where it continues to 16, and otherwise a primary school that keeps its
+    ///   pupils longer. One that begins at 7 and continues to 16 is all-through too.
+    /// - One that begins later and continues to 16 is a secondary school that begins early.
+    /// - Any other is a middle school. It counts as the phase it has more years of, and as secondary where they are
+    ///   equal, as in the register's 9 to 13.
+    ///
+    /// `backfill phase` stores this phase. A search by ages
+    /// ([`SchoolSearch::phase_by_ages`](crate::SchoolSearch::phase_by_ages)) matches by it.
+    pub const fn of_ages(from: i16, to: i16) -> Option<Self> {
+        Some(match (from, to) {
+            _ if to <= from => return None,
+            (16.., _) => Self::SixteenPlus,
+            (_, ..=5) => Self::Nursery,
+            (_, ..=11) => Self::Primary,
+            (11.., _) => Self::Secondary,
+            (..=7, 16..) => Self::AllThrough,
+            (..7, _) => Self::Primary,
+            (_, 16..) => Self::Secondary,
+            _ if from + to < 22 => Self::MiddlePrimary,
+            _ => Self::MiddleSecondary,
+        })
+    }
+
+    /// Returns the phases by ages that a search for this phase matches: a middle or an all-through school teaches
+    /// children of primary or secondary age too.
+    pub(crate) const fn counted_by_ages(self) -> &'static [Self] {
+        match self {
+            Self::Primary => &[Self::Primary, Self::MiddlePrimary, Self::AllThrough],
+            Self::Secondary => &[Self::Secondary, Self::MiddleSecondary, Self::AllThrough],
+            Self::Nursery => &[Self::Nursery],
+            Self::MiddlePrimary => &[Self::MiddlePrimary],
+            Self::MiddleSecondary => &[Self::MiddleSecondary],
+            Self::AllThrough => &[Self::AllThrough],
+            Self::SixteenPlus => &[Self::SixteenPlus],
+            Self::NotApplicable => &[],
+        }
+    }
+}
+
 stored_words! {
     /// The children that a school admits.
     Gender, "gender" {

@@ -8,6 +8,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Bool, BoolOrNullableBool, Double, Nullable, SmallInt};
 
 use super::nearest::index_condition;
+use super::phase_by_ages::counts_as;
 use crate::ids::SchoolId;
 use crate::models::{Gender, Phase, Weekday};
 use crate::request::{
@@ -169,17 +170,8 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
         NoPhase::Exclude => others.extend(one_of!(schools::phase, phases)),
         NoPhase::ByAges if phases.is_empty() => {}
         NoPhase::ByAges => {
-            let teaches = |age: i16| schools::age_range_from.le(age).and(schools::age_range_to.ge(age));
-            let counts = |asked: bool| asked.into_sql::<Bool>().nullable();
-            let [nursery, primary, secondary, sixteen_plus, all_through] = validated.search.filter.phases_by_ages();
-            let by_ages = counts(nursery)
-                .and(teaches(3))
-                .or(counts(primary).and(teaches(7)))
-                .or(counts(secondary).and(teaches(13)))
-                .or(counts(sixteen_plus).and(teaches(17)))
-                .or(counts(all_through).and(teaches(7)).and(teaches(13)));
             let has_none = schools::phase.is_null().nullable().or(schools::phase.eq(Phase::NotApplicable));
-            others.push(Condition::new(schools::phase.eq_any(phases).or(has_none.and(by_ages))));
+            others.push(Condition::new(schools::phase.eq_any(phases).or(has_none.and(counts_as(phases)))));
         }
     }
     match rating {

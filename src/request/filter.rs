@@ -56,8 +56,9 @@ words! {
         /// Excludes them.
         #[default]
         Exclude = "exclude",
-        /// Uses their ages: a school for 3-year-olds matches nursery, for 7-year-olds primary, for 13-year-olds
-        /// secondary, for 17-year-olds 16 plus, and for both 7 and 13 all-through. Middle schools have no such age.
+        /// Uses their ages: a school counts as the phase that [`Phase::of_ages`] returns. Middle schools count as
+        /// primary or secondary too, as their name says, and all-through schools as both. A school that teaches
+        /// 3-year-olds also counts as a nursery, and one that teaches 17-year-olds as 16 plus.
         ByAges = "by_ages",
     }
 }
@@ -158,12 +159,6 @@ impl FromStr for Faith {
 }
 
 impl SchoolFilter {
-    /// Returns which phases are matched by ages: nursery, primary, secondary, 16 plus, all-through.
-    pub(crate) fn phases_by_ages(&self) -> [bool; 5] {
-        [Phase::Nursery, Phase::Primary, Phase::Secondary, Phase::SixteenPlus, Phase::AllThrough]
-            .map(|phase| self.phases.contains(&phase))
-    }
-
     /// Returns the folded text to search names for, or `None` without one.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ mod find;
 mod lineage;
 #[path = "../../queries/lists.rs"]
 mod lists;
+#[path = "../../queries/phase_by_ages.rs"]
+mod phase_by_ages;
 #[path = "../../queries/rows.rs"]
 mod rows;
 #[path = "../../queries/writes.rs"]

@@ -15,6 +15,7 @@ mod evolving;
 mod explaining;
 mod exporting;
 mod finding;
+mod phases;
 mod reach;
 mod writing;
 

@@ -42,6 +42,20 @@ fn unknown_last<T: PartialOrd>(a: Option<T>, b: Option<T>) -> Ordering {
     }
 }
 
+/// Whether a school without a phase counts as this one by its ages.
+fn counts_as(school: &NewSchool, phase: Phase) -> bool {
+    let (Some(from), Some(to)) = (school.age_range_from, school.age_range_to) else { return false };
+    let by_years = Phase::of_ages(from, to);
+    by_years == Some(phase)
+        || match phase {
+            Phase::Nursery => from <= 3 && to >= 3,
+            Phase::SixteenPlus => from <= 17 && to >= 17,
+            Phase::Primary => matches!(by_years, Some(Phase::MiddlePrimary | Phase::AllThrough)),
+            Phase::Secondary => matches!(by_years, Some(Phase::MiddleSecondary | Phase::AllThrough)),
+            _ => false,
+        }
+}
+
 fn passes(school: &NewSchool, filter: &SchoolFilter) -> bool {
     // What hangs on other tables has tests of its own (contract/collections.rs, contract/reach.rs).
     let SchoolFilter {
@@ -81,14 +95,7 @@ fn passes(school: &NewSchool, filter: &SchoolFilter) -> bool {
             || school.phase.is_some_and(|phase| phases.contains(&phase))
             || (*no_phase == NoPhase::ByAges
                 && matches!(school.phase, None | Some(Phase::NotApplicable))
-                && phases.iter().any(|phase| match phase {
-                    Phase::Nursery => teaches(3),
-                    Phase::Primary => teaches(7),
-                    Phase::Secondary => teaches(13),
-                    Phase::SixteenPlus => teaches(17),
-                    Phase::AllThrough => teaches(7) && teaches(13),
-                    Phase::MiddlePrimary | Phase::MiddleSecondary | Phase::NotApplicable => false,
-                })))
+                && phases.iter().any(|phase| counts_as(school, *phase))))
         && ownership.is_none_or(|ownership| school.is_private == Some(ownership == Ownership::Private))
         && age.is_none_or(teaches)
         && gender.is_none_or(|child| school.gender.is_some_and(|gender| gender == Gender::Mixed || gender == child))
