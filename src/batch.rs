@@ -195,8 +195,8 @@ impl Batch for Serving {
 
 /// Writes the results for many homes as Parquet, one row for each home and school, and returns the number of homes.
 /// Columns are `home` (the number of the home in the given order, from 0), `rank` (the rank of the school, from 1),
-/// `school_id`, `urn`, `distance_km` and `evidence`. Memory holds the results of at most 65,536 homes, and of fewer where
-/// these have more than a million. `tell` is called with the number of homes done.
+/// `school_id`, `urn`, `distance_km` and `evidence`. Memory holds the results of at most 65,536 homes, and of fewer
+/// where these have more than a million. `tell` is called with the number of homes done.
 ///
 /// This blocks, and uses every core.
 ///

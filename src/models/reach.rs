@@ -13,11 +13,11 @@ pub struct ReachYear {
     pub academic_year: AcademicYear,
     /// The intake. `None` where the source does not state it: such a year counts for each intake.
     pub intake: Option<String>,
-    /// The distance of the last child who was offered a place by distance, in kilometres. `None` where every applicant was
-    /// offered one.
+    /// The distance of the last child who was offered a place by distance, in kilometres. `None` where every applicant
+    /// was offered one.
     pub last_distance_km: Option<f64>,
-    /// The last distance minus the point's, in kilometres. Below zero, a child there was not offered a place. `None` where
-    /// every applicant was offered one.
+    /// The last distance minus the point's, in kilometres. Below zero, a child there was not offered a place. `None`
+    /// where every applicant was offered one.
     pub margin_km: Option<f64>,
     /// Whether every applicant was offered a place, at any distance. At a selective school this is no promise: only
     /// children who qualify are applicants for its places.

@@ -138,8 +138,8 @@ impl Phase {
     /// A child is of primary age until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5). Of
     /// the schools that teach across 11:
     ///
-    /// - One that begins before 7 is all-through where it continues to 16, and otherwise a primary school that keeps its
-    ///   pupils longer. One that begins at 7 and continues to 16 is all-through too.
+    /// - One that begins before 7 is all-through where it continues to 16, and otherwise a primary school that keeps
+    ///   its pupils longer. One that begins at 7 and continues to 16 is all-through too.
     /// - One that begins later and continues to 16 is a secondary school that begins early.
     /// - Any other is a middle school. It counts as the phase it has more years of, and as secondary where they are
     ///   equal, as in the register's 9 to 13.

@@ -87,10 +87,10 @@ pub fn postgis_point(place: LatLng) -> Point {
 
 /// Returns a point beside another, at most 0.22 m from it, for candidates by `<->`.
 ///
-/// PostGIS takes points that are less than 1e-12 radians apart for one, and its index does not. Where a school is so close
-/// to the point, the server refuses the order ("index returned tuples in wrong order"). Homes and schools often share
-/// coordinates, so the point is shifted in each direction, towards the equator and the prime meridian, by a number of
-/// degrees that no coordinate of 9 decimals or fewer has.
+/// PostGIS takes points that are less than 1e-12 radians apart for one, and its index does not. Where a school is so
+/// close to the point, the server refuses the order ("index returned tuples in wrong order"). Homes and schools often
+/// share coordinates, so the point is shifted in each direction, towards the equator and the prime meridian, by a
+/// number of degrees that no coordinate of 9 decimals or fewer has.
 pub(crate) fn beside(point: LatLng) -> Point {
     let shifted = |degrees: f64| degrees - 1.370_5e-6_f64.copysign(degrees);
     Point { x: shifted(point.lng().degrees()), y: shifted(point.lat().degrees()), srid: WGS84 }

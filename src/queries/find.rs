@@ -54,8 +54,8 @@ pub(super) async fn all_schools_in_txn(connection: &mut Connection, search: &Sch
     }
 }
 
-/// Returns the search unchanged, or one by admissions reach within a circle: its own, or else the greatest distance that
-/// any school's offers reached.
+/// Returns the search unchanged, or one by admissions reach within a circle: its own, or else the greatest distance
+/// that any school's offers reached.
 #[maybe_async]
 pub(in super::super) async fn within_reach<'a>(
     connection: &mut Connection,

@@ -1,4 +1,5 @@
-//! The implementation of [`SchoolRepository`] and its parts, which runs the queries on a backend's connections through its `calls`.
+//! The implementation of [`SchoolRepository`] and its parts, which runs the queries on a backend's connections through
+//! its `calls`.
 
 use std::collections::BTreeMap;
 

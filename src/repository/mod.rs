@@ -87,8 +87,8 @@ pub trait FindSchools: Send + Sync + Debug {
     /// One of the errors that [`SchoolSearch`] lists, before any SQL, for an invalid search.
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>>;
 
-    /// Returns the pages of [`find_schools`](Self::find_schools), from the search's cursor to the last one, as a stream.
-    /// Each page is a query of its own. After an error the stream ends.
+    /// Returns the pages of [`find_schools`](Self::find_schools), from the search's cursor to the last one, as a
+    /// stream. Each page is a query of its own. After an error the stream ends.
     fn pages(&self, search: SchoolSearch) -> BoxStream<'_, Result<Page<SchoolHit>>> {
         pages(search, move |search| async move { self.find_schools(&search).await })
     }
@@ -123,13 +123,13 @@ pub trait FindCatchments: Send + Sync + Debug {
 #[async_trait]
 pub trait FindReach: Send + Sync + Debug {
     /// Returns one page of the schools that match a search and would have offered a child at its point a place in past
-    /// years, by distance or because every applicant was offered one, in the search's order, each with its years. The search's
-    /// [`ReachFilter`](crate::request::ReachFilter) selects the years; without one, any intake of the latest known year
-    /// counts.
+    /// years, by distance or because every applicant was offered one, in the search's order, each with its years. The
+    /// search's [`ReachFilter`](crate::request::ReachFilter) selects the years; without one, any intake of the latest
+    /// known year counts.
     ///
-    /// The result is an estimate. A school without a known year is never returned. Other criteria come before distance: a
-    /// selective school whose places were not filled still refuses a child who does not qualify. And councils measure in
-    /// their own ways, some along paths, where this is a great circle.
+    /// The result is an estimate. A school without a known year is never returned. Other criteria come before distance:
+    /// a selective school whose places were not filled still refuses a child who does not qualify. And councils measure
+    /// in their own ways, some along paths, where this is a great circle.
     ///
     /// # Errors
     /// As [`find_schools`](Self::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without
@@ -268,8 +268,8 @@ pub trait WriteSchools: Send + Sync + Debug {
     async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School>;
 
     /// Replaces the given collections of a school in one transaction, and returns the school's new version. The others
-    /// are left unchanged. `version` is the [`School::version`] that the collections were read with: where another write
-    /// of the school or of its collections came first, nothing is written.
+    /// are left unchanged. `version` is the [`School::version`] that the collections were read with: where another
+    /// write of the school or of its collections came first, nothing is written.
     ///
     /// # Errors
     /// [`Stale`](crate::Error::Stale), [`UnknownSchool`](crate::Error::UnknownSchool);

@@ -18,8 +18,8 @@ use crate::units::{AcademicYear, Money};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SchoolFilter {
-    /// In one of these councils, spelled as [`councils`](crate::repository::CountSchools::councils) returns them. Empty: in
-    /// any.
+    /// In one of these councils, spelled as [`councils`](crate::repository::CountSchools::councils) returns them.
+    /// Empty: in any.
     pub councils: Vec<String>,
     /// In one of these phases. Empty: in any or an unknown one.
     pub phases: Vec<Phase>,
@@ -180,17 +180,17 @@ impl SchoolFilter {
     }
 }
 
-/// A condition on the admissions reach: a child at the search's point would have been offered a place in each of the newest
-/// `years` known years, either by distance or because every applicant was.
+/// A condition on the admissions reach: a child at the search's point would have been offered a place in each of the
+/// newest `years` known years, either by distance or because every applicant was.
 ///
-/// A year is known where its last distance is, or where every applicant was offered a place (`had_vacancies`). The second
-/// counts within the search's radius; without one, within the greatest distance that any school's offers reached. A year
-/// whose intake the source does not state counts for each intake of the school that has no row of that year, so that a new
-/// year decides even where an older one names its intake.
+/// A year is known where its last distance is, or where every applicant was offered a place (`had_vacancies`). The
+/// second counts within the search's radius; without one, within the greatest distance that any school's offers
+/// reached. A year whose intake the source does not state counts for each intake of the school that has no row of that
+/// year, so that a new year decides even where an older one names its intake.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReachFilter {
-    /// Only this intake, such as `Year R`, as the source spells it, or years without an intake where the school has none of
-    /// it. `None`: any intake.
+    /// Only this intake, such as `Year R`, as the source spells it, or years without an intake where the school has
+    /// none of it. `None`: any intake.
     pub intake: Option<String>,
     /// How many of the newest known years of an intake must match, however old: 1 is its latest. An intake with fewer
     /// known years does not match.

@@ -29,12 +29,12 @@ impl ValidatedSearch {
     }
 }
 
-/// The distance in the column `least_km` that means that every applicant was offered a place, as the migrations write it.
-/// More than any distance, so that such a school has the widest margins, and the nearest of them the widest.
+/// The distance in the column `least_km` that means that every applicant was offered a place, as the migrations write
+/// it. More than any distance, so that such a school has the widest margins, and the nearest of them the widest.
 pub(crate) const ALL_OFFERED_KM: f64 = 40_075.0;
 
-/// Returns the years of evidence of the intakes that match, and the highest number of years of one intake: the same years
-/// that the view `admissions_by_recency` counts.
+/// Returns the years of evidence of the intakes that match, and the highest number of years of one intake: the same
+/// years that the view `admissions_by_recency` counts.
 fn reached(filter: &ReachFilter, distance: Option<Kilometres>, years: Vec<Admissions>) -> (Vec<ReachYear>, usize) {
     let Some(distance) = distance.map(Kilometres::get) else { return (Vec::new(), 0) };
     let mut intakes: BTreeMap<Option<String>, Vec<Admissions>> = BTreeMap::new();
