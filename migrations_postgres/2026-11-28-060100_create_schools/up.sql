@@ -71,6 +71,8 @@ CREATE TABLE schools (
     website_url TEXT
         CONSTRAINT ck_website_url CHECK (length(website_url) <= 1000 AND website_url ~* '^https?://'),
     is_private BOOLEAN,
+    -- Whether it admits by ability.
+    is_selective BOOLEAN,
     age_range_from SMALLINT
         CONSTRAINT ck_age_from CHECK (age_range_from BETWEEN 0 AND 19),
     age_range_to SMALLINT,

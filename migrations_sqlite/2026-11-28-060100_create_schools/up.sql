@@ -31,6 +31,9 @@ CREATE TABLE schools (
             AND (lower(substr(website_url, 1, 7)) = 'http://' OR lower(substr(website_url, 1, 8)) = 'https://')),
     is_private BOOLEAN
         CONSTRAINT ck_is_private CHECK (typeof(is_private) IN ('integer', 'null') AND is_private IN (0, 1)),
+    -- Whether it admits by ability.
+    is_selective BOOLEAN
+        CONSTRAINT ck_is_selective CHECK (typeof(is_selective) IN ('integer', 'null') AND is_selective IN (0, 1)),
     age_range_from SMALLINT
         CONSTRAINT ck_age_from CHECK (
             typeof(age_range_from) IN ('integer', 'null') AND age_range_from BETWEEN 0 AND 19

@@ -13,7 +13,7 @@ pub(crate) use collections::{
 macro_rules! school_columns {
     ($then:ident, $($context:tt)*) => {
         $crate::columns::school_columns! {
-            same: urn, council, status, phase, gender, faith, address, postcode, website_url, is_private,
+            same: urn, council, status, phase, gender, faith, address, postcode, website_url, is_private, is_selective,
             age_range_from, age_range_to, ofsted_rating, easting, northing, catchment_radius_km, opened_on, closed_on,
             capacity, pupils, source_date;
             $then, $($context)*

@@ -101,6 +101,15 @@ pub(super) fn faith(word: String) -> String {
     }
 }
 
+/// Returns whether a school admits by ability. The register does not say it of every school.
+pub(super) fn is_selective(policy: &str) -> Option<bool> {
+    match fold(policy).split(' ').next() {
+        Some("selective") => Some(true),
+        Some("non" | "comprehensive" | "modern") => Some(false),
+        _ => None,
+    }
+}
+
 /// Returns whether parents pay: by the group of the type, or by the type where the file has no group. City technology
 /// colleges are grouped with independent schools, but are state-funded. Some types are of either kind, and the register
 /// does not say which.
@@ -187,6 +196,17 @@ mod tests {
 
     #[test]
     fn ownership_follows_from_group_or_type() {
+        for (policy, expected) in [
+            ("Selective (grammar)", Some(true)),
+            ("Selective", Some(true)),
+            ("Non-selective", Some(false)),
+            ("Comprehensive (secondary)", Some(false)),
+            ("Modern (secondary)", Some(false)),
+            ("Not applicable", None),
+            ("Not collected", None),
+        ] {
+            assert_eq!(is_selective(policy), expected, "{policy}");
+        }
         assert_eq!(is_private(Some("Independent schools"), Some("Other Independent School")), Some(true));
         assert_eq!(is_private(Some("Independent schools"), Some("City Technology College")), Some(false));
         assert_eq!(is_private(Some("Academies"), None), Some(false));

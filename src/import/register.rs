@@ -91,6 +91,7 @@ fn school(urn: Urn, row: &Row) -> Result<NewSchool, Reason> {
         council: row.owned("LA (name)"),
         status: facts::status(row.text("EstablishmentStatus (name)"))?,
         phase: row.text("PhaseOfEducation (name)").map(facts::phase).transpose()?,
+        is_selective: row.text("AdmissionsPolicy (name)").and_then(facts::is_selective),
         is_private: facts::is_private(row.text("EstablishmentTypeGroup (name)"), school_type.as_deref()),
         school_type,
         gender: row.text("Gender (name)").map(facts::gender).transpose()?.flatten(),

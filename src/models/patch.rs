@@ -53,6 +53,7 @@ school_patch! {
         postcode: Option<String>,
         website_url: Option<String>,
         is_private: Option<bool>,
+        is_selective: Option<bool>,
         age_range_from: Option<i16>,
         age_range_to: Option<i16>,
         ofsted_rating: Option<Rating>,

@@ -50,6 +50,9 @@ pub struct ReachHit {
     pub years: Vec<ReachYear>,
     /// The number of known years of the intake that has the most.
     pub years_of_evidence: usize,
+    /// [`School::is_selective`](super::School::is_selective): if so, a year in which every applicant was offered a place
+    /// promises nothing to a child who does not qualify.
+    pub is_selective: Option<bool>,
     /// Always true: past years promise nothing.
     pub estimate: bool,
 }
@@ -57,6 +60,6 @@ pub struct ReachHit {
 impl ReachHit {
     /// Returns a school and the years of its intakes.
     pub const fn new(hit: SchoolHit, years: Vec<ReachYear>, years_of_evidence: usize) -> Self {
-        Self { hit, years, years_of_evidence, estimate: true }
+        Self { hit, years, years_of_evidence, is_selective: None, estimate: true }
     }
 }

@@ -45,6 +45,9 @@ pub struct School {
     pub website_url: Option<String>,
     /// Whether it is independent of the state, so that parents pay fees.
     pub is_private: Option<bool>,
+    /// Whether it admits by ability, as a grammar school does. A place that it did not fill is no promise to a child who
+    /// does not qualify.
+    pub is_selective: Option<bool>,
     /// The youngest age it admits, in years.
     pub age_range_from: Option<i16>,
     /// The age by which its oldest pupils leave, in years.
@@ -81,8 +84,8 @@ impl School {
         build! {
             Self { id, version, lat: new.location.map(LatLng::lat), lng: new.location.map(LatLng::lng) }
             new: urn, name, council, status, phase, school_type, gender, faith, address, postcode, website_url,
-            is_private, age_range_from, age_range_to, ofsted_rating, easting, northing, catchment_radius_km, opened_on,
-            closed_on, capacity, pupils, source_date
+            is_private, is_selective, age_range_from, age_range_to, ofsted_rating, easting, northing,
+            catchment_radius_km, opened_on, closed_on, capacity, pupils, source_date
         }
     }
 
@@ -237,6 +240,8 @@ pub struct NewSchool {
     pub website_url: Option<String>,
     /// See [`School::is_private`].
     pub is_private: Option<bool>,
+    /// See [`School::is_selective`].
+    pub is_selective: Option<bool>,
     /// See [`School::age_range_from`].
     pub age_range_from: Option<i16>,
     /// See [`School::age_range_to`].
@@ -268,7 +273,7 @@ impl NewSchool {
     pub fn new(urn: Urn, name: impl Into<String>) -> Self {
         build! {
             Self { urn, name: name.into(), status: Status::Open }
-            None: council, phase, school_type, gender, faith, address, postcode, website_url, is_private,
+            None: council, phase, school_type, gender, faith, address, postcode, website_url, is_private, is_selective,
             age_range_from, age_range_to, ofsted_rating, location, easting, northing, catchment_radius_km, opened_on,
             closed_on, capacity, pupils, source_date
         }
@@ -284,8 +289,8 @@ impl NewSchool {
                 name, council, school_type, faith, address, postcode, website_url, location, catchment_radius_km,
                 opened_on, closed_on, source_date
             }
-            unchecked: urn, status, phase, gender, is_private, age_range_from, age_range_to, ofsted_rating, easting,
-            northing, capacity, pupils
+            unchecked: urn, status, phase, gender, is_private, is_selective, age_range_from, age_range_to,
+            ofsted_rating, easting, northing, capacity, pupils
         } = self;
         check_text("name", Some(name), 200)?;
         check_folded(name)?;
@@ -333,7 +338,7 @@ impl NewSchool {
                 northing, closed_on,
             }
             self or stored: council, phase, school_type, gender, faith, address, postcode, website_url, is_private,
-            ofsted_rating, catchment_radius_km, opened_on, capacity, pupils, source_date
+            is_selective, ofsted_rating, catchment_radius_km, opened_on, capacity, pupils, source_date
         }
     }
 }
@@ -354,8 +359,8 @@ impl From<School> for NewSchool {
         build! {
             Self { location }
             school: urn, name, council, status, phase, school_type, gender, faith, address, postcode, website_url,
-            is_private, age_range_from, age_range_to, ofsted_rating, easting, northing, catchment_radius_km, opened_on,
-            closed_on, capacity, pupils, source_date
+            is_private, is_selective, age_range_from, age_range_to, ofsted_rating, easting, northing,
+            catchment_radius_km, opened_on, closed_on, capacity, pupils, source_date
         }
     }
 }

@@ -175,6 +175,7 @@ diesel::table! {
         postcode -> Nullable<Text>,
         website_url -> Nullable<Text>,
         is_private -> Nullable<Bool>,
+        is_selective -> Nullable<Bool>,
         age_range_from -> Nullable<Int2>,
         age_range_to -> Nullable<Int2>,
         ofsted_rating -> Nullable<Int2>,

@@ -15,7 +15,7 @@ use crate::search::ValidatedSearch;
 use crate::transaction::TableLock;
 
 use super::super::dialect::{Connection, RunQueryDsl, is_same, maybe_async, snapshot, write};
-use super::super::schema::admissions_history;
+use super::super::schema::{admissions_history, schools};
 
 /// The number of rows that are compared with the stored ones and inserted in one step.
 const ROWS_A_BATCH: usize = 1_000;
@@ -89,7 +89,9 @@ pub(in super::super) async fn find_reach_on_conn(
         let page = find_schools_on_conn(connection, validated).await?;
         let ids: Vec<SchoolId> = page.items.iter().map(|hit| hit.school.id).collect();
         let admissions = admissions_in_txn(connection, &ids).await?;
-        Ok(validated.page_of_reach(page, admissions))
+        let query = schools::table.filter(schools::id.eq_any(ids)).select((schools::id, schools::is_selective));
+        let selective = query.load(connection).await?.into_iter().collect();
+        Ok(validated.page_of_reach(page, admissions, &selective))
     })
     .await
 }

@@ -47,6 +47,7 @@ selectable!(
         postcode: postcode,
         website_url: website_url,
         is_private: is_private,
+        is_selective: is_selective,
         age_range_from: age_range_from,
         age_range_to: age_range_to,
         ofsted_rating: ofsted_rating,

@@ -1,6 +1,6 @@
 //! The admissions reach of the schools on a page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::ValidatedSearch;
 use crate::ids::SchoolId;
@@ -14,6 +14,7 @@ impl ValidatedSearch {
         &self,
         page: Page<SchoolHit>,
         admissions: Vec<(SchoolId, Admissions)>,
+        selective: &HashMap<SchoolId, Option<bool>>,
     ) -> Page<ReachHit> {
         let mut of_schools: BTreeMap<SchoolId, Vec<Admissions>> = BTreeMap::new();
         for (id, year) in admissions {
@@ -23,7 +24,8 @@ impl ValidatedSearch {
         let hit = |hit: SchoolHit| {
             let years = of_schools.remove(&hit.school.id).unwrap_or_default();
             let (years, years_of_evidence) = reached(&filter, hit.distance_km, years);
-            ReachHit::new(hit, years, years_of_evidence)
+            let is_selective = selective.get(&hit.school.id).copied().flatten();
+            ReachHit { is_selective, ..ReachHit::new(hit, years, years_of_evidence) }
         };
         Page { items: page.items.into_iter().map(hit).collect(), next: page.next }
     }

@@ -142,6 +142,7 @@ diesel::table! {
         postcode -> Nullable<Text>,
         website_url -> Nullable<Text>,
         is_private -> Nullable<Bool>,
+        is_selective -> Nullable<Bool>,
         age_range_from -> Nullable<SmallInt>,
         age_range_to -> Nullable<SmallInt>,
         ofsted_rating -> Nullable<SmallInt>,

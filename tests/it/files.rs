@@ -148,6 +148,7 @@ async fn values_of_the_wrong_type_are_refused_in_every_column() {
         (one("website_url", "'javascript:alert(1)'"), "ck_website_url"),
         (one("is_private", "'yes'"), "ck_is_private"),
         (one("is_private", "2"), "ck_is_private"),
+        (one("is_selective", "2"), "ck_is_selective"),
         (one("age_range_from", "'abc'"), "ck_age_from"),
         (one("age_range_from", "3.5"), "ck_age_from"),
         (one("age_range_to", "'abc'"), "ck_age_range"),

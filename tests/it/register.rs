@@ -89,6 +89,7 @@ async fn every_fact_of_a_row_is_read() {
         postcode: Some("MK12 5AA".to_owned()),
         website_url: Some("http://www.school.example".to_owned()),
         is_private: Some(true),
+        is_selective: None,
         age_range_from: Some(9),
         age_range_to: Some(13),
         ofsted_rating: Some(Rating::RequiresImprovement),

@@ -91,8 +91,9 @@ function badges(school, serves, years) {
   }
   for (const { academic_year, margin_km, last_distance_km, all_offered } of years ?? []) {
     if (all_offered) {
-      const title = `In ${academic_year} every applicant was offered a place`;
-      made.push(element("li", { class: "badge year fits", title }, `${year(academic_year)} ✓ all offered`));
+      const who = school.is_selective ? "all who qualified" : "all offered";
+      const title = `In ${academic_year} every applicant${school.is_selective ? " who qualified" : ""} was offered a place`;
+      made.push(element("li", { class: "badge year fits", title }, `${year(academic_year)} ✓ ${who}`));
       continue;
     }
     const fits = margin_km >= 0;

@@ -31,6 +31,7 @@ pub fn reach_hit() -> Value {
     let more = vec![
         ("years", list(year)),
         ("years_of_evidence", integer()),
+        ("is_selective", optional(boolean())),
         ("estimate", json!({ "type": "boolean", "const": true })),
     ];
     object([hit_fields(), more].concat())
@@ -41,6 +42,7 @@ pub fn details() -> Value {
     let more = vec![
         ("address", optional(string())),
         ("website_url", optional(string())),
+        ("is_selective", optional(boolean())),
         ("easting", optional(integer())),
         ("northing", optional(integer())),
         ("catchment_radius_km", optional(number())),

@@ -47,6 +47,7 @@ pub fn reach(page: &Page<ReachHit>, search: &SchoolSearch, format: Format) -> Re
         ("years: last km offered (margin)", |reach| {
             let year = |year: &ReachYear| match (year.last_distance_km, year.margin_km) {
                 (Some(last), Some(margin)) => format!("{} {last:.2} ({margin:+.2})", year.academic_year),
+                _ if reach.is_selective == Some(true) => format!("{} all who qualified", year.academic_year),
                 _ => format!("{} all offered", year.academic_year),
             };
             by_intake(reach, |years| years.iter().map(year).collect::<Vec<_>>().join(", "))

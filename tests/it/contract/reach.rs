@@ -19,6 +19,7 @@ on_every_backend! {
     unknown_distances_are_no_evidence,
     vacancies_count_within_the_radius,
     vacancies_have_the_widest_margins,
+    a_selective_school_says_so,
     a_year_without_an_intake_counts_for_each,
     reach_is_a_filter_of_any_search,
     the_widest_margin_comes_first,
@@ -174,6 +175,17 @@ async fn vacancies_count_within_the_radius(database: &TestDatabase) {
     assert_eq!(reached(database, None, 1).await, [1, 2]);
     database.execute("UPDATE admissions_history SET had_vacancies = NULL").await.expect("updated");
     assert_eq!(urns(within(100.0)).await, Vec::<i32>::new(), "0.5 km and 1 km are too near");
+}
+
+async fn a_selective_school_says_so(database: &TestDatabase) {
+    let finder = database.repository();
+    let located = |number, is_selective| NewSchool { location: Some(at(52.0, -0.7)), is_selective, ..school(number) };
+    let schools = vec![located(1, Some(true)), located(2, Some(false)), located(3, None)];
+    finder.insert_schools(schools).await.expect("schools that fit");
+    store(database, (1..=3).map(|number| all_offered(number, 2024, None)).collect()).await;
+    let within = near().within(Kilometres::new(1.0).expect("a distance"));
+    let page = finder.find_reach(&within).await.expect("an answer");
+    assert_eq!(page.items.iter().map(|hit| hit.is_selective).collect::<Vec<_>>(), [Some(true), Some(false), None]);
 }
 
 async fn vacancies_have_the_widest_margins(database: &TestDatabase) {

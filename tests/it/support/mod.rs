@@ -46,6 +46,7 @@ pub fn full_school(number: i64) -> NewSchool {
         postcode: Some("AB1 2CD".to_owned()),
         website_url: Some("https://school.example".to_owned()),
         is_private: Some(true),
+        is_selective: Some(false),
         age_range_from: Some(3),
         age_range_to: Some(19),
         ofsted_rating: Some(Rating::Inadequate),

@@ -41,6 +41,7 @@ fn rows(backend: Backend) -> Vec<Rows> {
                 ("postcode", same("'AB1 2CD'")),
                 ("website_url", same("'https://school.example'")),
                 ("is_private", truth([true, false, true])),
+                ("is_selective", truth([false, true, true])),
                 ("age_range_from", of(["3", "4", "NULL"])),
                 ("age_range_to", of(["11", "18", "NULL"])),
                 ("ofsted_rating", of(["1", "4", "NULL"])),
