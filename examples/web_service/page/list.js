@@ -48,8 +48,8 @@ export function item(school, rank, evidence, chart) {
     }
   });
   const serves = evidence.serving.get(school.id);
-  const years = evidence.reached.get(school.id);
-  const classes = ["school", serves && "serves", years && "reached"].filter(Boolean).join(" ");
+  const reached = evidence.reached.get(school.id);
+  const classes = ["school", serves && "serves", reached && "reached"].filter(Boolean).join(" ");
   const made = element(
     "li",
     { class: classes, "data-urn": school.urn },
@@ -59,7 +59,7 @@ export function item(school, rank, evidence, chart) {
       { class: "body" },
       element("h3", {}, name),
       element("p", { class: "facts" }, facts(school).join(" · ")),
-      badges(school, serves, years),
+      badges(school, serves, reached),
       more,
     ),
     element("span", { class: "distance" }, school.distance_km == null ? "" : kilometres(school.distance_km)),
@@ -82,17 +82,17 @@ function facts(school) {
   ].filter(Boolean);
 }
 
-function badges(school, serves, years) {
+function badges(school, serves, reached) {
   const made = [];
   if (STATUSES[school.status]) made.push(element("li", { class: "badge warns" }, STATUSES[school.status]));
   if (serves) {
     const words = serves === "polygon" ? "Catchment holds your home" : "Home within its catchment's radius";
     made.push(element("li", { class: "badge serves" }, words));
   }
-  for (const { academic_year, margin_km, last_distance_km, all_offered } of years ?? []) {
+  for (const { academic_year, margin_km, last_distance_km, all_offered } of reached?.years ?? []) {
     if (all_offered) {
-      const who = school.is_selective ? "all who qualified" : "all offered";
-      const title = `In ${academic_year} every applicant${school.is_selective ? " who qualified" : ""} was offered a place`;
+      const who = reached.is_selective ? "all who qualified" : "all offered";
+      const title = `In ${academic_year} every applicant${reached.is_selective ? " who qualified" : ""} was offered a place`;
       made.push(element("li", { class: "badge year fits", title }, `${year(academic_year)} ✓ ${who}`));
       continue;
     }

@@ -43,7 +43,7 @@ export async function evidence(state, signal) {
   ]);
   return {
     serving: new Map(serving.schools.map((school) => [school.id, school.evidence])),
-    reached: new Map(reached.schools.map((school) => [school.id, school.years])),
+    reached: new Map(reached.schools.map((school) => [school.id, school])),
   };
 }
 
