@@ -125,4 +125,4 @@ macro_rules! no_rows {
     };
 }
 
-no_rows!((), u64, DeleteCounts, Explanation, Facets, Health, MergeCounts);
+no_rows!((), i32, u64, DeleteCounts, Explanation, Facets, Health, MergeCounts);
