@@ -20,24 +20,11 @@ pub(super) fn by_bytes<C: Expression>(column: C) -> ByBytes<C> {
     ByBytes::new(column)
 }
 
-/// Locks the rows of a query against other writers.
-macro_rules! for_no_key_update {
-    ($query:expr) => {
-        diesel::QueryDsl::for_no_key_update($query)
-    };
-}
-
-/// Locks the rows of a query against other writers, and against new rows that refer to them.
-macro_rules! for_update {
-    ($query:expr) => {
-        diesel::QueryDsl::for_update($query)
-    };
-}
-
-/// Locks the rows of a query against deletion.
-macro_rules! for_key_share {
-    ($query:expr) => {
-        diesel::QueryDsl::for_key_share($query)
+/// Locks the rows of a query: `for_no_key_update` against other writers, `for_update` also against new rows that refer
+/// to them, and `for_key_share` against deletion.
+macro_rules! locked {
+    ($lock:ident, $query:expr) => {
+        diesel::QueryDsl::$lock($query)
     };
 }
 
@@ -48,7 +35,7 @@ macro_rules! is_same {
     };
 }
 
-pub(super) use {for_key_share, for_no_key_update, for_update, is_same};
+pub(super) use {is_same, locked};
 
 pub(super) use super::PostgresRepository as Repository;
 

@@ -15,18 +15,18 @@ use crate::request::{MAX_IDS, Page, SchoolSearch, WriteMode, distinct, refuse_tw
 use crate::search::ValidatedSearch;
 use crate::transaction::TableLock;
 
-use super::super::dialect::{Connection, RunQueryDsl, for_no_key_update, maybe_async, snapshot, write};
+use super::super::dialect::{Connection, RunQueryDsl, locked, maybe_async, snapshot, write};
 use super::super::schema::schools;
 
 /// The number of outlines that are compared with the stored ones in one step: they may be large.
 const OUTLINES_A_BATCH: usize = 200;
 
 /// An outline to store, or `None` to remove a school's.
-pub(super) struct Outline<'a> {
-    pub(super) id: SchoolId,
-    pub(super) outline: Option<&'a Catchment>,
+pub(in super::super) struct Outline<'a> {
+    pub(in super::super) id: SchoolId,
+    pub(in super::super) outline: Option<&'a Catchment>,
     /// Whether it differs from the stored one.
-    pub(super) is_changed: bool,
+    pub(in super::super) is_changed: bool,
 }
 
 /// Returns one page of the schools whose catchment contains a search's point.
@@ -116,7 +116,7 @@ async fn upsert_catchments_in_txn(
         .filter(schools::urn.eq_any(urns))
         .order_by(schools::urn)
         .select((schools::urn, (schools::id, schools::catchment_geometry)));
-    let stored = for_no_key_update!(query).load::<(Urn, (SchoolId, Option<StoredOutline>))>(connection).await?;
+    let stored = locked!(for_no_key_update, query).load::<(Urn, (SchoolId, Option<StoredOutline>))>(connection).await?;
     let stored: HashMap<_, _> = stored.into_iter().collect();
     let mut outlines = Vec::with_capacity(batch.len());
     for NewCatchment { urn, outline } in batch {

@@ -13,12 +13,10 @@ use crate::models::{
     SchoolDetails, SchoolLink, TermDates,
 };
 use crate::request::{MAX_IDS, WriteMode, distinct};
-use crate::search::give;
+use crate::search::attach;
 use crate::transaction::TableLock;
 
-use super::super::dialect::{
-    Connection, RunQueryDsl, by_bytes, for_key_share, for_no_key_update, maybe_async, snapshot, write,
-};
+use super::super::dialect::{Connection, RunQueryDsl, by_bytes, locked, maybe_async, snapshot, write};
 use super::super::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,
@@ -64,40 +62,27 @@ async fn details_in_txn(
     let ids: Vec<SchoolId> = schools.iter().map(|school| school.id).collect();
     let mut details: Vec<SchoolDetails> = schools.into_iter().map(SchoolDetails::new).collect();
     let Collections { clubs, term_dates, performance, private_details, fees, admissions, reviews, links } = collections;
-    if clubs {
-        let rows = columns::clubs!(of_schools!(connection, ids, (school_clubs::kind, school_clubs::id),));
-        give(&mut details, rows, |school| &mut school.clubs);
+    macro_rules! load {
+        ($collection:ident, $order:expr) => {
+            if $collection {
+                let rows = columns::$collection!(of_schools!(connection, ids, $order,));
+                attach(&mut details, rows, |school| &mut school.$collection);
+            }
+        };
     }
-    if term_dates {
-        let order = (school_term_dates::starts_on.desc(), school_term_dates::id);
-        give(&mut details, columns::term_dates!(of_schools!(connection, ids, order,)), |school| &mut school.term_dates);
-    }
-    if performance {
-        let order = (by_bytes(school_performance::metric), school_performance::year.desc());
-        give(&mut details, columns::performance!(of_schools!(connection, ids, order,)), |school| {
-            &mut school.performance
-        });
-    }
-    if private_details {
-        let rows = columns::private_details!(of_schools!(connection, ids, private_school_details::id,));
-        give(&mut details, rows, |school| &mut school.private_details);
-    }
-    if fees {
-        let order =
-            (private_school_fees::academic_year.desc(), private_school_fees::age_from, private_school_fees::age_to);
-        give(&mut details, columns::fees!(of_schools!(connection, ids, order,)), |school| &mut school.fees);
-    }
+    load!(clubs, (school_clubs::kind, school_clubs::id));
+    load!(term_dates, (school_term_dates::starts_on.desc(), school_term_dates::id));
+    load!(performance, (by_bytes(school_performance::metric), school_performance::year.desc()));
+    load!(private_details, private_school_details::id);
+    load!(
+        fees,
+        (private_school_fees::academic_year.desc(), private_school_fees::age_from, private_school_fees::age_to)
+    );
     if admissions {
-        give(&mut details, admissions_in_txn(connection, &ids).await?, |school| &mut school.admissions);
+        attach(&mut details, admissions_in_txn(connection, &ids).await?, |school| &mut school.admissions);
     }
-    if reviews {
-        let order = (school_reviews::reviewed_on.is_null(), school_reviews::reviewed_on.desc(), school_reviews::id);
-        give(&mut details, columns::reviews!(of_schools!(connection, ids, order,)), |school| &mut school.reviews);
-    }
-    if links {
-        let order = (school_links::kind, school_links::linked_urn);
-        give(&mut details, columns::links!(of_schools!(connection, ids, order,)), |school| &mut school.links);
-    }
+    load!(reviews, (school_reviews::reviewed_on.is_null(), school_reviews::reviewed_on.desc(), school_reviews::id));
+    load!(links, (school_links::kind, school_links::linked_urn));
     Ok(details)
 }
 
@@ -139,7 +124,7 @@ pub(in super::super) async fn replace_collections_on_conn(
     let locks = new.admissions.iter().map(|_| TableLock::Rows("admissions_history")).collect::<Vec<_>>();
     write(connection, &locks, WriteMode::Commit, async |connection| {
         // Locked, so that two concurrent replacements do not both insert.
-        let school = for_no_key_update!(schools::table.find(id).select(schools::version));
+        let school = locked!(for_no_key_update, schools::table.find(id).select(schools::version));
         let stored = school.first(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
         if stored != version {
             return Err(Error::Stale { given: version, stored });
@@ -173,7 +158,7 @@ pub(in super::super) async fn insert_reviews_on_conn(connection: &mut Connection
         for urns in urns.chunks(MAX_IDS) {
             // Locked, so that no school is deleted before its reviews refer to it.
             let query = schools::table.filter(schools::urn.eq_any(urns)).select((schools::urn, schools::id));
-            ids.extend(for_key_share!(query).load::<(Urn, SchoolId)>(connection).await?);
+            ids.extend(locked!(for_key_share, query).load::<(Urn, SchoolId)>(connection).await?);
         }
         for reviews in reviews.chunks(ROWS_AN_INSERT) {
             let values = reviews.iter().map(|row| columns::reviews!(child_values!(ids.get(&row.urn).copied(), row,)));

@@ -14,7 +14,7 @@ use crate::request::{MAX_IDS, WriteMode, refuse_repeated};
 use crate::search::{Step, Walk};
 use crate::transaction::TableLock;
 
-use super::super::dialect::{Connection, RunQueryDsl, for_no_key_update, for_update, maybe_async, snapshot, write};
+use super::super::dialect::{Connection, RunQueryDsl, locked, maybe_async, snapshot, write};
 use super::super::schema::{
     admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
     school_reviews, school_term_dates, schools,
@@ -91,21 +91,21 @@ async fn schools_of_today_in_txn(connection: &mut Connection, urn: Urn) -> Resul
     let mut walk = Walk::from(urn);
     while let Some(step) = walk.step() {
         let schools = schools_by_urn_on_conn(connection, &step).await?;
-        for urns in walk.arrive(&step, schools).chunks(MAX_IDS) {
+        for urns in walk.record(&step, schools).chunks(MAX_IDS) {
             let query = school_links::table
                 .filter(school_links::urn.eq_any(urns))
                 .filter(school_links::kind.eq_any([LinkKind::Successor, LinkKind::Merged]))
                 .select((school_links::urn, school_links::linked_urn, school_links::kind.eq(LinkKind::Merged)));
-            walk.go_on(query.load::<Step>(connection).await?);
+            walk.follow(query.load::<Step>(connection).await?);
             // The same links, which the register may have from the other side only.
             let query = school_links::table
                 .filter(school_links::linked_urn.eq_any(urns))
                 .filter(school_links::kind.eq_any([LinkKind::Predecessor, LinkKind::Merged]))
                 .select((school_links::linked_urn, school_links::urn, school_links::kind.eq(LinkKind::Merged)));
-            walk.go_on(query.load::<Step>(connection).await?);
+            walk.follow(query.load::<Step>(connection).await?);
         }
     }
-    Ok(walk.ended())
+    Ok(walk.into_schools())
 }
 
 /// Closes a school and merges it into another: its reviews move there, and links on both sides record the merger.
@@ -159,20 +159,20 @@ async fn schools_to_merge_in_txn(
         .filter(schools::urn.eq_any(urns))
         .order_by(schools::id)
         .select((schools::urn, (schools::id, schools::name, schools::status)));
-    let schools = for_no_key_update!(query).load::<(Urn, (SchoolId, String, Status))>(connection).await?;
+    let schools = locked!(for_no_key_update, query).load::<(Urn, (SchoolId, String, Status))>(connection).await?;
     let schools: HashMap<_, _> = schools.into_iter().collect();
     let school = |urn: Urn| schools.get(&urn).cloned().ok_or(Error::UnknownUrn { urn });
     Ok([school(urns[0])?, school(urns[1])?])
 }
 
-/// Deletes a school, and returns how many rows were deleted with it and how many were kept.
+/// Deletes a school, and returns how many rows were deleted with it and how many remain.
 #[maybe_async]
 pub(in super::super) async fn delete_school_on_conn(connection: &mut Connection, id: SchoolId) -> Result<DeleteCounts> {
     // In the order in which imports take these locks, so that they cannot deadlock.
     let locks = ["schools", "school_links", "school_reviews", "admissions_history"].map(TableLock::Rows);
     write(connection, &locks, WriteMode::Commit, async |connection| {
         // Locked, so that nothing is added to the school after its rows are counted.
-        let school = for_update!(schools::table.find(id).select(schools::id));
+        let school = locked!(for_update, schools::table.find(id).select(schools::id));
         school.first::<SchoolId>(connection).await.optional()?.ok_or(Error::UnknownSchool)?;
         macro_rules! count {
             ($table:ident::$column:ident) => {

@@ -15,28 +15,29 @@ use crate::search::{FacetRow, ValidatedSearch, facets_of};
 use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async, snapshot};
 use super::super::schema::schools;
 
+/// Loads the schools that have one of the values in a column, in the order of the values.
+#[maybe_async]
+macro_rules! schools_by {
+    ($connection:expr, $column:expr, $values:expr) => {{
+        let mut schools = Vec::with_capacity($values.len());
+        for values in distinct($values).chunks(MAX_IDS) {
+            let query = schools::table.filter($column.eq_any(values)).order_by($column).select(School::as_select());
+            schools.extend(query.load($connection).await?);
+        }
+        Ok(schools)
+    }};
+}
+
 /// Returns the schools with these ids, in the order of the ids.
 #[maybe_async]
 pub(in super::super) async fn schools_on_conn(connection: &mut Connection, ids: &[SchoolId]) -> Result<Vec<School>> {
-    let ids = distinct(ids);
-    let mut schools = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(MAX_IDS) {
-        let query = schools::table.filter(schools::id.eq_any(ids)).order_by(schools::id).select(School::as_select());
-        schools.extend(query.load(connection).await?);
-    }
-    Ok(schools)
+    schools_by!(connection, schools::id, ids)
 }
 
 /// Returns the schools with these URNs, in the order of the URNs.
 #[maybe_async]
 pub(in super::super) async fn schools_by_urn_on_conn(connection: &mut Connection, urns: &[Urn]) -> Result<Vec<School>> {
-    let urns = distinct(urns);
-    let mut schools = Vec::with_capacity(urns.len());
-    for urns in urns.chunks(MAX_IDS) {
-        let query = schools::table.filter(schools::urn.eq_any(urns)).order_by(schools::urn).select(School::as_select());
-        schools.extend(query.load(connection).await?);
-    }
-    Ok(schools)
+    schools_by!(connection, schools::urn, urns)
 }
 
 /// Returns every council with open schools.

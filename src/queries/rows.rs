@@ -12,80 +12,34 @@ use super::super::schema::{
     school_reviews, school_term_dates, schools,
 };
 
-/// Makes a model selectable from its table. Each field is listed once with its column, in the model's order; a missing
-/// one does not compile.
+/// Makes a model selectable from its table. Each field is listed once, in the model's order, with its column where that
+/// has another name; a missing one does not compile.
 macro_rules! selectable {
-    ($model:ident, $table:ident { $($field:ident),+ $(,)? }) => {
-        selectable!($model, $table { $($field: $field),+ });
-    };
-    ($model:ident, $table:ident { $($field:ident: $column:ident),+ $(,)? }) => {
+    ($model:ident, $table:ident { $($field:ident $(: $column:ident)?),+ $(,)? }) => {
         impl diesel::Selectable<Db> for $model {
-            type SelectExpression = ($($table::$column,)+);
+            type SelectExpression = ($(selectable!(@column $table, $field $(, $column)?),)+);
 
             fn construct_selection() -> Self::SelectExpression {
-                ($($table::$column,)+)
+                ($(selectable!(@column $table, $field $(, $column)?),)+)
             }
         }
 
         const _: fn(&$model) = |$model { $($field: _),+ }| ();
     };
+    (@column $table:ident, $column:ident) => { $table::$column };
+    (@column $table:ident, $field:ident, $column:ident) => { $table::$column };
 }
 
-selectable!(
-    School,
-    schools {
-        id: id,
-        urn: urn,
-        name: name,
-        council: council,
-        status: status,
-        phase: phase,
-        school_type: type_,
-        gender: gender,
-        faith: faith,
-        address: address,
-        postcode: postcode,
-        website_url: website_url,
-        is_private: is_private,
-        is_selective: is_selective,
-        age_range_from: age_range_from,
-        age_range_to: age_range_to,
-        ofsted_rating: ofsted_rating,
-        lat: lat,
-        lng: lng,
-        easting: easting,
-        northing: northing,
-        catchment_radius_km: catchment_radius_km,
-        opened_on: opened_on,
-        closed_on: closed_on,
-        capacity: capacity,
-        pupils: pupils,
-        source_date: source_date,
-        version: version,
-    }
-);
+selectable! { School, schools {
+    id, urn, name, council, status, phase, school_type: type_, gender, faith, address, postcode, website_url, is_private,
+    is_selective, age_range_from, age_range_to, ofsted_rating, lat, lng, easting, northing, catchment_radius_km,
+    opened_on, closed_on, capacity, pupils, source_date, version,
+} }
 
-selectable!(
-    SchoolSummary,
-    schools {
-        id: id,
-        urn: urn,
-        name: name,
-        council: council,
-        status: status,
-        phase: phase,
-        school_type: type_,
-        gender: gender,
-        faith: faith,
-        postcode: postcode,
-        is_private: is_private,
-        age_range_from: age_range_from,
-        age_range_to: age_range_to,
-        ofsted_rating: ofsted_rating,
-        lat: lat,
-        lng: lng,
-    }
-);
+selectable! { SchoolSummary, schools {
+    id, urn, name, council, status, phase, school_type: type_, gender, faith, postcode, is_private, age_range_from,
+    age_range_to, ofsted_rating, lat, lng,
+} }
 
 columns::clubs!(selectable!());
 columns::term_dates!(selectable!());

@@ -15,7 +15,7 @@ use crate::models::{NewSchool, School, SchoolPatch, UpsertCounts};
 use crate::request::{MAX_IDS, SchoolStream, WriteMode, distinct, refuse_twice};
 use crate::transaction::TableLock;
 
-use super::super::dialect::{Connection, RunQueryDsl, for_no_key_update, maybe_async, write};
+use super::super::dialect::{Connection, RunQueryDsl, locked, maybe_async, write};
 use super::super::schema::schools;
 
 /// Inserts schools in one transaction, and returns their ids in the order given.
@@ -65,17 +65,15 @@ pub(in super::super) async fn upsert_schools_on_conn(
     stream: SchoolStream,
     mode: WriteMode,
 ) -> Result<UpsertCounts> {
-    let mut batches = Batches::read(stream, ROWS_AN_INSERT);
-    let counts = write(connection, &[TableLock::Import("schools")], mode, async |connection| {
+    let mut batches = Batches::new(stream, ROWS_AN_INSERT);
+    write(connection, &[TableLock::Import("schools")], mode, async |connection| {
         let mut counts = UpsertCounts::default();
         while let Some(batch) = batches.next().await {
             upsert_batch_in_txn(connection, batch?, &mut counts).await?;
         }
         Ok(counts)
     })
-    .await;
-    batches.finish().await;
-    counts
+    .await
 }
 
 /// Reads the stored schools, and writes only those that differ. So the counts are exact, and an unchanged register
@@ -118,7 +116,7 @@ pub(in super::super) async fn update_school_on_conn(
 ) -> Result<School> {
     write(connection, &[TableLock::Rows("schools")], WriteMode::Commit, async |connection| {
         let query = schools::table.find(id).select(School::as_select());
-        let stored = for_no_key_update!(query).first::<School>(connection).await.optional()?;
+        let stored = locked!(for_no_key_update, query).first::<School>(connection).await.optional()?;
         let stored = stored.ok_or(Error::UnknownSchool)?;
         if stored.version != version {
             return Err(Error::Stale { given: version, stored: stored.version });

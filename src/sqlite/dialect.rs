@@ -5,7 +5,7 @@ pub(super) use diesel::query_dsl::methods::LoadQuery;
 pub(super) use diesel::sqlite::Sqlite as Db;
 pub(super) use diesel::{RunQueryDsl, SqliteConnection as Connection};
 
-/// Strips `async` and `.await` from an item: Diesel's SQLite connections block.
+/// Removes `async` and `.await` from an item: Diesel's SQLite connections block.
 pub(super) use bisync_macros::internal_strip_async as maybe_async;
 
 pub(super) use super::functions::haversine;
@@ -17,22 +17,8 @@ pub(super) const fn by_bytes<C: Copy>(column: C) -> C {
 }
 
 /// Returns the query unchanged: a write transaction has exclusive access to the database.
-macro_rules! for_no_key_update {
-    ($query:expr) => {
-        $query
-    };
-}
-
-/// Returns the query unchanged: a write transaction has exclusive access to the database.
-macro_rules! for_update {
-    ($query:expr) => {
-        $query
-    };
-}
-
-/// Returns the query unchanged: a write transaction has exclusive access to the database.
-macro_rules! for_key_share {
-    ($query:expr) => {
+macro_rules! locked {
+    ($lock:ident, $query:expr) => {
         $query
     };
 }
@@ -44,7 +30,7 @@ macro_rules! is_same {
     };
 }
 
-pub(super) use {for_key_share, for_no_key_update, for_update, is_same};
+pub(super) use {is_same, locked};
 
 pub(super) use super::SqliteRepository as Repository;
 

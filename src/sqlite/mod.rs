@@ -5,11 +5,16 @@
 
 mod calls;
 mod catalogue;
+mod catchment_index;
 mod dialect;
 pub(crate) mod errors;
 pub mod functions;
+mod insert;
 pub(crate) mod migrations;
+mod nearest;
+mod plan;
 mod pool;
+#[path = "../queries/mod.rs"]
 mod queries;
 mod rebuild;
 #[allow(missing_docs)]

@@ -5,14 +5,14 @@ use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::sqlite::Sqlite;
 
-use super::catchments::Outline;
-use super::conditions::filter_conditions;
+use super::functions::{Unindexed, catchment_covers, catchment_has_outline, schools_catchment};
 use super::nearest::unindexed;
+use super::queries::catchments::Outline;
+use super::queries::conditions::filter_conditions;
+use super::schema::schools;
 use crate::geo::to_wkb;
 use crate::models::SchoolSummary;
 use crate::search::{CatchmentRow, ValidatedSearch};
-use crate::sqlite::functions::{Unindexed, catchment_covers, catchment_has_outline, schools_catchment};
-use crate::sqlite::schema::schools;
 
 /// Builds the query for the schools whose outline covers the search's point, or whose circle may, that meet its
 /// conditions, in no order.

@@ -1,27 +1,23 @@
 //! INSERTs of schools on Postgres.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use diesel::dsl::SqlTypeOf;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::result::Error as DieselError;
 use diesel::sql_types::{Array, BigInt, Integer};
 use diesel_async::AsyncPgConnection;
-use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinHandle;
 
+use super::guard::outside_server;
+use super::run::RunQueryDsl;
+use super::schema::schools;
 use crate::columns::school_columns;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
 use crate::models::NewSchool;
-use crate::postgres::run::RunQueryDsl;
-use crate::postgres::schema::schools;
-use crate::postgres::watch::elsewhere;
 use crate::request::{self, SchoolStream};
 
 /// How many schools are compared and inserted at a time.
@@ -79,49 +75,28 @@ macro_rules! insert_schools {
     };
 }
 
+/// A batch of a stream, and the rest of the stream.
+type Batch = (Option<Result<Vec<NewSchool>>>, request::Batches);
+
 /// A stream of schools in batches, each school validated. The stream may read a file, so it is read on a thread that
-/// may block, a few batches ahead.
-pub(super) struct Batches {
-    batches: Receiver<Result<Vec<NewSchool>>>,
-    /// Set after the last batch: a stream that panics also ends the channel, and must not look complete.
-    is_complete: Arc<AtomicBool>,
-    reader: JoinHandle<()>,
-}
+/// may block, one batch ahead.
+pub(super) struct Batches(JoinHandle<Batch>);
 
 impl Batches {
-    pub(super) fn read(stream: SchoolStream, size: usize) -> Self {
-        let (sender, batches) = mpsc::channel(2);
-        let is_complete = Arc::new(AtomicBool::new(false));
-        let reader = tokio::task::spawn_blocking({
-            let is_complete = Arc::clone(&is_complete);
-            move || {
-                for batch in request::Batches::new(stream, size) {
-                    if sender.blocking_send(batch).is_err() {
-                        return;
-                    }
-                }
-                is_complete.store(true, Ordering::Release);
-            }
-        });
-        Self { batches, is_complete, reader }
+    pub(super) fn new(stream: SchoolStream, size: usize) -> Self {
+        Self::ahead(request::Batches::new(stream, size))
     }
 
+    fn ahead(mut batches: request::Batches) -> Self {
+        Self(tokio::task::spawn_blocking(move || (batches.next(), batches)))
+    }
+
+    /// Returns the next batch. A panic of the stream is passed on.
     pub(super) async fn next(&mut self) -> Option<Result<Vec<NewSchool>>> {
-        match elsewhere(self.batches.recv()).await {
-            // Rolls the transaction back; `finish` passes on the panic itself.
-            None if !AtomicBool::load(&self.is_complete, Ordering::Acquire) => {
-                Some(Err(Error::Database(DieselError::RollbackTransaction)))
-            }
-            next => next,
-        }
-    }
-
-    /// Ends reading, and passes on a panic of the stream.
-    pub(super) async fn finish(self) {
-        drop(self.batches);
-        if let Err(failed) = self.reader.await {
-            std::panic::resume_unwind(failed.into_panic());
-        }
+        let read = outside_server(&mut self.0).await;
+        let (batch, batches) = read.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        *self = Self::ahead(batches);
+        batch
     }
 }
 

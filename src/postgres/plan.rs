@@ -7,9 +7,9 @@ use diesel::sql_types::Text;
 use diesel_async::AsyncPgConnection;
 use diesel_async::methods::LoadQuery;
 
+use super::run::RunQueryDsl;
 use crate::error::Result;
 use crate::explain::{Execution, ExplainMode, Explanation};
-use crate::postgres::run::RunQueryDsl;
 
 /// Explains a query, and runs it if the mode requires it.
 pub(super) async fn explain<'a, Q, U>(

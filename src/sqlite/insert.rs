@@ -4,32 +4,15 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 
+use super::schema::schools;
 use crate::columns::school_values;
-use crate::error::Result;
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
 use crate::models::NewSchool;
-use crate::request::{self, SchoolStream};
-use crate::sqlite::schema::schools;
+pub(super) use crate::request::Batches;
 
 /// How many schools one INSERT has: 26 values each, well below SQLite's limit of 32,766 bound values.
 pub(super) const ROWS_AN_INSERT: usize = 250;
-
-/// A stream of schools in batches, each school validated.
-pub(super) struct Batches(request::Batches);
-
-impl Batches {
-    pub(super) fn read(stream: SchoolStream, size: usize) -> Self {
-        Self(request::Batches::new(stream, size))
-    }
-
-    pub(super) fn next(&mut self) -> Option<Result<Vec<NewSchool>>> {
-        self.0.next()
-    }
-
-    /// Ends reading. [`next`](Self::next) has passed on any panic of the stream.
-    pub(super) fn finish(self) {}
-}
 
 /// Inserts at most [`ROWS_AN_INSERT`] schools and returns their ids in the given order.
 pub(super) fn insert_in_txn(connection: &mut SqliteConnection, new: &[NewSchool]) -> QueryResult<Vec<SchoolId>> {

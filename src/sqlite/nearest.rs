@@ -7,16 +7,16 @@ use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::sqlite::Sqlite;
 
-use super::conditions::{Condition, filter_conditions};
+use super::functions::{IdIn, InBox, Unindexed};
+use super::queries::conditions::{Condition, filter_conditions};
+use super::schema::schools;
+use super::transactions::snapshot;
 use crate::error::Result;
 use crate::geo::{BoundingBox, Latitude, Longitude};
 use crate::ids::SchoolId;
 use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::Page;
-use crate::search::{Expansion, HitRow, Nearest, SearchRadius, ValidatedSearch};
-use crate::sqlite::functions::{IdIn, InBox, Unindexed};
-use crate::sqlite::schema::schools;
-use crate::sqlite::transactions::snapshot;
+use crate::search::{Expansion, HitRow, Nearest, ValidatedSearch};
 
 /// A school's id and location.
 type Candidate = (SchoolId, Option<Latitude>, Option<Longitude>);
@@ -35,12 +35,11 @@ pub(super) fn nearest_on_conn(
         let mut radius = validated.first_radius(EXPANSION);
         loop {
             let candidates = candidates_query(validated, radius).load(connection)?;
-            let found = match validated.nearest::<Candidate>(candidates, None, radius) {
+            match validated.nearest::<Candidate>(candidates, None, radius, EXPANSION) {
                 Nearest::Page(rows) => return Ok(validated.page_of_hits(with_schools_in_txn(connection, &rows)?)),
-                Nearest::WiderProbe(found) => found,
+                Nearest::WiderProbe(wider) => radius = wider,
                 Nearest::MoreCandidates => unreachable!("a probe without a limit has all its candidates"),
-            };
-            radius = validated.next_radius(radius, found, EXPANSION).unwrap_or(SearchRadius::Whole);
+            }
         }
     })
 }
@@ -67,7 +66,7 @@ pub(super) fn first_query(
 /// conditions.
 fn candidates_query(
     validated: &ValidatedSearch,
-    radius: SearchRadius,
+    radius: f64,
 ) -> impl LoadQuery<'_, SqliteConnection, Candidate> + QueryFragment<Sqlite> + QueryId {
     let in_box = in_box(validated, radius);
     let conditions = filter_conditions(validated);
@@ -87,10 +86,10 @@ fn candidates_query(
 /// Returns the indexed condition that holds for all schools within the search's radius; `None` where it would exclude
 /// few schools.
 pub(super) fn index_condition(validated: &ValidatedSearch) -> Option<Condition<'static>> {
-    in_box(validated, SearchRadius::Whole)
+    in_box(validated, f64::INFINITY)
 }
 
-fn in_box(validated: &ValidatedSearch, radius: SearchRadius) -> Option<Condition<'static>> {
+fn in_box(validated: &ValidatedSearch, radius: f64) -> Option<Condition<'static>> {
     let (point, km) = validated.circle(radius).filter(|(_, km)| km.get() <= EXPANSION.last_km)?;
     Some(Condition::new(InBox::new(&BoundingBox::around(point, km))))
 }

@@ -9,14 +9,14 @@ use diesel_async::methods::LoadQuery;
 use postgis_diesel::operators::intersects_2d;
 use postgis_diesel::sql_types::Geometry;
 
-use super::catchments::Outline;
-use super::conditions::filter_conditions;
+use super::functions::{outline_or_circle, postgis_point, st_covers};
+use super::queries::catchments::Outline;
+use super::queries::conditions::filter_conditions;
+use super::run::RunQueryDsl;
+use super::schema::schools;
 use crate::geo::Catchment;
 use crate::ids::SchoolId;
 use crate::models::SchoolSummary;
-use crate::postgres::functions::{outline_or_circle, postgis_point, st_covers};
-use crate::postgres::run::RunQueryDsl;
-use crate::postgres::schema::schools;
 use crate::search::{CatchmentRow, ValidatedSearch};
 
 /// Builds the query for the schools whose outline covers the search's point, or whose circle may, that meet its

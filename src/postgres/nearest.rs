@@ -8,15 +8,15 @@ use diesel_async::methods::LoadQuery;
 use postgis_diesel::sql_types::Geography;
 use postgis_diesel::types::Point;
 
-use super::conditions::{Condition, distance, filter_conditions};
+use super::functions::{DistanceOrder, beside, st_dwithin_metres};
+use super::queries::conditions::{Condition, distance, filter_conditions};
+use super::run::RunQueryDsl;
+use super::schema::schools;
 use crate::error::Result;
 use crate::geo::LatLng;
 use crate::models::{SchoolHit, SchoolSummary};
-use crate::postgres::functions::{DistanceOrder, beside, st_dwithin_metres};
-use crate::postgres::run::RunQueryDsl;
-use crate::postgres::schema::schools;
 use crate::request::Page;
-use crate::search::{Expansion, Nearest, Position, SLACK_KM, SearchRadius, ValidatedSearch};
+use crate::search::{Expansion, Nearest, Position, SLACK_KM, ValidatedSearch};
 use crate::units::Kilometres;
 
 /// The first probe fills a page nearly everywhere, and reads little more, since its rows come nearest first. Under a
@@ -38,12 +38,10 @@ pub(super) async fn nearest_on_conn(
     let (mut limit, mut radius) = (first_limit(validated), validated.first_radius(EXPANSION));
     loop {
         let candidates = candidates_query(validated, radius, limit).load(connection).await?;
-        match validated.nearest::<SchoolSummary>(candidates, Some(limit), radius) {
+        match validated.nearest::<SchoolSummary>(candidates, Some(limit), radius, EXPANSION) {
             Nearest::Page(rows) => return Ok(validated.page_of_hits(rows)),
             Nearest::MoreCandidates => limit = limit.saturating_mul(4),
-            Nearest::WiderProbe(found) => {
-                radius = validated.next_radius(radius, found, EXPANSION).unwrap_or(SearchRadius::Whole);
-            }
+            Nearest::WiderProbe(wider) => radius = wider,
         }
     }
 }
@@ -66,7 +64,7 @@ pub(super) fn first_query(
 /// m.
 fn candidates_query(
     validated: &ValidatedSearch,
-    radius: SearchRadius,
+    radius: f64,
     limit: i64,
 ) -> impl LoadQuery<'_, AsyncPgConnection, SchoolSummary> + QueryFragment<Pg> + QueryId + Send {
     let mut query = schools::table.select(SchoolSummary::as_select()).into_boxed();
@@ -74,14 +72,14 @@ fn candidates_query(
         query = query.filter(condition);
     }
     match validated.after {
-        Some(Position::Distance { km: Some(km), .. }) => {
+        Some(Position { km: Some(km), .. }) => {
             let is_later = distance(validated).ge(km - SLACK_KM);
             query = query.filter(is_later.or(schools::location.is_null().nullable()));
         }
-        Some(Position::Distance { km: None, id }) => {
+        Some(Position { km: None, id, .. }) => {
             query = query.filter(schools::location.is_null()).filter(schools::id.gt(id));
         }
-        _ => {}
+        None => {}
     }
     query = query.limit(limit);
     match validated.circle(radius) {
@@ -109,6 +107,6 @@ fn within(point: LatLng, radius: Kilometres) -> Within {
 /// Returns the indexed condition that holds for all schools within the search's radius; `None` where it would exclude
 /// few schools.
 pub(super) fn index_condition(validated: &ValidatedSearch) -> Option<Condition<'static>> {
-    let (point, radius) = validated.circle(SearchRadius::Whole)?;
+    let (point, radius) = validated.circle(f64::INFINITY)?;
     (radius.get() <= EXPANSION.last_km).then(|| Condition::new(within(point, radius)))
 }

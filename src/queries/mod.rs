@@ -1,37 +1,23 @@
-//! The queries. Functions that end in `_query` build one, so that its text and plan can be tested; those that end in
-//! `_on_conn` run it.
+//! The queries that both backends share. Functions that end in `_query` build one, so that its text and plan can be
+//! tested; those that end in `_on_conn` run it.
 //!
-//! Queries shared by the backends are in `src/queries`, compiled here against this backend's `schema` and `dialect`.
+//! Each backend includes this module, which is compiled against its `schema` and `dialect`.
 
-mod catchment_index;
-mod insert;
-mod nearest;
-mod plan;
-
-#[path = "../../queries/admissions.rs"]
 mod admissions;
-#[path = "../../queries/backfill.rs"]
 mod backfill;
-#[path = "../../queries/catchments.rs"]
-mod catchments;
-#[path = "../../queries/children.rs"]
+pub(super) mod catchments;
 mod children;
-#[path = "../../queries/conditions.rs"]
-mod conditions;
-#[path = "../../queries/explain.rs"]
+pub(super) mod conditions;
 mod explain;
-#[path = "../../queries/find.rs"]
 mod find;
-#[path = "../../queries/lineage.rs"]
 mod lineage;
-#[path = "../../queries/lists.rs"]
 mod lists;
-#[path = "../../queries/phase_by_ages.rs"]
 mod phase_by_ages;
-#[path = "../../queries/rows.rs"]
 mod rows;
-#[path = "../../queries/writes.rs"]
 mod writes;
+
+// What each backend has of its own.
+use super::{catchment_index, insert, nearest, plan};
 
 pub(super) use admissions::{find_reach_on_conn, upsert_admissions_on_conn};
 pub(super) use backfill::{count_phase_gaps_on_conn, fill_phases_on_conn, phase_gaps_on_conn};
