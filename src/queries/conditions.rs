@@ -9,10 +9,9 @@ use diesel::sql_types::{Bool, BoolOrNullableBool, Double, Nullable, SmallInt};
 
 use super::nearest::index_condition;
 use super::phase_by_ages::counts_as;
-use crate::ids::SchoolId;
 use crate::models::{Gender, Phase, Weekday};
 use crate::request::{
-    ClubFilter, Faith, FeeFilter, NO_FAITH, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter, Unrated,
+    ClubFilter, Faith, FeeFilter, NO_FAITH, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter, Sort, Unrated,
 };
 use crate::search::{Position, ValidatedSearch};
 use crate::text::{LIKE_ESCAPE, like_anywhere};
@@ -241,28 +240,23 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
 /// Returns the condition that a school comes after the search's cursor in an order of the database; unknown values come
 /// last. `None` without a cursor, and in an order by distance, which is computed in Rust.
 pub(in super::super) fn after_cursor(validated: &ValidatedSearch) -> Option<Condition<'_>> {
-    let later_name = |name: String, id: SchoolId| {
-        schools::name_folded.gt(name.clone()).or(schools::name_folded.eq(name).and(schools::id.gt(id)))
-    };
-    Some(match validated.after.as_ref()? {
-        Position::Distance { .. } => return None,
-        Position::Margin { km, id } => {
+    let Position { km, rating, name, id } = validated.after.as_ref()?;
+    let later_name = || schools::name_folded.gt(name).or(schools::name_folded.eq(name).and(schools::id.gt(id)));
+    Some(match (validated.search.sort, rating) {
+        (Sort::Distance, _) => return None,
+        (Sort::Margin, _) => {
+            let km = -km.unwrap_or_default();
             let (less, equal) = (margin(validated).lt(km), margin(validated).eq(km));
             Condition::new(less.or(equal.and(schools::id.gt(id).nullable())))
         }
-        Position::Name { name, id } => {
-            // The second condition implies the first, but the first lets an index scan start at the name.
-            Condition::new(schools::name_folded.ge(name).and(later_name(name.clone(), *id)))
-        }
-        Position::Rating { rating: Some(rating), name, id } => {
-            let later_rating = schools::ofsted_rating.gt(rating);
-            let later =
-                later_rating.or(schools::ofsted_rating.eq(rating).and(later_name(name.clone(), *id).nullable()));
+        // The second condition implies the first, but the first lets an index scan start at the name.
+        (Sort::Name, _) => Condition::new(schools::name_folded.ge(name).and(later_name())),
+        (Sort::Rating, Some(rating)) => {
+            let same_rating = schools::ofsted_rating.eq(rating).and(later_name().nullable());
+            let later = schools::ofsted_rating.gt(rating).or(same_rating);
             Condition::new(later.or(schools::ofsted_rating.is_null().nullable()))
         }
-        Position::Rating { rating: None, name, id } => {
-            Condition::new(schools::ofsted_rating.is_null().and(later_name(name.clone(), *id)))
-        }
+        (Sort::Rating, None) => Condition::new(schools::ofsted_rating.is_null().and(later_name())),
     })
 }
 

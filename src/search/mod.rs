@@ -13,9 +13,9 @@ pub(crate) use lineage::{Step, Walk};
 pub(crate) use nearest::Nearest;
 #[cfg(feature = "postgres")]
 pub(crate) use nearest::SLACK_KM;
-pub(crate) use radius::{Expansion, SearchRadius};
+pub(crate) use radius::Expansion;
 pub(crate) use reach::ALL_OFFERED_KM;
-pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, facets_of, give};
+pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, attach, facets_of};
 
 use crate::error::{Error, Result};
 use crate::geo::LatLng;

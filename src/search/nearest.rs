@@ -1,6 +1,6 @@
 //! The nearest schools among the candidates of a probe.
 
-use super::{Position, SearchRadius, ValidatedSearch};
+use super::{Expansion, Position, ValidatedSearch};
 use crate::geo::{LatLng, Latitude, Longitude};
 use crate::ids::SchoolId;
 use crate::models::SchoolSummary;
@@ -18,8 +18,8 @@ pub(crate) enum Nearest<C> {
     Page(Vec<(C, Option<f64>)>),
     /// Too few are certain: the same probe has to return more candidates.
     MoreCandidates,
-    /// The number of rows within the probe, which are too few.
-    WiderProbe(usize),
+    /// Too few are within the probe: a probe of this radius in kilometres has to follow.
+    WiderProbe(f64),
 }
 
 /// A school that may be on a page.
@@ -62,7 +62,8 @@ impl ValidatedSearch {
         &self,
         candidates: Vec<C>,
         limit: Option<i64>,
-        radius: SearchRadius,
+        probe_km: f64,
+        expansion: Expansion,
     ) -> Nearest<C> {
         let is_all = limit.is_none_or(|limit| i64::try_from(candidates.len()).unwrap_or(i64::MAX) < limit);
         let row = |candidate: C| {
@@ -74,24 +75,23 @@ impl ValidatedSearch {
         let far = |km: Option<f64>| km.unwrap_or(f64::INFINITY);
         // The distance up to which no school is missing. One as far as the farthest candidate may have a lower id than
         // it.
-        let certain_km = match radius {
-            SearchRadius::Km(km) if is_all => km,
-            SearchRadius::Whole if is_all => f64::INFINITY,
-            _ => rows.iter().map(|(_, km)| far(*km)).fold(0.0, f64::max) - SLACK_KM,
+        let certain_km = match is_all {
+            true => probe_km,
+            false => rows.iter().map(|(_, km)| far(*km)).fold(0.0, f64::max) - SLACK_KM,
         };
         let radius_km = self.radius().map_or(f64::INFINITY, Kilometres::get);
-        let position = |(candidate, km): &(C, Option<f64>)| Position::Distance { km: *km, id: candidate.id() };
+        let position = |(candidate, km): &(C, Option<f64>)| Position::by_km(*km, candidate.id());
         let is_after =
             |row: &(C, Option<f64>)| self.after.as_ref().is_none_or(|after| position(row).in_order(after).is_gt());
         rows.retain(|row| far(row.1) <= certain_km.min(radius_km) && is_after(row));
 
         let wanted = usize::try_from(self.fetch()).unwrap_or(usize::MAX);
-        let is_past_radius = radius_km < certain_km;
-        if rows.len() < wanted && !is_past_radius {
-            match radius {
-                _ if !is_all => return Nearest::MoreCandidates,
-                SearchRadius::Km(_) => return Nearest::WiderProbe(rows.len()),
-                SearchRadius::Whole => {}
+        if rows.len() < wanted && certain_km <= radius_km {
+            if !is_all {
+                return Nearest::MoreCandidates;
+            }
+            if probe_km.is_finite() {
+                return Nearest::WiderProbe(self.next_radius(probe_km, rows.len(), expansion));
             }
         }
         let in_order = |a: &(C, Option<f64>), b: &(C, Option<f64>)| position(a).in_order(&position(b));
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::ids::Urn;
     use crate::request::SchoolSearch;
-    use crate::search::{Expansion, HitRow};
+    use crate::search::HitRow;
 
     fn school(id: i64, location: Option<LatLng>) -> SchoolSummary {
         let urn = Urn::new(100_000 + id).expect("a URN");
@@ -129,14 +129,14 @@ mod tests {
         validated: &ValidatedSearch,
         schools: &[SchoolSummary],
         limit: i64,
-        radius: SearchRadius,
+        radius: f64,
     ) -> Vec<SchoolSummary> {
         let within = validated.circle(radius).map_or(f64::INFINITY, |(_, km)| km.get());
         let km = |school: &SchoolSummary| validated.km_to(school).map_or(f64::INFINITY, Kilometres::get);
         let off = |school: &SchoolSummary| f64::from(i32::try_from(school.id.get() % 9).expect("small") - 4) * 1e-4;
         let is_after = |school: &&SchoolSummary| match validated.after {
-            Some(Position::Distance { km: Some(after), .. }) => km(school) >= after - SLACK_KM,
-            Some(Position::Distance { km: None, id }) => school.lat.is_none() && school.id > id,
+            Some(Position { km: Some(after), .. }) => km(school) >= after - SLACK_KM,
+            Some(Position { km: None, id, .. }) => school.lat.is_none() && school.id > id,
             _ => true,
         };
         let is_within = |school: &&SchoolSummary| within.is_infinite() || km(school) <= within + SLACK_KM;
@@ -149,12 +149,11 @@ mod tests {
     fn page(validated: &ValidatedSearch, schools: &[SchoolSummary], first_limit: i64) -> Vec<HitRow> {
         let (mut limit, mut radius) = (first_limit, validated.first_radius(EXPANSION));
         loop {
-            match validated.nearest(candidates(validated, schools, limit, radius), Some(limit), radius) {
+            let candidates = candidates(validated, schools, limit, radius);
+            match validated.nearest(candidates, Some(limit), radius, EXPANSION) {
                 Nearest::Page(rows) => return rows,
                 Nearest::MoreCandidates => limit *= 4,
-                Nearest::WiderProbe(found) => {
-                    radius = validated.next_radius(radius, found, EXPANSION).expect("a wider one");
-                }
+                Nearest::WiderProbe(wider) => radius = wider,
             }
         }
     }
@@ -166,7 +165,7 @@ mod tests {
         let validated = ValidatedSearch::new(&SchoolSearch::near(home).limit(5)).expect("a search");
         // The database returns any of them first.
         let reversed: Vec<SchoolSummary> = schools.iter().rev().take(10).cloned().collect();
-        assert_eq!(validated.nearest(reversed, Some(10), SearchRadius::Km(3.0)), Nearest::MoreCandidates);
+        assert_eq!(validated.nearest(reversed, Some(10), 3.0, EXPANSION), Nearest::MoreCandidates);
         let ids: Vec<i64> = page(&validated, &schools, 10).iter().map(|(school, _)| school.id.get()).collect();
         assert_eq!(ids, [1, 2, 3, 4, 5, 6]);
     }

@@ -1,8 +1,7 @@
 //! The radii of an expanding search: small first and then wider, so that its cost follows the page and not the country.
 
-use super::{Near, Position, ValidatedSearch};
+use super::{Near, ValidatedSearch};
 use crate::geo::LatLng;
-use crate::request::Sort;
 use crate::units::Kilometres;
 
 /// The first and last radius of an expanding search on a backend.
@@ -15,54 +14,31 @@ pub(crate) struct Expansion {
     pub last_km: f64,
 }
 
-/// The radius of one probe.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum SearchRadius {
-    /// The whole of the search.
-    Whole,
-    /// This many kilometres: any school outside the probe is farther away.
-    Km(f64),
-}
-
+/// The radius of each probe, in kilometres: any school outside is farther away. The whole of a search is infinite.
 impl ValidatedSearch {
     /// Returns the radius of the first probe, which begins at the search's point or at its cursor.
-    pub(crate) fn first_radius(&self, expansion: Expansion) -> SearchRadius {
-        match (self.search.sort, &self.after) {
-            (Sort::Distance, Some(Position::Distance { km: None, .. })) => SearchRadius::Whole,
-            (Sort::Distance, Some(Position::Distance { km: Some(km), .. })) => {
-                self.up_to(km * 1.2 + expansion.first_km, expansion)
-            }
-            (Sort::Distance, _) => self.up_to(expansion.first_km, expansion),
-            (Sort::Name | Sort::Rating | Sort::Margin, _) => SearchRadius::Whole,
-        }
+    pub(crate) fn first_radius(&self, expansion: Expansion) -> f64 {
+        let after_km = self.after.as_ref().map_or(0.0, |after| after.km.unwrap_or(f64::INFINITY));
+        self.up_to(after_km * 1.2 + expansion.first_km, expansion)
     }
 
-    /// Returns the radius of the probe after one that found `found` rows, or `None` where the search is complete. Where
-    /// schools are spread evenly, their number grows with the square of the radius; the next probe aims a little beyond
-    /// that.
-    pub(crate) fn next_radius(&self, radius: SearchRadius, found: usize, expansion: Expansion) -> Option<SearchRadius> {
-        let SearchRadius::Km(km) = radius else { return None };
-        let wanted = usize::try_from(self.fetch()).unwrap_or(usize::MAX);
-        if found >= wanted {
-            return None;
-        }
+    /// Returns the radius of the probe after one that found too few rows. Where schools are spread evenly, their number
+    /// grows with the square of the radius; the next probe aims a little beyond that.
+    pub(super) fn next_radius(&self, km: f64, found: usize, expansion: Expansion) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a page has at most 1,001 rows")]
-        let growth = if found == 0 { 4.0 } else { (1.2 * (wanted as f64 / found as f64).sqrt()).clamp(1.5, 4.0) };
-        // Each probe is wider than the one before it, so that the search ends.
-        Some(self.up_to(if km > 0.0 { km * growth } else { expansion.last_km }, expansion))
+        let missing = self.fetch() as f64 / found as f64;
+        self.up_to(km * (1.2 * missing.sqrt()).clamp(1.5, 4.0), expansion)
     }
 
-    fn up_to(&self, km: f64, expansion: Expansion) -> SearchRadius {
+    fn up_to(&self, km: f64, expansion: Expansion) -> f64 {
         let is_whole = self.radius().is_some_and(|radius| km >= radius.get()) || km > expansion.last_km;
-        if is_whole { SearchRadius::Whole } else { SearchRadius::Km(km) }
+        if is_whole { f64::INFINITY } else { km }
     }
 
     /// Returns the circle of a probe: the search's own, or a smaller one.
-    pub(crate) fn circle(&self, radius: SearchRadius) -> Option<(LatLng, Kilometres)> {
-        let Near { point, radius: asked } = self.near?;
-        match radius {
-            SearchRadius::Whole => Some((point, asked?)),
-            SearchRadius::Km(km) => Some((point, Kilometres::new(km).ok()?)),
-        }
+    pub(crate) fn circle(&self, probe_km: f64) -> Option<(LatLng, Kilometres)> {
+        let Near { point, radius } = self.near?;
+        let km = radius.map_or(probe_km, |radius| radius.get().min(probe_km));
+        Some((point, Kilometres::new(km).ok()?))
     }
 }

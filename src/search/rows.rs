@@ -1,5 +1,7 @@
 //! The rows that a search fetches for each school, on every backend.
 
+use std::collections::BTreeMap;
+
 use super::{Position, ValidatedSearch};
 use crate::ids::SchoolId;
 use crate::models::{
@@ -25,7 +27,7 @@ impl ValidatedSearch {
 
     /// Returns the page of rows in an order of kilometres.
     pub(crate) fn page_of_hits(&self, rows: Vec<HitRow>) -> Page<SchoolHit> {
-        self.page(rows, |(school, km)| self.position_by_km(school, *km), |(school, km)| self.hit(school, km))
+        self.page(rows, |(school, km)| self.position(school, *km, ""), |(school, km)| self.hit(school, km))
     }
 
     /// Returns the page of catchments whose outline contains the search's point, or whose circle may. They are few, so
@@ -35,8 +37,8 @@ impl ValidatedSearch {
         for (school, name, has_outline, circle) in rows {
             let km = self.km_to(&school).map(Kilometres::get);
             let within = |radius: Option<f64>| km.zip(radius).is_some_and(|(km, radius)| km <= radius);
-            let asked = self.near.and_then(|near| near.radius).is_none_or(|radius| within(Some(radius.get())));
-            if asked && (has_outline || within(circle)) {
+            let is_near = self.radius().is_none_or(|radius| within(Some(radius.get())));
+            if is_near && (has_outline || within(circle)) {
                 let position = self.position(&school, km, &name);
                 if self.after.as_ref().is_none_or(|after| position.in_order(after).is_gt()) {
                     let evidence = if has_outline { Evidence::Polygon } else { Evidence::Radius };
@@ -61,37 +63,31 @@ impl ValidatedSearch {
         Some(self.near?.point.distance_to(school.location()?))
     }
 
-    /// Returns a school's position in an order of kilometres.
-    pub(super) fn position_by_km(&self, school: &SchoolSummary, km: Option<f64>) -> Position {
-        match self.search.sort {
-            // The filter matches only schools with a known margin.
-            Sort::Margin => Position::Margin { km: km.unwrap_or_default(), id: school.id },
-            Sort::Distance | Sort::Name | Sort::Rating => Position::Distance { km, id: school.id },
-        }
-    }
-
     /// Returns a school's position in the search's order.
     fn position(&self, school: &SchoolSummary, km: Option<f64>, name: &str) -> Position {
+        let by_name = |rating| Position { km: None, rating, name: name.to_owned(), id: school.id };
         match self.search.sort {
-            Sort::Distance | Sort::Margin => self.position_by_km(school, km),
-            Sort::Name => Position::Name { name: name.to_owned(), id: school.id },
-            Sort::Rating => Position::Rating { rating: school.ofsted_rating, name: name.to_owned(), id: school.id },
+            Sort::Distance => Position::by_km(km, school.id),
+            // The widest margin comes first.
+            Sort::Margin => Position::by_km(km.map(|km| -km), school.id),
+            Sort::Name => by_name(None),
+            Sort::Rating => by_name(school.ofsted_rating.map(Rating::number)),
         }
     }
 }
 
 /// Adds to each school its rows of one collection, possibly none. Schools are in the order of their ids.
-pub(crate) fn give<T>(
+pub(crate) fn attach<T>(
     details: &mut [SchoolDetails],
     rows: Vec<(SchoolId, T)>,
-    part: fn(&mut SchoolDetails) -> &mut Option<Vec<T>>,
+    collection: fn(&mut SchoolDetails) -> &mut Option<Vec<T>>,
 ) {
     for school in &mut *details {
-        *part(school) = Some(Vec::new());
+        *collection(school) = Some(Vec::new());
     }
     for (id, row) in rows {
         if let Ok(at) = details.binary_search_by_key(&id, |details| details.school.id)
-            && let Some(rows) = part(&mut details[at])
+            && let Some(rows) = collection(&mut details[at])
         {
             rows.push(row);
         }
@@ -108,24 +104,18 @@ pub(crate) fn facets_of(rows: Vec<FacetRow>) -> Facets {
     for (council, phase, status, rating, gender, faith, is_private, schools) in rows {
         let schools = schools.unsigned_abs();
         facets.total += schools;
-        facets.council.add(council, schools);
-        facets.phase.add(phase, schools);
-        facets.status.add(Some(status), schools);
-        facets.rating.add(rating, schools);
-        facets.gender.add(gender, schools);
-        facets.faith.add(faith, schools);
-        facets.ownership.add(is_private.map(|private| if private { "private" } else { "state" }), schools);
+        add(&mut facets.council, council, schools);
+        add(&mut facets.phase, phase, schools);
+        add(&mut facets.status, Some(status), schools);
+        add(&mut facets.rating, rating, schools);
+        add(&mut facets.gender, gender, schools);
+        add(&mut facets.faith, faith, schools);
+        add(&mut facets.ownership, is_private.map(|private| if private { "private" } else { "state" }), schools);
     }
     facets
 }
 
-trait Add {
-    fn add(&mut self, value: Option<impl ToString>, schools: u64);
-}
-
-impl Add for std::collections::BTreeMap<String, u64> {
-    fn add(&mut self, value: Option<impl ToString>, schools: u64) {
-        let key = value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
-        *self.entry(key).or_default() += schools;
-    }
+fn add(counts: &mut BTreeMap<String, u64>, value: Option<impl ToString>, schools: u64) {
+    let key = value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
+    *counts.entry(key).or_default() += schools;
 }

@@ -139,7 +139,7 @@ const URLS: &[&str] = &[
     "host=db.example user=finder password=s3cr3t%21",
 ];
 const CURSORS: &[&str] =
-    &["d.3ff0000000000000.12.", "m.3ff0000000000000.12.", "n.416263.12.", "r.2.416263.12.", "d.~.12."];
+    &["3ff0000000000000.~..12.", "bff0000000000000.~..12.", "~.~.416263.12.", "~.2.416263.12.", "~.~..12."];
 const SMALL: &[&str] =
     &["2025/2026", "2025-26", "12345678.90", "-0.01", "middle_primary", "proposed_to_close", "52.0406,-0.7594"];
 /// What databases say, which is told apart by its words.
