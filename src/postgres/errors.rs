@@ -35,41 +35,37 @@ fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation +
 /// Returns the typed error for a code that Diesel does not expose, by the text that a server with English messages has
 /// for it.
 pub(super) fn from_message(message: &str) -> Option<Error> {
-    let says = |text: &str| message.contains(text);
-    let reason = || message.to_owned();
-    if says("canceling statement due to statement timeout") {
-        Some(Error::Timeout)
-    } else if says("canceling statement due to lock timeout") {
-        Some(Error::Busy)
-    } else if says("deadlock detected") || says("could not serialize access") {
-        Some(Error::Conflict)
-    } else if says("cached plan must not change result type")
-        || says("cache lookup failed for")
-        || (says(" with OID ") && says("does not exist"))
-        // After the PostGIS extension is recreated, a connection still has its old type OIDs cached.
-        || says("no spatial operator found for")
-    {
-        Some(Error::SchemaChanged)
-    } else if says("terminating connection")
-        || says("connection closed")
-        || says("server closed the connection")
-        || says("error communicating with the server")
-        || says("channel closed")
-    {
-        Some(Error::ConnectionLost)
-    } else if says("permission denied to create extension")
-        || says("extension \"postgis\" is not available")
-        || says("type \"geography\" does not exist")
-        || says("type \"geometry\" does not exist")
-    {
-        Some(Error::PostgisMissing { reason: reason() })
-    } else if says("permission denied") || says("must be owner of") || says("must be superuser") {
-        Some(Error::PermissionDenied { reason: reason() })
-    } else if says("No space left on device") {
-        Some(Error::StorageFull)
-    } else {
-        None
+    if message.contains(" with OID ") && message.contains("does not exist") {
+        return Some(Error::SchemaChanged);
     }
+    let postgis_missing = || Error::PostgisMissing { reason: message.to_owned() };
+    let permission_denied = || Error::PermissionDenied { reason: message.to_owned() };
+    let (_, error) = [
+        ("canceling statement due to statement timeout", Error::Timeout),
+        ("canceling statement due to lock timeout", Error::Busy),
+        ("deadlock detected", Error::Conflict),
+        ("could not serialize access", Error::Conflict),
+        ("cached plan must not change result type", Error::SchemaChanged),
+        ("cache lookup failed for", Error::SchemaChanged),
+        // After the PostGIS extension is recreated, a connection still has its old type OIDs cached.
+        ("no spatial operator found for", Error::SchemaChanged),
+        ("terminating connection", Error::ConnectionLost),
+        ("connection closed", Error::ConnectionLost),
+        ("server closed the connection", Error::ConnectionLost),
+        ("error communicating with the server", Error::ConnectionLost),
+        ("channel closed", Error::ConnectionLost),
+        ("permission denied to create extension", postgis_missing()),
+        ("extension \"postgis\" is not available", postgis_missing()),
+        ("type \"geography\" does not exist", postgis_missing()),
+        ("type \"geometry\" does not exist", postgis_missing()),
+        ("permission denied", permission_denied()),
+        ("must be owner of", permission_denied()),
+        ("must be superuser", permission_denied()),
+        ("No space left on device", Error::StorageFull),
+    ]
+    .into_iter()
+    .find(|(text, _)| message.contains(text))?;
+    Some(error)
 }
 
 /// Returns whether a connection that returned this error cannot be used again.
@@ -105,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_a_connection_is_typed() {
+    fn errors_are_typed_as_they_leave_a_connection() {
         let collided = reported(DatabaseErrorKind::SerializationFailure, "could not serialize access");
         assert!(matches!(collided, Error::Conflict), "{collided}");
         let lost = reported(DatabaseErrorKind::ClosedConnection, "server closed the connection unexpectedly");

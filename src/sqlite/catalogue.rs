@@ -55,133 +55,77 @@ pub(super) fn catalogue(connection: &mut SqliteConnection) -> Result<Vec<Entry>>
 /// Returns the entries of an object: one for each table, column and constraint, and one for anything else.
 fn entries(object: Object) -> Vec<Entry> {
     let Object { type_, name, tbl_name, sql } = object;
-    let sql = without_comments(&sql.unwrap_or_default());
-    let whole = |kind: &str, table: Option<String>, definition: String| Entry {
-        kind: kind.to_owned(),
-        table,
-        name: name.clone(),
-        definition,
+    let sql = normalised(&sql.unwrap_or_default());
+    let entry = |kind: &str, table: Option<String>, definition: String| {
+        vec![Entry { kind: kind.to_owned(), table, name: name.clone(), definition }]
     };
     match type_.as_str() {
-        "table" if sql.to_ascii_uppercase().starts_with("CREATE VIRTUAL") => vec![whole("virtual table", None, sql)],
+        "table" if sql.starts_with("CREATE VIRTUAL") => entry("virtual table", None, sql),
         "table" => {
-            let mut entries = vec![whole("table", None, String::new())];
+            let mut entries = entry("table", None, String::new());
             entries.extend(parts(&sql).into_iter().map(|(kind, part, definition)| Entry {
                 kind: kind.to_owned(),
                 table: Some(name.clone()),
-                name: part,
-                definition,
+                name: part.to_owned(),
+                definition: definition.to_owned(),
             }));
             entries
         }
-        "view" => vec![whole("view", None, sql)],
+        "view" => entry("view", None, sql),
         // Diesel's own table is not among the entries.
-        kind if tbl_name == "__diesel_schema_migrations" => vec![whole(kind, None, sql)],
-        kind => vec![whole(kind, Some(tbl_name), sql)],
+        kind if tbl_name == "__diesel_schema_migrations" => entry(kind, None, sql),
+        kind => entry(kind, Some(tbl_name), sql),
     }
 }
 
-/// Returns the columns and constraints of a `CREATE TABLE` as kind, name and definition. A column constraint is
-/// returned separately from its column, like a table constraint.
-fn parts(sql: &str) -> Vec<(&'static str, String, String)> {
-    let inside = sql.split_once('(').map_or("", |(_, rest)| rest);
-    let (inside, after) = split_at_closing(inside);
+/// Returns the columns and constraints of a normalised `CREATE TABLE` as kind, name and definition. A column's
+/// constraint is returned separately from its column, like a table's. An unnamed constraint is named by its definition.
+fn parts(sql: &str) -> Vec<(&'static str, &str, &str)> {
+    let (items, storage) = sql.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).unwrap_or_default();
     let mut parts = Vec::new();
-    for item in split_outside(inside, |c| c == ',') {
-        let mut words = phrases(item);
-        if !is_constraint(words.first().map_or("", String::as_str)) && !words.is_empty() {
-            let name = words.remove(0);
-            let end = words.iter().position(|word| word.eq_ignore_ascii_case("CONSTRAINT")).unwrap_or(words.len());
-            parts.push(("column", name, words.drain(..end).collect::<Vec<_>>().join(" ")));
+    for item in split_at_commas(items) {
+        let (first, constraints) = match item.strip_prefix("CONSTRAINT ") {
+            Some(constraint) => ("", constraint),
+            None => item.split_once(" CONSTRAINT ").unwrap_or((item, "")),
+        };
+        if ["CHECK", "FOREIGN KEY", "PRIMARY KEY", "UNIQUE"].iter().any(|kind| first.starts_with(kind)) {
+            parts.push(("constraint", first, first));
+        } else if !first.is_empty() {
+            let (name, definition) = first.split_once(' ').unwrap_or((first, ""));
+            parts.push(("column", name, definition));
         }
-        parts.extend(constraints(&words));
+        for constraint in constraints.split(" CONSTRAINT ").filter(|constraint| !constraint.is_empty()) {
+            let (name, definition) = constraint.split_once(' ').unwrap_or((constraint, ""));
+            parts.push(("constraint", name, definition));
+        }
     }
-    if !after.trim().is_empty() {
-        parts.push(("option", "of storage".to_owned(), after.trim().to_owned()));
+    if !storage.is_empty() {
+        parts.push(("option", "of storage", storage.trim()));
     }
     parts
 }
 
-/// Returns the constraints in a list of words, each with its name. An unnamed constraint is named by its definition.
-fn constraints(words: &[String]) -> Vec<(&'static str, String, String)> {
-    let starts: Vec<usize> = (0..words.len())
-        .filter(|at| words[*at].eq_ignore_ascii_case("CONSTRAINT") || (*at == 0 && is_constraint(&words[0])))
-        .collect();
-    let ends = starts.iter().skip(1).copied().chain([words.len()]);
-    starts
-        .iter()
-        .zip(ends)
-        .map(|(start, end)| match &words[*start..end] {
-            [first, name, definition @ ..] if first.eq_ignore_ascii_case("CONSTRAINT") => {
-                ("constraint", name.clone(), definition.join(" "))
-            }
-            unnamed => ("constraint", unnamed.join(" "), unnamed.join(" ")),
-        })
-        .collect()
-}
-
-fn is_constraint(word: &str) -> bool {
-    ["CONSTRAINT", "CHECK", "UNIQUE", "PRIMARY", "FOREIGN"].iter().any(|known| {
-        word.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known))
-            && !word[known.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
-    })
-}
-
-/// Splits an item into words. A bracketed part belongs to the word before it, and a quoted name loses its quotes.
-fn phrases(item: &str) -> Vec<String> {
-    let mut phrases: Vec<String> = Vec::new();
-    for word in split_outside(item, char::is_whitespace) {
-        match phrases.last_mut() {
-            Some(last) if word.starts_with('(') => {
-                last.push(' ');
-                last.push_str(word);
-            }
-            _ => phrases.push(word.trim_matches('"').to_owned()),
-        }
-    }
-    phrases
-}
-
-/// Splits a text at characters that match `is_end`, outside brackets and quotes. Empty parts are omitted.
-fn split_outside(text: &str, is_end: impl Fn(char) -> bool) -> Vec<&str> {
-    let (mut depth, mut quote, mut start, mut parts) = (0_usize, None, 0, Vec::new());
+/// Splits a text at the commas outside brackets and quotes.
+fn split_at_commas(text: &str) -> Vec<&str> {
+    let (mut depth, mut is_quoted, mut start, mut items) = (0, false, 0, Vec::new());
     for (at, c) in text.char_indices() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '(') => depth += 1,
-            (None, ')') => depth = depth.saturating_sub(1),
-            (None, c) if depth == 0 && is_end(c) => {
-                parts.push(&text[start..at]);
-                start = at + c.len_utf8();
+        match c {
+            '\'' => is_quoted = !is_quoted,
+            '(' if !is_quoted => depth += 1,
+            ')' if !is_quoted => depth -= 1,
+            ',' if !is_quoted && depth == 0 => {
+                items.push(text[start..at].trim());
+                start = at + 1;
             }
             _ => {}
         }
     }
-    parts.push(&text[start..]);
-    parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
+    items.push(text[start..].trim());
+    items
 }
 
-/// Splits a text at its closing bracket, and returns the text before and after it.
-fn split_at_closing(text: &str) -> (&str, &str) {
-    let (mut depth, mut quote) = (0_usize, None);
-    for (at, c) in text.char_indices() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '(') => depth += 1,
-            (None, ')') if depth == 0 => return (&text[..at], &text[at + 1..]),
-            (None, ')') => depth -= 1,
-            _ => {}
-        }
-    }
-    (text, "")
-}
-
-/// Returns a statement without comments, and with each run of whitespace collapsed to one space.
-fn without_comments(sql: &str) -> String {
+/// Returns a statement without comments and the quotes of names, and with each run of whitespace collapsed to one space.
+fn normalised(sql: &str) -> String {
     let mut text = String::with_capacity(sql.len());
     for line in sql.lines() {
         // An odd number of quotation marks before the dashes means that the dashes are quoted.
@@ -189,7 +133,7 @@ fn without_comments(sql: &str) -> String {
         text.push_str(comment.map_or(line, |(at, _)| &line[..at]));
         text.push('\n');
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    text.replace('"', "").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -197,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_falls_into_its_columns_and_constraints() {
+    fn a_table_is_split_into_columns_and_constraints() {
         let sql = "CREATE TABLE \"clubs\" (
             id INTEGER NOT NULL PRIMARY KEY, -- a comment, with (brackets
             school_id BIGINT NOT NULL
@@ -206,11 +150,11 @@ mod tests {
             CONSTRAINT ck_both CHECK (kind <> 'x' OR school_id > 0),
             UNIQUE (school_id, kind)
         ) WITHOUT ROWID";
-        let parts = parts(&without_comments(sql));
-        let told: Vec<String> =
-            parts.iter().map(|(kind, name, definition)| format!("{kind} {name}: {definition}")).collect();
+        let sql = normalised(sql);
+        let found: Vec<String> =
+            parts(&sql).iter().map(|(kind, name, definition)| format!("{kind} {name}: {definition}")).collect();
         assert_eq!(
-            told,
+            found,
             [
                 "column id: INTEGER NOT NULL PRIMARY KEY",
                 "column school_id: BIGINT NOT NULL",

@@ -1,6 +1,8 @@
 //! Typed errors from SQLite's messages. SQLite names a violated CHECK in its message and a violated UNIQUE by its
 //! columns. It does not name a violated foreign key.
 
+use std::path::PathBuf;
+
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 
 use super::functions::UNREADABLE_OUTLINE;
@@ -42,27 +44,25 @@ fn unique_constraint(violated: &str) -> Option<String> {
 
 /// Returns the typed error for a code that Diesel does not expose, by SQLite's text for it (`sqlite3ErrStr`).
 pub(super) fn from_message(message: &str) -> Option<Error> {
-    let says = |text: &str| message.contains(text);
-    if says("file is not a database") {
-        Some(Error::NotADatabase)
-    } else if says("database disk image is malformed") || says("malformed database schema") {
-        Some(Error::Corrupt)
-    } else if says("database is locked") || says("database table is locked") || says("database schema is locked") {
-        Some(Error::Busy)
-    } else if says("attempt to write a readonly database") {
-        Some(Error::ReadOnly)
-    } else if says("database or disk is full") {
-        Some(Error::StorageFull)
-    } else if says("unable to open database file") {
+    let reason = message.to_owned();
+    let (_, error) = [
+        ("file is not a database", Error::NotADatabase),
+        ("database disk image is malformed", Error::Corrupt),
+        ("malformed database schema", Error::Corrupt),
+        ("database is locked", Error::Busy),
+        ("database table is locked", Error::Busy),
+        ("database schema is locked", Error::Busy),
+        ("attempt to write a readonly database", Error::ReadOnly),
+        ("database or disk is full", Error::StorageFull),
         // A caller that knows the path fills it in.
-        Some(Error::CannotOpen { path: std::path::PathBuf::new(), reason: message.to_owned() })
-    } else if says("disk I/O error") || says("locking protocol") {
-        Some(Error::Io { reason: message.to_owned() })
-    } else if says(UNREADABLE_OUTLINE) {
-        Some(Error::CorruptValue { reason: message.to_owned() })
-    } else {
-        None
-    }
+        ("unable to open database file", Error::CannotOpen { path: PathBuf::new(), reason: reason.clone() }),
+        ("disk I/O error", Error::Io { reason: reason.clone() }),
+        ("locking protocol", Error::Io { reason: reason.clone() }),
+        (UNREADABLE_OUTLINE, Error::CorruptValue { reason }),
+    ]
+    .into_iter()
+    .find(|(text, _)| message.contains(text))?;
+    Some(error)
 }
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_a_connection_is_typed() {
+    fn errors_are_typed_as_they_leave_a_connection() {
         let check = reported(DatabaseErrorKind::CheckViolation, "CHECK constraint failed: ck_age_from");
         assert!(matches!(check, Error::AgeFrom), "{check}");
         let locked = reported(DatabaseErrorKind::Unknown, "database is locked");
