@@ -28,12 +28,12 @@ pub(super) async fn spawned<T: Send + 'static>(call: impl Future<Output = Result
 
 /// Runs a query on a connection of the pool.
 macro_rules! run {
-    ($connections:ident, $intent:ident, $query:ident $(, $argument:expr)*) => {{
-        let mut connection = $connections.check_out($crate::postgres::watch::Intent::$intent).await?;
-        let call = std::sync::Arc::clone(&connection.call);
-        let query = queries::$query(connection.get()? $(, $argument)*);
-        let result = $crate::postgres::watch::watch(&call, $connections.response_timeout(), query).await;
-        $connections.check_in(&result, connection);
+    ($connections:expr, $kind:ident, |$connection:ident| $query:expr) => {{
+        let mut checked_out = $connections.check_out($crate::postgres::guard::CallKind::$kind).await?;
+        let call = std::sync::Arc::clone(&checked_out.call);
+        let $connection = checked_out.get()?;
+        let result = $crate::postgres::guard::guarded(&call, $connections.response_timeout(), $query).await;
+        $connections.check_in(&result, checked_out);
         result
     }};
 }
@@ -42,11 +42,12 @@ macro_rules! run {
 macro_rules! read {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
         let connections = &$repository.connections;
+        let read = async || {
+            $crate::postgres::calls::run!(connections, Read, |connection| queries::$query(connection $(, $argument)*))
+        };
         let call = async {
-            match $crate::postgres::calls::run!(connections, Ask, $query $(, $argument)*) {
-                Err($crate::Error::ConnectionLost | $crate::Error::SchemaChanged) => {
-                    $crate::postgres::calls::run!(connections, Ask, $query $(, $argument)*)
-                }
+            match read().await {
+                Err($crate::Error::ConnectionLost | $crate::Error::SchemaChanged) => read().await,
                 result => result,
             }
         };
@@ -62,12 +63,12 @@ macro_rules! write {
         let slow_query = connections.slow_query;
         let call = async move {
             for pause in $crate::postgres::calls::pauses() {
-                match $crate::postgres::calls::run!(connections, Change, $query $(, $argument)*) {
+                match $crate::postgres::calls::run!(connections, Write, |connection| queries::$query(connection $(, $argument)*)) {
                     Err($crate::Error::Conflict) => tokio::time::sleep(pause).await,
                     result => return result,
                 }
             }
-            $crate::postgres::calls::run!(connections, Change, $query $(, $argument)*)
+            $crate::postgres::calls::run!(connections, Write, |connection| queries::$query(connection $(, $argument)*))
         };
         observe(BACKEND, stringify!($query), slow_query, $crate::postgres::calls::spawned(call)).await
     }};
@@ -78,7 +79,7 @@ macro_rules! write {
 macro_rules! write_stream {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
         let connections = $repository.connections.clone();
-        let call = async move { $crate::postgres::calls::run!(connections, Change, $query $(, $argument)*) };
+        let call = async move { $crate::postgres::calls::run!(connections, Write, |connection| queries::$query(connection $(, $argument)*)) };
         observe(BACKEND, stringify!($query), std::time::Duration::MAX, $crate::postgres::calls::spawned(call)).await
     }};
 }

@@ -1,4 +1,4 @@
-//! What `print-schema` cannot give: SQL functions and operators, of this crate and of PostGIS, with their units.
+//! What `print-schema` cannot generate: SQL functions and operators, of this crate and of PostGIS, with their units.
 
 use diesel::pg::Pg;
 use diesel::sql_types::{Bool, Double, Integer, Nullable, Text};
@@ -10,24 +10,24 @@ use crate::geo::LatLng;
 diesel::postfix_operator!(ByBytes, " COLLATE \"C\"", Text, backend: Pg);
 
 diesel::define_sql_function! {
-    /// The great-circle distance in kilometres between two places in degrees: latitude, longitude, latitude,
-    /// longitude. NULL where an argument is NULL or not finite.
+    /// The great-circle distance in kilometres between two points in degrees: latitude, longitude, latitude,
+    /// longitude. NULL where an argument is NULL or infinite.
     ///
-    /// It is [`geo::haversine`](crate::geo::haversine), created by a migration, operation for operation.
+    /// This is [`geo::haversine`](crate::geo::haversine), created by a migration, operation for operation.
     fn haversine(
         lat1: Nullable<Double>, lng1: Nullable<Double>, lat2: Nullable<Double>, lng2: Nullable<Double>,
     ) -> Nullable<Double>;
 }
 
 diesel::define_sql_function! {
-    /// Whether two places are within so many **metres** of each other, on the sphere that has the mean radius of the
-    /// earth (6371.0087714 km) unless `use_spheroid`. A GiST index on `place` serves it.
+    /// Whether two locations are within so many **metres** of each other, on the sphere that has the mean radius of the
+    /// earth (6371.0087714 km) unless `use_spheroid`. A GiST index on `location` serves it.
     ///
     /// On `geometry` in degrees the same name would measure degrees, where 5000 is the whole earth: that one is not
     /// declared.
     #[sql_name = "ST_DWithin"]
     fn st_dwithin_metres(
-        place: Nullable<Geography>, other: Geography, metres: Double, use_spheroid: Bool,
+        location: Nullable<Geography>, other: Geography, metres: Double, use_spheroid: Bool,
     ) -> Nullable<Bool>;
 }
 
@@ -36,10 +36,10 @@ diesel::define_sql_function! {
 diesel::infix_operator!(DistanceOrder, " <-> ", Nullable<Double>, backend: Pg);
 
 diesel::define_sql_function! {
-    /// The shortest way between two places in **metres**, on the sphere that has the mean radius of the earth
+    /// The shortest distance between two locations in **metres**, on the sphere that has the mean radius of the earth
     /// (6371.0087714 km) unless `use_spheroid`. Not the distance that this crate shows: that is [`haversine()`]'s.
     #[sql_name = "ST_Distance"]
-    fn st_distance_metres(place: Nullable<Geography>, other: Geography, use_spheroid: Bool) -> Nullable<Double>;
+    fn st_distance_metres(location: Nullable<Geography>, other: Geography, use_spheroid: Bool) -> Nullable<Double>;
 }
 
 diesel::define_sql_function! {
@@ -55,20 +55,20 @@ diesel::define_sql_function! {
 }
 
 diesel::define_sql_function! {
-    /// The cast `::geography`: degrees on a plane become places on the earth, and distances metres.
+    /// The cast `::geography`: distances become metres on the earth.
     fn geography(shape: Nullable<Geometry>) -> Nullable<Geography>;
 }
 
 diesel::define_sql_function! {
-    /// The cast `::geometry`: places on the earth become degrees on a plane.
-    fn geometry(place: Nullable<Geography>) -> Nullable<Geometry>;
+    /// The cast `::geometry`: distances become planar, in degrees.
+    fn geometry(location: Nullable<Geography>) -> Nullable<Geometry>;
 }
 
 diesel::define_sql_function! {
-    /// Whether an outline holds a place, its boundary included (`ST_Contains` leaves that out). Edges are straight
+    /// Whether an outline covers a point, its boundary included (`ST_Contains` excludes it). Edges are straight
     /// lines in degrees. A GiST index serves it, better with `&&` beside it.
     #[sql_name = "ST_Covers"]
-    fn st_covers(outline: Nullable<Geometry>, place: Geometry) -> Nullable<Bool>;
+    fn st_covers(outline: Nullable<Geometry>, point: Geometry) -> Nullable<Bool>;
 }
 
 diesel::define_sql_function! {
@@ -80,9 +80,9 @@ diesel::define_sql_function! {
 /// The reference system of every coordinate: degrees of WGS84.
 pub const WGS84: Option<u32> = crate::geo::WGS84;
 
-/// A place as PostGIS has it, as geography or geometry: longitude first, WGS84.
-pub fn postgis_point(place: LatLng) -> Point {
-    Point { x: place.lng().degrees(), y: place.lat().degrees(), srid: WGS84 }
+/// Returns a point for PostGIS, as geography or geometry: longitude first, WGS84.
+pub fn postgis_point(point: LatLng) -> Point {
+    Point { x: point.lng().degrees(), y: point.lat().degrees(), srid: WGS84 }
 }
 
 /// Returns a point beside another, at most 0.22 m from it, for candidates by `<->`.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// Tables whose rows a service reads and writes. Triggers, which run with the service's privileges, maintain some of
 /// them.
-const WRITTEN: &[&str] = &[
+const READ_WRITE: &[&str] = &[
     "admissions_history",
     "admissions_reach",
     "private_school_details",
@@ -23,7 +23,7 @@ const WRITTEN: &[&str] = &[
 ];
 
 /// Tables that a service only reads.
-const READ: &[&str] = &["__diesel_schema_migrations", "admissions_by_recency", "migration_checksums"];
+const READ_ONLY: &[&str] = &["__diesel_schema_migrations", "admissions_by_recency", "migration_checksums"];
 
 #[derive(QueryableByName)]
 struct Statement {
@@ -46,8 +46,8 @@ pub(crate) fn grant_on_conn(connection: &mut MigrationConnection, role: &str) ->
          UNION ALL SELECT format('GRANT SELECT ON %I TO %I', name, $1) FROM unnest($3) AS name",
     )
     .bind::<Text, _>(role)
-    .bind::<Array<Text>, _>(WRITTEN)
-    .bind::<Array<Text>, _>(READ)
+    .bind::<Array<Text>, _>(READ_WRITE)
+    .bind::<Array<Text>, _>(READ_ONLY)
     .load(connection)?;
     connection.transaction(|connection| {
         for Statement { statement } in grants {

@@ -4,13 +4,13 @@ use diesel::prelude::{QueryDsl, QueryableByName};
 use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::AsyncPgConnection;
 
-use super::migrations::{__diesel_schema_migrations, MigrationConnection};
+use super::migrations::{__diesel_schema_migrations, SCRIPTS};
 use super::schema::migration_checksums;
 use crate::config::Backend;
 use crate::error::{Error, Result};
-use crate::migrations::{SchemaConnection, refuse_other};
+use crate::migrations::require;
 use crate::postgres::run::RunQueryDsl;
-use crate::repository::Health;
+use crate::repository::{Health, refuse_older};
 
 /// The oldest server that is tested: from this version on, other roles cannot create objects in the schema `public`.
 const OLDEST_SERVER: &str = "15";
@@ -49,7 +49,7 @@ pub(super) async fn health_on_conn(connection: &mut AsyncPgConnection) -> Result
     };
     let checksums: Vec<(String, String)> =
         if has_checksums { migration_checksums::table.load(connection).await? } else { Vec::new() };
-    let migration = refuse_other(&MigrationConnection::embedded()?, &applied, &checksums)?;
+    let migration = require(SCRIPTS, &applied, &checksums)?;
     // Checked after the schema: the first migration creates the extension.
     let postgis = postgis
         .ok_or_else(|| Error::PostgisMissing { reason: "this database does not have the extension".to_owned() })?;
@@ -74,20 +74,6 @@ pub(super) async fn warn_of_language(connection: &mut AsyncPgConnection) -> Resu
 
 fn is_english(locale: &str) -> bool {
     ["C", "POSIX"].contains(&locale) || ["C.", "en", "English"].iter().any(|english| locale.starts_with(english))
-}
-
-/// Returns an error for software that is older than needed. Versions are compared by their first two numbers.
-fn refuse_older(software: &'static str, found: &str, needed: &'static str) -> Result<()> {
-    let numbers = |version: &str| -> Vec<u32> {
-        let first_word = version.split_whitespace().next().unwrap_or_default();
-        // `18beta2` has the numbers of 18.
-        let digits = |part: &str| part.chars().take_while(char::is_ascii_digit).collect::<String>();
-        first_word.split('.').take(2).map(|part| digits(part).parse().unwrap_or(0)).collect()
-    };
-    if numbers(found) < numbers(needed) {
-        return Err(Error::UnsupportedVersion { software, found: found.to_owned(), needed });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,28 +5,31 @@
 
 mod calls;
 mod catalogue;
+mod catchment_index;
 mod dialect;
 pub(crate) mod errors;
 pub mod functions;
 pub(crate) mod grants;
+mod guard;
 mod health;
+mod insert;
 pub(crate) mod migrations;
+mod nearest;
+mod plan;
 mod pool;
+#[path = "../queries/mod.rs"]
 mod queries;
 mod run;
 #[allow(missing_docs, clippy::wildcard_imports)]
 pub mod schema;
 mod set_up;
 mod transactions;
-mod watch;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
 
 use self::pool::Connections;
-use self::watch::{Intent, watch};
 use crate::config::Config;
 use crate::error::Result;
 use crate::repository::Health;
@@ -76,11 +79,7 @@ impl PostgresRepository {
     /// [`CommitUnknown`](crate::Error::CommitUnknown) where the connection was lost and a statement may have been
     /// committed. A connection with a transaction begun in plain SQL is closed afterwards.
     pub async fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>) -> Result<T> {
-        let mut connection = self.connections.check_out(Intent::Lend).await?;
-        let call = Arc::clone(&connection.call);
-        let result = watch(&call, self.connections.response_timeout(), work(connection.get()?)).await;
-        self.connections.check_in(&result, connection);
-        result
+        calls::run!(self.connections, Custom, |connection| work(connection))
     }
 
     const fn slow_query(&self) -> Duration {

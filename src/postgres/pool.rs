@@ -15,9 +15,9 @@ use futures_util::FutureExt;
 use tokio::sync::Mutex;
 
 use super::errors;
+use super::guard::{CallKind, CallState};
 use super::health::{health_on_conn, warn_of_language};
-use super::set_up::{NO_ANSWER, SetUp, in_time};
-use super::watch::{Call, Intent};
+use super::set_up::{NO_RESPONSE, SetUp, within};
 use crate::config::{Config, PoolConfig};
 use crate::error::{Error, Result};
 use crate::repository::{Health, PoolStatus};
@@ -26,10 +26,15 @@ use crate::repository::{Health, PoolStatus};
 const TRUSTED: Duration = Duration::from_millis(500);
 
 /// How long a connection beyond the minimum may be idle.
-const IDLE: Duration = Duration::from_secs(60);
+const MAX_IDLE: Duration = Duration::from_secs(60);
 
 /// The minimum timeout for the check of an idle connection, even where calls must not wait for a connection.
-const ANSWER: Duration = Duration::from_secs(1);
+const MIN_CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The interval at which idle connections are closed. The timer of a call's response timeout nearly never fires, but one
+/// that becomes the next to fire wakes the runtime's driver, which takes as long as a tenth of a query. A nearer timer
+/// prevents that.
+const CLOSE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The connections of a repository.
 #[derive(Clone)]
@@ -38,7 +43,7 @@ pub(super) struct Connections {
     acquire_timeout: Duration,
     pub(super) slow_query: Duration,
     set_up: Arc<SetUp>,
-    asking: Arc<Mutex<()>>,
+    health_check: Arc<Mutex<()>>,
 }
 
 impl Connections {
@@ -50,7 +55,7 @@ impl Connections {
             health_on_conn(&mut first).await?;
             warn_of_language(&mut first).await
         };
-        in_time(set_up.connect_timeout, checked).await?;
+        within(set_up.connect_timeout, checked).await?;
         drop(first);
 
         let PoolConfig { max_size, keep, acquire_timeout, slow_query, .. } = config.pool;
@@ -66,7 +71,7 @@ impl Connections {
         let pool = Pool::builder(manager)
             .max_size(usize::try_from(max_size.max(1)).unwrap_or(usize::MAX))
             .pre_recycle(Hook::async_fn(move |connection, metrics| {
-                still_answers(connection, metrics, acquire_timeout.max(ANSWER)).boxed()
+                check_idle(connection, metrics, acquire_timeout.max(MIN_CHECK_TIMEOUT)).boxed()
             }))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(acquire_timeout))
@@ -75,30 +80,22 @@ impl Connections {
             .recycle_timeout(Some(acquire_timeout))
             .build()
             .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
-        // The timer of a call's response timeout nearly never fires. A timer that becomes the next to fire wakes the
-        // runtime's driver, which takes as long as a tenth of a query. The nearer timer of `close_idle` prevents that.
-        // Its minimum interval avoids load, however short the timeouts are.
-        let often = set_up
-            .response_timeout
-            .map_or(IDLE, |response_timeout| (response_timeout / 8).clamp(Duration::from_secs(1), IDLE));
-        tokio::spawn(close_idle(pool.weak(), usize::try_from(keep).unwrap_or(usize::MAX), often));
-        Ok(Self { pool, acquire_timeout, slow_query, set_up, asking: Arc::default() })
+        tokio::spawn(close_idle(pool.weak(), usize::try_from(keep).unwrap_or(usize::MAX)));
+        Ok(Self { pool, acquire_timeout, slow_query, set_up, health_check: Arc::default() })
     }
 
     /// Checks a connection out for one call. One that was idle for a while is checked first.
-    pub(super) async fn check_out(&self, intent: Intent) -> Result<CheckedOut> {
+    pub(super) async fn check_out(&self, kind: CallKind) -> Result<CheckedOut> {
         // One timeout covers all attempts: each lost idle connection takes time to detect.
-        let connection =
-            tokio::time::timeout(self.acquire_timeout.saturating_add(self.set_up.connect_limit()), self.pool.get())
-                .await;
-        let connection = match connection {
+        let timeout = self.acquire_timeout.saturating_add(self.set_up.connect_limit());
+        let connection = match tokio::time::timeout(timeout, self.pool.get()).await {
             Ok(connection) => connection.map_err(|error| self.cannot_acquire(error))?,
             Err(_) => {
                 self.pool.retain(|_, _| false);
-                return Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
+                return Err(Error::Unavailable { reason: NO_RESPONSE.to_owned() });
             }
         };
-        Ok(CheckedOut { connection: Some(connection), call: Call::new(intent) })
+        Ok(CheckedOut { connection: Some(connection), call: CallState::new(kind) })
     }
 
     fn cannot_acquire(&self, error: PoolError<ConnectError>) -> Error {
@@ -107,7 +104,7 @@ impl Connections {
                 Error::PoolTimeout { waited_ms: u64::try_from(self.acquire_timeout.as_millis()).unwrap_or(u64::MAX) }
             }
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
-                Error::Unavailable { reason: NO_ANSWER.to_owned() }
+                Error::Unavailable { reason: NO_RESPONSE.to_owned() }
             }
             PoolError::Backend(ConnectError::ConnectionError(ConnectionError::BadConnection(reason))) => {
                 Error::Unavailable { reason }
@@ -124,8 +121,8 @@ impl Connections {
 
     /// Checks a connection in, unless the result shows that it cannot be used again. Then the idle connections are
     /// closed too: most likely the server was restarted, or the schema changed under all of them.
-    pub(super) fn check_in<T>(&self, answer: &Result<T>, mut checked_out: CheckedOut) {
-        if answer.as_ref().is_err_and(errors::ends_connection) {
+    pub(super) fn check_in<T>(&self, result: &Result<T>, mut checked_out: CheckedOut) {
+        if result.as_ref().is_err_and(errors::ends_connection) {
             drop(checked_out.connection.take().map(Object::take));
             self.pool.retain(|_, _| false);
         }
@@ -135,11 +132,11 @@ impl Connections {
     pub(super) async fn health(&self) -> Result<Health> {
         // One check at a time, however many callers there are: they may be untrusted, and the server's connections are
         // limited. The time spent waiting counts towards the timeout.
-        let asked = async {
-            let _asking = self.asking.lock().await;
+        let check = async {
+            let _guard = self.health_check.lock().await;
             health(&self.set_up).await
         };
-        in_time(self.set_up.connect_limit().saturating_add(self.set_up.connect_timeout), asked).await
+        within(self.set_up.connect_limit().saturating_add(self.set_up.connect_timeout), check).await
     }
 
     /// Returns the number of connections.
@@ -156,7 +153,7 @@ impl Connections {
 pub(super) struct CheckedOut {
     /// `None` once the connection is checked in.
     connection: Option<Object<AsyncPgConnection>>,
-    pub(super) call: Arc<Call>,
+    pub(super) call: Arc<CallState>,
 }
 
 impl CheckedOut {
@@ -169,7 +166,7 @@ impl CheckedOut {
 impl Drop for CheckedOut {
     fn drop(&mut self) {
         if let Some(mut connection) = self.connection.take()
-            && (self.call.is_the_last() || PoolableConnection::is_broken(&mut *connection))
+            && (self.call.must_close() || PoolableConnection::is_broken(&mut *connection))
         {
             drop(Object::take(connection));
         }
@@ -185,39 +182,34 @@ impl std::fmt::Debug for Connections {
 /// Connects, and checks whether this build can use the database. Each step has the connect timeout.
 async fn health(set_up: &SetUp) -> Result<Health> {
     let mut connection = set_up.connect().await?;
-    in_time(set_up.connect_timeout, health_on_conn(&mut connection)).await
+    within(set_up.connect_timeout, health_on_conn(&mut connection)).await
 }
 
 /// Checks that the server still responds on a connection that has been idle for a while. A recently used one is spared
 /// the round trip; a closed one is detected without it. The pool's own timeouts do not apply to a hook, and a frozen
 /// server never responds.
-async fn still_answers(
+async fn check_idle(
     connection: &mut AsyncPgConnection,
     metrics: &Metrics,
-    longest: Duration,
+    timeout: Duration,
 ) -> std::result::Result<(), HookError<ConnectError>> {
     if metrics.last_used() >= TRUSTED {
-        tokio::time::timeout(longest, connection.batch_execute("SELECT 1"))
+        tokio::time::timeout(timeout, connection.batch_execute("SELECT 1"))
             .await
-            .map_err(|_| HookError::message(NO_ANSWER))?
+            .map_err(|_| HookError::message(NO_RESPONSE))?
             .map_err(|error| HookError::Backend(ConnectError::QueryError(error)))?;
     }
     Ok(())
 }
 
-/// Closes connections beyond the minimum once they have been idle for a while, and checks at this interval. Ends with
-/// the pool.
-async fn close_idle(
-    pool: deadpool::managed::WeakPool<AsyncDieselConnectionManager<AsyncPgConnection>>,
-    keep: usize,
-    often: Duration,
-) {
+/// Closes connections beyond the minimum once they have been idle for a while. Ends with the pool.
+async fn close_idle(pool: deadpool::managed::WeakPool<AsyncDieselConnectionManager<AsyncPgConnection>>, keep: usize) {
     loop {
-        tokio::time::sleep(often).await;
+        tokio::time::sleep(CLOSE_INTERVAL).await;
         let Some(pool) = pool.upgrade() else { return };
         let mut spare = pool.status().size.saturating_sub(keep);
         pool.retain(|_, metrics| {
-            let close = spare > 0 && metrics.last_used() >= IDLE;
+            let close = spare > 0 && metrics.last_used() >= MAX_IDLE;
             spare -= usize::from(close);
             !close
         });

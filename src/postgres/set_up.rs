@@ -8,12 +8,12 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{errors, watch};
+use super::{errors, guard};
 use crate::config::{Config, PoolConfig, Server, Target, Tls};
 use crate::error::{Error, Result};
 
 /// The reason returned for a server that accepts connections but does not respond.
-pub(super) const NO_ANSWER: &str = "it did not answer in time";
+pub(super) const NO_RESPONSE: &str = "it did not respond in time";
 
 /// The shortest timeout that the server supports. Zero would mean no limit.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -66,7 +66,7 @@ impl SetUp {
     /// Connects and sets the connection up, within the connect timeout. The setting of that name alone does not cover a
     /// server that accepts the connection and then does not respond.
     pub(super) async fn connect(&self) -> Result<AsyncPgConnection> {
-        in_time(self.connect_limit(), self.connect_to_any()).await
+        within(self.connect_limit(), self.connect_to_any()).await
     }
 
     /// Returns the timeout for connecting: the connect timeout for each of the configured servers.
@@ -87,7 +87,7 @@ impl SetUp {
             }
         };
         let mut connection = connection.map_err(|error| Error::Unavailable { reason: error.to_string() })?;
-        connection.set_instrumentation(watch::noting());
+        connection.set_instrumentation(guard::instrumentation());
         Ok(connection)
     }
 }
@@ -102,7 +102,7 @@ fn tls_connector(root_certificate: Option<&std::path::Path>) -> Result<MakeRustl
             let certificates = CertificateDer::pem_file_iter(path).map_err(|_| unusable("cannot be read"))?;
             for certificate in certificates {
                 let certificate = certificate.map_err(|_| unusable("is not a PEM file of certificates"))?;
-                roots.add(certificate).map_err(|_| unusable("holds a certificate that cannot be trusted"))?;
+                roots.add(certificate).map_err(|_| unusable("contains a certificate that cannot be trusted"))?;
             }
         }
         None => {
@@ -122,7 +122,7 @@ fn tls_connector(root_certificate: Option<&std::path::Path>) -> Result<MakeRustl
 }
 
 /// Waits for a result of the server, up to a timeout. Its errors are typed here.
-pub(super) async fn in_time<T>(longest: Duration, answer: impl Future<Output = Result<T>>) -> Result<T> {
-    let silent = |_| Err(Error::Unavailable { reason: NO_ANSWER.to_owned() });
-    tokio::time::timeout(longest, answer).await.unwrap_or_else(silent).map_err(errors::classify)
+pub(super) async fn within<T>(timeout: Duration, result: impl Future<Output = Result<T>>) -> Result<T> {
+    let timed_out = |_| Err(Error::Unavailable { reason: NO_RESPONSE.to_owned() });
+    tokio::time::timeout(timeout, result).await.unwrap_or_else(timed_out).map_err(errors::classify)
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::Backend;
+use crate::error::{Error, Result};
 
 /// The state of a usable database: it was reached, and has this build's schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,4 +35,18 @@ pub struct PoolStatus {
     pub idle: u32,
     /// The calls that wait for a connection.
     pub waiting: u32,
+}
+
+/// Returns an error for software that is older than needed. Its version is compared number by number.
+pub(crate) fn refuse_older(software: &'static str, found: &str, needed: &'static str) -> Result<()> {
+    let numbers = |version: &str| -> Vec<u32> {
+        let first_word = version.split_whitespace().next().unwrap_or_default();
+        // `18beta2` has the numbers of 18.
+        let digits = |part: &str| part.chars().take_while(char::is_ascii_digit).collect::<String>();
+        first_word.split('.').map(|part| digits(part).parse().unwrap_or(0)).collect()
+    };
+    if numbers(found) < numbers(needed) {
+        return Err(Error::UnsupportedVersion { software, found: found.to_owned(), needed });
+    }
+    Ok(())
 }

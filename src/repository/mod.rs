@@ -25,6 +25,7 @@ use crate::models::{
 };
 use crate::request::{Page, PhaseGaps, SchoolSearch, SchoolStream, WriteMode};
 
+pub(crate) use health::refuse_older;
 pub use health::{Health, PoolStatus};
 use pages::pages;
 

@@ -3,7 +3,7 @@
 /// Runs a query that reads.
 macro_rules! read {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
-        let call = $repository.connections.ask(move |connection| queries::$query(connection $(, $argument)*));
+        let call = $repository.connections.read(move |connection| queries::$query(connection $(, $argument)*));
         observe(BACKEND, stringify!($query), $repository.slow_query(), call).await
     }};
 }

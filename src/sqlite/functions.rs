@@ -87,11 +87,11 @@ enum Outline {
 
 impl Outline {
     /// Returns whether the outline covers a point, its boundary included; `None` where no outline can be read.
-    fn covers(&self, place: LatLng) -> Option<bool> {
+    fn covers(&self, point: LatLng) -> Option<bool> {
         match self {
             Self::Unknown | Self::Wkt(Err(_)) => None,
-            Self::Wkb(wkb) => geo::wkb_covers(wkb, place),
-            Self::Wkt(Ok(outline)) => Some(outline.covers(place)),
+            Self::Wkb(wkb) => geo::wkb_covers(wkb, point),
+            Self::Wkt(Ok(outline)) => Some(outline.covers(point)),
         }
     }
 

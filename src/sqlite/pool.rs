@@ -10,27 +10,28 @@ use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 use parking_lot::Mutex;
 
 use super::errors::{self, classify};
+use super::migrations::SCRIPTS;
 #[cfg(feature = "postgres")]
 use super::set_up::not_sqlite;
 use super::set_up::{
-    SetUp, cannot_open, connect_to_file, existing_file, forgetting, restore, use_write_ahead_log, version,
+    SetUp, cannot_open, clearing_full_cache, connect_to_file, existing_file, restore, use_write_ahead_log, version,
 };
 use super::threads::{Thread, Threads};
 use crate::config::{Backend, Config, PoolConfig, PoolMode, Target};
 use crate::error::{Error, Result};
-use crate::migrations::{LockTimeout, Source, require_current, up_on_conn};
+use crate::migrations::Engine;
 use crate::repository::{Health, PoolStatus};
 use crate::tasks::blocking;
 
 /// The minimum timeout for opening a file.
-const FIRST: Duration = Duration::from_secs(1);
+const MIN_OPEN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The longest wait that r2d2 can add to the time without overflow: over a hundred years.
 const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The connections of a repository.
 pub(super) struct Connections {
-    held: Held,
+    pooling: Pooling,
     /// The file, for further connections; `None` for a database in memory.
     file: Option<PathBuf>,
     set_up: SetUp,
@@ -39,22 +40,23 @@ pub(super) struct Connections {
 }
 
 /// How connections are stored between calls.
-enum Held {
+enum Pooling {
     Pooled { pool: Pool<ConnectionManager<SqliteConnection>>, threads: Threads, acquire_timeout: Duration },
-    Single { kept: Box<Mutex<Kept>>, acquire_timeout: Duration },
+    Single { connection: Box<Mutex<SingleConnection>>, acquire_timeout: Duration },
     PerCall { url: String },
 }
 
 /// A connection that stays open.
-struct Kept {
+struct SingleConnection {
     connection: SqliteConnection,
     /// Whether a call is using it, or panicked while using it.
-    is_at_work: bool,
+    is_in_use: bool,
 }
 
-impl Held {
+impl Pooling {
     fn single(connection: SqliteConnection, acquire_timeout: Duration) -> Self {
-        Self::Single { kept: Box::new(Mutex::new(Kept { connection, is_at_work: false })), acquire_timeout }
+        let connection = Box::new(Mutex::new(SingleConnection { connection, is_in_use: false }));
+        Self::Single { connection, acquire_timeout }
     }
 }
 
@@ -68,22 +70,22 @@ impl Connections {
             Target::SqliteFile(path) => path,
             Target::SqliteMemory => {
                 let mut connection = set_up.connect(":memory:")?;
-                up_on_conn(&mut connection, &Source::Embedded, &LockTimeout { longest: busy_timeout, on_wait: None })
-                    .map_err(classify)?;
-                return Ok(Self::new(Held::single(connection, acquire_timeout), None, set_up));
+                Engine::new(SCRIPTS).up(&mut connection).map_err(classify)?;
+                return Ok(Self::new(Pooling::single(connection, acquire_timeout), None, set_up));
             }
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => return Err(not_sqlite()),
         };
         let mut first = connect_to_file(path, set_up)?;
-        require_current(&mut first)
+        Engine::new(SCRIPTS)
+            .require_current(&mut first)
             .map_err(classify)
             .and_then(|_| use_write_ahead_log(&mut first))
             .map_err(|error| cannot_open(path, error))?;
         let url = existing_file(path)?;
-        let held = match mode {
-            PoolMode::Single => Held::single(first, acquire_timeout),
-            PoolMode::PerCall => Held::PerCall { url },
+        let pooling = match mode {
+            PoolMode::Single => Pooling::single(first, acquire_timeout),
+            PoolMode::PerCall => Pooling::PerCall { url },
             PoolMode::Pooled => {
                 let max_size = max_size.max(1);
                 let threads = Threads::new(max_size).map_err(|reason| Error::CannotOpen {
@@ -94,20 +96,20 @@ impl Connections {
                     .max_size(max_size)
                     .min_idle(Some(1))
                     // The first connection takes time even where calls must not wait.
-                    .connection_timeout(acquire_timeout.clamp(FIRST, LONGEST))
+                    .connection_timeout(acquire_timeout.clamp(MIN_OPEN_TIMEOUT, LONGEST))
                     // A connection to a file cannot break by itself.
                     .test_on_check_out(false)
                     .connection_customizer(Box::new(set_up))
                     .build(ConnectionManager::new(url))
                     .map_err(|error| cannot_acquire(&error, acquire_timeout))?;
-                Held::Pooled { pool, threads, acquire_timeout }
+                Pooling::Pooled { pool, threads, acquire_timeout }
             }
         };
-        Ok(Self::new(held, Some(path.clone()), set_up))
+        Ok(Self::new(pooling, Some(path.clone()), set_up))
     }
 
-    fn new(held: Held, file: Option<PathBuf>, set_up: SetUp) -> Self {
-        Self { held, file, set_up, waiting: AtomicU32::new(0) }
+    fn new(pooling: Pooling, file: Option<PathBuf>, set_up: SetUp) -> Self {
+        Self { pooling, file, set_up, waiting: AtomicU32::new(0) }
     }
 
     /// Runs a read of this crate on an idle connection and an idle thread of the pool, without waiting, where both
@@ -115,7 +117,7 @@ impl Connections {
     ///
     /// Not for writes: a runtime that is dropped waits only for its own blocking tasks. Not for the caller's closures
     /// either: one that uses rayon could run other calls in the middle of its own. For both, see [`with`](Self::with).
-    pub(super) async fn ask<T, W>(self: &Arc<Self>, work: W) -> Result<T>
+    pub(super) async fn read<T, W>(self: &Arc<Self>, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
@@ -123,7 +125,7 @@ impl Connections {
         let connections = Arc::clone(self);
         match self.idle() {
             Some((thread, mut connection)) => {
-                thread.run(move || connections.told(forgetting(work)(&mut connection))).await
+                thread.run(move || connections.typed(clearing_full_cache(work)(&mut connection))).await
             }
             None => blocking(move || connections.with(work)).await,
         }
@@ -131,8 +133,8 @@ impl Connections {
 
     /// Returns an idle thread and an idle connection of the pool, or `None` where calls are waiting for a connection.
     fn idle(&self) -> Option<(Thread<'_>, PooledConnection<ConnectionManager<SqliteConnection>>)> {
-        match &self.held {
-            Held::Pooled { pool, threads, .. } if self.waiting.load(Ordering::Relaxed) == 0 => {
+        match &self.pooling {
+            Pooling::Pooled { pool, threads, .. } if self.waiting.load(Ordering::Relaxed) == 0 => {
                 Some((threads.idle()?, pool.try_get()?))
             }
             _ => None,
@@ -142,12 +144,12 @@ impl Connections {
     /// Checks a connection out for `work`, waiting until one is available. It is checked in without an open
     /// transaction, even where `work` panics.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        self.told(self.check_out(forgetting(work)))
+        self.typed(self.check_out(clearing_full_cache(work)))
     }
 
     /// Returns the result of a call with its error typed. SQLite opens files as needed, and does not report which one
     /// failed.
-    fn told<T>(&self, result: Result<T>) -> Result<T> {
+    fn typed<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| match (classify(error), &self.file) {
             (Error::CannotOpen { reason, .. }, Some(file)) => Error::CannotOpen { path: file.clone(), reason },
             (other, _) => other,
@@ -155,23 +157,23 @@ impl Connections {
     }
 
     fn check_out<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        match &self.held {
-            Held::Pooled { pool, acquire_timeout, .. } => {
+        match &self.pooling {
+            Pooling::Pooled { pool, acquire_timeout, .. } => {
                 // A connection whose call panicked, or left a transaction open, is broken: r2d2 replaces it.
                 let connection = self.wait(|| pool.get_timeout((*acquire_timeout).min(LONGEST)));
                 work(&mut *connection.map_err(|error| cannot_acquire(&error, *acquire_timeout))?)
             }
-            Held::Single { kept, acquire_timeout } => {
-                let kept = self.wait(|| kept.try_lock_for(*acquire_timeout));
-                let mut kept = kept.ok_or_else(|| timed_out(*acquire_timeout))?;
-                if std::mem::replace(&mut kept.is_at_work, true) {
-                    restore(&mut kept.connection)?;
+            Pooling::Single { connection, acquire_timeout } => {
+                let single = self.wait(|| connection.try_lock_for(*acquire_timeout));
+                let mut single = single.ok_or_else(|| timed_out(*acquire_timeout))?;
+                if std::mem::replace(&mut single.is_in_use, true) {
+                    restore(&mut single.connection)?;
                 }
-                let result = work(&mut kept.connection);
-                kept.is_at_work = false;
+                let result = work(&mut single.connection);
+                single.is_in_use = false;
                 result
             }
-            Held::PerCall { url } => work(&mut self.set_up.connect(url)?),
+            Pooling::PerCall { url } => work(&mut self.set_up.connect(url)?),
         }
     }
 
@@ -187,7 +189,7 @@ impl Connections {
     pub(super) fn health(&self) -> Result<Health> {
         let healthy = |connection: &mut SqliteConnection| {
             let version = format!("SQLite {}", version(connection)?);
-            Ok(Health::new(Backend::Sqlite, version, require_current(connection)?))
+            Ok(Health::new(Backend::Sqlite, version, Engine::new(SCRIPTS).require_current(connection)?))
         };
         match &self.file {
             Some(file) => healthy(&mut connect_to_file(file, self.set_up)?).map_err(classify),
@@ -198,15 +200,15 @@ impl Connections {
     /// Returns the number of connections.
     pub(super) fn status(&self) -> PoolStatus {
         let mut status = PoolStatus { waiting: self.waiting.load(Ordering::Relaxed), ..PoolStatus::default() };
-        match &self.held {
-            Held::Pooled { pool, .. } => {
+        match &self.pooling {
+            Pooling::Pooled { pool, .. } => {
                 let state = pool.state();
                 (status.max, status.open, status.idle) = (pool.max_size(), state.connections, state.idle_connections);
             }
-            Held::Single { kept, .. } => {
-                (status.max, status.open, status.idle) = (1, 1, u32::from(!kept.is_locked()));
+            Pooling::Single { connection, .. } => {
+                (status.max, status.open, status.idle) = (1, 1, u32::from(!connection.is_locked()));
             }
-            Held::PerCall { .. } => {}
+            Pooling::PerCall { .. } => {}
         }
         status
     }
@@ -214,10 +216,10 @@ impl Connections {
 
 impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.held {
-            Held::Pooled { pool, .. } => write!(f, "Pooled({:?})", pool.state()),
-            Held::Single { .. } => f.write_str("Single"),
-            Held::PerCall { .. } => f.write_str("PerCall"),
+        match &self.pooling {
+            Pooling::Pooled { pool, .. } => write!(f, "Pooled({:?})", pool.state()),
+            Pooling::Single { .. } => f.write_str("Single"),
+            Pooling::PerCall { .. } => f.write_str("PerCall"),
         }
     }
 }
@@ -240,7 +242,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn questions_are_on_threads_of_the_pool_unless_they_wait() {
+    async fn reads_run_on_threads_of_the_pool_unless_they_wait() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = Config::sqlite_file(folder.path().join("schools.db"));
         config.pool.max_size = 1;
@@ -249,17 +251,17 @@ mod tests {
         let is_of_pool = |_: &mut SqliteConnection| {
             Ok(std::thread::current().name().is_some_and(|name| name.starts_with("sqlite-")))
         };
-        assert!(connections.ask(is_of_pool).await.expect("an answer"));
+        assert!(connections.read(is_of_pool).await.expect("an answer"));
 
         // A call that finds no connection idle waits for one in r2d2,
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let works = tokio::spawn({
             let connections = Arc::clone(&connections);
-            async move { connections.ask(move |_| Ok(wait.recv().is_ok())).await }
+            async move { connections.read(move |_| Ok(wait.recv().is_ok())).await }
         });
         let waits = tokio::spawn({
             let connections = Arc::clone(&connections);
-            async move { connections.ask(is_of_pool).await }
+            async move { connections.read(is_of_pool).await }
         });
         let waiting = async {
             while connections.status().waiting == 0 {
@@ -273,6 +275,6 @@ mod tests {
 
         // and a later call does not overtake it.
         connections.waiting.fetch_add(1, Ordering::Relaxed);
-        assert!(!connections.ask(is_of_pool).await.expect("an answer"));
+        assert!(!connections.read(is_of_pool).await.expect("an answer"));
     }
 }

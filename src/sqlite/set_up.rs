@@ -13,18 +13,19 @@ use diesel::sql_types::{Integer, Text};
 
 use super::{errors, functions};
 use crate::error::{Error, Result};
+use crate::repository::refuse_older;
 
 /// The oldest SQLite that is supported. Older ones can lose committed transactions: the WAL-reset bug, fixed in 3.51.3
 /// (sqlite.org/wal.html).
-const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+const OLDEST_SQLITE: &str = "3.51.3";
 
 /// How many statements a connection prepares before it clears its cache. Each combination of search conditions is a new
 /// statement, which Diesel never evicts. Each takes some 30 kB in SQLite.
-const MOST_STATEMENTS: u32 = 256;
+const MAX_STATEMENTS: u32 = 256;
 
 thread_local! {
-    /// Whether the connection in use on this thread has reached [`MOST_STATEMENTS`].
-    static IS_FULL: Cell<bool> = const { Cell::new(false) };
+    /// Whether the connection in use on this thread has reached [`MAX_STATEMENTS`].
+    static CACHE_IS_FULL: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The settings that every connection needs before its first query.
@@ -41,7 +42,7 @@ impl SetUp {
             errors::from_message(&reason).unwrap_or(Error::CannotOpen { path: url.into(), reason })
         })?;
         self.apply(&mut connection).map_err(|error| errors::classify(error.into()))?;
-        require_trusted_version(&mut connection).map_err(errors::classify)?;
+        refuse_older("SQLite", &version(&mut connection)?, OLDEST_SQLITE)?;
         Ok(connection)
     }
 
@@ -59,7 +60,7 @@ impl SetUp {
              PRAGMA cache_size = -32768;",
         )?;
         functions::register(connection)?;
-        connection.set_instrumentation(noting());
+        connection.set_instrumentation(instrumentation());
         let pragma = diesel::dsl::sql::<Integer>("SELECT foreign_keys FROM pragma_foreign_keys");
         match pragma.get_result::<i32>(connection)? {
             1 => Ok(()),
@@ -70,15 +71,15 @@ impl SetUp {
 }
 
 /// Returns the instrumentation of a connection, which counts its prepared statements.
-fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
+fn instrumentation() -> impl FnMut(InstrumentationEvent<'_>) {
     let mut prepared = 0_u32;
     let mut application = get_default_instrumentation();
     move |event| {
         if matches!(event, InstrumentationEvent::CacheQuery { .. }) {
             prepared += 1;
-            if prepared == MOST_STATEMENTS {
+            if prepared == MAX_STATEMENTS {
                 prepared = 0;
-                IS_FULL.set(true);
+                CACHE_IS_FULL.set(true);
             }
         }
         // Events are passed on to an instrumentation that the application set for all connections of Diesel.
@@ -121,13 +122,8 @@ pub(super) fn existing_file(path: &Path) -> Result<String> {
     Err(Error::CannotOpen { path: path.to_owned(), reason: reason.to_owned() })
 }
 
-/// Returns the URL that opens a file and creates it where it is missing.
-pub(super) fn creatable_file(path: &Path) -> Result<String> {
-    file_url(path, "rwc")
-}
-
-/// Returns a `file:` URL. Characters with a meaning in URLs are escaped, so that any path is valid.
-fn file_url(path: &Path, mode: &str) -> Result<String> {
+/// Returns the URL that opens a file in a mode, such as `rwc`, which creates a missing one. Characters with a meaning in URLs are escaped, so that any path is valid.
+pub(super) fn file_url(path: &Path, mode: &str) -> Result<String> {
     let text = path.to_str().ok_or_else(|| Error::CannotOpen {
         path: path.to_owned(),
         reason: "its name is not UTF-8 text, which SQLite needs".to_owned(),
@@ -146,12 +142,12 @@ pub(super) fn cannot_open(path: &Path, error: Error) -> Error {
 }
 
 /// Wraps `work` so that a connection at its statement limit clears its cache afterwards.
-pub(super) fn forgetting<T>(
+pub(super) fn clearing_full_cache<T>(
     work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
 ) -> impl FnOnce(&mut SqliteConnection) -> Result<T> {
     |connection| {
         let result = work(connection);
-        if IS_FULL.take() {
+        if CACHE_IS_FULL.take() {
             // Diesel creates a new cache when the size changes.
             connection.set_prepared_statement_cache_size(CacheSize::Disabled);
             connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
@@ -174,19 +170,8 @@ pub(super) fn connect_to_file(path: &Path, set_up: SetUp) -> Result<SqliteConnec
 }
 
 pub(super) fn version(connection: &mut SqliteConnection) -> Result<String> {
-    Ok(diesel::dsl::sql::<Text>("SELECT sqlite_version()").get_result(connection)?)
-}
-
-fn require_trusted_version(connection: &mut SqliteConnection) -> Result<()> {
-    let found = version(connection)?;
-    let mut parts = found.split('.').map(|part| part.parse().unwrap_or(0));
-    let mut part = || parts.next().unwrap_or(0);
-    let version = (part(), part(), part());
-    if version < OLDEST_SQLITE {
-        Err(Error::UnsupportedVersion { software: "SQLite", found, needed: "3.51.3" })
-    } else {
-        Ok(())
-    }
+    let query = diesel::dsl::sql::<Text>("SELECT sqlite_version()");
+    query.get_result(connection).map_err(|error| errors::classify(error.into()))
 }
 
 #[cfg(test)]
@@ -200,58 +185,58 @@ mod tests {
 
     /// Each combination of search conditions is a new statement, which SQLite keeps.
     #[test]
-    fn a_connection_prepares_so_many_statements_and_forgets_them() {
+    fn a_full_statement_cache_is_cleared() {
         use crate::sqlite::catalogue::sqlite_master;
         use crate::sqlite::schema::schools;
 
         // Every connection counts its statements,
         let mut connection = SetUp { busy_timeout: Duration::ZERO }.connect(":memory:").expect("a connection");
-        for conditions in 1..=MOST_STATEMENTS {
-            assert!(!IS_FULL.get(), "{conditions}");
+        for conditions in 1..=MAX_STATEMENTS {
+            assert!(!CACHE_IS_FULL.get(), "{conditions}");
             let mut query = sqlite_master::table.count().into_boxed();
             for _ in 0..conditions {
                 query = query.filter(sqlite_master::name.ne("schools"));
             }
             assert_eq!(query.get_result::<i64>(&mut connection).expect("a count"), 0);
         }
-        assert!(IS_FULL.take());
+        assert!(CACHE_IS_FULL.take());
 
         // and the call that reaches the limit clears them.
         let connections = Connections::open(&Config::in_memory()).expect("a database");
         let prepared = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&prepared);
-        let note = |connection: &mut SqliteConnection| {
-            let mut noting = noting();
+        let instrument = |connection: &mut SqliteConnection| {
+            let mut counting = instrumentation();
             connection.set_instrumentation(move |event: InstrumentationEvent<'_>| {
                 if matches!(event, InstrumentationEvent::CacheQuery { .. }) {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
-                noting(event);
+                counting(event);
             });
             Ok(())
         };
-        connections.with(note).expect("noted");
-        let ask = |conditions: u32| {
-            let ask = |connection: &mut SqliteConnection| {
+        connections.with(instrument).expect("instrumented");
+        let prepared_by = |conditions: u32| {
+            let query = |connection: &mut SqliteConnection| {
                 let mut query = schools::table.count().into_boxed();
                 for age in 0..conditions {
                     query = query.filter(schools::age_range_from.ne(i16::try_from(age).unwrap_or(0)));
                 }
                 Ok(query.get_result::<i64>(connection)?)
             };
-            assert_eq!(connections.with(ask).expect("a count"), 0);
+            assert_eq!(connections.with(query).expect("a count"), 0);
             prepared.load(Ordering::Relaxed)
         };
-        assert_eq!((ask(0), ask(0)), (1, 1), "prepared once");
-        for conditions in 1..MOST_STATEMENTS {
-            ask(conditions);
+        assert_eq!((prepared_by(0), prepared_by(0)), (1, 1), "prepared once");
+        for conditions in 1..MAX_STATEMENTS {
+            prepared_by(conditions);
         }
-        assert_eq!(ask(0), MOST_STATEMENTS + 1, "forgotten, and prepared anew");
-        assert_eq!(ask(0), MOST_STATEMENTS + 1, "and then kept");
+        assert_eq!(prepared_by(0), MAX_STATEMENTS + 1, "cleared, and prepared again");
+        assert_eq!(prepared_by(0), MAX_STATEMENTS + 1, "and then cached");
     }
 
     #[test]
-    fn foreign_keys_that_were_off_are_on() {
+    fn foreign_keys_are_turned_on() {
         let mut connection = SqliteConnection::establish(":memory:").expect("a database");
         let on = |connection: &mut SqliteConnection| {
             let pragma = diesel::dsl::sql::<Integer>("SELECT foreign_keys FROM pragma_foreign_keys");
@@ -266,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_keys_that_cannot_be_turned_on_are_told() {
+    fn foreign_keys_that_cannot_be_turned_on_are_an_error() {
         let mut connection = SqliteConnection::establish(":memory:").expect("a database");
         // Within a transaction the pragma has no effect, and no error.
         connection.batch_execute("PRAGMA foreign_keys = OFF; BEGIN").expect("a transaction");

@@ -90,14 +90,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_is_in_the_runtime_and_the_span_of_its_caller() {
+    async fn work_runs_in_the_runtime_and_span_of_its_caller() {
         let threads = Threads::new(1).expect("a thread");
-        let told = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
-        let _told = tracing::dispatcher::set_default(&told);
+        let dispatch = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
+        let _default = tracing::dispatcher::set_default(&dispatch);
         let span = tracing::info_span!("a call");
         let work = move || {
             // The subscriber is thread-local, so each thread reports its own.
-            let within = tracing::dispatcher::with_default(&told, || tracing::Span::current().id());
+            let within = tracing::dispatcher::with_default(&dispatch, || tracing::Span::current().id());
             (Handle::current().id(), within, std::thread::current().id())
         };
         let (runtime, within, thread) = free(&threads).run(work).instrument(span.clone()).await;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_span_is_closed_by_the_time_of_the_answer() {
+    async fn a_span_is_closed_before_its_result_is_sent() {
         /// Counts closed spans.
         #[derive(Clone, Default)]
         struct Closed(Arc<AtomicU32>);
@@ -118,8 +118,8 @@ mod tests {
             }
         }
         /// Sends the number of closed spans from the thread that sends the result, as it does so.
-        struct Answered(Closed, Sender<u32>);
-        impl Wake for Answered {
+        struct OnResult(Closed, Sender<u32>);
+        impl Wake for OnResult {
             fn wake(self: Arc<Self>) {
                 self.1.send(self.0.0.load(Ordering::SeqCst)).expect("somebody listens");
             }
@@ -127,20 +127,20 @@ mod tests {
 
         let threads = Threads::new(1).expect("a thread");
         let closed = Closed::default();
-        let told = tracing::Dispatch::new(tracing_subscriber::registry().with(closed.clone()));
-        let _told = tracing::dispatcher::set_default(&told);
-        let ((go, wait), (answer, answered)) = (channel::<()>(), channel());
-        let waker = Waker::from(Arc::new(Answered(closed, answer)));
-        let mut asked = Box::pin(free(&threads).run(move || wait.recv()));
-        let asks = || asked.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();
-        assert!(tracing::info_span!("a call").in_scope(asks));
+        let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(closed.clone()));
+        let _default = tracing::dispatcher::set_default(&dispatch);
+        let ((go, wait), (sender, receiver)) = (channel::<()>(), channel());
+        let waker = Waker::from(Arc::new(OnResult(closed, sender)));
+        let mut call = Box::pin(free(&threads).run(move || wait.recv()));
+        let poll = || call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();
+        assert!(tracing::info_span!("a call").in_scope(poll));
         go.send(()).expect("it waits");
-        assert_eq!(answered.recv(), Ok(1));
-        assert_eq!(asked.await, Ok(()));
+        assert_eq!(receiver.recv(), Ok(1));
+        assert_eq!(call.await, Ok(()));
     }
 
     #[tokio::test]
-    async fn a_panic_reaches_the_caller_and_leaves_the_thread() {
+    async fn a_panic_reaches_the_caller_and_not_the_thread() {
         let threads = Threads::new(1).expect("a thread");
         let panicked = AssertUnwindSafe(free(&threads).run(|| panic!("on purpose"))).catch_unwind().await;
         assert_eq!(panicked.expect_err("it panicked").downcast_ref(), Some(&"on purpose"));
@@ -148,12 +148,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_nobody_waits_for_ends_and_its_thread_is_free_again() {
+    async fn dropped_work_runs_to_its_end_and_frees_its_thread() {
         let threads = Threads::new(1).expect("a thread");
         let (go, wait) = channel::<()>();
         let (done, ended) = channel();
         let mut dropped = Box::pin(free(&threads).run(move || {
-            wait.recv().expect("to be told to go on");
+            wait.recv().expect("a signal to continue");
             done.send(()).expect("somebody listens");
         }));
         assert!((&mut dropped).now_or_never().is_none());
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_that_nobody_awaits_ends_no_process_and_no_thread() {
+    async fn a_panic_of_dropped_work_ends_no_process_or_thread() {
         struct Bomb;
         impl Drop for Bomb {
             fn drop(&mut self) {
@@ -175,7 +175,7 @@ mod tests {
         let threads = Threads::new(1).expect("a thread");
         let (go, wait) = channel::<()>();
         let mut dropped = Box::pin(free(&threads).run(move || {
-            wait.recv().expect("to be told to go on");
+            wait.recv().expect("a signal to continue");
             Bomb
         }));
         assert!((&mut dropped).now_or_never().is_none());
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_more_threads_than_a_machine_can_bear() {
+    fn the_number_of_threads_is_limited() {
         let threads = Threads::new(u32::MAX).expect("threads");
         assert_eq!(threads.idle.available_permits(), 64);
     }

@@ -226,7 +226,7 @@ async fn a_server_that_freezes_in_a_call_is_given_up() {
         } else {
             repository.facets(&SchoolSearch::open()).await.map(drop).expect_err("nobody answers")
         };
-        assert!(matches!(&error, Error::Unavailable { reason } if reason == "it said nothing for 4 s"), "{error:?}");
+        assert!(matches!(&error, Error::Unavailable { reason } if reason == "no response within 4 s"), "{error:?}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         assert_eq!(repository.pool_status().open, 0, "and its connection is gone");
     }

@@ -1,5 +1,4 @@
-//! The guard over one call: it detects a server that does not respond, and tracks whether a write may have been
-//! committed.
+//! The guard of a call: it detects a server that does not respond, and tracks whether a write may have been committed.
 //!
 //! The server cancels a statement that takes too long, and the kernel closes a connection whose packets are not
 //! acknowledged. Neither helps where the server's process is stopped, or the network drops its responses.
@@ -7,7 +6,8 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
@@ -18,118 +18,108 @@ use crate::error::{Error, Result};
 
 /// How many statements a connection prepares before it is closed. Each combination of search conditions is a new
 /// statement, which Diesel never evicts. The plan of each takes some 200 kB on the server.
-const MOST_STATEMENTS: u32 = 256;
+const MAX_STATEMENTS: u32 = 256;
 
 tokio::task_local! {
     /// The state of the current task's call.
-    static CALL: Arc<Call>;
+    static CALL: Arc<CallState>;
 }
 
 /// What a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Intent {
+pub(super) enum CallKind {
     /// Reads.
-    Ask,
+    Read,
     /// Writes, in one transaction.
-    Change,
+    Write,
     /// Runs the caller's own queries.
-    Lend,
+    Custom,
 }
 
 /// The state of a call, from its connection's events.
 #[derive(Debug)]
-pub(super) struct Call {
-    intent: Intent,
+pub(super) struct CallState {
+    kind: CallKind,
     /// Incremented as a statement begins and as it ends, so odd while one runs. Incremented by two where the call
     /// starts or stops waiting for something other than the server.
     events: AtomicU64,
     /// Whether the call waits for something other than the server.
-    is_elsewhere: AtomicBool,
-    stage: AtomicU8,
+    is_outside_server: AtomicBool,
+    /// Whether a transaction is open, which is rolled back with its connection.
+    is_in_transaction: AtomicBool,
     /// Whether a `COMMIT`, or a statement outside of a transaction, was sent.
     may_be_committed: AtomicBool,
     /// Whether the connection must be closed: a transaction was begun in plain SQL, which Diesel does not track, or the
     /// connection has the maximum number of prepared statements.
-    is_the_last: AtomicBool,
+    must_close: AtomicBool,
 }
 
-/// The transaction state of a call's next statement.
-mod stage {
-    /// Outside of a transaction.
-    pub const ALONE: u8 = 0;
-    /// In a transaction, which is rolled back with its connection.
-    pub const INSIDE: u8 = 1;
-    /// The `COMMIT` or the `ROLLBACK` of a transaction.
-    pub const ENDING: u8 = 2;
-}
-
-impl Call {
-    pub(super) fn new(intent: Intent) -> Arc<Self> {
+impl CallState {
+    pub(super) fn new(kind: CallKind) -> Arc<Self> {
         Arc::new(Self {
-            intent,
+            kind,
             events: AtomicU64::new(0),
-            is_elsewhere: AtomicBool::new(false),
-            stage: AtomicU8::new(stage::ALONE),
+            is_outside_server: AtomicBool::new(false),
+            is_in_transaction: AtomicBool::new(false),
             may_be_committed: AtomicBool::new(false),
-            is_the_last: AtomicBool::new(false),
+            must_close: AtomicBool::new(false),
         })
     }
 
     /// Returns whether the connection must be closed after this call.
-    pub(super) fn is_the_last(&self) -> bool {
-        self.is_the_last.load(Ordering::Relaxed)
+    pub(super) fn must_close(&self) -> bool {
+        self.must_close.load(Relaxed)
     }
 
-    fn note(&self, event: &InstrumentationEvent<'_>) {
+    fn record(&self, event: &InstrumentationEvent<'_>) {
         match event {
             InstrumentationEvent::BeginTransaction { depth, .. } if depth.get() == 1 => {
-                self.stage.store(stage::INSIDE, Ordering::Relaxed);
+                self.is_in_transaction.store(true, Relaxed);
             }
             InstrumentationEvent::CommitTransaction { depth, .. } if depth.get() == 1 => {
-                self.stage.store(stage::ENDING, Ordering::Relaxed);
-                self.may_be_committed.store(true, Ordering::Relaxed);
+                self.is_in_transaction.store(false, Relaxed);
+                self.may_be_committed.store(true, Relaxed);
             }
             InstrumentationEvent::RollbackTransaction { depth, .. } if depth.get() == 1 => {
-                self.stage.store(stage::ENDING, Ordering::Relaxed);
+                self.is_in_transaction.store(false, Relaxed);
             }
             InstrumentationEvent::StartQuery { query, .. } => {
-                self.events.fetch_add(1, Ordering::Relaxed);
-                if self.intent == Intent::Lend && self.stage.load(Ordering::Relaxed) == stage::ALONE {
-                    self.note_alone(&query.to_string());
+                self.events.fetch_add(1, Relaxed);
+                if self.kind == CallKind::Custom && !self.is_in_transaction.load(Relaxed) {
+                    self.record_outside_transaction(&query.to_string());
                 }
             }
             InstrumentationEvent::FinishQuery { .. } => {
-                self.events.fetch_add(1, Ordering::Relaxed);
-                let ended = |stage| (stage == stage::ENDING).then_some(stage::ALONE);
-                let _ = self.stage.fetch_update(Ordering::Relaxed, Ordering::Relaxed, ended);
+                self.events.fetch_add(1, Relaxed);
             }
             _ => {}
         }
     }
 
     /// Records a statement outside of Diesel's transactions, which commits by itself unless it only reads.
-    fn note_alone(&self, statement: &str) {
+    fn record_outside_transaction(&self, statement: &str) {
         let statement = statement.trim_start().to_ascii_uppercase();
-        if !statement.starts_with("SELECT") || statement.contains(';') {
-            self.may_be_committed.store(true, Ordering::Relaxed);
+        let commits_nothing = statement.starts_with("SELECT") || statement.starts_with("ROLLBACK");
+        if !commits_nothing || statement.contains(';') {
+            self.may_be_committed.store(true, Relaxed);
         }
         if statement.contains("BEGIN") || statement.contains("START TRANSACTION") {
-            self.is_the_last.store(true, Ordering::Relaxed);
+            self.must_close.store(true, Relaxed);
         }
     }
 }
 
 /// Returns the instrumentation of a connection, which updates the state of its call.
-pub(super) fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
+pub(super) fn instrumentation() -> impl FnMut(InstrumentationEvent<'_>) {
     let mut prepared = 0_u32;
     let mut application = get_default_instrumentation();
     move |event| {
         prepared += u32::from(matches!(event, InstrumentationEvent::CacheQuery { .. }));
         // Outside of a call there is no state.
         let _ = CALL.try_with(|call| {
-            call.note(&event);
-            if prepared >= MOST_STATEMENTS {
-                call.is_the_last.store(true, Ordering::Relaxed);
+            call.record(&event);
+            if prepared >= MAX_STATEMENTS {
+                call.must_close.store(true, Relaxed);
             }
         });
         // Events are passed on to an instrumentation that the application set for all connections of Diesel.
@@ -141,55 +131,55 @@ pub(super) fn noting() -> impl FnMut(InstrumentationEvent<'_>) {
 
 /// Runs the work of a call, and stops it at the response timeout. Its errors are typed here. A write whose connection
 /// was lost when it may have been committed returns [`Error::CommitUnknown`].
-pub(super) async fn watch<T>(
-    call: &Arc<Call>,
+pub(super) async fn guarded<T>(
+    call: &Arc<CallState>,
     response_timeout: Option<Duration>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let (work, silent) = (pin!(CALL.scope(Arc::clone(call), work)), pin!(silent(call, response_timeout)));
-    let answer = match select(work, silent).await {
-        Either::Left((answer, _)) => answer.map_err(classify),
+    let (work, timeout) = (pin!(CALL.scope(Arc::clone(call), work)), pin!(no_response(call, response_timeout)));
+    let result = match select(work, timeout).await {
+        Either::Left((result, _)) => result.map_err(classify),
         Either::Right((response_timeout, _)) => {
-            Err(Error::Unavailable { reason: format!("it said nothing for {} s", response_timeout.as_secs()) })
+            Err(Error::Unavailable { reason: format!("no response within {} s", response_timeout.as_secs()) })
         }
     };
-    match answer {
+    match result {
         Err(Error::ConnectionLost | Error::Unavailable { .. })
-            if call.intent != Intent::Ask && call.may_be_committed.load(Ordering::Relaxed) =>
+            if call.kind != CallKind::Read && call.may_be_committed.load(Relaxed) =>
         {
             Err(Error::CommitUnknown)
         }
-        answer => answer,
+        result => result,
     }
 }
 
 /// Waits for something other than the server, such as a file that is read.
-pub(super) async fn elsewhere<T>(work: impl Future<Output = T>) -> T {
-    let note = |is_elsewhere| {
+pub(super) async fn outside_server<T>(work: impl Future<Output = T>) -> T {
+    let record = |is_outside_server| {
         let _ = CALL.try_with(|call| {
-            call.is_elsewhere.store(is_elsewhere, Ordering::Relaxed);
-            call.events.fetch_add(2, Ordering::Relaxed);
+            call.is_outside_server.store(is_outside_server, Relaxed);
+            call.events.fetch_add(2, Relaxed);
         });
     };
-    note(true);
+    record(true);
     let value = work.await;
-    note(false);
+    record(false);
     value
 }
 
-/// Completes when the server has not responded for `longest`, and returns it.
-async fn silent(call: &Call, longest: Option<Duration>) -> Duration {
-    let Some(longest) = longest else { return std::future::pending().await };
+/// Completes when the server has not responded within the response timeout, and returns it.
+async fn no_response(call: &CallState, response_timeout: Option<Duration>) -> Duration {
+    let Some(response_timeout) = response_timeout else { return std::future::pending().await };
     loop {
-        let seen = call.events.load(Ordering::Relaxed);
-        tokio::time::sleep(longest).await;
-        let waits_for_server = match call.intent {
-            Intent::Ask | Intent::Change => !call.is_elsewhere.load(Ordering::Relaxed),
+        let events = call.events.load(Relaxed);
+        tokio::time::sleep(response_timeout).await;
+        let waits_for_server = match call.kind {
+            CallKind::Read | CallKind::Write => !call.is_outside_server.load(Relaxed),
             // Between two statements, the caller's code may take any time.
-            Intent::Lend => seen % 2 == 1,
+            CallKind::Custom => events % 2 == 1,
         };
-        if waits_for_server && call.events.load(Ordering::Relaxed) == seen {
-            return longest;
+        if waits_for_server && call.events.load(Relaxed) == events {
+            return response_timeout;
         }
     }
 }
