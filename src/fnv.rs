@@ -1,6 +1,6 @@
-//! A number that tells texts apart: FNV-1a (Fowler, Noll, Vo; RFC 9923). It detects an accident, not an attack.
+//! A hash of texts: FNV-1a (Fowler, Noll, Vo; RFC 9923). It detects an accident, not an attack.
 
-/// Returns a number for some bytes, the same in every build: the standard library's hash may change from one release to
+/// Returns the hash of some bytes, the same in every build: the standard library's hash may change from one release to
 /// the next.
 pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
     bytes

@@ -40,49 +40,35 @@ pub async fn of_search(finder: &dyn ExportSchools, search: &SchoolSearch) -> Res
 /// # Errors
 /// [`Frame`](crate::Error::Frame).
 pub fn of_hits(hits: &[SchoolHit]) -> Result<DataFrame> {
-    macro_rules! column {
-        (|$school:ident| $value:expr) => {
-            hits.iter().map(|SchoolHit { school: $school, .. }| $value).collect::<Vec<_>>()
-        };
-    }
     // Names each field once, so that a new field does not compile until it has a column here.
-    let _ = |SchoolSummary {
-                 id: _,
-                 urn: _,
-                 name: _,
-                 council: _,
-                 status: _,
-                 phase: _,
-                 school_type: _,
-                 gender: _,
-                 faith: _,
-                 postcode: _,
-                 is_private: _,
-                 age_range_from: _,
-                 age_range_to: _,
-                 ofsted_rating: _,
-                 lat: _,
-                 lng: _,
-             }: SchoolSummary| {};
-    Ok(df!(
-        "id" => column!(|school| school.id.get()),
-        "urn" => column!(|school| i64::from(school.urn.get())),
-        "name" => column!(|school| school.name.as_str()),
-        "council" => column!(|school| school.council.as_deref()),
-        "status" => column!(|school| school.status.as_str()),
-        "phase" => column!(|school| school.phase.map(|phase| phase.as_str())),
-        "type" => column!(|school| school.school_type.as_deref()),
-        "gender" => column!(|school| school.gender.map(|gender| gender.as_str())),
-        "faith" => column!(|school| school.faith.as_deref()),
-        "postcode" => column!(|school| school.postcode.as_deref()),
-        "is_private" => column!(|school| school.is_private),
-        "age_range_from" => column!(|school| school.age_range_from),
-        "age_range_to" => column!(|school| school.age_range_to),
-        "ofsted_rating" => column!(|school| school.ofsted_rating.map(Rating::number)),
-        "lat" => column!(|school| school.lat.map(|lat| lat.degrees())),
-        "lng" => column!(|school| school.lng.map(|lng| lng.degrees())),
-        "distance_km" => hits.iter().map(|hit| hit.distance_km.map(|km| km.get())).collect::<Vec<_>>(),
-    )?)
+    macro_rules! columns {
+        ($($name:literal: $field:ident => $value:expr,)+) => {{
+            let _ = |SchoolSummary { $($field: _),+ }: SchoolSummary| {};
+            let schools = || hits.iter().map(|hit| &hit.school);
+            df!(
+                $($name => schools().map(|SchoolSummary { $field, .. }| $value).collect::<Vec<_>>(),)+
+                "distance_km" => hits.iter().map(|hit| hit.distance_km.map(|km| km.get())).collect::<Vec<_>>(),
+            )
+        }};
+    }
+    Ok(columns! {
+        "id": id => id.get(),
+        "urn": urn => i64::from(urn.get()),
+        "name": name => name.as_str(),
+        "council": council => council.as_deref(),
+        "status": status => status.as_str(),
+        "phase": phase => phase.map(|phase| phase.as_str()),
+        "type": school_type => school_type.as_deref(),
+        "gender": gender => gender.map(|gender| gender.as_str()),
+        "faith": faith => faith.as_deref(),
+        "postcode": postcode => postcode.as_deref(),
+        "is_private": is_private => *is_private,
+        "age_range_from": age_range_from => *age_range_from,
+        "age_range_to": age_range_to => *age_range_to,
+        "ofsted_rating": ofsted_rating => ofsted_rating.map(Rating::number),
+        "lat": lat => lat.map(|lat| lat.degrees()),
+        "lng": lng => lng.map(|lng| lng.degrees()),
+    }?)
 }
 
 /// Writes a data frame as Parquet, compressed with Zstandard.

@@ -38,18 +38,16 @@ pub(crate) async fn observe<T: Rows>(
         duration_ms = Empty,
     );
     let begun = Instant::now();
-    let answer = call.instrument(span.clone()).await;
-    tell(&span, operation, begun.elapsed(), slow, answer.as_ref().map(Rows::rows));
-    answer
+    let result = call.instrument(span.clone()).await;
+    record(&span, operation, begun.elapsed(), slow, result.as_ref().map(Rows::rows));
+    result
 }
 
-fn tell(span: &Span, operation: &str, took: Duration, slow: Duration, answer: Result<Option<u64>, &Error>) {
+fn record(span: &Span, operation: &str, took: Duration, slow: Duration, rows: Result<Option<u64>, &Error>) {
     let duration_ms = took.as_secs_f64() * 1_000.0;
     span.record("duration_ms", duration_ms);
-    let (rows, failed) = match answer {
-        Ok(rows) => (rows, None),
-        Err(error) => (None, Some(error.name())),
-    };
+    let failed = rows.err().map(Error::name);
+    let rows = rows.ok().flatten();
     if let Some(rows) = rows {
         span.record("db.response.returned_rows", rows);
     }
@@ -77,28 +75,34 @@ impl Backend {
 
 /// The number of rows of a result, or of a write, where it is known.
 pub(crate) trait Rows {
-    fn rows(&self) -> Option<u64>;
+    fn rows(&self) -> Option<u64> {
+        None
+    }
 }
 
-fn count(rows: usize) -> Option<u64> {
-    u64::try_from(rows).ok()
-}
+impl Rows for () {}
+impl Rows for u64 {}
+impl Rows for DeleteCounts {}
+impl Rows for Explanation {}
+impl Rows for Facets {}
+impl Rows for Health {}
+impl Rows for MergeCounts {}
 
 impl<T> Rows for Page<T> {
     fn rows(&self) -> Option<u64> {
-        count(self.items.len())
+        self.items.rows()
     }
 }
 
 impl<T> Rows for Vec<T> {
     fn rows(&self) -> Option<u64> {
-        count(self.len())
+        Some(self.len() as u64)
     }
 }
 
 impl<K, V> Rows for BTreeMap<K, V> {
     fn rows(&self) -> Option<u64> {
-        count(self.len())
+        Some(self.len() as u64)
     }
 }
 
@@ -113,16 +117,3 @@ impl Rows for UpsertCounts {
         Some(self.inserted + self.updated)
     }
 }
-
-/// Results without rows.
-macro_rules! no_rows {
-    ($($answer:ty),*) => {
-        $(impl Rows for $answer {
-            fn rows(&self) -> Option<u64> {
-                None
-            }
-        })*
-    };
-}
-
-no_rows!((), i32, u64, DeleteCounts, Explanation, Facets, Health, MergeCounts);

@@ -129,7 +129,7 @@ impl Config {
     /// [`Error::InvalidSetting`] without a URL, [`Error::UnknownBackend`] for a backend that does not exist or is not
     /// compiled in, [`Error::BackendMismatch`] where the two disagree.
     pub fn from_settings(backend: Option<&str>, url: Option<&str>) -> Result<Self> {
-        let backend = backend.map(Backend::named).transpose()?;
+        let backend = backend.map(|word| word.parse::<Backend>().map_err(|_| unknown_backend(word))).transpose()?;
         let url = url.filter(|url| !url.is_empty()).ok_or(Error::InvalidSetting {
             setting: "DATABASE_URL",
             reason: "is not set: say where the database is, such as sqlite:schools.db",
@@ -194,27 +194,6 @@ impl Config {
         self
     }
 
-    /// Returns the configuration of another database on the same server.
-    #[cfg(all(feature = "postgres", feature = "testing"))]
-    pub(crate) fn on_database(mut self, name: &str) -> Result<Self> {
-        match &mut self.target {
-            Target::Postgres(server) => server.set_database(name),
-            #[cfg(feature = "sqlite")]
-            _ => return Err(Error::BackendMismatch { backend: "postgres", url_is_for: self.backend().as_str() }),
-        }
-        Ok(self)
-    }
-
-    /// Returns the configuration of the same database with another role's privileges.
-    #[cfg(all(feature = "postgres", feature = "testing"))]
-    pub(crate) fn with_role(mut self, role: &str) -> Self {
-        #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
-        if let Target::Postgres(server) = &mut self.target {
-            server.set_role(role);
-        }
-        self
-    }
-
     /// Returns the backend of the database.
     pub fn backend(&self) -> Backend {
         match self.target {
@@ -240,8 +219,9 @@ impl std::fmt::Display for Config {
     }
 }
 
-/// A database system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A database system. Its text is the word in `DB_BACKEND`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 #[non_exhaustive]
 pub enum Backend {
     /// Embedded SQLite.
@@ -255,33 +235,12 @@ pub enum Backend {
 impl Backend {
     /// Returns its word, as in `DB_BACKEND`.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite => "sqlite",
-            #[cfg(feature = "postgres")]
-            Self::Postgres => "postgres",
-        }
-    }
-
-    fn named(word: &str) -> Result<Self> {
-        match word {
-            #[cfg(feature = "sqlite")]
-            "sqlite" => Ok(Self::Sqlite),
-            #[cfg(feature = "postgres")]
-            "postgres" => Ok(Self::Postgres),
-            other => Err(unknown_backend(other)),
-        }
-    }
-}
-
-impl std::fmt::Display for Backend {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
+        self.into_str()
     }
 }
 
 fn unknown_backend(given: &str) -> Error {
-    // Only the first word: a whole URL in its place could contain a password.
+    // Only the first word: a URL given by mistake could contain a password.
     let word = given.chars().take_while(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).take(20);
     Error::UnknownBackend { given: word.collect(), compiled: COMPILED }
 }
@@ -295,7 +254,7 @@ fn sqlite_target(path: &str) -> Result<Target> {
         }),
         ":memory:" => Ok(Target::SqliteMemory),
         path if path.contains('\0') => {
-            Err(Error::InvalidSetting { setting: "DATABASE_URL", reason: "holds a NUL character" })
+            Err(Error::InvalidSetting { setting: "DATABASE_URL", reason: "contains a NUL character" })
         }
         path => Ok(Target::SqliteFile(PathBuf::from(path))),
     }
@@ -317,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_chosen_in_silence() {
+    fn defaults_are_never_implicit() {
         let given = |backend, url| Config::from_settings(backend, url).expect_err("refused");
         assert!(matches!(given(None, None), Error::InvalidSetting { setting: "DATABASE_URL", .. }));
         assert!(matches!(given(Some("sqlite"), Some("")), Error::InvalidSetting { .. }));

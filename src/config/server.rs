@@ -23,7 +23,7 @@ pub enum Tls {
     Off,
     /// Encryption, with the server's certificate and name verified. The default for any other machine.
     VerifyFull {
-        /// A PEM file of the authority to trust, in place of those that the system trusts.
+        /// A PEM file of the authority to trust instead of the system's.
         root_certificate: Option<PathBuf>,
     },
 }
@@ -75,18 +75,6 @@ impl Server {
         Ok(Self { settings: Box::new(settings), tls })
     }
 
-    #[cfg(feature = "testing")]
-    pub(crate) fn set_database(&mut self, name: &str) {
-        self.settings.dbname(name);
-    }
-
-    /// Switches to another role, with its privileges, once connected.
-    #[cfg(feature = "testing")]
-    pub(crate) fn set_role(&mut self, role: &str) {
-        let options = self.settings.get_options().unwrap_or_default();
-        self.settings.options(format!("{options} -c role={role}"));
-    }
-
     /// Returns the encryption of connections.
     pub fn tls(&self) -> &Tls {
         &self.tls
@@ -136,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_is_spoken_to_in_the_clear() {
+    fn only_loopback_connections_are_unencrypted() {
         let tls = |url| Server::from_url(url).expect("a server").tls;
         let verified = Tls::VerifyFull { root_certificate: None };
         assert_eq!(tls("postgres://localhost/schools"), Tls::Off);
@@ -144,7 +132,7 @@ mod tests {
         assert_eq!(tls("postgres://finder@[::1]/schools"), Tls::Off);
         assert_eq!(tls("postgres:///schools?host=/run/postgresql"), Tls::Off);
         assert_eq!(tls("postgres://db.example/schools"), verified);
-        assert_eq!(tls("postgres://localhost,db.example/schools"), verified, "one host elsewhere is enough");
+        assert_eq!(tls("postgres://localhost,db.example/schools"), verified, "one remote host is enough");
         assert_eq!(tls("postgres://localhost/schools?hostaddr=10.0.0.1"), verified);
         assert_eq!(tls("postgres://localhost/schools?sslmode=verify-full"), verified);
         assert_eq!(tls("postgres://db.example/schools?sslmode=disable"), Tls::Off);

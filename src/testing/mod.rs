@@ -37,16 +37,34 @@ pub struct TestDatabase {
     owner: Config,
     repository: Arc<dyn SchoolRepository>,
     // Dropped last: the repository has connections to it.
-    _place: Place,
+    _location: Location,
 }
 
 /// The database's location. Dropping it removes the database.
 #[derive(Debug)]
-enum Place {
+enum Location {
     #[cfg(feature = "sqlite")]
-    Folder(#[allow(dead_code, reason = "held to be dropped")] TempDir),
+    Folder(#[allow(dead_code, reason = "dropped with the test database")] TempDir),
     #[cfg(feature = "postgres")]
-    Server(#[allow(dead_code, reason = "held to be dropped")] Box<postgres::ServerDatabase>),
+    Server(#[allow(dead_code, reason = "dropped with the test database")] Box<postgres::ServerDatabase>),
+}
+
+/// Runs a query of either backend on a connection of the owner.
+macro_rules! as_owner {
+    ($database:ident, |$connection:ident| $sqlite:expr, $postgres:expr) => {
+        match $database.config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => {
+                let repository = crate::sqlite::SqliteRepository::connect(&$database.owner).await?;
+                repository.with_connection(move |$connection: &mut _| Ok($sqlite?)).await
+            }
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => {
+                let repository = crate::postgres::PostgresRepository::connect(&$database.owner).await?;
+                repository.with_connection(async |$connection: &mut _| Ok($postgres.await?)).await
+            }
+        }
+    };
 }
 
 impl TestDatabase {
@@ -56,7 +74,7 @@ impl TestDatabase {
     /// Those of [`create`](crate::create) and of creating a temporary folder or a database;
     /// [`InvalidSetting`](crate::Error::InvalidSetting) for Postgres without `TEST_DATABASE_URL`.
     pub async fn new(backend: Backend) -> Result<Self> {
-        let (config, owner, place) = match backend {
+        let (config, owner, location) = match backend {
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => {
                 let folder = TempDir::new().map_err(|error| crate::Error::CannotOpen {
@@ -65,16 +83,16 @@ impl TestDatabase {
                 })?;
                 let config = Config::sqlite_file(folder.path().join("schools.db"));
                 crate::migrate::up(&config).await?;
-                (config.clone(), config, Place::Folder(folder))
+                (config.clone(), config, Location::Folder(folder))
             }
             #[cfg(feature = "postgres")]
             Backend::Postgres => {
                 let database = postgres::ServerDatabase::new().await?;
-                (database.config(), database.owner().clone(), Place::Server(Box::new(database)))
+                (database.config(), database.owner().clone(), Location::Server(Box::new(database)))
             }
         };
         let repository = connect(&config).await?;
-        Ok(Self { config, owner, repository, _place: place })
+        Ok(Self { config, owner, repository, _location: location })
     }
 
     /// Returns the configuration for further connections. On Postgres it has the privileges of a service's role, as
@@ -98,43 +116,24 @@ impl TestDatabase {
     /// # Errors
     /// Those of the database, typed.
     pub async fn execute(&self, statements: &str) -> Result<()> {
-        match self.config.backend() {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite => {
-                use diesel::connection::SimpleConnection;
-                let statements = statements.to_owned();
-                let repository = crate::sqlite::SqliteRepository::connect(&self.owner).await?;
-                repository.with_connection(move |connection| Ok(connection.batch_execute(&statements)?)).await
-            }
-            #[cfg(feature = "postgres")]
-            Backend::Postgres => {
-                use diesel_async::SimpleAsyncConnection;
-                let repository = crate::postgres::PostgresRepository::connect(&self.owner).await?;
-                repository.with_connection(async |connection| Ok(connection.batch_execute(statements).await?)).await
-            }
-        }
+        let statements = statements.to_owned();
+        as_owner!(
+            self,
+            |connection| diesel::connection::SimpleConnection::batch_execute(connection, &statements),
+            diesel_async::SimpleAsyncConnection::batch_execute(connection, &statements)
+        )
     }
 
     /// Runs the test's own query of one whole number, such as a count, as the owner.
     ///
     /// # Errors
     /// Those of the database, typed.
-    pub async fn number(&self, question: &str) -> Result<i64> {
-        let query = diesel::dsl::sql::<diesel::sql_types::BigInt>(question);
-        match self.config.backend() {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite => {
-                let repository = crate::sqlite::SqliteRepository::connect(&self.owner).await?;
-                let ask = move |connection: &mut _| Ok(diesel::RunQueryDsl::get_result(query, connection)?);
-                repository.with_connection(ask).await
-            }
-            #[cfg(feature = "postgres")]
-            Backend::Postgres => {
-                let repository = crate::postgres::PostgresRepository::connect(&self.owner).await?;
-                let ask =
-                    async |connection: &mut _| Ok(diesel_async::RunQueryDsl::get_result(query, connection).await?);
-                repository.with_connection(ask).await
-            }
-        }
+    pub async fn number(&self, query: &str) -> Result<i64> {
+        let query = diesel::dsl::sql::<diesel::sql_types::BigInt>(query);
+        as_owner!(
+            self,
+            |connection| diesel::RunQueryDsl::get_result(query, connection),
+            diesel_async::RunQueryDsl::get_result(query, connection)
+        )
     }
 }

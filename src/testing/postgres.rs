@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use diesel::dsl::sql;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use crate::config::Config;
+use crate::config::{Config, Target};
 use crate::error::{Error, Result};
 use crate::migrate;
 use crate::postgres::errors::classify;
@@ -40,13 +40,16 @@ impl ServerDatabase {
         };
         let server = Config::from_url(&std::env::var("TEST_DATABASE_URL").map_err(|_| missing)?)?;
         let name = format!("school_finder_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        make(&server, &name).await.map_err(classify)?;
-        Ok(Self { owner: on(&server, &name)?, server, name })
+        create(&server, &name).await.map_err(classify)?;
+        Ok(Self { owner: on_database(&server, &name), server, name })
     }
 
     /// Returns the configuration of the service's role.
     pub(super) fn config(&self) -> Config {
-        self.owner.clone().with_role(SERVICE)
+        with_settings(&self.owner, |settings| {
+            let options = settings.get_options().unwrap_or_default();
+            settings.options(format!("{options} -c role={SERVICE}"));
+        })
     }
 
     /// Returns the configuration of the role that owns the tables.
@@ -71,27 +74,19 @@ impl Drop for ServerDatabase {
 }
 
 /// Creates the database as a copy of the template.
-async fn make(server: &Config, name: &str) -> Result<()> {
+async fn create(server: &Config, name: &str) -> Result<()> {
     let mut connection = open(server).await?;
-    make_template(&mut connection, server).await?;
+    // One program at a time creates a missing template.
+    let lock = format!("SET lock_timeout = 0; SELECT pg_advisory_lock({TEMPLATE_LOCK})");
+    connection.batch_execute(&lock).await?;
+    create_template(&mut connection, server).await?;
+    connection.batch_execute(&format!("SELECT pg_advisory_unlock({TEMPLATE_LOCK})")).await?;
     // Database names cannot be bound; this one consists of letters, digits and underscores.
-    let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
-    Ok(connection.batch_execute(&create).await?)
+    Ok(connection.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await?)
 }
 
-/// Creates the template where it is missing, one program at a time.
-async fn make_template(connection: &mut AsyncPgConnection, server: &Config) -> Result<()> {
-    let lock = || sql::<Bool>("SELECT pg_try_advisory_lock(").bind::<BigInt, _>(TEMPLATE_LOCK).sql(")");
-    while !lock().get_result::<bool>(connection).await? {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let made = make_template_in_lock(connection, server).await;
-    let unlock = sql::<Bool>("SELECT pg_advisory_unlock(").bind::<BigInt, _>(TEMPLATE_LOCK).sql(")");
-    unlock.get_result::<bool>(connection).await?;
-    made
-}
-
-async fn make_template_in_lock(connection: &mut AsyncPgConnection, server: &Config) -> Result<()> {
+/// Creates the template where it is missing.
+async fn create_template(connection: &mut AsyncPgConnection, server: &Config) -> Result<()> {
     let exists =
         sql::<Bool>("SELECT EXISTS (SELECT FROM pg_database WHERE datname = ").bind::<Text, _>(TEMPLATE).sql(")");
     if exists.get_result::<bool>(connection).await? {
@@ -99,11 +94,9 @@ async fn make_template_in_lock(connection: &mut AsyncPgConnection, server: &Conf
     }
     // Created under another name until it is complete.
     let unfinished = format!("{TEMPLATE}_new");
-    let begin = format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)");
-    connection.batch_execute(&begin).await?;
-    let create = format!("CREATE DATABASE {unfinished}");
-    connection.batch_execute(&create).await?;
-    let owner = on(server, &unfinished)?;
+    connection.batch_execute(&format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)")).await?;
+    connection.batch_execute(&format!("CREATE DATABASE {unfinished}")).await?;
+    let owner = on_database(server, &unfinished);
     migrate::up(&owner).await?;
     let role = sql::<Bool>("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = ").bind::<Text, _>(SERVICE).sql(")");
     if !role.get_result::<bool>(connection).await? {
@@ -122,7 +115,18 @@ async fn make_template_in_lock(connection: &mut AsyncPgConnection, server: &Conf
     Ok(connection.batch_execute(&rename).await?)
 }
 
-/// Returns the configuration for another database on the same server.
-fn on(server: &Config, name: &str) -> Result<Config> {
-    server.clone().on_database(name)
+fn on_database(server: &Config, name: &str) -> Config {
+    with_settings(server, |settings| {
+        settings.dbname(name);
+    })
+}
+
+/// Returns a configuration with changed settings of its connections.
+fn with_settings(config: &Config, change: impl FnOnce(&mut tokio_postgres::Config)) -> Config {
+    let mut config = config.clone();
+    #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
+    if let Target::Postgres(server) = &mut config.target {
+        change(&mut server.settings);
+    }
+    config
 }
