@@ -1,6 +1,4 @@
-//! The migrations are embedded by a macro, which neither sees new files by itself nor lets their text be read: what it
-//! leaves out is written down here. Their fingerprint names the template from which tests copy their Postgres
-//! databases.
+//! Embeds the migrations. Their fingerprint names the template from which tests copy their Postgres databases.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -25,7 +23,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The migrations of a folder as an expression: a list of name, text up and text down, by name. Where the texts are is
+/// The migrations of a folder as an expression: a list in the order of their names. Where the texts are is
 /// left to the compiler, since checkouts that share one target folder may share this list.
 fn scripts(folder: &Path) -> String {
     let mut list = String::from("&[\n");
@@ -35,8 +33,14 @@ fn scripts(folder: &Path) -> String {
             let path = format!("/{}/{name}/{file}", folder.display());
             format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?}))")
         };
+        let metadata = std::fs::read_to_string(migration.join("metadata.toml")).unwrap_or_default();
+        let run_in_transaction = !metadata.contains("run_in_transaction = false");
+        let (up, down) = (text("up.sql"), text("down.sql"));
         // Writing to a String cannot fail.
-        let _ = writeln!(list, "    Script {{ name: {name:?}, up: {}, down: {} }},", text("up.sql"), text("down.sql"));
+        let _ = writeln!(
+            list,
+            "    Script {{ name: {name:?}, up: {up}, down: {down}, run_in_transaction: {run_in_transaction} }},"
+        );
     }
     list.push_str("]\n");
     list

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use crate::config::{Backend, Config};
 use crate::error::Result;
-#[cfg(feature = "testing")]
-use crate::migrations::Folder;
-use crate::migrations::{LockTimeout, OnLoss, Source, evolve};
+use crate::migrations::{Access, Engine};
 pub use crate::migrations::{MigrationStatus, Script};
 #[cfg(feature = "postgres")]
 use crate::postgres;
@@ -36,7 +34,7 @@ pub fn scripts(backend: Backend) -> &'static [Script] {
 ///
 /// # let folder = tempfile::tempdir().expect("a folder");
 /// let config = Config::sqlite_file(folder.path().join("schools.db"));
-/// let migrator = Migrator::new(&config).on_wait(|| eprintln!("somebody else is at it"));
+/// let migrator = Migrator::new(&config).on_wait(|| eprintln!("waiting for another program"));
 /// let ran = migrator.up().await?;
 /// // Reverting all drops every table, so the loss must be accepted.
 /// let refused = migrator.down(ran.len()).await;
@@ -48,17 +46,34 @@ pub fn scripts(backend: Backend) -> &'static [Script] {
 #[derive(Clone)]
 pub struct Migrator {
     config: Config,
-    source: Source,
-    lock_timeout: LockTimeout,
-    on_loss: OnLoss,
+    engine: Engine,
+}
+
+/// Runs a method of the engine on a connection to the migrator's database.
+macro_rules! run {
+    ($migrator:ident, $access:expr, $method:ident($($argument:expr)?)) => {{
+        let Migrator { config, engine } = $migrator.clone();
+        let lock_timeout = engine.lock_timeout.clone();
+        match config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => {
+                let run = move |connection: &mut _| engine.$method(connection $(, $argument)?);
+                sqlite::migrations::with_connection(&config, $access, &lock_timeout, run).await
+            }
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => {
+                let run = move |connection: &mut _| engine.$method(connection $(, $argument)?);
+                postgres::migrations::with_connection(&config, $access, &lock_timeout, run).await
+            }
+        }
+    }};
 }
 
 impl Migrator {
     /// Creates a migrator for the database of a configuration. Its lock timeout is two minutes, and it refuses to lose
     /// data.
     pub fn new(config: &Config) -> Self {
-        let lock_timeout = LockTimeout { longest: Duration::from_secs(120), on_wait: None };
-        Self { config: config.clone(), source: Source::Embedded, lock_timeout, on_loss: OnLoss::Refuse }
+        Self { config: config.clone(), engine: Engine::new(scripts(config.backend())) }
     }
 
     /// Runs the migrations of a folder instead of this build's, for tests of schema changes.
@@ -67,37 +82,33 @@ impl Migrator {
     /// [`MigrationFailed`](crate::Error::MigrationFailed) where the path is not a folder of migrations.
     #[cfg(feature = "testing")]
     pub fn of_folder(mut self, folder: impl AsRef<std::path::Path>) -> Result<Self> {
-        self.source = Source::Folder(Folder::read(folder.as_ref())?);
+        self.engine.scripts = crate::migrations::read_folder(folder.as_ref())?;
         Ok(self)
     }
 
     /// Returns the migrations that it runs, in order of version.
     pub fn scripts(&self) -> &'static [Script] {
-        match &self.source {
-            Source::Embedded => scripts(self.config.backend()),
-            #[cfg(feature = "testing")]
-            Source::Folder(folder) => folder.scripts,
-        }
+        self.engine.scripts
     }
 
     /// Sets the lock timeout: how long to wait for another program that is changing the schema.
     #[must_use]
     pub fn lock_timeout(mut self, longest: Duration) -> Self {
-        self.lock_timeout.longest = longest;
+        self.engine.lock_timeout.longest = longest;
         self
     }
 
-    /// Calls `tell` once, when it has to wait for another program.
+    /// Calls `report` once, when it has to wait for another program.
     #[must_use]
-    pub fn on_wait(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
-        self.lock_timeout.on_wait = Some(Arc::new(tell));
+    pub fn on_wait(mut self, report: impl Fn() + Send + Sync + 'static) -> Self {
+        self.engine.lock_timeout.on_wait = Some(Arc::new(report));
         self
     }
 
     /// Reverts migrations even where that loses data, as stated in their `down.sql`.
     #[must_use]
     pub fn accept_loss(mut self) -> Self {
-        self.on_loss = OnLoss::Accept;
+        self.engine.accepts_loss = true;
         self
     }
 
@@ -114,13 +125,7 @@ impl Migrator {
     /// changing it; [`MigrationFailed`](crate::Error::MigrationFailed) where a migration fails. Those of opening the
     /// database.
     pub async fn up(&self) -> Result<Vec<String>> {
-        let (source, lock_timeout) = (self.source.clone(), self.lock_timeout.clone());
-        match self.config.backend() {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite => self.on_sqlite(true, move |c| evolve::up(c, &source, &lock_timeout)).await,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres => self.on_postgres(move |c| evolve::up(c, &source, &lock_timeout)).await,
-        }
+        run!(self, Access::Create, up())
     }
 
     /// Reverts the newest `steps` migrations and returns their names, the newest first.
@@ -129,17 +134,7 @@ impl Migrator {
     /// As [`up`](Self::up), and [`LossyDown`](crate::Error::LossyDown) where data would be lost. Then no step is
     /// reverted.
     pub async fn down(&self, steps: usize) -> Result<Vec<String>> {
-        let (source, lock_timeout, on_loss) = (self.source.clone(), self.lock_timeout.clone(), self.on_loss);
-        match self.config.backend() {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite => {
-                self.on_sqlite(false, move |c| evolve::down(c, &source, &lock_timeout, steps, on_loss)).await
-            }
-            #[cfg(feature = "postgres")]
-            Backend::Postgres => {
-                self.on_postgres(move |c| evolve::down(c, &source, &lock_timeout, steps, on_loss)).await
-            }
-        }
+        run!(self, Access::Change, down(steps))
     }
 
     /// Grants a Postgres role reading and writing of the rows of this crate's tables, and nothing more: for a service
@@ -160,12 +155,13 @@ impl Migrator {
             }
             #[cfg(feature = "postgres")]
             Backend::Postgres => {
-                let role = role.to_owned();
-                self.on_postgres(move |c| {
-                    evolve::require_current(c)?;
-                    postgres::grants::grant_on_conn(c, &role)
-                })
-                .await
+                let Self { config, engine } = self.clone();
+                let (lock_timeout, role) = (engine.lock_timeout.clone(), role.to_owned());
+                let grant = move |connection: &mut _| {
+                    engine.require_current(connection)?;
+                    postgres::grants::grant_on_conn(connection, &role)
+                };
+                postgres::migrations::with_connection(&config, Access::Change, &lock_timeout, grant).await
             }
         }
     }
@@ -176,13 +172,7 @@ impl Migrator {
     /// As [`down`](Self::down), and [`SchemaPending`](crate::Error::SchemaPending) where it is not the newest of this
     /// build.
     pub async fn redo(&self) -> Result<Vec<String>> {
-        let (source, lock_timeout, on_loss) = (self.source.clone(), self.lock_timeout.clone(), self.on_loss);
-        match self.config.backend() {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite => self.on_sqlite(false, move |c| evolve::redo(c, &source, &lock_timeout, on_loss)).await,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres => self.on_postgres(move |c| evolve::redo(c, &source, &lock_timeout, on_loss)).await,
-        }
+        run!(self, Access::Change, redo())
     }
 
     /// Returns every migration of this build or the database, and whether it is applied.
@@ -190,13 +180,7 @@ impl Migrator {
     /// # Errors
     /// Those of opening the database.
     pub async fn status(&self) -> Result<Vec<MigrationStatus>> {
-        let source = self.source.clone();
-        match self.config.backend() {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite => self.read_sqlite(move |c| evolve::status(c, &source)).await,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres => self.on_postgres(move |c| evolve::status(c, &source)).await,
-        }
+        run!(self, Access::Read, status())
     }
 
     /// Returns the drift of the live database from one that this build's migrations create, one sentence each: tables,
@@ -205,46 +189,7 @@ impl Migrator {
     /// # Errors
     /// Those of [`connect`](crate::connect) where the versions already differ.
     pub async fn check(&self) -> Result<Vec<String>> {
-        let source = self.source.clone();
-        match self.config.backend() {
-            #[cfg(feature = "sqlite")]
-            Backend::Sqlite => self.read_sqlite(move |c| sqlite::migrations::check_on_conn(c, &source)).await,
-            #[cfg(feature = "postgres")]
-            Backend::Postgres => self.on_postgres(move |c| postgres::migrations::check_on_conn(c, &source)).await,
-        }
-    }
-}
-
-/// Runs the engine on the connections of each backend.
-impl Migrator {
-    /// Changes the schema of an SQLite file, and creates a missing file where `create` allows it.
-    #[cfg(feature = "sqlite")]
-    async fn on_sqlite<T, W>(&self, create: bool, work: W) -> Result<T>
-    where
-        T: Send + 'static,
-        W: FnOnce(&mut diesel::SqliteConnection) -> Result<T> + Send + 'static,
-    {
-        sqlite::migrations::with_connection(&self.config, create, Some(self.lock_timeout.clone()), work).await
-    }
-
-    /// Reads the schema of an SQLite file, without waiting for a program that is changing it.
-    #[cfg(feature = "sqlite")]
-    async fn read_sqlite<T, W>(&self, work: W) -> Result<T>
-    where
-        T: Send + 'static,
-        W: FnOnce(&mut diesel::SqliteConnection) -> Result<T> + Send + 'static,
-    {
-        sqlite::migrations::with_connection(&self.config, false, None, work).await
-    }
-
-    /// Reads or changes the schema of a database on a server.
-    #[cfg(feature = "postgres")]
-    async fn on_postgres<T, W>(&self, work: W) -> Result<T>
-    where
-        T: Send + 'static,
-        W: FnOnce(&mut postgres::migrations::MigrationConnection) -> Result<T> + Send + 'static,
-    {
-        postgres::migrations::with_connection(&self.config, work).await
+        run!(self, Access::Read, check())
     }
 }
 

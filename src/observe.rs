@@ -81,6 +81,7 @@ pub(crate) trait Rows {
 }
 
 impl Rows for () {}
+impl Rows for i32 {}
 impl Rows for u64 {}
 impl Rows for DeleteCounts {}
 impl Rows for Explanation {}

@@ -221,7 +221,7 @@ impl std::fmt::Display for Config {
 
 /// A database system. Its text is the word in `DB_BACKEND`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::EnumString, strum::IntoStaticStr)]
-#[strum(serialize_all = "lowercase", const_into_str)]
+#[strum(serialize_all = "lowercase")]
 #[non_exhaustive]
 pub enum Backend {
     /// Embedded SQLite.
@@ -234,8 +234,8 @@ pub enum Backend {
 
 impl Backend {
     /// Returns its word, as in `DB_BACKEND`.
-    pub const fn as_str(self) -> &'static str {
-        self.into_str()
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

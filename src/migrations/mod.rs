@@ -1,23 +1,21 @@
-//! The migration engine, for every backend: what a migration is, the order in which migrations run, and the drift
-//! between two schemas.
+//! The migration engine, for every backend: what a migration is, the order in which migrations run, and schema drift.
 //!
 //! Backends implement [`SchemaConnection`]. [`migrate`](crate::migrate) opens databases, and is built on the backends.
 
-mod differences;
-pub(crate) mod evolve;
+mod drift;
+mod engine;
 mod script;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::differences::{Entry, differences};
+pub(crate) use self::drift::{Entry, drift};
 #[cfg(feature = "postgres")]
-pub(crate) use self::evolve::refuse_other;
-pub(crate) use self::evolve::{Known, LockTimeout, SchemaConnection, Source, VersionTables, require};
-#[cfg(feature = "sqlite")]
-pub(crate) use self::evolve::{require_current, up as up_on_conn};
-#[cfg(feature = "testing")]
-pub(crate) use self::script::Folder;
+pub(crate) use self::engine::require;
+pub(crate) use self::engine::{Access, Engine, LockTimeout, SchemaConnection, VersionTables};
+pub(crate) use self::script::Direction;
 pub use self::script::Script;
+#[cfg(feature = "testing")]
+pub(crate) use self::script::read_folder;
 
 /// A migration and whether the database has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,18 +26,4 @@ pub struct MigrationStatus {
     pub applied: bool,
     /// Whether this build has the migration. Otherwise, it comes from another build.
     pub known: bool,
-}
-
-/// The direction in which a migration is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Up,
-    Down,
-}
-
-/// What to do where reverting a migration loses data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnLoss {
-    Refuse,
-    Accept,
 }

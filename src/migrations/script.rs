@@ -4,7 +4,14 @@
 use crate::error::{Error, Result};
 use crate::fnv::fnv1a;
 
-/// The text of a migration, which Diesel's own value of it does not expose.
+/// The direction in which a migration is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Up,
+    Down,
+}
+
+/// A migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Script {
@@ -14,12 +21,22 @@ pub struct Script {
     pub up: &'static str,
     /// The SQL that reverts the migration.
     pub down: &'static str,
+    /// Whether the SQL may run in a transaction, from `metadata.toml`, as Diesel's own tool reads it.
+    pub run_in_transaction: bool,
 }
 
 impl Script {
     /// Returns the version, as Diesel records it: the name's digits.
     pub(crate) fn version(&self) -> String {
         self.name.split('_').next().unwrap_or_default().replace('-', "")
+    }
+
+    /// Returns the SQL for a direction.
+    pub(crate) fn sql(&self, direction: Direction) -> &'static str {
+        match direction {
+            Direction::Up => self.up,
+            Direction::Down => self.down,
+        }
     }
 
     /// Returns the checksum of the migration's `up`. It ignores carriage returns, since version control may change line
@@ -36,40 +53,38 @@ impl Script {
     }
 }
 
-/// The migrations of a folder, for tests of schema changes.
+/// Reads the migrations of a folder, for tests of schema changes. Like the embedded ones, they stay in memory for the
+/// life of the process.
+///
+/// # Errors
+/// [`Error::MigrationFailed`] where the path is not a folder of migrations or cannot be read.
 #[cfg(feature = "testing")]
-#[derive(Clone)]
-pub(crate) struct Folder {
-    pub(crate) migrations: diesel_migrations::FileBasedMigrations,
-    pub(crate) scripts: &'static [Script],
-}
-
-#[cfg(feature = "testing")]
-impl Folder {
-    /// Reads the texts of all migrations in a folder. Like the embedded ones, they stay in memory for the life of the
-    /// process.
-    ///
-    /// # Errors
-    /// [`Error::MigrationFailed`] where the path is not a folder of migrations or cannot be read.
-    pub(crate) fn read(path: &std::path::Path) -> Result<Self> {
-        let broken = |error: &dyn std::fmt::Display| Error::MigrationFailed {
-            version: "?".to_owned(),
-            reason: format!("{}: {error}", path.display()),
-        };
-        let migrations = diesel_migrations::FileBasedMigrations::from_path(path).map_err(|error| broken(&error))?;
+pub(crate) fn read_folder(path: &std::path::Path) -> Result<&'static [Script]> {
+    let read = || -> std::io::Result<Vec<Script>> {
         let mut scripts = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(|error| broken(&error))? {
-            let folder = entry.map_err(|error| broken(&error))?.path();
+        for entry in std::fs::read_dir(path)? {
+            let folder = entry?.path();
             if !folder.is_dir() {
                 continue;
             }
-            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let text = |file: &str| std::fs::read_to_string(folder.join(file)).map_err(|error| broken(&error));
-            let (up, down) = (text("up.sql")?.leak(), text("down.sql")?.leak());
-            scripts.push(Script { name: name.leak(), up, down });
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned().leak();
+            let text = |file: &str| std::fs::read_to_string(folder.join(file));
+            let metadata = text("metadata.toml").unwrap_or_default();
+            scripts.push(Script {
+                name,
+                up: text("up.sql")?.leak(),
+                down: text("down.sql")?.leak(),
+                run_in_transaction: !metadata.contains("run_in_transaction = false"),
+            });
         }
         scripts.sort_by_key(|script| script.name);
-        Ok(Self { migrations, scripts: scripts.leak() })
+        Ok(scripts)
+    };
+    match read() {
+        Ok(scripts) => Ok(scripts.leak()),
+        Err(error) => {
+            Err(Error::MigrationFailed { version: "?".to_owned(), reason: format!("{}: {error}", path.display()) })
+        }
     }
 }
 
@@ -81,6 +96,7 @@ mod tests {
         name: "2026-11-28-060000_add_motto",
         up: "ALTER TABLE schools\nADD COLUMN motto TEXT;\n",
         down: "-- Loses every motto.\r\nALTER TABLE schools DROP COLUMN motto;\n",
+        run_in_transaction: true,
     };
 
     #[test]

@@ -1,14 +1,10 @@
 //! The embedded migrations, run by one program at a time.
 
-use std::time::Instant;
-
 use diesel::connection::SimpleConnection;
-use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 pub(super) use self::versions::__diesel_schema_migrations;
 use self::versions::failed;
@@ -17,20 +13,16 @@ use super::errors::classify;
 use super::set_up::SetUp;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::migrations::{
-    Direction, Known, LockTimeout, SchemaConnection, Script, Source, VersionTables, differences, require,
-};
+use crate::migrations::{Access, Direction, LockTimeout, SchemaConnection, Script, VersionTables, drift};
 use crate::tasks::blocking;
 
 #[path = "../queries/versions.rs"]
 mod versions;
 
-/// The texts of the migrations, by version.
+/// The migrations, by version.
 pub(crate) static SCRIPTS: &[Script] = include!(concat!(env!("OUT_DIR"), "/migrations_postgres.rs"));
 
-static MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations_postgres");
-
-/// The blocking connection type that Diesel's migrations need.
+/// The blocking connection type that migrations run on.
 pub(crate) type MigrationConnection = AsyncConnectionWrapper<AsyncPgConnection>;
 
 /// The key of the advisory lock on the schema: the first eight bytes of "schoolfinder".
@@ -40,7 +32,12 @@ const SCHEMA_LOCK: i64 = 0x7363_686f_6f6c_6669;
 ///
 /// # Errors
 /// Those of connecting and of `work`.
-pub(crate) async fn with_connection<T, W>(config: &Config, work: W) -> Result<T>
+pub(crate) async fn with_connection<T, W>(
+    config: &Config,
+    _access: Access,
+    _lock_timeout: &LockTimeout,
+    work: W,
+) -> Result<T>
 where
     T: Send + 'static,
     W: FnOnce(&mut MigrationConnection) -> Result<T> + Send + 'static,
@@ -59,103 +56,72 @@ pub(crate) async fn open(config: &Config) -> Result<AsyncPgConnection> {
     Ok(connection)
 }
 
-/// Returns the drift of the live database from a new one that the migrations of a source create, one sentence each. The
-/// new one is created in its own schema, in a transaction that is rolled back.
-pub(crate) fn check_on_conn(connection: &mut MigrationConnection, source: &Source) -> Result<Vec<String>> {
-    require(connection, source)?;
-    let found = catalogue(connection)?;
-    let mut expected = None;
-    let rolled_back = connection.transaction::<(), Error, _>(|connection| {
-        connection.batch_execute(
-            "CREATE SCHEMA school_finder_expected;
-             SELECT set_config('search_path', 'school_finder_expected,' || current_setting('search_path'), true);",
-        )?;
-        connection.make_version_table()?;
-        for Known { script, version, .. } in source.known::<MigrationConnection>()? {
-            // Building concurrently matters only for live tables; on an empty table the result is the same.
-            let up = script.up.replace(" CONCURRENTLY", "");
-            connection.batch_execute(&up).map_err(|error| failed(&version)(error.into()))?;
-        }
-        expected = Some(catalogue(connection)?);
-        Err(diesel::result::Error::RollbackTransaction.into())
-    });
-    match expected {
-        Some(expected) => Ok(differences(&expected, &found)),
-        None => rolled_back.map(|()| Vec::new()),
-    }
-}
-
 impl SchemaConnection for MigrationConnection {
-    type DB = Pg;
-
-    fn embedded() -> Result<Vec<Known<Pg>>> {
-        Known::all(&MIGRATIONS, SCRIPTS)
-    }
-
     /// Runs `work` under an advisory lock of the session, which spans its transactions and is released when the program
     /// is killed. The lock is polled: a session that waits in the server would block `CREATE INDEX CONCURRENTLY`.
     fn exclusively<T>(&mut self, lock_timeout: &LockTimeout, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let ask = |what| diesel::dsl::sql::<Bool>(what).bind::<BigInt, _>(SCHEMA_LOCK).sql(")");
-        let (begun, mut told) = (Instant::now(), false);
-        while !ask("SELECT pg_try_advisory_lock(").get_result::<bool>(self)? {
-            if begun.elapsed() >= lock_timeout.longest {
-                return Err(Error::SchemaLocked { waited_s: begun.elapsed().as_secs() });
-            }
-            if !std::mem::replace(&mut told, true) {
-                lock_timeout.tell();
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        lock_timeout.poll(|| Ok(schema_lock(self, "SELECT pg_try_advisory_lock(")?.then_some(())))?;
         let result = work(self);
         // A broken connection has already lost its lock, and the first error is more informative.
-        let unlocked = ask("SELECT pg_advisory_unlock(").get_result::<bool>(self);
-        let value = result?;
-        unlocked?;
-        Ok(value)
+        let unlocked = schema_lock(self, "SELECT pg_advisory_unlock(");
+        result.and_then(|value| Ok(unlocked.map(|_| value)?))
     }
 
-    fn together<T>(&mut self, in_transaction: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        if in_transaction { self.transaction(work) } else { work(self) }
+    fn in_transaction<T>(&mut self, is_possible: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if is_possible { self.transaction(work) } else { work(self) }
     }
 
-    fn run(&mut self, known: &Known<Pg>, direction: Direction) -> Result<()> {
-        let Known { migration, script, version } = known;
-        let alone = !migration.metadata().run_in_transaction();
-        if alone {
-            // A concurrent index build waits for every older transaction, and blocks no other session meanwhile.
-            self.batch_execute("SET lock_timeout = '2min'")?;
-            if direction == Direction::Up {
-                for Dropping { statement } in unfinished_indexes(self, script)? {
-                    self.batch_execute(&statement)?;
-                }
+    fn run_script(&mut self, script: &Script, direction: Direction) -> Result<()> {
+        let sql = script.sql(direction);
+        if script.run_in_transaction {
+            return versions::run(self, script, direction, sql).map_err(|error| failed(script, &error));
+        }
+        // A concurrent index build waits for every older transaction, and blocks no other session meanwhile.
+        self.batch_execute("SET lock_timeout = '2min'")?;
+        if direction == Direction::Up {
+            for Dropping { statement } in unfinished_indexes(self, script)? {
+                self.batch_execute(&statement)?;
             }
         }
-        let outcome = match direction {
-            Direction::Up => self.run_migration(migration.as_ref()),
-            Direction::Down => self.revert_migration(migration.as_ref()),
-        };
-        if alone && outcome.is_ok() {
-            self.batch_execute("RESET lock_timeout")?;
-        }
-        match outcome {
-            Ok(_) => Ok(()),
-            Err(error) if alone => Err(Error::MigrationFailed {
-                version: version.clone(),
-                reason: format!("{error}; it stands alone, so that what was done before it stays: run it again"),
-            }),
-            Err(error) => Err(failed(version)(error)),
-        }
+        versions::run(self, script, direction, sql).map_err(|error| Error::MigrationFailed {
+            version: script.version(),
+            reason: format!("{error}; it cannot be rolled back, and what ran before it is committed: run it again"),
+        })?;
+        Ok(self.batch_execute("RESET lock_timeout")?)
     }
 
-    /// Marks an incomplete migration as pending and runs it, so that the next program resumes an interrupted repair.
-    fn repair(&mut self, known: &Known<Pg>) -> Result<()> {
-        let Known { migration, script, version } = known;
-        if migration.metadata().run_in_transaction() || unfinished_indexes(self, script)?.is_empty() {
-            return Ok(());
-        }
-        diesel::delete(__diesel_schema_migrations::table.find(version)).execute(self)?;
-        self.run(known, Direction::Up)
+    fn is_half_done(&mut self, script: &Script) -> Result<bool> {
+        Ok(!script.run_in_transaction && !unfinished_indexes(self, script)?.is_empty())
     }
+
+    /// Creates the new database in its own schema, in a transaction that is rolled back.
+    fn drift_from(&mut self, scripts: &'static [Script]) -> Result<Vec<String>> {
+        let found = catalogue(self)?;
+        let mut expected = Vec::new();
+        let rolled_back = self.transaction::<(), Error, _>(|connection| {
+            connection.batch_execute(
+                "CREATE SCHEMA school_finder_expected;
+                 SELECT set_config('search_path', 'school_finder_expected,' || current_setting('search_path'), true);",
+            )?;
+            connection.create_version_table()?;
+            for script in scripts {
+                // Building concurrently matters only for live tables; on an empty table the result is the same.
+                let up = script.up.replace(" CONCURRENTLY", "");
+                connection.batch_execute(&up).map_err(|error| failed(script, &error))?;
+            }
+            expected = catalogue(connection)?;
+            Err(diesel::result::Error::RollbackTransaction.into())
+        });
+        match rolled_back {
+            Ok(()) | Err(Error::Database(diesel::result::Error::RollbackTransaction)) => Ok(drift(&expected, &found)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Runs a function of the schema's advisory lock.
+fn schema_lock(connection: &mut MigrationConnection, function: &'static str) -> QueryResult<bool> {
+    diesel::dsl::sql::<Bool>(function).bind::<BigInt, _>(SCHEMA_LOCK).sql(")").get_result(connection)
 }
 
 fn has_table(connection: &mut MigrationConnection, name: &str) -> Result<bool> {

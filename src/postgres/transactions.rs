@@ -1,6 +1,5 @@
 //! Transactions: snapshots for reading, and atomic writes.
 
-use diesel::result::Error as DieselError;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 
 use crate::error::Result;
@@ -26,13 +25,11 @@ pub(super) async fn write<T>(
 ) -> Result<T> {
     AnsiTransactionManager::begin_transaction(connection).await?;
     end(connection, mode, async |connection| {
-        let mut sql = String::new();
-        for lock in locks {
-            sql += &match lock {
-                TableLock::Rows(table) => format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE; "),
-                TableLock::Import(table) => format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE; "),
-            };
-        }
+        let lock = |lock: &TableLock| match lock {
+            TableLock::Rows(table) => format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE; "),
+            TableLock::Import(table) => format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE; "),
+        };
+        let mut sql: String = locks.iter().map(lock).collect();
         if locks.contains(&TableLock::Import("schools")) {
             // The table may be empty at first: a plan cached then would scan it for each batch.
             sql += "SET LOCAL plan_cache_mode = force_custom_plan";
@@ -56,9 +53,7 @@ async fn end<T>(
         AnsiTransactionManager::commit_transaction(connection).await?;
         return result;
     }
-    match AnsiTransactionManager::rollback_transaction(connection).await {
-        // A broken transaction is one that failed: the error of the work is the cause.
-        Ok(()) | Err(DieselError::BrokenTransactionManager) => result,
-        Err(error) => result.and(Err(error.into())),
-    }
+    // The error of the work is the cause of one that the rollback reports.
+    let rolled_back = AnsiTransactionManager::rollback_transaction(connection).await;
+    result.and_then(|value| Ok(rolled_back.map(|()| value)?))
 }

@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
     use crate::geo::LatLng;
-    use crate::models::{ClubKind, Gender, Phase, Status, Weekday};
+    use crate::models::{ClubKind, Gender, Phase, Rating, Status, Weekday};
     use crate::request::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, ReachFilter, SchoolFilter, Unrated};
     use crate::units::{AcademicYear, Kilometres};
 

@@ -6,14 +6,16 @@
 //! [`TableRebuild`] writes the script that preserves them all.
 
 use std::fmt::Write;
+use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::catalogue::sqlite_master;
 use super::errors::classify;
+use super::set_up::SetUp;
 use crate::error::{Error, Result};
-use crate::migrations::{Direction, Script};
 
 /// The first and last statements of a rebuild's script. A transaction cannot change the foreign keys setting, so
 /// Diesel's own tool must not wrap the script in one: `run_in_transaction = false` in `metadata.toml`.
@@ -109,15 +111,9 @@ impl TableRebuild {
         let rebuilt = format!("{table}_rebuilt");
         let create = format!("CREATE TABLE {rebuilt} ({definition}");
         // Only SQLite can parse the new table's columns.
-        let new = connection.transaction::<_, RolledBack, _>(|connection| {
-            diesel::sql_query(&create).execute(connection)?;
-            Err::<(), _>(RolledBack::Read(columns(connection, &rebuilt)?))
-        });
-        let new = match new {
-            Err(RolledBack::Read(new)) => new,
-            Err(RolledBack::Failed(error)) => return Err(error),
-            Ok(()) => Vec::new(),
-        };
+        let mut scratch = SetUp { busy_timeout: Duration::ZERO }.connect(":memory:")?;
+        scratch.batch_execute(&create)?;
+        let new = columns(&mut scratch, &rebuilt)?;
         if let Some((unknown, _)) = self.columns.iter().find(|(name, _)| !has(&new, name)) {
             return Err(refused(&format!("the new table has no column {unknown} to fill")));
         }
@@ -154,7 +150,7 @@ impl TableRebuild {
             );
         }
         let _ = writeln!(script, "DROP TABLE {table};\nALTER TABLE {rebuilt} RENAME TO {table};\n");
-        for sql in belongings(connection, &table)? {
+        for sql in dependents(connection, &table)? {
             let _ = writeln!(script, "{sql};\n");
         }
         if !self.then.is_empty() {
@@ -172,34 +168,12 @@ impl TableRebuild {
     }
 }
 
-/// Returns the statements inside a rebuild's transaction, for a caller that has foreign keys off and its own
-/// transaction. `None` where the migration is not a rebuild.
-pub(super) fn body(script: &Script, direction: Direction) -> Option<String> {
-    let text = match direction {
-        Direction::Up => script.up,
-        Direction::Down => script.down,
-    };
-    let text = text.replace("\r\n", "\n");
-    let (_, rest) = text.split_once(BEGIN)?;
-    rest.strip_suffix(END).map(str::to_owned)
-}
-
-/// Why the transaction that reads the new table's columns was rolled back.
-enum RolledBack {
-    Failed(Error),
-    Read(Vec<String>),
-}
-
-impl From<diesel::result::Error> for RolledBack {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl From<Error> for RolledBack {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
+/// Returns the SQL of a migration without the transaction of a rebuild, for a caller that has foreign keys off and its
+/// own transaction.
+pub(super) fn without_transaction(sql: &str) -> String {
+    let sql = sql.replace("\r\n", "\n");
+    let body = sql.split_once(BEGIN).and_then(|(_, rest)| rest.strip_suffix(END));
+    body.unwrap_or(&sql).to_owned()
 }
 
 /// Returns whether a name is in the list, ignoring case as SQLite does.
@@ -219,10 +193,10 @@ fn columns(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>
 }
 
 /// Returns the SQL of what is dropped with a table: its indexes, then its triggers.
-fn belongings(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>> {
+fn dependents(connection: &mut SqliteConnection, table: &str) -> Result<Vec<String>> {
     let of_table = sqlite_master::table.filter(sqlite_master::tbl_name.eq(table));
-    let written = of_table.filter(sqlite_master::type_.eq_any(["index", "trigger"]));
-    let sql = written.order_by((sqlite_master::type_, sqlite_master::rowid)).select(sqlite_master::sql);
+    let dropped = of_table.filter(sqlite_master::type_.eq_any(["index", "trigger"]));
+    let sql = dropped.order_by((sqlite_master::type_, sqlite_master::rowid)).select(sqlite_master::sql);
     // The index of a UNIQUE constraint has no text, and comes with the table.
     Ok(sql.load::<Option<String>>(connection)?.into_iter().flatten().collect())
 }

@@ -1,19 +1,20 @@
-//! Transactions that return their own error. On a disk failure SQLite ends a transaction itself. Diesel's ROLLBACK then
-//! fails, and Diesel would report that there is no transaction.
+//! Transactions that return their own error. On a disk failure SQLite ends a transaction itself, and then its ROLLBACK
+//! fails; Diesel would return that error.
 
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::prelude::*;
-use diesel::result::Error as DieselError;
 
 use crate::error::Result;
 use crate::request::WriteMode;
 use crate::transaction::TableLock;
 
 /// Reads from one snapshot. Inside another transaction, this is a savepoint.
-pub(super) fn snapshot<T, E: From<DieselError>>(
+pub(super) fn snapshot<T>(
     connection: &mut SqliteConnection,
-    work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
-) -> Result<T, E> {
-    end(connection, WriteMode::Commit, work, |connection, work| connection.transaction(work))
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
+) -> Result<T> {
+    AnsiTransactionManager::begin_transaction(connection)?;
+    end(connection, WriteMode::Commit, work)
 }
 
 /// Writes in one transaction. It waits for any other write transaction, so it needs no locks.
@@ -23,41 +24,28 @@ pub(super) fn write<T>(
     mode: WriteMode,
     work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
 ) -> Result<T> {
-    end(connection, mode, work, |connection, work| connection.immediate_transaction(work))
+    AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")?;
+    end(connection, mode, work)
 }
 
-/// Changes the schema with exclusive access to the database.
-pub(super) fn exclusive<T, E: From<DieselError>>(
-    connection: &mut SqliteConnection,
-    work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
-) -> Result<T, E> {
-    end(connection, WriteMode::Commit, work, |connection, work| connection.exclusive_transaction(work))
+/// Begins a transaction with exclusive access to the database.
+pub(super) fn begin_exclusive(connection: &mut SqliteConnection) -> Result<()> {
+    Ok(AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN EXCLUSIVE")?)
 }
 
-/// The work of a transaction, without its result.
-type Work<'a> = &'a mut dyn FnMut(&mut SqliteConnection) -> QueryResult<()>;
-
-fn end<T, E: From<DieselError>>(
+/// Runs the work of an open transaction, and commits it or rolls it back.
+pub(super) fn end<T>(
     connection: &mut SqliteConnection,
     mode: WriteMode,
-    work: impl FnOnce(&mut SqliteConnection) -> Result<T, E>,
-    transaction: impl FnOnce(&mut SqliteConnection, Work<'_>) -> QueryResult<()>,
-) -> Result<T, E> {
-    let (mut work, mut result) = (Some(work), None);
-    let ended = transaction(connection, &mut |connection| {
-        let done = work.take().map(|work| work(connection));
-        let is_kept = matches!(done, Some(Ok(_))) && mode == WriteMode::Commit;
-        result = done;
-        if is_kept { Ok(()) } else { Err(DieselError::RollbackTransaction) }
-    });
-    match (ended, result) {
-        // Rolled back because of its own error, or on request.
-        (Err(_), Some(Err(error))) => Err(error),
-        (Err(DieselError::RollbackTransaction), Some(done)) => done,
-        (Ok(()), Some(done)) => done,
-        (Err(error), _) => Err(error.into()),
-        (Ok(()), None) => Err(DieselError::RollbackTransaction.into()),
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
+) -> Result<T> {
+    let result = work(connection);
+    if result.is_ok() && mode == WriteMode::Commit {
+        AnsiTransactionManager::commit_transaction(connection)?;
+        return result;
     }
+    let rolled_back = AnsiTransactionManager::rollback_transaction(connection);
+    result.and_then(|value| Ok(rolled_back.map(|()| value)?))
 }
 
 #[cfg(test)]
@@ -72,6 +60,10 @@ mod tests {
         type Transaction =
             fn(&mut SqliteConnection, fn(&mut SqliteConnection) -> Result<(), Error>) -> Result<(), Error>;
         let write: Transaction = |connection, work| write(connection, &[], WriteMode::Commit, work);
+        let exclusive: Transaction = |connection, work| {
+            begin_exclusive(connection)?;
+            end(connection, WriteMode::Commit, work)
+        };
         for transaction in [snapshot as Transaction, write, exclusive] {
             let mut connection = SqliteConnection::establish(":memory:").expect("a database");
             let failed = transaction(&mut connection, |connection| {

@@ -36,10 +36,10 @@ impl Entry {
 }
 
 /// Returns the drift, one sentence each: first missing or different objects, then unexpected ones.
-pub(crate) fn differences(expected: &[Entry], found: &[Entry]) -> Vec<String> {
+pub(crate) fn drift(expected: &[Entry], found: &[Entry]) -> Vec<String> {
     let mut sentences = Vec::new();
     for entry in expected {
-        let Entry { definition, .. } = entry;
+        let definition = &entry.definition;
         let expected = if definition.is_empty() { String::new() } else { format!(": expected `{definition}`") };
         match found.iter().find(|other| other.is(entry)) {
             None if entry.is_in_other_table_than(found) => {}
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_for_each_difference_and_one_for_a_whole_table() {
+    fn each_drift_is_a_sentence_and_a_missing_table_only_one() {
         let expected = [
             entry("table", None, "clubs", ""),
             entry("column", Some("clubs"), "cost", "BIGINT"),
@@ -90,7 +90,7 @@ mod tests {
             entry("table", None, "fees", "UNLOGGED"),
         ];
         assert_eq!(
-            differences(&expected, &found),
+            drift(&expected, &found),
             [
                 "table clubs is missing",
                 "table fees differs: it is `UNLOGGED`",
@@ -100,6 +100,6 @@ mod tests {
                 "table visits is not part of this build's schema",
             ]
         );
-        assert_eq!(differences(&expected, &expected), Vec::<String>::new());
+        assert_eq!(drift(&expected, &expected), Vec::<String>::new());
     }
 }
