@@ -8,7 +8,7 @@
 use std::io::Write;
 
 use polars::prelude::*;
-use rayon::prelude::*;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
 

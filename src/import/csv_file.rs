@@ -84,7 +84,7 @@ impl<R: Read> CsvFile<R> {
         let mut file = Self { reader, encoding, columns: Vec::new() };
         let Some((_, header)) = file.next_record()? else { return Err(ImportError::Empty) };
         let header = header.iter().map(|name| file.decode(1, name)).collect::<Result<Vec<_>, _>>()?;
-        for column in [&[layout.urn], layout.required, layout.optional].concat() {
+        for column in [&[layout.urn][..], layout.required, layout.optional].concat() {
             let mut at = position(&header, column)?;
             if let (None, Some((_, alias))) = (at, layout.aliases.iter().find(|(name, _)| *name == column)) {
                 at = position(&header, alias)?;

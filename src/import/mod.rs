@@ -65,8 +65,12 @@ impl std::fmt::Debug for Import {
 impl Import {
     /// Creates an import that commits.
     pub fn new() -> Self {
-        let (on_progress, on_reject) = (Box::new(|_, _| {}), Box::new(|_| {}));
-        Self { mode: WriteMode::Commit, on_progress, on_reject, rejected: Arc::default() }
+        Self {
+            mode: WriteMode::Commit,
+            on_progress: Box::new(|_, _| {}),
+            on_reject: Box::new(|_| {}),
+            rejected: Arc::default(),
+        }
     }
 
     /// Sets whether the import is committed. A dry run does everything, counts, and rolls back.

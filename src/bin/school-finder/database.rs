@@ -62,15 +62,17 @@ pub async fn open_or_create(
     prepare(&choice)?;
     eprintln!("creating {config}");
     let created = create(config).await;
-    // Another program may have created it meanwhile.
-    let is_empty = || async {
-        let status = migrate::status(config).await;
-        status.is_ok_and(|status| status.iter().all(|migration| !migration.applied))
-    };
-    if created.is_err() && is_empty().await {
-        remove(path);
+    if created.is_err() {
+        remove_unmigrated(config, path).await;
     }
     Ok((created?, Some(path.clone())))
+}
+
+/// Removes the file of a database that could not be created, unless another program has created it meanwhile.
+async fn remove_unmigrated(config: &Config, path: &Path) {
+    if migrate::status(config).await.is_ok_and(|status| status.iter().all(|migration| !migration.applied)) {
+        remove(path);
+    }
 }
 
 /// Removes the file that was created for a failed import, so that no empty database remains; unless another program has
