@@ -146,6 +146,38 @@ fn csv_and_table_hold_the_same_schools() {
 }
 
 #[test]
+fn csv_texts_that_begin_like_formulas_follow_an_apostrophe() {
+    let data = folder();
+    let path = |name: &str| data.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (register, rejects) = (path("register.csv"), path("rejects.csv"));
+    let rows = REGISTER.replace("Hilltop School", "=HYPERLINK(A1)").replace("Valley School", "-5");
+    let rows = rows.replace("Milton Keynes", "@Keynes").replace("110535", "+110535x");
+    std::fs::write(&register, rows).expect("a file");
+    let csv = |arguments: &[&str]| {
+        let output = run(data.path(), &[arguments, &["--format", "csv"]].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout).to_owned()
+    };
+    let import = ["import", "register", &register, "--rejects", &rejects];
+    for (raw, name, council, urn) in [
+        (&[][..], ",'=HYPERLINK(A1),", "'@Keynes,", ",'+110535x,"),
+        (&["--raw"], ",=HYPERLINK(A1),", "@Keynes,", ",+110535x,"),
+    ] {
+        assert_eq!(run(data.path(), &[&import[..], raw].concat()).status.code(), Some(0));
+        let rejects = std::fs::read_to_string(&rejects).expect("the rejects");
+        assert!(rejects.contains(urn), "{rejects}");
+        for command in [&["find", "--lat", "52.0", "--lng", "-0.7"][..], &["show", "110533"]] {
+            let printed = csv(&[command, raw].concat());
+            assert!(printed.contains(name) && printed.contains(&format!(",{council}")), "{printed}");
+            assert!(printed.contains(",-0.7"), "a number has no apostrophe: {printed}");
+        }
+        assert!(csv(&[&["find"][..], raw].concat()).contains(",-5,"), "nor has a text that is a number");
+        assert!(csv(&[&["councils"][..], raw].concat()).contains(&format!("\n{council}2,")));
+        assert!(csv(&[&["facets"][..], raw].concat()).contains(&format!("\ncouncil,{council}2\n")));
+    }
+}
+
+#[test]
 fn wrong_use_is_2_and_failure_is_1() {
     let data = folder();
     for arguments in [

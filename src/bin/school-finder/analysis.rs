@@ -10,14 +10,14 @@ use school_finder_db::batch::{self, Batch, Nearest, Serving};
 use school_finder_db::request::{PhaseGaps, WriteMode};
 use school_finder_db::{LatLng, SchoolSearch, frame};
 
-use crate::args::{BackfillCommand, BatchArgs, BatchCommand, FindArgs};
+use crate::args::{BackfillCommand, BatchArgs, BatchCommand, FindArgs, Options};
 use crate::commands::{open_for, progress_bar};
 use crate::output_file::OutputFile;
 use crate::{Failure, database, output};
 
-pub async fn backfill(named: Option<&str>, command: BackfillCommand) -> Result<(), Failure> {
+pub async fn backfill(options: &Options, command: BackfillCommand) -> Result<(), Failure> {
     let BackfillCommand::Phase { dry_run, not_applicable } = command;
-    let finder = database::existing(named).await?;
+    let finder = database::existing(options).await?;
     let bar = progress_bar(0);
     let backfill = Backfill::new()
         .mode(if dry_run { WriteMode::DryRun } else { WriteMode::Commit })
@@ -51,20 +51,20 @@ pub async fn backfill(named: Option<&str>, command: BackfillCommand) -> Result<(
     Ok(())
 }
 
-pub async fn batch(named: Option<&str>, command: BatchCommand) -> Result<(), Failure> {
+pub async fn batch(options: &Options, command: BatchCommand) -> Result<(), Failure> {
     let (BatchCommand::Nearest { batch: args, .. } | BatchCommand::Catchment(args)) = &command;
     let BatchArgs { homes: path, parquet, phase } = args;
     let bar = progress_bar(0);
     // Files are opened first: a mistyped name should fail before the schools are read.
     let homes = homes(path, bar.clone())?;
-    let finder = database::open(named).await?;
+    let finder = database::open(options).await?;
     let mut search = SchoolSearch::open();
     search.filter.phases.clone_from(phase);
     let batch: Box<dyn Batch> = match command {
         BatchCommand::Nearest { count, .. } => Box::new(Nearest::load(finder.as_ref(), &search, count.into()).await?),
         BatchCommand::Catchment(_) => Box::new(Serving::load(finder.as_ref(), &search).await?),
     };
-    let mut file = OutputFile::create(parquet, Some(path), named)?;
+    let mut file = OutputFile::create(parquet, Some(path), options)?;
     let written =
         batch::write_parquet(batch.as_ref(), homes, &mut file, |done| bar.set_message(format!("{done} homes")));
     bar.finish_and_clear();
@@ -101,9 +101,9 @@ fn homes(path: &Path, bar: ProgressBar) -> Result<impl Iterator<Item = Result<La
     }))
 }
 
-pub async fn parquet(named: Option<&str>, find: FindArgs, path: PathBuf) -> Result<(), Failure> {
-    let mut file = OutputFile::create(&path, None, named)?;
-    let (finder, search) = open_for(named, &find).await?;
+pub async fn parquet(options: &Options, find: FindArgs, path: PathBuf) -> Result<(), Failure> {
+    let mut file = OutputFile::create(&path, None, options)?;
+    let (finder, search) = open_for(options, &find).await?;
     let mut schools = frame::of_search(finder.as_ref(), &search).await?;
     frame::write_parquet(&mut schools, &mut file)?;
     file.finish()?;

@@ -19,13 +19,23 @@ pub use crate::find_args::FindArgs;
     after_help = "Examples: on a sample at first, then on the official register\n  school-finder find --lat 52.0406 --lng -0.7594 --within 5\n  school-finder import register edubasealldata.csv\n\nEach command has an example of its own: school-finder find --help"
 )]
 pub struct Arguments {
+    #[command(flatten)]
+    pub options: Options,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The options of every command.
+#[derive(Debug, Args)]
+pub struct Options {
     /// The database: sqlite:PATH, a path, sqlite::memory:, or postgres://... Otherwise DATABASE_URL with DB_BACKEND,
     /// otherwise a file in your data folder.
     #[arg(long, global = true, value_name = "URL")]
     pub database: Option<String>,
-
-    #[command(subcommand)]
-    pub command: Command,
+    /// In CSV, keep texts as they are that a spreadsheet would run as formulas. Otherwise an apostrophe precedes them.
+    #[arg(long, global = true)]
+    pub raw: bool,
 }
 
 #[derive(Debug, Subcommand)]

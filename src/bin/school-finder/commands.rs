@@ -14,7 +14,8 @@ use school_finder_db::{Config, SchoolRepository, SchoolSearch, text};
 
 use crate::Failure;
 use crate::args::{
-    CountFormat, ExplainArgs, ExplainCommand, FindArgs, Format, ImportArgs, ImportCommand, MigrateCommand, PageArgs,
+    CountFormat, ExplainArgs, ExplainCommand, FindArgs, Format, ImportArgs, ImportCommand, MigrateCommand, Options,
+    PageArgs,
 };
 use crate::output_file::OutputFile;
 use crate::{database, output};
@@ -22,8 +23,8 @@ use crate::{database, output};
 /// How many rejected rows are reported where no file of them is named.
 const REJECTS_SHOWN: usize = 10;
 
-pub async fn migrate(named: Option<&str>, command: MigrateCommand) -> Result<(), Failure> {
-    let choice = database::choose(named)?;
+pub async fn migrate(options: &Options, command: MigrateCommand) -> Result<(), Failure> {
+    let choice = database::choose(options)?;
     let config = &choice.config;
     match command {
         MigrateCommand::Up => {
@@ -78,7 +79,7 @@ fn report(done: &str, names: &[String], nothing: &str) -> Result<(), Failure> {
     output::lines(names.iter().map(|name| format!("{done} {name}")))
 }
 
-pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<(), Failure> {
+pub async fn import(options: &Options, command: ImportCommand) -> Result<(), Failure> {
     // The unit in the list of rejects.
     let unit = match command {
         ImportCommand::Register(_) | ImportCommand::Links(_) | ImportCommand::Admissions(_) => "line",
@@ -92,13 +93,13 @@ pub async fn import(named: Option<&str>, command: ImportCommand) -> Result<(), F
     // Files are opened first: a mistyped name should not leave a new database behind.
     let file = File::open(path).map_err(Failure::file("read", path))?;
     let bytes = file.metadata().map_err(Failure::file("read", path))?.len();
-    let rejects = Arc::new(Mutex::new(Rejects::open(unit, rejects.as_deref(), path, named)?));
+    let rejects = Arc::new(Mutex::new(Rejects::open(unit, rejects.as_deref(), path, options)?));
 
     let (finder, created) = match command {
-        ImportCommand::Register(_) => database::open_or_create(named, *dry_run).await?,
+        ImportCommand::Register(_) => database::open_or_create(options, *dry_run).await?,
         // These rows belong to schools, so the database must exist.
         ImportCommand::Links(_) | ImportCommand::Admissions(_) | ImportCommand::Catchments { .. } => {
-            (database::existing(named).await?, None)
+            (database::existing(options).await?, None)
         }
     };
     let bar = progress_bar(bytes);
@@ -147,19 +148,21 @@ struct Rejects {
     unit: &'static str,
     file: Option<csv::Writer<OutputFile>>,
     shown: usize,
+    raw: bool,
     written: csv::Result<()>,
 }
 
 impl Rejects {
-    fn open(unit: &'static str, path: Option<&Path>, input: &Path, named: Option<&str>) -> Result<Self, Failure> {
-        let file = path.map(|path| OutputFile::create(path, Some(input), named)).transpose()?;
-        Ok(Self { unit, file: file.map(csv::Writer::from_writer), shown: 0, written: Ok(()) })
+    fn open(unit: &'static str, path: Option<&Path>, input: &Path, options: &Options) -> Result<Self, Failure> {
+        let file = path.map(|path| OutputFile::create(path, Some(input), options)).transpose()?;
+        Ok(Self { unit, file: file.map(csv::Writer::from_writer), shown: 0, raw: options.raw, written: Ok(()) })
     }
 
     fn add(&mut self, reject: Reject) {
         if let Some(writer) = &mut self.file {
             if self.written.is_ok() {
-                self.written = writer.serialize(reject);
+                let [urn, reason] = [reject.urn, reject.reason].map(|text| output::csv_cell(text, self.raw));
+                self.written = writer.serialize(Reject { urn, reason, ..reject });
             }
             return;
         }
@@ -183,29 +186,29 @@ impl Rejects {
     }
 }
 
-pub async fn find(named: Option<&str>, PageArgs { find, format }: PageArgs) -> Result<(), Failure> {
-    let (finder, search) = open_for(named, &find).await?;
-    output::hits(&finder.find_schools(&search).await?, &search, format)
+pub async fn find(options: &Options, PageArgs { find, format }: PageArgs) -> Result<(), Failure> {
+    let (finder, search) = open_for(options, &find).await?;
+    output::hits(&finder.find_schools(&search).await?, &search, format, options.raw)
 }
 
-pub async fn catchment(named: Option<&str>, PageArgs { find, format }: PageArgs) -> Result<(), Failure> {
-    let (finder, search) = open_for(named, &find).await?;
-    output::catchments(&finder.find_catchments(&search).await?, &search, format)
+pub async fn catchment(options: &Options, PageArgs { find, format }: PageArgs) -> Result<(), Failure> {
+    let (finder, search) = open_for(options, &find).await?;
+    output::catchments(&finder.find_catchments(&search).await?, &search, format, options.raw)
 }
 
-pub async fn reach(named: Option<&str>, PageArgs { find, format }: PageArgs) -> Result<(), Failure> {
-    let (finder, search) = open_for(named, &find).await?;
-    output::reach(&finder.find_reach(&search).await?, &search, format)
+pub async fn reach(options: &Options, PageArgs { find, format }: PageArgs) -> Result<(), Failure> {
+    let (finder, search) = open_for(options, &find).await?;
+    output::reach(&finder.find_reach(&search).await?, &search, format, options.raw)
 }
 
-pub async fn show(named: Option<&str>, urn: Urn, format: Format) -> Result<(), Failure> {
-    let finder = database::open(named).await?;
+pub async fn show(options: &Options, urn: Urn, format: Format) -> Result<(), Failure> {
+    let finder = database::open(options).await?;
     let school = match finder.school_by_urn(urn).await? {
         Some(school) => finder.school_details(school.id).await?,
         None => None,
     };
     if let Some(school) = school {
-        return output::school(&school, format);
+        return output::school(&school, format, options.raw);
     }
     let successors = finder.schools_of_today(urn).await?;
     let successors: Vec<_> = successors.iter().map(|school| format!("{} ({})", school.urn, school.name)).collect();
@@ -217,16 +220,16 @@ pub async fn show(named: Option<&str>, urn: Urn, format: Format) -> Result<(), F
     Err(Failure::Negative(format!("no school in this database has URN {urn}; {hint}")))
 }
 
-pub async fn councils(named: Option<&str>, format: CountFormat) -> Result<(), Failure> {
-    output::councils(&database::open(named).await?.councils().await?, format)
+pub async fn councils(options: &Options, format: CountFormat) -> Result<(), Failure> {
+    output::councils(&database::open(options).await?.councils().await?, format, options.raw)
 }
 
-pub async fn facets(named: Option<&str>, find: FindArgs, format: CountFormat) -> Result<(), Failure> {
-    let (finder, search) = open_for(named, &find).await?;
-    output::facets(&finder.facets(&search).await?, format)
+pub async fn facets(options: &Options, find: FindArgs, format: CountFormat) -> Result<(), Failure> {
+    let (finder, search) = open_for(options, &find).await?;
+    output::facets(&finder.facets(&search).await?, format, options.raw)
 }
 
-pub async fn explain(named: Option<&str>, command: ExplainCommand) -> Result<(), Failure> {
+pub async fn explain(options: &Options, command: ExplainCommand) -> Result<(), Failure> {
     let (query, ExplainArgs { find, analyze }) = match command {
         ExplainCommand::Find(args) => (ExplainedQuery::Find, args),
         ExplainCommand::Catchment(args) => (ExplainedQuery::Catchments, args),
@@ -234,7 +237,7 @@ pub async fn explain(named: Option<&str>, command: ExplainCommand) -> Result<(),
         ExplainCommand::Facets(args) => (ExplainedQuery::Facets, args),
     };
     let mode = if analyze { ExplainMode::Analyze } else { ExplainMode::Plan };
-    let (finder, search) = open_for(named, &find).await?;
+    let (finder, search) = open_for(options, &find).await?;
     let explanation = finder.explain(query, &search, mode).await?;
     output::lines([explanation.to_string()])
 }
@@ -244,11 +247,11 @@ pub async fn explain(named: Option<&str>, command: ExplainCommand) -> Result<(),
 /// People type `milton keynes`, so councils are spelled as the database has them. One that is not found stays as it is,
 /// and is reported, since the result will be empty.
 pub async fn open_for(
-    named: Option<&str>,
+    options: &Options,
     find: &FindArgs,
 ) -> Result<(Arc<dyn SchoolRepository>, SchoolSearch), Failure> {
     let mut search = find.search();
-    let finder = database::open(named).await?;
+    let finder = database::open(options).await?;
     if search.filter.councils.is_empty() {
         return Ok((finder, search));
     }

@@ -7,6 +7,7 @@ use school_finder_db::config::{PoolMode, Target};
 use school_finder_db::{Config, SchoolRepository, SchoolSearch, connect, create, migrate, sample};
 
 use crate::Failure;
+use crate::args::Options;
 
 /// The database to use, and whether it is the default one.
 pub struct Choice {
@@ -16,10 +17,10 @@ pub struct Choice {
 
 /// Returns `--database`, else `DATABASE_URL` with `DB_BACKEND`, else a file in the user's data folder. A program makes
 /// one call, so it needs no pool.
-pub fn choose(named: Option<&str>) -> Result<Choice, Failure> {
+pub fn choose(options: &Options) -> Result<Choice, Failure> {
     let is_set = std::env::var_os("DATABASE_URL").is_some()
         || std::env::var_os("DB_BACKEND").is_some_and(|backend| backend != "sqlite");
-    let (config, is_default) = match named {
+    let (config, is_default) = match options.database.as_deref() {
         Some(url) => (Config::from_url(url)?, false),
         None if is_set => (Config::from_env()?, false),
         None => (Config::sqlite_file(default_file()?), true),
@@ -28,8 +29,8 @@ pub fn choose(named: Option<&str>) -> Result<Choice, Failure> {
 }
 
 /// Opens the database to read. Where none is named and the default one is missing, it is the sample, and says so.
-pub async fn open(named: Option<&str>) -> Result<Arc<dyn SchoolRepository>, Failure> {
-    let Choice { config, is_default } = choose(named)?;
+pub async fn open(options: &Options) -> Result<Arc<dyn SchoolRepository>, Failure> {
+    let Choice { config, is_default } = choose(options)?;
     if !is_default || file(&config).is_none_or(|path| path.exists()) {
         return Ok(connect(&config).await?);
     }
@@ -43,17 +44,17 @@ pub async fn open(named: Option<&str>) -> Result<Arc<dyn SchoolRepository>, Fail
 }
 
 /// Opens the database to write to, which must exist.
-pub async fn existing(named: Option<&str>) -> Result<Arc<dyn SchoolRepository>, Failure> {
-    Ok(connect(&choose(named)?.config).await?)
+pub async fn existing(options: &Options) -> Result<Arc<dyn SchoolRepository>, Failure> {
+    Ok(connect(&choose(options)?.config).await?)
 }
 
 /// Opens the database to import into, and creates a missing file, whose path is returned. A dry run uses a database in
 /// memory instead. An existing database is not migrated.
 pub async fn open_or_create(
-    named: Option<&str>,
+    options: &Options,
     dry_run: bool,
 ) -> Result<(Arc<dyn SchoolRepository>, Option<PathBuf>), Failure> {
-    let choice = choose(named)?;
+    let choice = choose(options)?;
     let config = &choice.config;
     let Some(path) = file(config).filter(|path| !path.exists()) else { return Ok((connect(config).await?, None)) };
     if dry_run {
@@ -86,8 +87,8 @@ pub async fn remove_created(finder: Arc<dyn SchoolRepository>, created: Option<P
 }
 
 /// Returns the files of a named database: none for a server or one in memory.
-pub fn files(named: Option<&str>) -> Result<Vec<PathBuf>, Failure> {
-    Ok(file(&choose(named)?.config).map_or_else(Vec::new, |path| with_side_files(path)))
+pub fn files(options: &Options) -> Result<Vec<PathBuf>, Failure> {
+    Ok(file(&choose(options)?.config).map_or_else(Vec::new, |path| with_side_files(path)))
 }
 
 fn with_side_files(path: &Path) -> Vec<PathBuf> {

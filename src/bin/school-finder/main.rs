@@ -26,36 +26,36 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::args::{Arguments, Command};
+use self::args::{Arguments, Command, Options};
 
 fn main() -> ExitCode {
-    let Arguments { database, command } = Arguments::parse();
+    let Arguments { options, command } = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = runtime.map_err(Failure::Io).and_then(|runtime| runtime.block_on(run(database.as_deref(), command)));
+    let result = runtime.map_err(Failure::Io).and_then(|runtime| runtime.block_on(run(&options, command)));
     result.map_or_else(|failure| fail(&failure), |()| ExitCode::SUCCESS)
 }
 
-async fn run(database: Option<&str>, command: Command) -> Result<(), Failure> {
+async fn run(options: &Options, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Migrate { command } => commands::migrate(database, command).await,
-        Command::Import { command } => commands::import(database, command).await,
-        Command::Find { page, parquet: None } => commands::find(database, page).await,
+        Command::Migrate { command } => commands::migrate(options, command).await,
+        Command::Import { command } => commands::import(options, command).await,
+        Command::Find { page, parquet: None } => commands::find(options, page).await,
         #[cfg(feature = "polars")]
-        Command::Find { page, parquet: Some(file) } => analysis::parquet(database, page.find, file).await,
+        Command::Find { page, parquet: Some(file) } => analysis::parquet(options, page.find, file).await,
         #[cfg(feature = "polars")]
-        Command::Batch { command } => analysis::batch(database, command).await,
+        Command::Batch { command } => analysis::batch(options, command).await,
         #[cfg(feature = "polars")]
-        Command::Backfill { command } => analysis::backfill(database, command).await,
+        Command::Backfill { command } => analysis::backfill(options, command).await,
         #[cfg(not(feature = "polars"))]
         Command::Find { parquet: Some(_), .. } | Command::Batch { .. } | Command::Backfill { .. } => {
             Err(Failure::Usage("this command needs Polars: build with --features cli,polars".to_owned()))
         }
-        Command::Catchment(page) => commands::catchment(database, page).await,
-        Command::Reach(page) => commands::reach(database, page).await,
-        Command::Show { urn, format } => commands::show(database, urn, format).await,
-        Command::Councils { format } => commands::councils(database, format).await,
-        Command::Facets { find, format } => commands::facets(database, find, format).await,
-        Command::Explain { command } => commands::explain(database, command).await,
+        Command::Catchment(page) => commands::catchment(options, page).await,
+        Command::Reach(page) => commands::reach(options, page).await,
+        Command::Show { urn, format } => commands::show(options, urn, format).await,
+        Command::Councils { format } => commands::councils(options, format).await,
+        Command::Facets { find, format } => commands::facets(options, find, format).await,
+        Command::Explain { command } => commands::explain(options, command).await,
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { folder } => manual::pages(folder),
     }

@@ -30,18 +30,18 @@ type Row = Map<String, Value>;
 type Column<T> = (&'static str, fn(&T) -> String);
 
 /// Prints a page of schools.
-pub fn hits(page: &Page<SchoolHit>, search: &SchoolSearch, format: Format) -> Result<(), Failure> {
-    print_page(page, search, format, &[], LIST_COLUMNS, rows)
+pub fn hits(page: &Page<SchoolHit>, search: &SchoolSearch, format: Format, raw: bool) -> Result<(), Failure> {
+    print_page(page, search, format, &[], LIST_COLUMNS, rows, raw)
 }
 
 /// Prints a page of schools with the evidence that they serve the point.
-pub fn catchments(page: &Page<CatchmentHit>, search: &SchoolSearch, format: Format) -> Result<(), Failure> {
+pub fn catchments(page: &Page<CatchmentHit>, search: &SchoolSearch, format: Format, raw: bool) -> Result<(), Failure> {
     let evidence: Column<CatchmentHit> = ("evidence", |catchment| catchment.evidence.to_string());
-    print_page(page, search, format, &[evidence], &format!("{LIST_COLUMNS},evidence"), rows)
+    print_page(page, search, format, &[evidence], &format!("{LIST_COLUMNS},evidence"), rows, raw)
 }
 
 /// Prints a page of schools whose offers of past years reached the point. CSV has a row for each year.
-pub fn reach(page: &Page<ReachHit>, search: &SchoolSearch, format: Format) -> Result<(), Failure> {
+pub fn reach(page: &Page<ReachHit>, search: &SchoolSearch, format: Format, raw: bool) -> Result<(), Failure> {
     let columns: [Column<ReachHit>; 2] = [
         ("intake", |reach| by_intake(reach, |years| years[0].intake.as_deref().map_or(UNKNOWN.to_owned(), printable))),
         ("years: last km offered (margin)", |reach| {
@@ -53,7 +53,7 @@ pub fn reach(page: &Page<ReachHit>, search: &SchoolSearch, format: Format) -> Re
             by_intake(reach, |years| years.iter().map(year).collect::<Vec<_>>().join(", "))
         }),
     ];
-    print_page(page, search, format, &columns, &format!("{LIST_COLUMNS},{YEAR_COLUMNS}"), school_years)?;
+    print_page(page, search, format, &columns, &format!("{LIST_COLUMNS},{YEAR_COLUMNS}"), school_years, raw)?;
     if matches!(format, Format::Table) && !page.items.is_empty() {
         eprintln!("an estimate from past years: next year's distance will be another");
     }
@@ -85,12 +85,13 @@ fn print_page<T: Serialize>(
     more: &[Column<T>],
     csv_columns: &str,
     csv_rows: fn(&[T]) -> Result<Vec<Row>, Failure>,
+    raw: bool,
 ) -> Result<(), Failure> {
     match format {
         Format::Table => print_hits(&page.items, more)?,
         Format::Json => print_json(&json!({ "schools": rows(&page.items)?, "next": page.next }))?,
         Format::Geojson => print_json(&feature_collection(rows(&page.items)?, json!(page.next)))?,
-        Format::Csv => print_csv(csv_columns.split(','), &csv_rows(&page.items)?)?,
+        Format::Csv => print_csv(csv_columns.split(','), &csv_rows(&page.items)?, raw)?,
     }
     // JSON and GeoJSON contain the cursor.
     match (format, &page.next) {
@@ -122,7 +123,7 @@ fn print_hits<T: Serialize>(items: &[T], more: &[Column<T>]) -> Result<(), Failu
 }
 
 /// Prints one school.
-pub fn school(school: &SchoolDetails, format: Format) -> Result<(), Failure> {
+pub fn school(school: &SchoolDetails, format: Format, raw: bool) -> Result<(), Failure> {
     let school = row(school)?;
     match format {
         Format::Table => {
@@ -134,18 +135,18 @@ pub fn school(school: &SchoolDetails, format: Format) -> Result<(), Failure> {
         }
         Format::Json => print_json(&json!({ "schools": [school], "next": null })),
         Format::Geojson => print_json(&feature_collection(vec![school], Value::Null)),
-        Format::Csv => print_csv(school.keys().map(String::as_str), std::slice::from_ref(&school)),
+        Format::Csv => print_csv(school.keys().map(String::as_str), std::slice::from_ref(&school), raw),
     }
 }
 
 /// Prints councils and their numbers of schools.
-pub fn councils(councils: &[CouncilCount], format: CountFormat) -> Result<(), Failure> {
+pub fn councils(councils: &[CouncilCount], format: CountFormat, raw: bool) -> Result<(), Failure> {
     let columns = ["council", "schools", "state", "private"];
-    print_counts(&json!({ "councils": councils }), columns, &rows(councils)?, format, &[1, 2, 3])
+    print_counts(&json!({ "councils": councils }), columns, &rows(councils)?, format, &[1, 2, 3], raw)
 }
 
 /// Prints the numbers of schools with each value.
-pub fn facets(facets: &Facets, format: CountFormat) -> Result<(), Failure> {
+pub fn facets(facets: &Facets, format: CountFormat, raw: bool) -> Result<(), Failure> {
     let Facets { total, council, phase, status, rating, gender, faith, ownership, clubs, .. } = facets;
     let all = BTreeMap::from([(String::new(), *total)]);
     let groups = [
@@ -164,7 +165,7 @@ pub fn facets(facets: &Facets, format: CountFormat) -> Result<(), Failure> {
     let rows = groups.iter().flat_map(|(facet, counts)| counts.iter().map(move |(value, count)| (facet, value, count)));
     let rows = rows.map(|(facet, value, count)| row(&json!({ "facet": facet, "value": value, "schools": count })));
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    print_counts(facets, ["facet", "value", "schools"], &rows, format, &[2])
+    print_counts(facets, ["facet", "value", "schools"], &rows, format, &[2], raw)
 }
 
 fn print_counts<const N: usize>(
@@ -173,6 +174,7 @@ fn print_counts<const N: usize>(
     rows: &[Row],
     format: CountFormat,
     numbers: &[usize],
+    raw: bool,
 ) -> Result<(), Failure> {
     match format {
         CountFormat::Table => {
@@ -183,7 +185,7 @@ fn print_counts<const N: usize>(
             print_table(table, numbers)
         }
         CountFormat::Json => print_json(json),
-        CountFormat::Csv => print_csv(columns, rows),
+        CountFormat::Csv => print_csv(columns, rows, raw),
     }
 }
 
@@ -229,7 +231,7 @@ pub fn printable(text: &str) -> String {
 /// cursor is a foreign member.
 fn feature_collection(schools: Vec<Row>, next: Value) -> Value {
     let features = schools.into_iter().map(|mut school| {
-        let point = match (school.remove("lng"), school.remove("lat")) {
+        let point = match (school.shift_remove("lng"), school.shift_remove("lat")) {
             (Some(lng @ Value::Number(_)), Some(lat)) => json!({ "type": "Point", "coordinates": [lng, lat] }),
             _ => Value::Null,
         };
@@ -254,16 +256,22 @@ fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     lines([text])
 }
 
-fn print_csv<'a>(columns: impl IntoIterator<Item = &'a str> + Clone, rows: &[Row]) -> Result<(), Failure> {
+fn print_csv<'a>(columns: impl IntoIterator<Item = &'a str> + Clone, rows: &[Row], raw: bool) -> Result<(), Failure> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(columns.clone()).map_err(io::Error::from)?;
     for row in rows {
-        let fields =
-            columns.clone().into_iter().map(|column| row.get(column).map_or(String::new(), |value| plain(value, "")));
-        writer.write_record(fields).map_err(io::Error::from)?;
+        let cell = |column: &str| csv_cell(row.get(column).map_or(String::new(), |value| plain(value, "")), raw);
+        writer.write_record(columns.clone().into_iter().map(cell)).map_err(io::Error::from)?;
     }
     let csv = writer.into_inner().map_err(|error| Failure::Io(error.into_error()))?;
     Ok(io::stdout().lock().write_all(&csv)?)
+}
+
+/// Returns the text of a CSV cell. An apostrophe precedes one that a spreadsheet would run as a formula, unless it is a
+/// number or the output is to be raw.
+pub fn csv_cell(text: String, raw: bool) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !text.parse().is_ok_and(f64::is_finite);
+    if is_formula && !raw { format!("'{text}") } else { text }
 }
 
 /// Returns a value as a person reads it: a list has a line for each of its objects, with the known values.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::args::Options;
 use crate::{Failure, database};
 
 /// A file that replaces its target when it is complete. Until then it is beside it, under a name of its own; an
@@ -19,13 +20,13 @@ impl OutputFile {
     /// Creates the file for a command that reads `input` and uses the database that is named.
     ///
     /// Refuses the input and the database with its side files, by whatever name they are given.
-    pub fn create(target: &Path, input: Option<&Path>, named: Option<&str>) -> Result<Self, Failure> {
+    pub fn create(target: &Path, input: Option<&Path>, options: &Options) -> Result<Self, Failure> {
         let refused =
             |what: &str| Failure::Usage(format!("{} is {what}: name another file to write to", target.display()));
         if input.is_some_and(|input| is_same(input, target)) {
             return Err(refused("the file that is read"));
         }
-        if database::files(named)?.iter().any(|file| is_same(file, target)) {
+        if database::files(options)?.iter().any(|file| is_same(file, target)) {
             return Err(refused("part of the database"));
         }
         let is_special = std::fs::metadata(target).is_ok_and(|metadata| !metadata.is_file());
