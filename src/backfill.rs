@@ -60,14 +60,14 @@ impl std::fmt::Debug for Backfill {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PhaseCounts {
-    /// How many schools were given each phase.
+    /// The number of schools whose phase was filled in, by phase.
     pub filled: BTreeMap<Phase, u64>,
     /// How many remain without a phase, since their ages are unknown or do not determine one.
     pub left: u64,
 }
 
 impl PhaseCounts {
-    /// Returns how many schools were given a phase.
+    /// Returns the number of schools whose phase was filled in.
     pub fn total(&self) -> u64 {
         self.filled.values().sum()
     }
@@ -93,17 +93,17 @@ impl Backfill {
 
     /// Sets a callback for the number of schools processed, and of how many.
     #[must_use]
-    pub fn on_progress(self, tell: impl FnMut(u64, u64) + Send + 'static) -> Self {
-        Self { on_progress: Box::new(tell), ..self }
+    pub fn on_progress(self, callback: impl FnMut(u64, u64) + Send + 'static) -> Self {
+        Self { on_progress: Box::new(callback), ..self }
     }
 
-    /// Gives schools without a phase the one that follows from their ages ([`phase_of_ages`]).
+    /// Fills in the phase that follows from the ages of schools without one ([`phase_of_ages`]).
     ///
     /// # Errors
     /// Those of the database. Chunks already written remain: run it again.
     pub async fn phase(mut self, finder: &dyn SchoolRepository) -> Result<PhaseCounts> {
         let total = finder.count_phase_gaps(self.gaps).await?;
-        let (mut counts, mut looked_at, mut after) = (PhaseCounts::default(), 0, None);
+        let (mut counts, mut done, mut after) = (PhaseCounts::default(), 0, None);
         loop {
             let batch = finder.phase_gaps(self.gaps, after, ROWS_A_BATCH).await?;
             let Some(last) = batch.last() else { return Ok(counts) };
@@ -123,9 +123,9 @@ impl Backfill {
                     *counts.filled.entry(phase).or_default() += count;
                 }
             }
-            looked_at += rows;
+            done += rows;
             // Schools may be added in the meantime.
-            (self.on_progress)(looked_at, total.max(looked_at));
+            (self.on_progress)(done, total.max(done));
         }
     }
 }
@@ -194,7 +194,7 @@ mod tests {
 
     /// Ages of schools in the register, with the phase that it records for most of them.
     #[test]
-    fn ages_tell_the_phase() {
+    fn phase_follows_from_ages() {
         for (from, to, expected) in [
             (2, 4, Phase::Nursery),
             (2, 5, Phase::Nursery),
@@ -241,14 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn what_ages_do_not_tell_stays_unknown() {
+    fn phase_stays_unknown_where_ages_do_not_determine_it() {
         for (from, to) in [(None, None), (Some(4), None), (None, Some(11)), (Some(0), Some(0)), (Some(16), Some(16))] {
             assert_eq!(phase(from, to), None, "{from:?} to {to:?}");
         }
     }
 
     #[test]
-    fn every_age_range_has_a_phase_or_none_and_all_words_are_known() {
+    fn every_age_range_has_a_known_phase_or_none() {
         let ages = (0..=19).flat_map(|from| (from..=99).map(move |to| (from, to)));
         let gaps: Vec<_> = (1..)
             .zip(ages)

@@ -33,7 +33,7 @@ const CHORD_SLACK: f64 = 1e-11;
 
 /// A school found for a home.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Answer {
+pub struct BatchHit {
     /// The school.
     pub id: SchoolId,
     /// The school's number in the official register.
@@ -47,7 +47,7 @@ pub struct Answer {
 /// A search that runs in memory, for one home at a time and from many threads.
 pub trait Batch: Sync {
     /// Returns the schools found for a home, in order.
-    fn answer(&self, home: LatLng) -> Vec<Answer>;
+    fn find(&self, home: LatLng) -> Vec<BatchHit>;
 }
 
 /// A search for the nearest schools.
@@ -63,9 +63,9 @@ pub trait Batch: Sync {
 /// let nearest = Nearest::load(finder.as_ref(), &SchoolSearch::open(), 5).await?;
 /// let one_by_one = finder.find_schools(&SchoolSearch::near(sample::home()).limit(5)).await?;
 /// let ids: Vec<_> = one_by_one.items.iter().map(|hit| hit.school.id).collect();
-/// assert_eq!(nearest.answer(sample::home()).iter().map(|answer| answer.id).collect::<Vec<_>>(), ids);
+/// assert_eq!(nearest.find(sample::home()).iter().map(|hit| hit.id).collect::<Vec<_>>(), ids);
 /// # Ok::<(), school_finder_db::Error>(())
-/// # }).expect("an answer");
+/// # }).expect("the nearest schools");
 /// ```
 #[derive(Debug)]
 pub struct Nearest {
@@ -91,23 +91,23 @@ impl Nearest {
 }
 
 impl Batch for Nearest {
-    fn answer(&self, home: LatLng) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(self.count + 1);
+    fn find(&self, home: LatLng) -> Vec<BatchHit> {
+        let mut hits = Vec::with_capacity(self.count + 1);
         let mut enough = f64::INFINITY;
         for (point, chord_squared) in self.tree.nearest_neighbor_iter_with_distance_2(&on_sphere(home)) {
             let chord = chord_squared.sqrt();
-            if answers.len() < self.count {
+            if hits.len() < self.count {
                 // The last school needed; any that is farther by more than the slack comes after it.
                 enough = chord + CHORD_SLACK;
             } else if chord > enough {
                 break;
             }
             let (id, urn, location) = point.data;
-            answers.push(Answer { id, urn, distance_km: Some(home.distance_to(location)), evidence: None });
+            hits.push(BatchHit { id, urn, distance_km: Some(home.distance_to(location)), evidence: None });
         }
-        in_order(&mut answers);
-        answers.truncate(self.count);
-        answers
+        in_order(&mut hits);
+        hits.truncate(self.count);
+        hits
     }
 }
 
@@ -179,24 +179,24 @@ impl Area {
 }
 
 impl Batch for Serving {
-    fn answer(&self, home: LatLng) -> Vec<Answer> {
+    fn find(&self, home: LatLng) -> Vec<BatchHit> {
         let at = [home.lng().degrees(), home.lat().degrees()];
         let found = self.tree.locate_all_at_point(&at).filter_map(|bounds| {
             let Served { id, urn, location, area } = &bounds.data;
             let evidence = Some(area.covers(home)?);
             let distance_km = location.map(|location| home.distance_to(location));
-            Some(Answer { id: *id, urn: *urn, distance_km, evidence })
+            Some(BatchHit { id: *id, urn: *urn, distance_km, evidence })
         });
-        let mut answers: Vec<Answer> = found.collect();
-        in_order(&mut answers);
-        answers
+        let mut hits: Vec<BatchHit> = found.collect();
+        in_order(&mut hits);
+        hits
     }
 }
 
 /// Writes the results for many homes as Parquet, one row for each home and school, and returns the number of homes.
 /// Columns are `home` (the number of the home in the given order, from 0), `rank` (the rank of the school, from 1),
 /// `school_id`, `urn`, `distance_km` and `evidence`. Memory holds the results of at most 65,536 homes, and of fewer
-/// where these have more than a million. `tell` is called with the number of homes done.
+/// where these have more than a million. `on_progress` is called with the number of homes done.
 ///
 /// This blocks, and uses every core.
 ///
@@ -206,7 +206,7 @@ pub fn write_parquet<E: From<Error>>(
     batch: &dyn Batch,
     homes: impl IntoIterator<Item = Result<LatLng, E>>,
     to: impl Write,
-    mut tell: impl FnMut(u64),
+    mut on_progress: impl FnMut(u64),
 ) -> Result<u64, E> {
     let failed = |error: PolarsError| E::from(Error::from(error));
     let writer = ParquetWriter::new(to).with_compression(ParquetCompression::Snappy);
@@ -220,7 +220,7 @@ pub fn write_parquet<E: From<Error>>(
             if step.is_empty() {
                 break;
             }
-            let answers = answer_all(batch, &step);
+            let answers = find_all(batch, &step);
             results += answers.iter().map(Vec::len).sum::<usize>();
             chunk.extend(answers);
         }
@@ -230,24 +230,24 @@ pub fn write_parquet<E: From<Error>>(
         }
         writer.write_batch(&rows(done, &chunk)?).map_err(failed)?;
         done += chunk.len() as u64;
-        tell(done);
+        on_progress(done);
     }
 }
 
 /// Returns the results for homes, in their order, using one thread for each core.
-pub fn answer_all(batch: &dyn Batch, homes: &[LatLng]) -> Vec<Vec<Answer>> {
-    homes.par_iter().map(|home| batch.answer(*home)).collect()
+pub fn find_all(batch: &dyn Batch, homes: &[LatLng]) -> Vec<Vec<BatchHit>> {
+    homes.par_iter().map(|home| batch.find(*home)).collect()
 }
 
-fn rows(first: u64, answers: &[Vec<Answer>]) -> Result<DataFrame> {
-    let all = || (first..).zip(answers).flat_map(|(home, answers)| (1_u32..).zip(answers).map(move |row| (home, row)));
+fn rows(first: u64, hits: &[Vec<BatchHit>]) -> Result<DataFrame> {
+    let all = || (first..).zip(hits).flat_map(|(home, hits)| (1_u32..).zip(hits).map(move |row| (home, row)));
     Ok(df!(
         "home" => all().map(|(home, _)| home).collect::<Vec<_>>(),
         "rank" => all().map(|(_, (rank, _))| rank).collect::<Vec<_>>(),
-        "school_id" => all().map(|(_, (_, answer))| answer.id.get()).collect::<Vec<_>>(),
-        "urn" => all().map(|(_, (_, answer))| i64::from(answer.urn.get())).collect::<Vec<_>>(),
-        "distance_km" => all().map(|(_, (_, answer))| answer.distance_km.map(Kilometres::get)).collect::<Vec<_>>(),
-        "evidence" => all().map(|(_, (_, answer))| answer.evidence.map(Evidence::as_str)).collect::<Vec<_>>(),
+        "school_id" => all().map(|(_, (_, hit))| hit.id.get()).collect::<Vec<_>>(),
+        "urn" => all().map(|(_, (_, hit))| i64::from(hit.urn.get())).collect::<Vec<_>>(),
+        "distance_km" => all().map(|(_, (_, hit))| hit.distance_km.map(Kilometres::get)).collect::<Vec<_>>(),
+        "evidence" => all().map(|(_, (_, hit))| hit.evidence.map(Evidence::as_str)).collect::<Vec<_>>(),
     )?)
 }
 
@@ -263,9 +263,9 @@ fn refuse_point(search: &SchoolSearch) -> Result<()> {
 }
 
 /// Sorts by distance, unknown ones last, then by id: the order of a search.
-fn in_order(answers: &mut [Answer]) {
-    let km = |answer: &Answer| answer.distance_km.map_or(f64::INFINITY, Kilometres::get);
-    answers.sort_unstable_by(|a, b| km(a).total_cmp(&km(b)).then(a.id.cmp(&b.id)));
+fn in_order(hits: &mut [BatchHit]) {
+    let km = |hit: &BatchHit| hit.distance_km.map_or(f64::INFINITY, Kilometres::get);
+    hits.sort_unstable_by(|a, b| km(a).total_cmp(&km(b)).then(a.id.cmp(&b.id)));
 }
 
 /// Returns a location as a point on a sphere of radius 1.

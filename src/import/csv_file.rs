@@ -52,7 +52,7 @@ impl Row {
         self.texts.iter().find(|(name, _)| *name == column).map(|(_, text)| text.as_str())
     }
 
-    /// As [`text`](Self::text), to be kept.
+    /// As [`text`](Self::text), as an owned text.
     pub(super) fn owned(&self, column: &str) -> Option<String> {
         self.text(column).map(str::to_owned)
     }

@@ -174,7 +174,7 @@ impl SchoolFilter {
         }
         let folded = text::fold(name);
         if folded.is_empty() {
-            return Err(Error::InvalidText { field: "name", reason: "has no letter, digit or sign to look for" });
+            return Err(Error::InvalidText { field: "name", reason: "has no letter, digit or sign to search for" });
         }
         Ok(Some(folded))
     }

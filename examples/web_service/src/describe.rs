@@ -2,35 +2,35 @@
 
 use serde_json::{Map, Value, json};
 
-use super::answer;
+use super::response;
 use super::routes::Route;
 use super::shapes;
 
-/// What a route may answer.
-pub struct Answers {
-    good: Value,
-    may_miss: bool,
+/// The responses of a route.
+pub struct Responses {
+    ok: Value,
+    has_not_found: bool,
 }
 
-impl Answers {
-    /// Schools, in either shape.
+impl Responses {
+    /// Schools, in either format.
     pub fn schools(school: Value) -> Self {
-        let mut good = Map::new();
-        good.insert(answer::JSON.to_owned(), json!({ "schema": shapes::envelope(school) }));
-        good.insert(answer::GEOJSON.to_owned(), json!({ "schema": shapes::feature_collection() }));
-        Self { good: good.into(), may_miss: false }
+        let mut ok = Map::new();
+        ok.insert(response::JSON.to_owned(), json!({ "schema": shapes::envelope(school) }));
+        ok.insert(response::GEOJSON.to_owned(), json!({ "schema": shapes::feature_collection() }));
+        Self { ok: ok.into(), has_not_found: false }
     }
 
-    /// Something in one shape.
+    /// A value in one format.
     pub fn of(kind: &str, schema: Value) -> Self {
-        let mut good = Map::new();
-        good.insert(kind.to_owned(), json!({ "schema": schema }));
-        Self { good: good.into(), may_miss: false }
+        let mut ok = Map::new();
+        ok.insert(kind.to_owned(), json!({ "schema": schema }));
+        Self { ok: ok.into(), has_not_found: false }
     }
 
-    /// What is asked for may not be there.
+    /// Adds the response where there is no such school.
     pub fn with_not_found(self) -> Self {
-        Self { may_miss: true, ..self }
+        Self { has_not_found: true, ..self }
     }
 
     fn describe(self) -> Value {
@@ -38,26 +38,26 @@ impl Answers {
             let reference = json!({ "$ref": "#/components/schemas/Problem" });
             json!({ "description": description, "content": { "application/problem+json": { "schema": reference } } })
         };
-        let mut answers = json!({
-            "200": { "description": "The answer.", "content": self.good },
-            "400": problem("What was asked cannot be answered; `field` names what is at fault."),
-            "406": problem("No shape that this is told in is accepted."),
+        let mut responses = json!({
+            "200": { "description": "The result.", "content": self.ok },
+            "400": problem("The request is invalid; `field` names the parameter at fault."),
+            "406": problem("No format of this response is accepted."),
             "500": problem("The service failed."),
-            "503": problem("The database does not answer, or took too long: try again after `Retry-After` seconds."),
+            "503": problem("The database is unavailable, or the request timed out: retry after `Retry-After` seconds."),
         });
-        if self.may_miss {
-            answers["404"] = problem("There is none; `leads_to` names the schools of today that came after it.");
+        if self.has_not_found {
+            responses["404"] = problem("There is no such school; `leads_to` names its successors.");
         }
-        answers
+        responses
     }
 }
 
-/// A route's description.
-pub fn operation(id: &str, summary: &str, parameters: Vec<Value>, answers: Answers) -> Value {
-    json!({ "operationId": id, "summary": summary, "parameters": parameters, "responses": answers.describe() })
+/// Returns the description of a route.
+pub fn operation(id: &str, summary: &str, parameters: Vec<Value>, responses: Responses) -> Value {
+    json!({ "operationId": id, "summary": summary, "parameters": parameters, "responses": responses.describe() })
 }
 
-/// The whole description.
+/// Returns the OpenAPI document.
 pub fn document(routes: &[Route]) -> Value {
     let paths: Map<String, Value> =
         routes.iter().map(|route| (route.path.to_owned(), json!({ "get": route.describe }))).collect();

@@ -11,14 +11,14 @@ use school_finder_db::ids::{SchoolId, Urn};
 use serde_json::{Map, Value, json};
 
 use super::Finder;
-use super::answer::{self, Shape};
 use super::problem::Problem;
 use super::query::{self, Parameter};
+use super::response::{self, Format};
 
 /// The school with a URN, or what its links lead to.
 pub async fn school(
     State(finder): State<Finder>,
-    shape: Shape,
+    format: Format,
     Path(urn): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
@@ -29,7 +29,7 @@ pub async fn school(
         None => None,
     };
     match details {
-        Some(details) => answer::whole(shape, &[details]),
+        Some(details) => response::all(format, &[details]),
         None => Err(Problem::no_school(urn.get(), finder.schools_of_today(urn).await?)),
     }
 }
@@ -44,18 +44,18 @@ pub fn describe_urn() -> Value {
     })
 }
 
-/// How many catchments are drawn at once.
-const MOST_OUTLINES: usize = 200;
+/// The most catchments of one request.
+const MAX_OUTLINES: usize = 200;
 
-/// Of which schools.
+/// The query parameters of [`outlines`].
 pub const OUTLINE_PARAMETERS: &[Parameter<Vec<SchoolId>>] = &[Parameter {
     name: "id",
-    about: "The schools, by the `id` of a search's answer: up to 200.",
+    about: "The schools, by the `id` of a search's result: up to 200.",
     schema: || json!({ "type": "integer", "minimum": 1, "maximum": i64::MAX }),
     repeats: true,
     take: |ids, text| {
-        if ids.len() == MOST_OUTLINES {
-            return Err(format!("at most {MOST_OUTLINES} catchments are drawn at once"));
+        if ids.len() == MAX_OUTLINES {
+            return Err(format!("at most {MAX_OUTLINES} catchments may be requested at once"));
         }
         ids.push(SchoolId::new(query::within(text, (1, i64::MAX))?));
         Ok(())
@@ -76,15 +76,15 @@ pub async fn outlines(State(finder): State<Finder>, RawQuery(query): RawQuery) -
         features.push(feature(catchment.id, catchment.urn, geometry, None));
     }
     for school in finder.schools(&ids).await? {
-        if let Some((place, radius)) = school.location().zip(school.catchment_radius_km)
+        if let Some((location, radius)) = school.location().zip(school.catchment_radius_km)
             && !outlined.contains(&school.id)
         {
-            let centre = Geometry::new_point([place.lng().degrees(), place.lat().degrees()]);
+            let centre = Geometry::new_point([location.lng().degrees(), location.lat().degrees()]);
             features.push(feature(school.id, school.urn, centre, Some(radius)));
         }
     }
     let body = serde_json::to_vec(&FeatureCollection { bbox: None, features, foreign_members: None })?;
-    Ok(([(header::CONTENT_TYPE, answer::GEOJSON)], body).into_response())
+    Ok(([(header::CONTENT_TYPE, response::GEOJSON)], body).into_response())
 }
 
 fn feature(id: SchoolId, urn: Urn, geometry: Geometry, radius_km: Option<f64>) -> Feature {

@@ -5,13 +5,13 @@
 #[doc = include_str!("../../../src/guide/service.md")]
 mod guide {}
 
-mod answer;
 mod describe;
 mod details;
 mod observe;
 mod page;
 mod problem;
 mod query;
+mod response;
 mod routes;
 mod search;
 mod shapes;
@@ -39,18 +39,18 @@ pub use observe::log_filter;
 use observe::Metrics;
 use problem::Problem;
 
-/// What every handler asks: it does not know which database answers.
+/// The repository that every handler queries, whatever its backend.
 pub type Finder = Arc<dyn SchoolRepository>;
 
-/// How long a request may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// The longest duration of a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How many bytes a request may bring along: none is needed.
-const LARGEST_BODY: usize = 4 * 1024;
+/// The largest body of a request, in bytes: none is needed.
+const MAX_BODY: usize = 4 * 1024;
 
-/// What browsers are told of every answer. The page needs nothing but its own files and this service. An address may
-/// name a home, so that no cache keeps what does not say otherwise.
-const SECURITY: [(HeaderName, &str); 7] = [
+/// The headers of every response. The page needs only its own files and this service. An address may contain a home, so
+/// caches may store a response only where its handler allows it.
+const SECURITY_HEADERS: [(HeaderName, &str); 7] = [
     (header::CACHE_CONTROL, "no-store"),
     (
         header::CONTENT_SECURITY_POLICY,
@@ -64,7 +64,7 @@ const SECURITY: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("permissions-policy"), "geolocation=(), camera=(), microphone=()"),
 ];
 
-/// The whole service over a database.
+/// Returns the service over a repository.
 pub fn router(finder: Finder) -> Router {
     let metrics = Arc::new(Metrics::new());
     let routes = routes::all(&metrics);
@@ -76,9 +76,7 @@ pub fn router(finder: Finder) -> Router {
     }
     router = router
         .route("/openapi.json", get(move || async move { axum::Json(document) }))
-        .fallback(|| async {
-            Problem::not_found("there is nothing here: /openapi.json lists what there is".to_owned())
-        })
+        .fallback(|| async { Problem::not_found("there is no such path: /openapi.json lists the paths".to_owned()) })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(
             // The first layer is the outermost.
@@ -87,15 +85,15 @@ pub fn router(finder: Finder) -> Router {
                     TraceLayer::new_for_http()
                         .make_span_with(observe::span)
                         .on_request(())
-                        .on_response(observe::answered),
+                        .on_response(observe::on_response),
                 )
                 .layer(middleware::from_fn_with_state(metrics, observe::count))
                 .layer(CatchPanicLayer::custom(|_| Problem::panicked()))
                 .layer(HandleErrorLayer::new(|_: BoxError| async { Problem::too_slow() }))
-                .layer(TimeoutLayer::new(PATIENCE))
-                .layer(RequestBodyLimitLayer::new(LARGEST_BODY)),
+                .layer(TimeoutLayer::new(REQUEST_TIMEOUT))
+                .layer(RequestBodyLimitLayer::new(MAX_BODY)),
         );
-    for (name, value) in SECURITY {
+    for (name, value) in SECURITY_HEADERS {
         router = router.layer(SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value)));
     }
     router.with_state(finder)

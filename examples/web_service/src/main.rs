@@ -32,8 +32,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Failure> {
-    let asked = std::env::var("RUST_LOG").ok().filter(|asked| !asked.is_empty());
-    let filter = web_service::log_filter(asked.as_deref().unwrap_or("info"));
+    let directives = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
+    let filter = web_service::log_filter(directives.as_deref().unwrap_or("info"));
     let on_terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(on_terminal).init();
 
@@ -45,12 +45,12 @@ async fn run() -> Result<(), Failure> {
     // Only this machine can connect: a proxy in front terminates TLS.
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| format!("port {port}: {error}"))?;
     println!("http://{}/", listener.local_addr()?);
-    axum::serve(listener, web_service::router(finder)).with_graceful_shutdown(told_to_stop()).await?;
+    axum::serve(listener, web_service::router(finder)).with_graceful_shutdown(shutdown_signal()).await?;
     eprintln!("stopped");
     Ok(())
 }
 
-/// The database of the environment, or the sample.
+/// Opens the database of the environment, or the sample.
 async fn finder() -> Result<Arc<dyn SchoolRepository>, Failure> {
     let is_named = ["DATABASE_URL", "DB_BACKEND"].iter().any(|setting| std::env::var_os(setting).is_some());
     let wants_sample = match std::env::args().nth(1).as_deref() {
@@ -67,8 +67,7 @@ async fn finder() -> Result<Arc<dyn SchoolRepository>, Failure> {
         Err(Error::SchemaMissing | Error::CannotOpen { .. }) => create(&config).await?,
         connected => connected?,
     };
-    let whatever = SchoolSearch::open().any_status();
-    if finder.facets(&whatever).await?.total == 0 {
+    if finder.facets(&SchoolSearch::open().any_status()).await?.total == 0 {
         sample::fill(finder.as_ref()).await?;
     }
     if !is_named {
@@ -80,8 +79,8 @@ async fn finder() -> Result<Arc<dyn SchoolRepository>, Failure> {
     Ok(finder)
 }
 
-/// Ctrl-C, or what a service manager sends.
-async fn told_to_stop() {
+/// Waits for Ctrl-C, or for the signal of a service manager.
+async fn shutdown_signal() {
     let interrupted = async {
         // Without a signal handler, this never completes.
         if signal::ctrl_c().await.is_err() {

@@ -20,17 +20,17 @@ use tracing_subscriber::EnvFilter;
 /// The format of [`Metrics::page`].
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The upper ends of the latency buckets, in seconds: from a look-up in memory to a request that is given up.
+/// The upper ends of the latency buckets, in seconds: from a lookup in memory to the timeout of a request.
 const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
 
-/// What is logged, in the words of `RUST_LOG`. The driver of a server shows each statement with its values, which hold
-/// where somebody lives: it does so only where a directive names it, or a span.
-pub fn log_filter(asked: &str) -> EnvFilter {
-    EnvFilter::try_new(format!("tokio_postgres=info,{asked}")).unwrap_or_else(|_| EnvFilter::new("info"))
+/// Returns the log filter for directives in the syntax of `RUST_LOG`. The Postgres driver logs each statement with its
+/// values, which contain homes, so it is limited to `info` unless a directive names it or a span.
+pub fn log_filter(directives: &str) -> EnvFilter {
+    EnvFilter::try_new(format!("tokio_postgres=info,{directives}")).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-/// A span for a request. It names the route and never the query string, which holds where somebody lives; the spans of
-/// the crate's queries lie inside it.
+/// Returns a span for a request. It has the route, and never the query string, which may contain a home. The spans of
+/// the crate's queries are its children.
 pub fn span(request: &Request) -> Span {
     tracing::info_span!(
         "request",
@@ -40,14 +40,13 @@ pub fn span(request: &Request) -> Span {
     )
 }
 
-/// Notes how a request was answered.
-pub fn answered(response: &Response, took: Duration, span: &Span) {
+/// Logs a response.
+pub fn on_response(response: &Response, took: Duration, span: &Span) {
     span.record("http.response.status_code", response.status().as_u16());
-    tracing::info!(parent: span, ?took, "answered");
+    tracing::info!(parent: span, ?took, "response");
 }
 
-/// The route that a request matched, as the router spells it; one word for all that match none, so that nobody can make
-/// up labels.
+/// Returns the route that a request matched, as the router spells it, or `none`, so that requests cannot add labels.
 fn route(request: &Request) -> &str {
     request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str)
 }
@@ -61,22 +60,22 @@ fn method(method: &Method) -> &'static str {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct Labels {
     method: &'static str,
     route: String,
     status: u16,
 }
 
-/// Figures of the service.
+/// The metrics of the service.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<Answered, Counter>,
-    latency: Family<Answered, Histogram>,
+    requests: Family<Labels, Counter>,
+    latency: Family<Labels, Histogram>,
     in_flight: Gauge,
     pool: Pool,
 }
 
-/// The pool of connections, as it was last asked.
+/// The latest status of the pool of connections.
 #[derive(Default)]
 struct Pool {
     max: Gauge,
@@ -92,22 +91,22 @@ impl Metrics {
         let in_flight = Gauge::default();
         let pool = Pool::default();
         let mut registry = Registry::with_prefix("school_finder");
-        registry.register("http_requests", "Requests that were answered", Family::clone(&requests));
+        registry.register("http_requests", "Completed requests", Family::clone(&requests));
         registry.register_with_unit(
             "http_request_duration",
-            "How long answers took",
+            "Durations of requests",
             Unit::Seconds,
             Family::clone(&latency),
         );
-        registry.register("http_requests_in_flight", "Requests that are being answered", in_flight.clone());
+        registry.register("http_requests_in_flight", "Requests in flight", in_flight.clone());
         registry.register("pool_connections_max", "Connections that the pool may open", pool.max.clone());
         registry.register("pool_connections_open", "Connections that are open", pool.open.clone());
-        registry.register("pool_connections_idle", "Open connections that nobody uses", pool.idle.clone());
+        registry.register("pool_connections_idle", "Idle connections", pool.idle.clone());
         registry.register("pool_waiting", "Calls that wait for a connection", pool.waiting.clone());
         Self { registry, requests, latency, in_flight, pool }
     }
 
-    /// All of it, in the text format of Prometheus and OpenMetrics.
+    /// Returns the metrics in the text format of Prometheus and OpenMetrics.
     pub fn page(&self, status: &PoolStatus) -> Response {
         self.pool.max.set(status.max.into());
         self.pool.open.set(status.open.into());
@@ -128,13 +127,13 @@ pub async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: 
     let begun = Instant::now();
     let response = next.run(request).await;
     drop(in_flight);
-    let answered = Answered { method, route, status: response.status().as_u16() };
-    metrics.requests.get_or_create(&answered).inc();
-    metrics.latency.get_or_create(&answered).observe(begun.elapsed().as_secs_f64());
+    let labels = Labels { method, route, status: response.status().as_u16() };
+    metrics.requests.get_or_create(&labels).inc();
+    metrics.latency.get_or_create(&labels).observe(begun.elapsed().as_secs_f64());
     response
 }
 
-/// One request more, until it is dropped: a caller may hang up in the middle.
+/// Counts a request as in flight until it is dropped, also where the caller disconnects.
 struct InFlight(Gauge);
 
 impl InFlight {

@@ -8,10 +8,10 @@ use school_finder_db::Error;
 use school_finder_db::models::School;
 use serde::Serialize;
 
-/// When a caller may try again after the database did not answer, in seconds.
+/// When a caller may retry after the database was unavailable, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
-/// Why there is no answer.
+/// An error response.
 #[derive(Debug)]
 pub struct Problem(Box<Members>);
 
@@ -23,19 +23,19 @@ struct Members {
     title: &'static str,
     #[serde(serialize_with = "number")]
     status: StatusCode,
-    /// What went wrong and what to do, in a sentence.
+    /// A sentence with the error and what to do.
     detail: String,
-    /// The name of what went wrong, for programs.
+    /// The name of the error, for programs.
     error: &'static str,
     /// The query parameter, or part of the path, at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
-    /// The schools of today that a URN without a school leads to.
+    /// The successors of a school that is not in the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     leads_to: Option<Vec<LeadsTo>>,
 }
 
-/// A school that came after another.
+/// A successor.
 #[derive(Debug, Serialize)]
 struct LeadsTo {
     urn: i32,
@@ -49,7 +49,7 @@ impl Problem {
         Self(Box::new(Members { kind: "about:blank", title, status, detail, error, field: None, leads_to: None }))
     }
 
-    /// The caller's mistake, in one field.
+    /// An invalid request, with the field at fault.
     pub fn in_field(field: impl Into<String>, error: &'static str, detail: String) -> Self {
         let mut problem = Self::new(StatusCode::BAD_REQUEST, error, detail);
         problem.0.field = Some(field.into());
@@ -60,27 +60,27 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "NotFound", detail)
     }
 
-    /// No school has this URN; its links may lead to others.
-    pub fn no_school(urn: i32, today: Vec<School>) -> Self {
-        let told = today.iter().map(|school| format!("{} ({})", school.urn, school.name)).collect::<Vec<_>>();
-        let told = if told.is_empty() { String::new() } else { format!("; its links lead to {}", told.join(", ")) };
-        let leads_to = today.into_iter().map(|school| LeadsTo {
+    /// No school has this URN. Links may lead to its successors.
+    pub fn no_school(urn: i32, successors: Vec<School>) -> Self {
+        let names = successors.iter().map(|school| format!("{} ({})", school.urn, school.name)).collect::<Vec<_>>();
+        let hint = if names.is_empty() { String::new() } else { format!("; its links lead to {}", names.join(", ")) };
+        let leads_to = successors.into_iter().map(|school| LeadsTo {
             urn: school.urn.get(),
             href: format!("/api/schools/{}", school.urn),
             name: school.name,
         });
-        let mut problem = Self::not_found(format!("no school in this database has URN {urn}{told}"));
+        let mut problem = Self::not_found(format!("no school in this database has URN {urn}{hint}"));
         problem.0.leads_to = Some(leads_to.collect());
         problem
     }
 
     pub fn method_not_allowed() -> Self {
-        let detail = "this service only answers questions: use GET".to_owned();
+        let detail = "this service is read-only: use GET".to_owned();
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", detail)
     }
 
     pub fn not_acceptable() -> Self {
-        let detail = "this is told in application/json and application/geo+json: accept one of them".to_owned();
+        let detail = "the formats are application/json and application/geo+json: accept one of them".to_owned();
         Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", detail)
     }
 
@@ -88,27 +88,27 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "TooSlow", "this took too long: try again".to_owned())
     }
 
-    /// The database cannot be used. Anybody may ask, so that the words, which name roles and files, are for the log.
+    /// The database is unavailable. The error names roles and files, so it is only logged.
     pub fn unhealthy(error: &Error) -> Self {
-        tracing::warn!(%error, "the database cannot be used");
-        let detail = "the database cannot be used, and the service's log says why".to_owned();
+        tracing::warn!(%error, "the database is unavailable");
+        let detail = "the database is unavailable; the service's log has the reason".to_owned();
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.name(), detail)
     }
 
-    /// A mistake of this service, which the log tells of.
+    /// A fault of this service, which is logged.
     fn internal() -> Self {
-        let detail = "the service failed, and its log says why".to_owned();
+        let detail = "the service failed; its log has the reason".to_owned();
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal", detail)
     }
 
-    /// What a panic leaves of a request.
+    /// The response after a panic.
     pub fn panicked() -> Response<Body> {
         Self::internal().into_response()
     }
 }
 
 impl From<Error> for Problem {
-    /// By kind: the caller's mistakes are told as they are, the database's in words that give nothing away.
+    /// Invalid input is reported as it is. Faults of the database are logged, and reported without their details.
     fn from(error: Error) -> Self {
         match &error {
             _ if error.is_invalid_input() => {
@@ -117,8 +117,8 @@ impl From<Error> for Problem {
                 problem
             }
             _ if error.is_retryable() || matches!(error, Error::Timeout) => {
-                tracing::warn!(%error, "the database did not answer");
-                let detail = "the database does not answer at the moment: try again".to_owned();
+                tracing::warn!(%error, "the database is temporarily unavailable");
+                let detail = "the database is temporarily unavailable: try again".to_owned();
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.name(), detail)
             }
             _ => {
@@ -144,7 +144,7 @@ fn parameter(field: &str) -> &str {
 
 impl From<serde_json::Error> for Problem {
     fn from(error: serde_json::Error) -> Self {
-        tracing::error!(%error, "an answer could not be written");
+        tracing::error!(%error, "a response could not be serialized");
         Self::internal()
     }
 }
@@ -166,7 +166,7 @@ impl IntoResponse for Problem {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u16(status.as_u16())
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::problem::Problem;
 
-/// A parameter that puts what it is given into a `T`.
+/// A query parameter, whose value becomes part of a `T`.
 pub struct Parameter<T> {
     pub name: &'static str,
     /// What it does, in a sentence.
@@ -16,12 +16,12 @@ pub struct Parameter<T> {
     pub schema: fn() -> Value,
     /// Whether it may be given more than once.
     pub repeats: bool,
-    /// Takes a value, or says what is wrong with it.
-    pub take: fn(&mut T, &str) -> Result<(), String>,
+    /// Parses a value into the `T`. An error is what is wrong with it.
+    pub set: fn(&mut T, &str) -> Result<(), String>,
 }
 
 impl<T> Parameter<T> {
-    /// As the service's description has it. One that is required is so for some questions and not for others.
+    /// Returns the OpenAPI description. A parameter may be required on some routes only.
     pub fn describe(&self, is_required: bool) -> Value {
         let schema = (self.schema)();
         let schema = if self.repeats { json!({ "type": "array", "items": schema, "minItems": 1 }) } else { schema };
@@ -35,41 +35,40 @@ impl<T> Parameter<T> {
     }
 }
 
-/// Reads a query string. What is not in the list is refused: a filter with a typing mistake in it is not dropped in
-/// silence.
+/// Parses a query string. Unknown parameters are errors, so that a misspelled filter is not ignored.
 pub fn read<T: Default>(parameters: &[Parameter<T>], query: Option<&str>) -> Result<T, Problem> {
-    let mut read = T::default();
-    let mut given: Vec<&str> = Vec::new();
+    let mut values = T::default();
+    let mut seen: Vec<&str> = Vec::new();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         let Some(parameter) = parameters.iter().find(|parameter| parameter.name == name) else {
             let known: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
-            let known = if known.is_empty() { "there is none here".to_owned() } else { known.join(", ") };
+            let known = if known.is_empty() { "this path has none".to_owned() } else { known.join(", ") };
             let name: String = name.chars().take(40).collect();
             let detail = format!("there is no query parameter {name:?}: {known}");
             return Err(Problem::in_field(name, "UnknownParameter", detail));
         };
-        if given.contains(&parameter.name) && !parameter.repeats {
-            let detail = format!("{name} is given twice: give it once");
+        if seen.contains(&parameter.name) && !parameter.repeats {
+            let detail = format!("{name} is repeated: it may occur once");
             return Err(Problem::in_field(name, "RepeatedParameter", detail));
         }
-        given.push(parameter.name);
-        (parameter.take)(&mut read, &value)
+        seen.push(parameter.name);
+        (parameter.set)(&mut values, &value)
             .map_err(|reason| Problem::in_field(parameter.name, "InvalidParameter", reason))?;
     }
-    Ok(read)
+    Ok(values)
 }
 
-/// A value that knows how to be read.
+/// Parses a value by its own `FromStr`.
 pub fn parsed<V: FromStr<Err: Display>>(text: &str) -> Result<V, String> {
     text.parse().map_err(|error: V::Err| error.to_string())
 }
 
-/// A number, whole or not.
+/// Parses a number.
 pub fn number<N: FromStr>(text: &str) -> Result<N, String> {
-    text.parse().map_err(|_| format!("{:?} is not such a number", shortened(text)))
+    text.parse().map_err(|_| format!("{:?} is not a valid number", shortened(text)))
 }
 
-/// A whole number within bounds.
+/// Parses a number within bounds, both included.
 pub fn within<N: FromStr + PartialOrd + Display>(text: &str, (from, to): (N, N)) -> Result<N, String> {
     let value = number::<N>(text)?;
     if value < from || value > to { Err(format!("{value} is not from {from} to {to}")) } else { Ok(value) }
@@ -79,7 +78,7 @@ pub fn flag(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("{:?} is neither true nor false", shortened(text)))
 }
 
-/// What is shown of a value that was not understood.
+/// Returns what an error message shows of a value.
 pub fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }

@@ -11,12 +11,12 @@ use school_finder_db::models::Facets;
 use serde_json::{Value, json};
 
 use super::Finder;
-use super::answer::{self, Shape};
-use super::describe::{self, Answers};
+use super::describe::{self, Responses};
 use super::details;
 use super::observe::{self, Metrics};
 use super::problem::Problem;
 use super::query;
+use super::response::{self, Format};
 use super::search::{self, PARAMETERS, Search};
 use super::shapes;
 
@@ -41,7 +41,7 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
                 "findSchools",
                 "The nearest schools to a point, or all by name: one page of them.",
                 of_search(&[]),
-                Answers::schools(shapes::hit()),
+                Responses::schools(shapes::hit()),
             ),
         },
         Route {
@@ -49,10 +49,10 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
             serve: get(details::school),
             describe: describe::operation(
                 "showSchool",
-                "One school with all that belongs to it, whatever its status. Where there is none, the schools of today \
-                 that its links lead to.",
+                "One school with all its details, whatever its status. Where there is none, its successors by the \
+                 register's links.",
                 vec![details::describe_urn()],
-                Answers::schools(shapes::details()).with_not_found(),
+                Responses::schools(shapes::details()).with_not_found(),
             ),
         },
         Route {
@@ -60,9 +60,9 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
             serve: get(catchment),
             describe: describe::operation(
                 "findCatchments",
-                "The schools whose catchment holds a point, with what says so.",
+                "The schools whose catchment contains a point, with the evidence.",
                 search::without_margin(of_search(&["lat", "lng"])),
-                Answers::schools(shapes::catchment_hit()),
+                Responses::schools(shapes::catchment_hit()),
             ),
         },
         Route {
@@ -73,7 +73,7 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
                 "The schools that would have offered a child from a point a place by distance in past years: an \
                  estimate.",
                 of_search(&["lat", "lng"]),
-                Answers::schools(shapes::reach_hit()),
+                Responses::schools(shapes::reach_hit()),
             ),
         },
         Route {
@@ -83,7 +83,7 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
                 "countSchools",
                 "How many of the schools that a search finds have each value.",
                 of_search(&[]),
-                Answers::of(answer::JSON, shapes::facets()),
+                Responses::of(response::JSON, shapes::facets()),
             ),
         },
         Route {
@@ -94,7 +94,7 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
                 "The catchments of schools, to draw them: an outline, or a point with a radius. Schools without either \
                  are left out.",
                 details::OUTLINE_PARAMETERS.iter().map(|parameter| parameter.describe(true)).collect(),
-                Answers::of(answer::GEOJSON, shapes::feature_collection()),
+                Responses::of(response::GEOJSON, shapes::feature_collection()),
             ),
         },
         Route {
@@ -102,9 +102,9 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
             serve: get(health),
             describe: describe::operation(
                 "checkHealth",
-                "Whether the database answers and has the schema of this build.",
+                "Whether the database is available and has the schema of this build.",
                 Vec::new(),
-                Answers::of(answer::JSON, shapes::health()),
+                Responses::of(response::JSON, shapes::health()),
             ),
         },
         Route {
@@ -114,7 +114,7 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
                 "scrapeMetrics",
                 "Requests, their latency, and the pool of connections, for Prometheus.",
                 Vec::new(),
-                Answers::of(observe::OPEN_METRICS, json!({ "type": "string" })),
+                Responses::of(observe::OPEN_METRICS, json!({ "type": "string" })),
             ),
         },
     ]
@@ -122,29 +122,29 @@ pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
 
 async fn schools(
     State(finder): State<Finder>,
-    shape: Shape,
+    format: Format,
     uri: Uri,
     Search(search): Search,
 ) -> Result<Response, Problem> {
-    answer::page(shape, &uri, &finder.find_schools(&search).await?)
+    response::page(format, &uri, &finder.find_schools(&search).await?)
 }
 
 async fn catchment(
     State(finder): State<Finder>,
-    shape: Shape,
+    format: Format,
     uri: Uri,
     Search(search): Search,
 ) -> Result<Response, Problem> {
-    answer::page(shape, &uri, &finder.find_catchments(&search).await?)
+    response::page(format, &uri, &finder.find_catchments(&search).await?)
 }
 
 async fn reach(
     State(finder): State<Finder>,
-    shape: Shape,
+    format: Format,
     uri: Uri,
     Search(search): Search,
 ) -> Result<Response, Problem> {
-    answer::page(shape, &uri, &finder.find_reach(&search).await?)
+    response::page(format, &uri, &finder.find_reach(&search).await?)
 }
 
 async fn facets(State(finder): State<Finder>, Search(search): Search) -> Result<Json<Facets>, Problem> {

@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::query::{Parameter, flag, number, parsed, read, within};
 use super::shapes::words;
 
-/// The search that a request asks for.
+/// The search in a request's query string.
 pub struct Search(pub SchoolSearch);
 
 impl<S: Sync> FromRequestParts<S> for Search {
@@ -23,9 +23,9 @@ impl<S: Sync> FromRequestParts<S> for Search {
     }
 }
 
-/// What was given, before it is put together.
+/// The values of the query parameters.
 #[derive(Default)]
-pub struct Given {
+pub struct Values {
     lat: Option<f64>,
     lng: Option<f64>,
     within: Option<f64>,
@@ -55,141 +55,141 @@ pub struct Given {
 const MAX_YEARS: u8 = 50;
 
 /// Filters, orders and pages of a search: all but fees.
-pub const PARAMETERS: &[Parameter<Given>] = &[
+pub const PARAMETERS: &[Parameter<Values>] = &[
     Parameter {
         name: "lat",
         about: "Degrees north of the point to measure from (WGS84).",
         schema: || json!({ "type": "number", "minimum": -90, "maximum": 90, "examples": [52.0406] }),
         repeats: false,
-        take: |given, text| put(&mut given.lat, number(text).map(Some)),
+        set: |values, text| put(&mut values.lat, number(text).map(Some)),
     },
     Parameter {
         name: "lng",
         about: "Degrees east of the point.",
         schema: || json!({ "type": "number", "minimum": -180, "maximum": 180, "examples": [-0.7594] }),
         repeats: false,
-        take: |given, text| put(&mut given.lng, number(text).map(Some)),
+        set: |values, text| put(&mut values.lng, number(text).map(Some)),
     },
     Parameter {
         name: "within",
         about: "Only schools within so many kilometres of the point, its boundary included.",
         schema: || json!({ "type": "number", "exclusiveMinimum": 0 }),
         repeats: false,
-        take: |given, text| put(&mut given.within, number(text).map(Some)),
+        set: |values, text| put(&mut values.within, number(text).map(Some)),
     },
     Parameter {
         name: "limit",
         about: "At most so many schools.",
         schema: || json!({ "type": "integer", "minimum": 0, "maximum": MAX_LIMIT, "default": 20 }),
         repeats: false,
-        take: |given, text| put(&mut given.limit, within(text, (0, MAX_LIMIT)).map(Some)),
+        set: |values, text| put(&mut values.limit, within(text, (0, MAX_LIMIT)).map(Some)),
     },
     Parameter {
         name: "after",
         about: "Go on after this cursor, from the page before of the same search.",
         schema: || json!({ "type": "string", "minLength": 1 }),
         repeats: false,
-        take: |given, text| put(&mut given.after, parsed(text).map(Some)),
+        set: |values, text| put(&mut values.after, parsed(text).map(Some)),
     },
     Parameter {
         name: "council",
         about: "Only in these councils, as /api/facets spells them.",
         schema: text,
         repeats: true,
-        take: |given, text| add(&mut given.councils, Ok(text.to_owned())),
+        set: |values, text| add(&mut values.councils, Ok(text.to_owned())),
     },
     Parameter {
         name: "phase",
         about: "Only of these phases.",
         schema: || words(Phase::ALL),
         repeats: true,
-        take: |given, text| add(&mut given.phases, parsed(text)),
+        set: |values, text| add(&mut values.phases, parsed(text)),
     },
     Parameter {
         name: "phase-by-ages",
         about: "Schools to which the register gives no phase pass `phase` by the ages they teach.",
         schema: boolean,
         repeats: false,
-        take: |given, text| put(&mut given.phase_by_ages, flag(text)),
+        set: |values, text| put(&mut values.phase_by_ages, flag(text)),
     },
     Parameter {
         name: "status",
         about: "Only of these statuses. Without it: open now, which includes those proposed to close.",
         schema: || words(Status::ALL),
         repeats: true,
-        take: |given, text| add(&mut given.statuses, parsed(text)),
+        set: |values, text| add(&mut values.statuses, parsed(text)),
     },
     Parameter {
         name: "max-rating",
         about: "Only with an Ofsted rating of at most this, from 1 (outstanding) to 4 (inadequate).",
         schema: || json!({ "type": "integer", "minimum": 1, "maximum": 4 }),
         repeats: false,
-        take: |given, text| put(&mut given.max_rating, parsed(text).map(Some)),
+        set: |values, text| put(&mut values.max_rating, parsed(text).map(Some)),
     },
     Parameter {
         name: "unrated",
         about: "What to do with schools that have no rating. Without it: exclude with max-rating, include otherwise.",
         schema: || words(Unrated::ALL),
         repeats: false,
-        take: |given, text| put(&mut given.unrated, parsed(text).map(Some)),
+        set: |values, text| put(&mut values.unrated, parsed(text).map(Some)),
     },
     Parameter {
         name: "state",
         about: "Only state schools.",
         schema: boolean,
         repeats: false,
-        take: |given, text| put(&mut given.state, flag(text)),
+        set: |values, text| put(&mut values.state, flag(text)),
     },
     Parameter {
         name: "private",
         about: "Only private schools.",
         schema: boolean,
         repeats: false,
-        take: |given, text| put(&mut given.private, flag(text)),
+        set: |values, text| put(&mut values.private, flag(text)),
     },
     Parameter {
         name: "age",
         about: "Only schools that teach children of this age, in years.",
         schema: || json!({ "type": "integer", "minimum": 0, "maximum": 99 }),
         repeats: false,
-        take: |given, text| put(&mut given.age, within(text, (0, 99)).map(Some)),
+        set: |values, text| put(&mut values.age, within(text, (0, 99)).map(Some)),
     },
     Parameter {
         name: "gender",
         about: "Only schools open to a child: boys (boys' and mixed schools), girls, or mixed alone.",
         schema: || words(Gender::ALL),
         repeats: false,
-        take: |given, text| put(&mut given.gender, parsed(text).map(Some)),
+        set: |values, text| put(&mut values.gender, parsed(text).map(Some)),
     },
     Parameter {
         name: "faith",
         about: "Only schools of a faith: any, none, or one as /api/facets spells it.",
         schema: text,
         repeats: false,
-        take: |given, text| put(&mut given.faith, parsed(text).map(Some)),
+        set: |values, text| put(&mut values.faith, parsed(text).map(Some)),
     },
     Parameter {
         name: "has-club",
         about: "Only schools with such a club. Given twice: with both.",
         schema: || words(ClubKind::ALL),
         repeats: true,
-        take: |given, text| add(&mut given.clubs, parsed(text)),
+        set: |values, text| add(&mut values.clubs, parsed(text)),
     },
     Parameter {
         name: "club-on",
         about: "The clubs are held on this day.",
         schema: || words(Weekday::ALL),
         repeats: false,
-        take: |given, text| put(&mut given.club_on, parsed(text).map(Some)),
+        set: |values, text| put(&mut values.club_on, parsed(text).map(Some)),
     },
     Parameter {
         name: "club-until",
         about: "The clubs last until this time or later, such as 17:30.",
         schema: || json!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$" }),
         repeats: false,
-        take: |given, text| {
+        set: |values, text| {
             let time = NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| text.len() == 5);
-            put(&mut given.club_until, time.map(Some).ok_or_else(|| "a time is written like 17:30".to_owned()))
+            put(&mut values.club_until, time.map(Some).ok_or_else(|| "a time is written like 17:30".to_owned()))
         },
     },
     Parameter {
@@ -197,39 +197,39 @@ pub const PARAMETERS: &[Parameter<Given>] = &[
         about: "Only schools that would have offered a place by distance in the latest year known, or in each of `years`.",
         schema: boolean,
         repeats: false,
-        take: |given, text| put(&mut given.reached, flag(text)),
+        set: |values, text| put(&mut values.reached, flag(text)),
     },
     Parameter {
         name: "years",
         about: "As `reached`, in each of so many of the latest years.",
         schema: || json!({ "type": "integer", "minimum": 1, "maximum": MAX_YEARS }),
         repeats: false,
-        take: |given, text| put(&mut given.years, within(text, (1, MAX_YEARS)).map(Some)),
+        set: |values, text| put(&mut values.years, within(text, (1, MAX_YEARS)).map(Some)),
     },
     Parameter {
         name: "intake",
         about: "As `reached`, for this intake, such as `Year R`. Without it: for any.",
         schema: text,
         repeats: false,
-        take: |given, text| put(&mut given.intake, Ok(Some(text.to_owned()))),
+        set: |values, text| put(&mut values.intake, Ok(Some(text.to_owned()))),
     },
     Parameter {
         name: "name",
         about: "Only schools with this text in their name. Case, accents and punctuation do not matter.",
         schema: || json!({ "type": "string", "minLength": 1, "maxLength": 200, "pattern": NO_NUL }),
         repeats: false,
-        take: |given, text| put(&mut given.name, Ok(Some(text.to_owned()))),
+        set: |values, text| put(&mut values.name, Ok(Some(text.to_owned()))),
     },
     Parameter {
         name: "sort",
         about: "In which order; margin needs `reached`. Without it: by distance with a point, by name otherwise.",
         schema: || words(Sort::ALL),
         repeats: false,
-        take: |given, text| put(&mut given.sort, parsed(text).map(Some)),
+        set: |values, text| put(&mut values.sort, parsed(text).map(Some)),
     },
 ];
 
-/// The descriptions of parameters for a question that has no order by margin.
+/// Removes the order by margin from the descriptions of parameters.
 pub fn without_margin(mut described: Vec<Value>) -> Vec<Value> {
     for parameter in described.iter_mut().filter(|parameter| parameter["name"] == "sort") {
         if let Some(words) = parameter["schema"]["enum"].as_array_mut() {
@@ -239,7 +239,7 @@ pub fn without_margin(mut described: Vec<Value>) -> Vec<Value> {
     described
 }
 
-impl Given {
+impl Values {
     fn search(self) -> Result<SchoolSearch, Problem> {
         let mut search = match (self.lat, self.lng) {
             (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::from_lat_lng(lat, lng)?),
@@ -286,8 +286,8 @@ impl Given {
     }
 }
 
-fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
-    *place = value?;
+fn put<T>(target: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *target = value?;
     Ok(())
 }
 
@@ -300,7 +300,7 @@ fn needs(field: &'static str, detail: &str) -> Problem {
     Problem::in_field(field, "InvalidSearch", detail.to_owned())
 }
 
-/// What no database looks for.
+/// A pattern without NUL, which no database searches for.
 const NO_NUL: &str = "^[^\\u0000]*$";
 
 fn text() -> Value {

@@ -11,13 +11,13 @@ pub fn hit() -> Value {
     object(hit_fields())
 }
 
-/// A school whose catchment holds the place.
+/// A school whose catchment contains the point.
 pub fn catchment_hit() -> Value {
     let evidence = words(Evidence::ALL);
     object([hit_fields(), vec![("evidence", evidence)]].concat())
 }
 
-/// A school whose offers reached the place.
+/// A school whose past offers reached the point.
 pub fn reach_hit() -> Value {
     let year = object(vec![
         ("academic_year", academic_year()),
@@ -37,7 +37,7 @@ pub fn reach_hit() -> Value {
     object([hit_fields(), more].concat())
 }
 
-/// A school with all that belongs to it.
+/// A school with all its details.
 pub fn details() -> Value {
     let more = vec![
         ("address", optional(string())),
@@ -141,7 +141,7 @@ fn hit_fields() -> Fields {
     [school_fields(), vec![("distance_km", optional(number()))]].concat()
 }
 
-/// What a list tells of each school.
+/// The fields of a school in a list.
 fn school_fields() -> Fields {
     vec![
         ("id", integer()),
@@ -163,7 +163,7 @@ fn school_fields() -> Fields {
     ]
 }
 
-/// Schools, and where the next ones start.
+/// Schools, and the cursor of the next page.
 pub fn envelope(school: Value) -> Value {
     object(vec![("schools", list(school)), ("next", optional(string()))])
 }

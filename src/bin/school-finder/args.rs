@@ -73,7 +73,7 @@ pub enum Command {
         after_help = "Example: in each of the two latest years that are known\n  school-finder reach --lat 52.0406 --lng -0.7594 --intake 'Year R' --years 2"
     )]
     Reach(PageArgs),
-    /// Shows one school with everything that is known of it.
+    /// Shows one school with all its details.
     #[command(after_help = "Example:\n  school-finder show 110375")]
     Show {
         /// The school's unique reference number.
@@ -100,13 +100,13 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t, hide_default_value = true)]
         format: CountFormat,
     },
-    /// Fills in what follows from what is known. Stopped in the middle, run it again.
+    /// Fills in unknown values that follow from known ones. If it is interrupted, run it again.
     #[command(after_help = "Example:\n  school-finder backfill phase --dry-run")]
     Backfill {
         #[command(subcommand)]
         command: BackfillCommand,
     },
-    /// Asks for many homes at once, in memory, and writes the answers as Parquet.
+    /// Searches for many homes, in memory, and writes the results as Parquet.
     #[command(after_help = "Example:\n  school-finder batch nearest homes.csv nearest.parquet")]
     Batch {
         #[command(subcommand)]
@@ -131,7 +131,7 @@ pub enum Command {
         after_help = "Example: for `man school-finder-find` and the others\n  school-finder man ~/.local/share/man/man1"
     )]
     Man {
-        /// The folder to write them to; it is made where there is none.
+        /// The folder to write them to, which is created if it is missing.
         folder: Option<PathBuf>,
     },
 }
@@ -161,10 +161,10 @@ pub enum MigrateCommand {
     /// Lists the migrations, and whether the database has each.
     #[command(after_help = "Example:\n  school-finder migrate status")]
     Status,
-    /// Compares the database with what this build expects. Exits with 1 and names each difference.
+    /// Compares the database's schema with this build's. Exits with 1 and lists the drift.
     #[command(after_help = "Example:\n  school-finder migrate check")]
     Check,
-    /// Lets a role of Postgres read and write the rows, and nothing more: that of a service.
+    /// Grants a role of Postgres the rights of a service: to read and write rows, and to change no table.
     #[command(
         after_help = "Example: a role of its own for the service, which may not change the schema\n  createuser finder\n  school-finder migrate grant finder"
     )]
@@ -184,14 +184,14 @@ pub enum ImportCommand {
     /// Imports the register's links between schools (`links_edubasealldata`): predecessors, successors, mergers.
     #[command(after_help = "Example:\n  school-finder import links links_edubasealldata.csv")]
     Links(ImportArgs),
-    /// Imports admissions of past years (CSV in UTF-8), for schools that are there already.
+    /// Imports admissions of past years (CSV in UTF-8), for schools in the database.
     #[command(
         after_help = "Its columns: urn, academic_year, intake_year, places_offered, applications_received,\nlast_distance_offered_km, had_vacancies, ... A blank is unknown.\n\nExample:\n  school-finder import admissions admissions_history.csv"
     )]
     Admissions(ImportArgs),
-    /// Imports outlines of catchments (GeoJSON in WGS84), for schools that are there already.
+    /// Imports outlines of catchments (GeoJSON in WGS84), for schools in the database.
     #[command(
-        after_help = "Example: polygons whose property `school_urn` says whose they are\n  school-finder import catchments catchments.geojson --key school_urn"
+        after_help = "Example: polygons with the URN in their property `school_urn`\n  school-finder import catchments catchments.geojson --key school_urn"
     )]
     Catchments {
         #[command(flatten)]
@@ -204,7 +204,7 @@ pub enum ImportCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum BackfillCommand {
-    /// Gives schools without a phase the one that follows from their ages.
+    /// Fills in the phase that follows from the ages of schools without one.
     #[command(
         after_help = "Example: look first, then fill\n  school-finder backfill phase --dry-run\n  school-finder backfill phase"
     )]
@@ -212,8 +212,8 @@ pub enum BackfillCommand {
         /// Count, and write nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Those as well of which the register says "not applicable": most special and independent schools. The next
-        /// import of the register writes over them.
+        /// Also of schools whose phase is "not applicable" in the register: most special and independent ones. The next
+        /// import of the register overwrites them.
         #[arg(long)]
         not_applicable: bool,
     },
@@ -252,7 +252,7 @@ pub struct BatchArgs {
 pub struct ImportArgs {
     /// The file, as published.
     pub file: PathBuf,
-    /// Do everything, count, and undo it.
+    /// Run the import and count, then roll it back.
     #[arg(long)]
     pub dry_run: bool,
     /// Write what could not be imported, and why, to this CSV file.

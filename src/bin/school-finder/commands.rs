@@ -149,20 +149,20 @@ struct Rejects {
     file: Option<csv::Writer<OutputFile>>,
     shown: usize,
     raw: bool,
-    written: csv::Result<()>,
+    result: csv::Result<()>,
 }
 
 impl Rejects {
     fn open(unit: &'static str, path: Option<&Path>, input: &Path, options: &Options) -> Result<Self, Failure> {
         let file = path.map(|path| OutputFile::create(path, Some(input), options)).transpose()?;
-        Ok(Self { unit, file: file.map(csv::Writer::from_writer), shown: 0, raw: options.raw, written: Ok(()) })
+        Ok(Self { unit, file: file.map(csv::Writer::from_writer), shown: 0, raw: options.raw, result: Ok(()) })
     }
 
     fn add(&mut self, reject: Reject) {
         if let Some(writer) = &mut self.file {
-            if self.written.is_ok() {
+            if self.result.is_ok() {
                 let [urn, reason] = [reject.urn, reject.reason].map(|text| output::csv_cell(text, self.raw));
-                self.written = writer.serialize(Reject { urn, reason, ..reject });
+                self.result = writer.serialize(Reject { urn, reason, ..reject });
             }
             return;
         }
@@ -178,7 +178,7 @@ impl Rejects {
     /// Completes the file. An import whose file of rejects could not be written has failed.
     fn finish(&mut self) -> Result<(), Failure> {
         let Some(mut writer) = self.file.take() else { return Ok(()) };
-        let written = std::mem::replace(&mut self.written, Ok(())).map_err(std::io::Error::other);
+        let written = std::mem::replace(&mut self.result, Ok(())).map_err(std::io::Error::other);
         if let Err(error) = written.and_then(|()| writer.flush()) {
             return Err(writer.get_ref().failure(error));
         }

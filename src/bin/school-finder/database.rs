@@ -86,7 +86,7 @@ pub async fn remove_created(finder: Arc<dyn SchoolRepository>, created: Option<P
     }
 }
 
-/// Returns the files of a named database: none for a server or one in memory.
+/// Returns the files of the database to use: none for a server or a database in memory.
 pub fn files(options: &Options) -> Result<Vec<PathBuf>, Failure> {
     Ok(file(&choose(options)?.config).map_or_else(Vec::new, |path| with_side_files(path)))
 }

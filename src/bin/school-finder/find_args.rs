@@ -55,7 +55,7 @@ pub struct FindArgs {
     /// Only schools that teach children of this age.
     #[arg(long, value_name = "YEARS", value_parser = clap::value_parser!(i16).range(0..=99))]
     age: Option<i16>,
-    /// Only schools open to a child: boys (boys' and mixed schools), girls, or mixed alone.
+    /// Only schools open to a child: boys (boys' and mixed schools), girls, or mixed only.
     #[arg(long)]
     gender: Option<Gender>,
     /// Only schools of a faith: any, none, or one as `facets` spells it.

@@ -3,7 +3,7 @@
 //! Only data is written to standard output. Exit codes: 0, success; 1, failure; 2, invalid arguments.
 #![forbid(unsafe_code)]
 
-/// As the standard one, which panics where nothing can be written: the pipe is closed, or the disk full.
+/// As std's, which panics where a write fails: the pipe is closed, or the disk is full.
 macro_rules! eprintln {
     ($($message:tt)*) => {{
         use std::io::Write as _;
@@ -61,7 +61,7 @@ async fn run(options: &Options, command: Command) -> Result<(), Failure> {
     }
 }
 
-/// Why the program ends without having done what it was asked.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]

@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use crate::args::Options;
 use crate::{Failure, database};
 
-/// A file that replaces its target when it is complete. Until then it is beside it, under a name of its own; an
-/// incomplete one is removed. A pipe or a device is written to as it is.
+/// A file that replaces its target when it is complete. Until then it has another name in the same folder, and an
+/// incomplete one is removed. A pipe or a device is written to directly.
 pub struct OutputFile {
     target: PathBuf,
-    /// `None` once the file is in its place.
-    beside: Option<PathBuf>,
+    /// The incomplete file. `None` once it has replaced the target, and for a pipe or a device.
+    partial: Option<PathBuf>,
     file: BufWriter<File>,
 }
 
 impl OutputFile {
-    /// Creates the file for a command that reads `input` and uses the database that is named.
+    /// Creates the file for a command that reads `input` and uses the options' database.
     ///
-    /// Refuses the input and the database with its side files, by whatever name they are given.
+    /// Refuses the input and the database with its side files, also under another path.
     pub fn create(target: &Path, input: Option<&Path>, options: &Options) -> Result<Self, Failure> {
         let refused =
             |what: &str| Failure::Usage(format!("{} is {what}: name another file to write to", target.display()));
@@ -30,26 +30,26 @@ impl OutputFile {
             return Err(refused("part of the database"));
         }
         let is_special = std::fs::metadata(target).is_ok_and(|metadata| !metadata.is_file());
-        let (beside, file) = if is_special {
+        let (partial, file) = if is_special {
             (None, File::options().write(true).open(target))
         } else {
-            let mut beside = target.as_os_str().to_owned();
-            beside.push(format!(".{}.part", std::process::id()));
-            let beside = PathBuf::from(beside);
-            let file = File::create_new(&beside);
-            (Some(beside), file)
+            let mut partial = target.as_os_str().to_owned();
+            partial.push(format!(".{}.part", std::process::id()));
+            let partial = PathBuf::from(partial);
+            let file = File::create_new(&partial);
+            (Some(partial), file)
         };
         let file = file.map_err(Failure::file("write", target))?;
-        Ok(Self { target: target.to_owned(), beside, file: BufWriter::new(file) })
+        Ok(Self { target: target.to_owned(), partial, file: BufWriter::new(file) })
     }
 
-    /// Puts the complete file in its target's place.
+    /// Replaces the target by the complete file.
     pub fn finish(mut self) -> Result<(), Failure> {
         self.file.flush().map_err(|error| self.failure(error))?;
-        if let Some(beside) = &self.beside {
-            std::fs::rename(beside, &self.target).map_err(|error| self.failure(error))?;
+        if let Some(partial) = &self.partial {
+            std::fs::rename(partial, &self.target).map_err(|error| self.failure(error))?;
         }
-        self.beside = None;
+        self.partial = None;
         Ok(())
     }
 
@@ -71,8 +71,8 @@ impl Write for OutputFile {
 
 impl Drop for OutputFile {
     fn drop(&mut self) {
-        if let Some(beside) = &self.beside {
-            let _ = std::fs::remove_file(beside);
+        if let Some(partial) = &self.partial {
+            let _ = std::fs::remove_file(partial);
         }
     }
 }
@@ -84,7 +84,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
         use std::os::unix::fs::MetadataExt;
         return (one.dev(), one.ino()) == (other.dev(), other.ino());
     }
-    let place = |path: &Path| {
+    let location = |path: &Path| {
         path.canonicalize().ok().or_else(|| {
             let folder = match path.parent() {
                 Some(folder) if folder != Path::new("") => folder,
@@ -93,5 +93,5 @@ fn is_same(one: &Path, other: &Path) -> bool {
             Some(folder.canonicalize().ok()?.join(path.file_name()?))
         })
     };
-    place(one).is_some_and(|one| Some(one) == place(other))
+    location(one).is_some_and(|one| Some(one) == location(other))
 }

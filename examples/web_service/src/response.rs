@@ -19,17 +19,17 @@ use super::problem::Problem;
 pub const JSON: &str = "application/json";
 pub const GEOJSON: &str = "application/geo+json";
 
-/// How schools are told.
+/// The format of a response with schools.
 #[derive(Debug, Clone, Copy)]
-pub enum Shape {
+pub enum Format {
     Json,
     GeoJson,
 }
 
-impl<S: Sync> FromRequestParts<S> for Shape {
+impl<S: Sync> FromRequestParts<S> for Format {
     type Rejection = Problem;
 
-    /// By the request's `Accept`; JSON where it says nothing or both are welcome.
+    /// Negotiates the format by `Accept`: JSON where the header is missing or accepts both.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         const AVAILABLE: [MediaType<'_>; 2] = [
             MediaType::new(names::APPLICATION, names::JSON),
@@ -50,7 +50,7 @@ impl<S: Sync> FromRequestParts<S> for Shape {
     }
 }
 
-/// One object of schools: what `school-finder --format json` prints.
+/// The JSON object that `school-finder --format json` prints too.
 #[derive(Serialize)]
 struct Envelope<'a, T> {
     schools: &'a [T],
@@ -58,25 +58,25 @@ struct Envelope<'a, T> {
 }
 
 /// A page of schools, with a link to the next one.
-pub fn page<T: Serialize>(shape: Shape, uri: &Uri, page: &Page<T>) -> Result<Response, Problem> {
+pub fn page<T: Serialize>(format: Format, uri: &Uri, page: &Page<T>) -> Result<Response, Problem> {
     let next = page.next.as_ref().map(|cursor| (header::LINK, format!("<{}>; rel=\"next\"", after(uri, cursor))));
-    schools(shape, &page.items, page.next.as_ref(), next)
+    schools(format, &page.items, page.next.as_ref(), next)
 }
 
-/// Schools that are no page of a longer list.
-pub fn whole<T: Serialize>(shape: Shape, items: &[T]) -> Result<Response, Problem> {
-    schools(shape, items, None, None)
+/// Schools that are not a page of a longer list.
+pub fn all<T: Serialize>(format: Format, items: &[T]) -> Result<Response, Problem> {
+    schools(format, items, None, None)
 }
 
 fn schools<T: Serialize>(
-    shape: Shape,
+    format: Format,
     schools: &[T],
     next: Option<&Cursor>,
     link: Option<(HeaderName, String)>,
 ) -> Result<Response, Problem> {
-    let (kind, body) = match shape {
-        Shape::Json => (JSON, serde_json::to_vec(&Envelope { schools, next })?),
-        Shape::GeoJson => (GEOJSON, serde_json::to_vec(&features(schools, next)?)?),
+    let (kind, body) = match format {
+        Format::Json => (JSON, serde_json::to_vec(&Envelope { schools, next })?),
+        Format::GeoJson => (GEOJSON, serde_json::to_vec(&features(schools, next)?)?),
     };
     // The URL contains a home's location, so no cache may store the response.
     let headers = [(header::CONTENT_TYPE, kind), (header::VARY, "accept"), (header::CACHE_CONTROL, "no-store")];
@@ -89,26 +89,26 @@ fn schools<T: Serialize>(
     Ok(response)
 }
 
-/// The same question, after a cursor.
+/// Returns the address of the same search after a cursor.
 fn after(uri: &Uri, cursor: &Cursor) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    let given = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    query.extend_pairs(given.filter(|(name, _)| name != "after"));
+    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    query.extend_pairs(pairs.filter(|(name, _)| name != "after"));
     query.append_pair("after", &cursor.to_string());
     format!("{}?{}", uri.path(), query.finish())
 }
 
-/// A GeoJSON feature collection (RFC 7946): longitude first; a school that stands nowhere known has no geometry. The
+/// Returns a GeoJSON feature collection (RFC 7946): longitude first; a school without a location has no geometry. The
 /// cursor is a foreign member.
 fn features<T: Serialize>(schools: &[T], next: Option<&Cursor>) -> Result<FeatureCollection, Problem> {
     let features = schools.iter().map(|school| {
         let mut properties: Map<String, Value> = serde_json::from_value(serde_json::to_value(school)?)?;
         let (lat, lng) = (properties.remove("lat"), properties.remove("lng"));
-        let place = lng.and_then(|lng| lng.as_f64()).zip(lat.and_then(|lat| lat.as_f64()));
+        let location = lng.and_then(|lng| lng.as_f64()).zip(lat.and_then(|lat| lat.as_f64()));
         let urn = properties.get("urn").and_then(Value::as_i64);
         Ok(Feature {
             bbox: None,
-            geometry: place.map(|(lng, lat)| Geometry::new_point([lng, lat])),
+            geometry: location.map(|(lng, lat)| Geometry::new_point([lng, lat])),
             id: urn.map(|urn| feature::Id::Number(urn.into())),
             properties: Some(properties.into_iter().collect()),
             foreign_members: None,
