@@ -4,7 +4,7 @@
 //!
 //! `scripts/cluster run cargo bench --features postgres --bench bulk`
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
-#![allow(dead_code, reason = "the questions are for the other bench")]
+#![allow(dead_code, reason = "the queries are for the other bench")]
 
 mod support;
 

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use school_finder_db::SchoolRepository;
+use support::implementations::{Implementation, Implementations, run};
 use support::made::Country;
-use support::ways::{Way, Ways, answer};
-use support::{Ask, Question, sizes};
+use support::{Case, Query, sizes};
 
 const BEGIN: &str = "<!-- benchmarks: written by scripts/bench -->\n";
 const END: &str = "<!-- benchmarks: end -->";
@@ -53,7 +53,8 @@ fn main() {
     let (before, rest) = readme.split_once(BEGIN).expect("the README has the mark of the table's beginning");
     let (_, after) = rest.split_once(END).expect("the README has the mark of the table's end");
     let (table, callers) = (times(small), callers(small));
-    let note = format!("{ROUNDS} rounds of all ways in turn, on {}, and Postgres on the same machine.", machine());
+    let note =
+        format!("{ROUNDS} rounds of all implementations in turn, on {}, and Postgres on the same machine.", machine());
     std::fs::write(&path, format!("{before}{BEGIN}\n{table}{note}\n\n{callers}{END}{after}"))
         .expect("the README can be written");
 }
@@ -71,7 +72,7 @@ fn machine() -> String {
 struct Measured {
     schools: usize,
     /// By query, then by implementation, in their order.
-    times: Vec<[Times; Way::ALL.len()]>,
+    times: Vec<[Times; Implementation::ALL.len()]>,
     /// Searches per second for each number of [`CALLERS`]: on SQLite, and on Postgres.
     callers: [[f64; CALLERS.len()]; 2],
 }
@@ -86,57 +87,61 @@ struct Times {
 }
 
 async fn measure(country: Country, folder: &Path) -> Measured {
-    let mut ways = Ways::over(country, folder).await;
-    ways.check().await;
+    let mut implementations = Implementations::new(country, folder).await;
+    implementations.check().await;
     let mut times = Vec::new();
-    for question in Question::ALL {
-        let mut taken = Way::ALL.map(|_| vec![Vec::with_capacity(ROUNDS); ways.country.asks.len()]);
+    for query in Query::ALL {
+        let mut taken =
+            Implementation::ALL.map(|_| vec![Vec::with_capacity(ROUNDS); implementations.country.cases.len()]);
         let mut turns = turns();
         for _ in 0..ROUNDS {
-            ways.reconnect(question).await;
-            for way in turns.by_ref().take(Way::ALL.len()) {
-                for (ask, taken) in ways.country.asks.iter().zip(&mut taken[way as usize]) {
+            implementations.reconnect(query).await;
+            for implementation in turns.by_ref().take(Implementation::ALL.len()) {
+                for (case, taken) in implementations.country.cases.iter().zip(&mut taken[implementation as usize]) {
                     let begun = Instant::now();
-                    let answer = ways.answer(way, question, ask).await;
+                    let page = implementations.run(implementation, query, case).await;
                     taken.push(begun.elapsed());
-                    drop(answer);
+                    drop(page);
                 }
             }
         }
         times.push(taken.map(Times::of));
     }
-    let schools = ways.country.schools.len();
-    let asks = Arc::new(ways.country.asks.clone());
-    let callers =
-        [throughput(&ways.sqlite.repository, &asks).await, throughput(&ways.postgres.repository, &asks).await];
-    ways.remove().await;
+    let schools = implementations.country.schools.len();
+    let cases = Arc::new(implementations.country.cases.clone());
+    let callers = [
+        throughput(&implementations.sqlite.repository, &cases).await,
+        throughput(&implementations.postgres.repository, &cases).await,
+    ];
+    implementations.remove().await;
     Measured { schools, times, callers }
 }
 
 /// Returns the implementation of each turn, round after round. Their number is prime, and each round goes round their
 /// circle in other steps. So each one follows every other equally often, and never itself.
-fn turns() -> impl Iterator<Item = Way> {
-    let ways = Way::ALL.len();
-    let steps = (0..ROUNDS).flat_map(move |round| std::iter::repeat_n(1 + round % (ways - 1), ways));
+fn turns() -> impl Iterator<Item = Implementation> {
+    let implementations = Implementation::ALL.len();
+    let steps =
+        (0..ROUNDS).flat_map(move |round| std::iter::repeat_n(1 + round % (implementations - 1), implementations));
     steps.scan(0, move |at, step| {
-        *at = (*at + step) % ways;
-        Some(Way::ALL[*at])
+        *at = (*at + step) % implementations;
+        Some(Implementation::ALL[*at])
     })
 }
 
 /// Returns the searches per second of concurrent callers, in a radius. Each caller is a task that searches again as
 /// soon as it has its page. All numbers of callers take turns; the median of the rounds counts.
 #[expect(clippy::cast_precision_loss, reason = "small")]
-async fn throughput(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>>) -> [f64; CALLERS.len()] {
+async fn throughput(repository: &Arc<dyn SchoolRepository>, cases: &Arc<Vec<Case>>) -> [f64; CALLERS.len()] {
     let mut taken = CALLERS.map(|_| Vec::with_capacity(ROUNDS));
     for _ in 0..ROUNDS {
         for (callers, taken) in CALLERS.into_iter().zip(&mut taken) {
             let caller = |number: usize| {
-                let (repository, asks) = (Arc::clone(repository), Arc::clone(asks));
+                let (repository, cases) = (Arc::clone(repository), Arc::clone(cases));
                 tokio::spawn(async move {
                     // As far apart as possible.
-                    for ask in asks.iter().cycle().skip(number * asks.len() / callers).take(SEARCHES / callers) {
-                        answer(repository.as_ref(), Question::Radius, ask).await;
+                    for case in cases.iter().cycle().skip(number * cases.len() / callers).take(SEARCHES / callers) {
+                        run(repository.as_ref(), Query::Radius, case).await;
                     }
                 })
             };
@@ -153,10 +158,10 @@ async fn throughput(repository: &Arc<dyn SchoolRepository>, asks: &Arc<Vec<Ask>>
 impl Times {
     /// Summarises the rounds of each location.
     #[expect(clippy::cast_precision_loss, reason = "small")]
-    fn of(places: Vec<Vec<Duration>>) -> Self {
-        let best = places.iter().filter_map(|rounds| rounds.iter().min().copied()).collect();
-        let count = places.len() as f64;
-        Self { typical: places.into_iter().map(median).sum::<f64>() / count, best: median(best) }
+    fn of(cases: Vec<Vec<Duration>>) -> Self {
+        let best = cases.iter().filter_map(|rounds| rounds.iter().min().copied()).collect();
+        let count = cases.len() as f64;
+        Self { typical: cases.into_iter().map(median).sum::<f64>() / count, best: median(best) }
     }
 }
 
@@ -175,12 +180,12 @@ fn times(measured: &Measured) -> String {
     table.push_str(" |\n| ---");
     table.push_str(&" | ---:".repeat(9));
     table.push_str(" |\n");
-    for (question, times) in Question::ALL.iter().zip(&measured.times) {
+    for (query, times) in Query::ALL.iter().zip(&measured.times) {
         let [memory, sqlite_raw_sql, sqlite, postgres_raw_sql, postgres] = times.map(|times| times.typical);
         writeln!(
             table,
             "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            question.name(),
+            query.name(),
             microseconds(memory),
             microseconds(sqlite_raw_sql),
             microseconds(sqlite),
@@ -199,12 +204,11 @@ fn times(measured: &Measured) -> String {
 
 /// Formats the best rounds, for comparison with published best times.
 fn fastest(measured: &Measured) -> String {
-    let mut text =
-        format!("Best of the rounds, {} schools, median over the places; µs:\n", thousands(measured.schools));
-    for (question, times) in Question::ALL.iter().zip(&measured.times) {
-        write!(text, "{:24}", question.name()).expect("text");
-        for (way, times) in Way::ALL.iter().zip(times) {
-            write!(text, "{} {:8} ", way.name(), microseconds(times.best)).expect("text");
+    let mut text = format!("Best of the rounds, {} schools, median over the cases; µs:\n", thousands(measured.schools));
+    for (query, times) in Query::ALL.iter().zip(&measured.times) {
+        write!(text, "{:24}", query.name()).expect("text");
+        for (implementation, times) in Implementation::ALL.iter().zip(times) {
+            write!(text, "{} {:8} ", implementation.name(), microseconds(times.best)).expect("text");
         }
         text.push('\n');
     }
@@ -220,9 +224,10 @@ fn growth(measured: &[Measured]) -> String {
         thousands(small.schools)
     );
     table.push_str("| --- | ---: | ---: | ---: |\n");
-    for (question, (small, large)) in Question::ALL.iter().zip(small.times.iter().zip(&large.times)) {
-        let [memory, _, sqlite, _, postgres] = [0, 1, 2, 3, 4].map(|way| ratio(large[way].typical, small[way].typical));
-        writeln!(table, "| {} | {memory} | {sqlite} | {postgres} |", question.name()).expect("text");
+    for (query, (small, large)) in Query::ALL.iter().zip(small.times.iter().zip(&large.times)) {
+        let [memory, _, sqlite, _, postgres] =
+            [0, 1, 2, 3, 4].map(|implementation| ratio(large[implementation].typical, small[implementation].typical));
+        writeln!(table, "| {} | {memory} | {sqlite} | {postgres} |", query.name()).expect("text");
     }
     table.push('\n');
     table

@@ -14,9 +14,9 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
+use support::implementations::{Implementation, Implementations};
 use support::made::Country;
-use support::ways::{Way, Ways};
-use support::{Question, sizes};
+use support::{Query, sizes};
 
 fn main() {
     let runtime =
@@ -24,26 +24,26 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let folder = tempfile::tempdir().expect("a folder");
     for size in sizes() {
-        let mut ways = runtime.block_on(Ways::over(Country::of(size), folder.path()));
-        runtime.block_on(ways.check());
-        for question in Question::ALL {
+        let mut implementations = runtime.block_on(Implementations::new(Country::of(size), folder.path()));
+        runtime.block_on(implementations.check());
+        for query in Query::ALL {
             // The plans and pages of another query do not serve this one.
-            runtime.block_on(ways.reconnect(question));
-            let mut group = criterion.benchmark_group(question.name());
+            runtime.block_on(implementations.reconnect(query));
+            let mut group = criterion.benchmark_group(query.name());
             group.sample_size(50).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
-            for way in Way::ALL {
+            for implementation in Implementation::ALL {
                 let next = Cell::new(0);
-                group.bench_function(BenchmarkId::new(way.name(), size), |bencher| {
+                group.bench_function(BenchmarkId::new(implementation.name(), size), |bencher| {
                     bencher.to_async(&runtime).iter(|| {
-                        let ask = &ways.country.asks[next.get() % ways.country.asks.len()];
+                        let case = &implementations.country.cases[next.get() % implementations.country.cases.len()];
                         next.set(next.get() + 1);
-                        ways.answer(way, question, ask)
+                        implementations.run(implementation, query, case)
                     });
                 });
             }
             group.finish();
         }
-        runtime.block_on(ways.remove());
+        runtime.block_on(implementations.remove());
     }
     criterion.final_summary();
 }

@@ -5,20 +5,20 @@ use school_finder_db::geo::Catchment;
 use school_finder_db::ids::Urn;
 use school_finder_db::models::{NewCatchment, NewSchool, Phase, Rating};
 
-use super::Ask;
+use super::Case;
 
 /// The number of corners of an outline.
 const CORNERS: u32 = 32;
 
 /// The number of locations to search from.
-const PLACES: usize = 200;
+const CASES: usize = 200;
 
 /// Schools, and the outlines of some.
 pub struct Country {
     /// Ordered by URN, from 1.
     pub schools: Vec<NewSchool>,
     pub catchments: Vec<NewCatchment>,
-    pub asks: Vec<Ask>,
+    pub cases: Vec<Case>,
 }
 
 impl Country {
@@ -32,15 +32,15 @@ impl Country {
             .filter(|(number, _)| number % 5 < 3)
             .map(|(_, school)| NewCatchment {
                 urn: school.urn,
-                outline: Some(outline(school.location.expect("a place"), &mut random)),
+                outline: Some(outline(school.location.expect("a location"), &mut random)),
             })
             .collect();
         // Half of the locations are near a school, so mostly in towns; the others are anywhere in England's bounding
         // box.
-        let asks = (0..PLACES)
+        let cases = (0..CASES)
             .map(|n| {
                 let school = &schools[n * 7_919 % schools.len()];
-                let near = school.location.expect("a place");
+                let near = school.location.expect("a location");
                 let (lat, lng) = if n % 2 == 0 {
                     (
                         near.lat().degrees() + random.between(-0.01, 0.01),
@@ -49,13 +49,13 @@ impl Country {
                 } else {
                     (random.between(50.2, 55.5), random.between(-5.0, 1.5))
                 };
-                Ask {
-                    place: LatLng::from_lat_lng(lat, lng).expect("a place"),
+                Case {
+                    home: LatLng::from_lat_lng(lat, lng).expect("a location"),
                     council: school.council.clone().expect("a council"),
                 }
             })
             .collect();
-        Self { schools, catchments, asks }
+        Self { schools, catchments, cases }
     }
 }
 
@@ -81,7 +81,7 @@ fn made_schools(count: u32) -> impl Iterator<Item = NewSchool> {
             age_range_from: Some(4),
             age_range_to: Some(11),
             ofsted_rating: (number % 5 != 0).then(|| Rating::ALL[usize::try_from(number % 4).expect("small")]),
-            location: Some(LatLng::from_lat_lng(lat, lng).expect("a place")),
+            location: Some(LatLng::from_lat_lng(lat, lng).expect("a location")),
             address: Some(format!("{number} High Street, Town {town}")),
             postcode: Some(format!("ZZ{} {}AB", number % 99, number % 9)),
             website_url: Some(format!("https://www.school{number}.example")),

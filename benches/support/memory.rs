@@ -10,7 +10,7 @@ use school_finder_db::ids::SchoolId;
 use school_finder_db::models::{Phase, Rating, School, SchoolHit, SchoolSummary};
 
 use super::made::Country;
-use super::{Ask, LIMIT, LISTED, Question, RADIUS_KM};
+use super::{Case, LIMIT, LISTED, Query, RADIUS_KM};
 
 /// The slack beyond the last point that is needed, as a chord of a sphere of radius 1: more than the rounding error.
 const SLACK: f64 = 1e-11;
@@ -19,7 +19,7 @@ const SLACK: f64 = 1e-11;
 pub struct Memory {
     schools: Vec<(LatLng, SchoolSummary)>,
     /// Points on a sphere of radius 1, where the nearest by straight line is also the nearest by great circle.
-    places: RTree<GeomWithData<[f64; 3], usize>>,
+    locations: RTree<GeomWithData<[f64; 3], usize>>,
     boxes: RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>,
     outlines: Vec<(usize, Catchment)>,
     /// The schools of each council, by name.
@@ -32,19 +32,19 @@ impl Memory {
             .schools
             .iter()
             .map(|school| {
-                let place = school.location.expect("a place");
+                let location = school.location.expect("a location");
                 // A new database numbers the schools in this order.
                 let id = SchoolId::new(i64::from(school.urn.get()));
-                (place, SchoolSummary::from(School::stored(id, 1, school.clone())))
+                (location, SchoolSummary::from(School::stored(id, 1, school.clone())))
             })
             .collect();
-        let places =
-            schools.iter().enumerate().map(|(at, (place, _))| GeomWithData::new(on_sphere(*place), at)).collect();
+        let locations =
+            schools.iter().enumerate().map(|(at, (location, _))| GeomWithData::new(on_sphere(*location), at)).collect();
         let outlines: Vec<(usize, Catchment)> = country
             .catchments
             .iter()
             .map(|catchment| {
-                let at = usize::try_from(catchment.urn.get() - 1).expect("a place in the list");
+                let at = usize::try_from(catchment.urn.get() - 1).expect("an index");
                 (at, catchment.outline.clone().expect("an outline"))
             })
             .collect();
@@ -58,25 +58,25 @@ impl Memory {
             // In the generated names, folding changes only the case of two letters.
             listed.sort_by_key(|at| (schools[*at].1.name.to_lowercase(), *at));
         }
-        Self { schools, places: RTree::bulk_load(places), boxes: RTree::bulk_load(boxes), outlines, councils }
+        Self { schools, locations: RTree::bulk_load(locations), boxes: RTree::bulk_load(boxes), outlines, councils }
     }
 
-    pub fn answer(&self, question: Question, ask: &Ask) -> Vec<SchoolHit> {
-        match question {
-            Question::Radius => self.nearest(ask.place, RADIUS_KM, |_| true),
-            Question::Filtered => self.nearest(ask.place, RADIUS_KM, |school| {
+    pub fn run(&self, query: Query, case: &Case) -> Vec<SchoolHit> {
+        match query {
+            Query::Radius => self.nearest(case.home, RADIUS_KM, |_| true),
+            Query::Filtered => self.nearest(case.home, RADIUS_KM, |school| {
                 school.phase == Some(Phase::Primary)
                     && school.ofsted_rating.is_none_or(|rating| rating.is_at_least(Rating::Good))
             }),
-            Question::Nearest => self.nearest(ask.place, f64::INFINITY, |_| true),
-            Question::Catchment => {
-                let (lng, lat) = (ask.place.lng().degrees(), ask.place.lat().degrees());
+            Query::Nearest => self.nearest(case.home, f64::INFINITY, |_| true),
+            Query::Catchment => {
+                let (lng, lat) = (case.home.lng().degrees(), case.home.lat().degrees());
                 let boxes = self.boxes.locate_in_envelope_intersecting(&AABB::from_point([lng, lat]));
                 let serving =
-                    boxes.map(|held| &self.outlines[held.data]).filter(|(_, outline)| outline.covers(ask.place));
-                self.first(ask.place, serving.map(|(at, _)| *at).collect())
+                    boxes.map(|bounds| &self.outlines[bounds.data]).filter(|(_, outline)| outline.covers(case.home));
+                self.first(case.home, serving.map(|(at, _)| *at).collect())
             }
-            Question::Listing => self.councils[&ask.council]
+            Query::Listing => self.councils[&case.council]
                 .iter()
                 .take(LISTED)
                 .map(|at| SchoolHit::new(self.schools[*at].1.clone(), None))
@@ -88,7 +88,7 @@ impl Memory {
         let mut found = Vec::with_capacity(LIMIT + 1);
         let widest = 2.0 * (radius_km / 6_371.0 / 2.0).min(std::f64::consts::FRAC_PI_2).sin() + SLACK;
         let mut enough = f64::INFINITY;
-        for (point, chord_squared) in self.places.nearest_neighbor_iter_with_distance_2(&on_sphere(home)) {
+        for (point, chord_squared) in self.locations.nearest_neighbor_iter_with_distance_2(&on_sphere(home)) {
             let chord = chord_squared.sqrt();
             if chord > widest || found.len() >= LIMIT && chord > enough {
                 break;
@@ -115,8 +115,8 @@ impl Memory {
     }
 }
 
-fn on_sphere(place: LatLng) -> [f64; 3] {
-    let (lat, lng) = (place.lat().degrees().to_radians(), place.lng().degrees().to_radians());
+fn on_sphere(location: LatLng) -> [f64; 3] {
+    let (lat, lng) = (location.lat().degrees().to_radians(), location.lng().degrees().to_radians());
     [lat.cos() * lng.cos(), lat.cos() * lng.sin(), lat.sin()]
 }
 

@@ -1,11 +1,11 @@
 //! The data of the benchmarks: a generated country of schools, in two sizes, on both backends and in memory.
 
+pub mod implementations;
 pub mod made;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod raw_sql;
-pub mod ways;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ async fn filled(config: &Config, country: &Country) -> Arc<dyn SchoolRepository>
 
 /// The queries, in the order of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
+pub enum Query {
     Radius,
     Filtered,
     Nearest,
@@ -85,7 +85,7 @@ pub enum Question {
     Listing,
 }
 
-impl Question {
+impl Query {
     pub const ALL: [Self; 5] = [Self::Radius, Self::Filtered, Self::Nearest, Self::Catchment, Self::Listing];
 
     pub const fn name(self) -> &'static str {
@@ -101,8 +101,8 @@ impl Question {
 
 /// The location to search from, and the council to list.
 #[derive(Debug, Clone)]
-pub struct Ask {
-    pub place: LatLng,
+pub struct Case {
+    pub home: LatLng,
     pub council: String,
 }
 

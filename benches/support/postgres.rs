@@ -11,7 +11,7 @@ use tokio_postgres::{Client, NoTls, Statement};
 
 use super::made::Country;
 use super::raw_sql::{COLUMNS, FILTERED, OPEN, in_order};
-use super::{Ask, At, Database, LISTED, Question, RADIUS_KM, filled};
+use super::{At, Case, Database, LISTED, Query, RADIUS_KM, filled};
 
 impl Database {
     /// Creates a database on the server that `TEST_DATABASE_URL` names.
@@ -27,7 +27,7 @@ impl Database {
         loop {
             plain.batch_execute("VACUUM (ANALYZE, INDEX_CLEANUP ON)").await.expect("vacuumed");
             let visible = "SELECT relallvisible = relpages FROM pg_class WHERE oid = 'schools'::regclass";
-            if plain.query_one(visible, &[]).await.expect("an answer").get(0) {
+            if plain.query_one(visible, &[]).await.expect("a row").get(0) {
                 break;
             }
             tries.next().expect("somebody else's snapshot ends in time");
@@ -117,17 +117,17 @@ impl Postgres {
         }
     }
 
-    pub async fn answer(&self, question: Question, ask: &Ask) -> Vec<SchoolHit> {
-        let home = ask.place;
-        match question {
-            Question::Radius => self.nearest(home, &self.radius, RADIUS_KM).await,
-            Question::Filtered => self.nearest(home, &self.filtered, RADIUS_KM).await,
-            Question::Nearest => self.nearest(home, &self.nearest, f64::INFINITY).await,
-            Question::Catchment => {
+    pub async fn run(&self, query: Query, case: &Case) -> Vec<SchoolHit> {
+        let home = case.home;
+        match query {
+            Query::Radius => self.nearest(home, &self.radius, RADIUS_KM).await,
+            Query::Filtered => self.nearest(home, &self.filtered, RADIUS_KM).await,
+            Query::Nearest => self.nearest(home, &self.nearest, f64::INFINITY).await,
+            Query::Catchment => {
                 in_order(home, self.schools(&self.catchments, &[&home.lng().degrees(), &home.lat().degrees()]).await)
             }
-            Question::Listing => {
-                let schools = self.schools(&self.listing, &[&ask.council]).await;
+            Query::Listing => {
+                let schools = self.schools(&self.listing, &[&case.council]).await;
                 schools.map(|school| SchoolHit::new(school, None)).collect()
             }
         }

@@ -9,7 +9,7 @@ use school_finder_db::ids::{SchoolId, Urn};
 use school_finder_db::models::{SchoolHit, SchoolSummary};
 use school_finder_db::{Kilometres, LatLng};
 
-use super::{Ask, LIMIT, LISTED, Question, RADIUS_KM};
+use super::{Case, LIMIT, LISTED, Query, RADIUS_KM};
 
 pub const COLUMNS: &str = "id, urn, name, council, status, phase, type, gender, faith, postcode, is_private, age_range_from, \
                        age_range_to, ofsted_rating, lat, lng";
@@ -24,8 +24,8 @@ struct Circles {
 }
 
 impl Circles {
-    fn new(question: Question, home: LatLng) -> Self {
-        let radius_km = if question == Question::Nearest { 400.0 } else { RADIUS_KM };
+    fn new(query: Query, home: LatLng) -> Self {
+        let radius_km = if query == Query::Nearest { 400.0 } else { RADIUS_KM };
         Self { home, km: 1.0, radius_km }
     }
 
@@ -77,18 +77,18 @@ impl Sqlite {
         connection.set_prepared_statement_cache_capacity(64);
         let holds = |call: &Context<'_>| {
             let outline = call.get_raw(0).as_blob().expect("an outline");
-            Ok(wkb_holds(outline, call.get(2)?, call.get(1)?))
+            Ok(wkb_contains(outline, call.get(2)?, call.get(1)?))
         };
         connection.create_scalar_function("holds", 3, FunctionFlags::SQLITE_DETERMINISTIC, holds).expect("a function");
         Self(connection)
     }
 
-    pub fn answer(&self, question: Question, ask: &Ask) -> Vec<SchoolHit> {
-        let home = ask.place;
-        match question {
-            Question::Radius | Question::Nearest => self.nearest(question, home, OPEN),
-            Question::Filtered => self.nearest(question, home, &format!("{OPEN} AND {FILTERED}")),
-            Question::Catchment => {
+    pub fn run(&self, query: Query, case: &Case) -> Vec<SchoolHit> {
+        let home = case.home;
+        match query {
+            Query::Radius | Query::Nearest => self.nearest(query, home, OPEN),
+            Query::Filtered => self.nearest(query, home, &format!("{OPEN} AND {FILTERED}")),
+            Query::Catchment => {
                 let mut serving = self.prepared(&format!(
                     "SELECT {COLUMNS} FROM schools_catchment CROSS JOIN schools USING (id)
                      WHERE min_lat <= ?1 AND max_lat >= ?1 AND min_lng <= ?2 AND max_lng >= ?2
@@ -98,11 +98,11 @@ impl Sqlite {
                 let schools = serving.query_map(place, |row| Ok(sqlite_school(row))).expect("a query");
                 in_order(home, schools.map(|school| school.expect("a row")))
             }
-            Question::Listing => {
+            Query::Listing => {
                 let mut listing = self.prepared(&format!(
                     "SELECT {COLUMNS} FROM schools WHERE council = ?1 AND {OPEN} ORDER BY name_folded, id LIMIT {LISTED}"
                 ));
-                let schools = listing.query_map([&ask.council], |row| Ok(sqlite_school(row))).expect("a query");
+                let schools = listing.query_map([&case.council], |row| Ok(sqlite_school(row))).expect("a query");
                 schools.map(|school| SchoolHit::new(school.expect("a row"), None)).collect()
             }
         }
@@ -112,12 +112,12 @@ impl Sqlite {
         self.0.prepare_cached(sql).expect("a statement")
     }
 
-    fn nearest(&self, question: Question, home: LatLng, conditions: &str) -> Vec<SchoolHit> {
+    fn nearest(&self, query: Query, home: LatLng, conditions: &str) -> Vec<SchoolHit> {
         let mut candidates = self.prepared(&format!(
             "SELECT id, lat, lng FROM schools WHERE CAST((lat + 90) * 100 AS INTEGER) IN (SELECT value FROM json_each(?1))
              AND lng BETWEEN ?2 AND ?3 AND {conditions}"
         ));
-        let mut circles = Circles::new(question, home);
+        let mut circles = Circles::new(query, home);
         loop {
             let (strips, west, east) = circles.bounds();
             let rows =
@@ -166,7 +166,7 @@ fn sqlite_school(row: &rusqlite::Row<'_>) -> SchoolSummary {
 }
 
 /// Returns whether a multipolygon of one ring, as generated here, contains a point. Corners and edges are not handled.
-fn wkb_holds(wkb: &[u8], x: f64, y: f64) -> bool {
+fn wkb_contains(wkb: &[u8], x: f64, y: f64) -> bool {
     // Byte order and type of the multipolygon, the number of polygons, byte order and type of the first polygon, and
     // its numbers of rings and corners.
     const HEADER: usize = 9 + 9 + 4;

@@ -8,11 +8,11 @@ use school_finder_db::{Kilometres, SchoolRepository, SchoolSearch};
 
 use super::made::Country;
 use super::memory::Memory;
-use super::{Ask, At, Database, LISTED, Question, RADIUS_KM, raw_sql};
+use super::{At, Case, Database, LISTED, Query, RADIUS_KM, raw_sql};
 
 /// An implementation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Implementation {
     /// R-trees in memory: the limit.
     Memory,
     SqliteRaw,
@@ -23,7 +23,7 @@ pub enum Way {
     Postgres,
 }
 
-impl Way {
+impl Implementation {
     /// All implementations, beginning with the limit.
     #[cfg(feature = "postgres")]
     pub const ALL: [Self; 5] = [Self::Memory, Self::SqliteRaw, Self::Sqlite, Self::PostgresRaw, Self::Postgres];
@@ -44,28 +44,28 @@ impl Way {
 }
 
 /// A country in every implementation.
-pub struct Ways {
+pub struct Implementations {
     pub country: Country,
     memory: Memory,
     pub sqlite: Database,
-    by_rusqlite: raw_sql::Sqlite,
+    raw_sqlite: raw_sql::Sqlite,
     #[cfg(feature = "postgres")]
     pub postgres: Database,
     #[cfg(feature = "postgres")]
-    by_tokio_postgres: super::postgres::Postgres,
+    raw_postgres: super::postgres::Postgres,
 }
 
-impl Ways {
+impl Implementations {
     /// Fills the databases: a file in a folder, and one on the server.
-    pub async fn over(country: Country, folder: &Path) -> Self {
+    pub async fn new(country: Country, folder: &Path) -> Self {
         let sqlite = Database::sqlite(folder, &country).await;
         #[cfg(feature = "postgres")]
         let postgres = Database::postgres(&country).await;
         Self {
             memory: Memory::of(&country),
-            by_rusqlite: by_rusqlite(&sqlite),
+            raw_sqlite: raw_sqlite(&sqlite),
             #[cfg(feature = "postgres")]
-            by_tokio_postgres: by_tokio_postgres(&postgres).await,
+            raw_postgres: raw_postgres(&postgres).await,
             #[cfg(feature = "postgres")]
             postgres,
             sqlite,
@@ -79,59 +79,61 @@ impl Ways {
     /// The kernel runs a server process on the caller's core or on another, at random, for as long as it lives: a small
     /// query takes some 40 µs over one connection and some 80 over the next. One connection for all rounds would
     /// measure that choice.
-    pub async fn reconnect(&mut self, question: Question) {
+    pub async fn reconnect(&mut self, query: Query) {
         self.sqlite.reconnect().await;
-        self.by_rusqlite = by_rusqlite(&self.sqlite);
+        self.raw_sqlite = raw_sqlite(&self.sqlite);
         #[cfg(feature = "postgres")]
         {
             self.postgres.reconnect().await;
-            self.by_tokio_postgres = by_tokio_postgres(&self.postgres).await;
+            self.raw_postgres = raw_postgres(&self.postgres).await;
         }
         // The implementation with which no round begins runs last here, so that none finds its own caches.
-        for way in Way::ALL.into_iter().rev() {
-            for ask in &self.country.asks {
-                drop(self.answer(way, question, ask).await);
+        for implementation in Implementation::ALL.into_iter().rev() {
+            for case in &self.country.cases {
+                drop(self.run(implementation, query, case).await);
             }
         }
     }
 
-    pub async fn answer(&self, way: Way, question: Question, ask: &Ask) -> Vec<SchoolHit> {
-        match way {
-            Way::Memory => self.memory.answer(question, ask),
-            Way::SqliteRaw => self.by_rusqlite.answer(question, ask),
-            Way::Sqlite => answer(self.sqlite.repository.as_ref(), question, ask).await,
+    pub async fn run(&self, implementation: Implementation, query: Query, case: &Case) -> Vec<SchoolHit> {
+        match implementation {
+            Implementation::Memory => self.memory.run(query, case),
+            Implementation::SqliteRaw => self.raw_sqlite.run(query, case),
+            Implementation::Sqlite => run(self.sqlite.repository.as_ref(), query, case).await,
             #[cfg(feature = "postgres")]
-            Way::PostgresRaw => self.by_tokio_postgres.answer(question, ask).await,
+            Implementation::PostgresRaw => self.raw_postgres.run(query, case).await,
             #[cfg(feature = "postgres")]
-            Way::Postgres => answer(self.postgres.repository.as_ref(), question, ask).await,
+            Implementation::Postgres => run(self.postgres.repository.as_ref(), query, case).await,
         }
     }
 
     /// Panics unless all implementations return the same results.
     pub async fn check(&self) {
-        for (question, ask) in
-            Question::ALL.iter().flat_map(|question| self.country.asks.iter().map(|ask| (*question, ask)))
-        {
-            let expected = self.answer(Way::Memory, question, ask).await;
-            for way in Way::ALL {
-                assert_eq!(self.answer(way, question, ask).await, expected, "{way:?} {question:?} {ask:?}");
+        for (query, case) in Query::ALL.iter().flat_map(|query| self.country.cases.iter().map(|case| (*query, case))) {
+            let expected = self.run(Implementation::Memory, query, case).await;
+            for implementation in Implementation::ALL {
+                assert_eq!(
+                    self.run(implementation, query, case).await,
+                    expected,
+                    "{implementation:?} {query:?} {case:?}"
+                );
             }
         }
     }
 
     /// Removes the databases.
     pub async fn remove(self) {
-        drop(self.by_rusqlite);
+        drop(self.raw_sqlite);
         self.sqlite.remove().await;
         #[cfg(feature = "postgres")]
         {
-            drop(self.by_tokio_postgres);
+            drop(self.raw_postgres);
             self.postgres.remove().await;
         }
     }
 }
 
-fn by_rusqlite(database: &Database) -> raw_sql::Sqlite {
+fn raw_sqlite(database: &Database) -> raw_sql::Sqlite {
     match &database.at {
         At::Sqlite(path) => raw_sql::Sqlite::open(path),
         #[cfg(feature = "postgres")]
@@ -140,24 +142,24 @@ fn by_rusqlite(database: &Database) -> raw_sql::Sqlite {
 }
 
 #[cfg(feature = "postgres")]
-async fn by_tokio_postgres(database: &Database) -> super::postgres::Postgres {
+async fn raw_postgres(database: &Database) -> super::postgres::Postgres {
     let At::Postgres(settings) = &database.at else { unreachable!("made on the server") };
     super::postgres::Postgres::connect(settings).await
 }
 
 /// Runs a query by the crate, through its public interface.
-pub async fn answer(finder: &dyn SchoolRepository, question: Question, ask: &Ask) -> Vec<SchoolHit> {
-    let near = SchoolSearch::near(ask.place);
+pub async fn run(finder: &dyn SchoolRepository, query: Query, case: &Case) -> Vec<SchoolHit> {
+    let near = SchoolSearch::near(case.home);
     let five_km = Kilometres::new(RADIUS_KM).expect("a distance");
-    let search = match question {
-        Question::Radius => near.within(five_km),
-        Question::Filtered => near.within(five_km).phase(Phase::Primary).rated(Rating::Good, Unrated::Include),
-        Question::Nearest => near,
-        Question::Catchment => {
-            let page = finder.find_catchments(&near).await.expect("an answer");
+    let search = match query {
+        Query::Radius => near.within(five_km),
+        Query::Filtered => near.within(five_km).phase(Phase::Primary).rated(Rating::Good, Unrated::Include),
+        Query::Nearest => near,
+        Query::Catchment => {
+            let page = finder.find_catchments(&near).await.expect("a page");
             return page.items.into_iter().map(|catchment| catchment.hit).collect();
         }
-        Question::Listing => SchoolSearch::open().council(&ask.council).limit(u32::try_from(LISTED).expect("small")),
+        Query::Listing => SchoolSearch::open().council(&case.council).limit(u32::try_from(LISTED).expect("small")),
     };
-    finder.find_schools(&search).await.expect("an answer").items
+    finder.find_schools(&search).await.expect("a page").items
 }
