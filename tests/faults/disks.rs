@@ -65,7 +65,7 @@ fn mount(options: &[&str], folder: &Path) {
 }
 
 #[tokio::test]
-async fn a_full_disk_undoes_the_write_and_nothing_else() {
+async fn a_full_disk_rolls_back_only_the_write() {
     let Some(disk) = Disk::new(16, "SQLite on a full disk") else { return };
     let path = disk.path().join("schools.db");
     let config = Config::sqlite_file(&path);
@@ -89,7 +89,7 @@ async fn a_full_disk_undoes_the_write_and_nothing_else() {
 
 /// A write that is larger than the cache is written before its end, and SQLite undoes it itself when that fails.
 #[tokio::test]
-async fn a_full_disk_in_the_middle_of_a_large_write_is_told() {
+async fn a_full_disk_during_a_large_write_is_reported() {
     let Some(disk) = Disk::new(16, "a large write of SQLite on a full disk") else { return };
     let path = disk.path().join("schools.db");
     for mode in [PoolMode::Pooled, PoolMode::Single] {
@@ -160,7 +160,7 @@ async fn a_read_only_disk_can_be_read() {
 }
 
 #[tokio::test]
-async fn a_file_of_somebody_else_can_be_read_and_not_written() {
+async fn a_file_of_another_user_is_read_only() {
     if !is_root() {
         left_out("a database that belongs to somebody else", "root");
         return;
@@ -189,7 +189,7 @@ async fn a_file_of_somebody_else_can_be_read_and_not_written() {
 
 /// What a crash leaves: the file with its `-wal`, both, one, or a part of it.
 #[tokio::test]
-async fn what_a_crash_leaves_beside_the_file_is_recovered() {
+async fn journals_left_by_a_crash_are_recovered() {
     let place = Place::new(Backend::Sqlite).await;
     let path = place.path().expect("a file");
     let finder = connect(&place.config()).await.expect("the database");
@@ -261,7 +261,7 @@ async fn a_reader_that_stays_does_not_stop_writers() {
 
 /// A program that stands still in the middle of an import holds the lock.
 #[tokio::test]
-async fn a_stopped_program_is_busy_and_its_end_frees_the_lock() {
+async fn a_stopped_program_keeps_its_lock_until_it_exits() {
     let place = Place::new(Backend::Sqlite).await;
     let mut config = place.config();
     config.pool.busy_timeout = Duration::from_millis(300);
@@ -272,7 +272,7 @@ async fn a_stopped_program_is_busy_and_its_end_frees_the_lock() {
     let mut input = child.stdin.take().expect("a pipe");
     // More than one batch, and more than one buffer: it writes, and waits for the rest.
     input.write_all(register(1..=3_000, "School").as_bytes()).expect("it reads");
-    let id = finder.school_by_urn(crate::support::urn(9_001)).await.expect("an answer").expect("the school").id;
+    let id = finder.school_by_urn(crate::support::urn(9_001)).await.expect("a result").expect("the school").id;
     until("it holds the lock", async || {
         let begun = Instant::now();
         // A write that needs the lock before it reads.

@@ -42,7 +42,7 @@ async fn no_transaction_is_open(place: &Place) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_that_are_dropped_leave_the_connection_whole() {
+async fn dropped_reads_leave_the_connection_usable() {
     for backend in BACKENDS {
         let place = Place::new(backend).await;
         let finder = connect(&of_one(&place)).await.expect("the database");
@@ -75,7 +75,7 @@ async fn reads_that_are_dropped_leave_the_connection_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_that_are_dropped_are_whole_or_not_begun() {
+async fn dropped_writes_are_atomic() {
     const EACH: i64 = 700;
     for backend in BACKENDS {
         let place = Place::new(backend).await;
@@ -96,7 +96,7 @@ async fn writes_that_are_dropped_are_whole_or_not_begun() {
             }
         }
         // What was begun ends by itself.
-        let before = finder.facets(&SchoolSearch::open()).await.expect("an answer").total;
+        let before = finder.facets(&SchoolSearch::open()).await.expect("a result").total;
         assert!(before >= 20 * EACH.unsigned_abs(), "those that ended are there");
         crate::support::say(&format!("writes on {backend} dropped after each of up to {most} polls"));
         no_transaction_is_open(&place).await;
@@ -105,7 +105,7 @@ async fn writes_that_are_dropped_are_whole_or_not_begun() {
 
 /// A service's own transaction on a connection that it borrowed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transaction_of_ones_own_that_is_dropped_is_undone() {
+async fn a_dropped_own_transaction_is_rolled_back() {
     let place = Place::new(school_finder_db::config::Backend::Postgres).await;
     let finder = PostgresRepository::connect(&of_one(&place)).await.expect("the database");
     finder.insert_schools(schools(1..=10)).await.expect("schools that fit");

@@ -172,8 +172,8 @@ fn each(what: &str, seeds: &[&str], count: u64, mut take: impl FnMut(&mut Random
 }
 
 #[test]
-fn a_million_inputs_are_read_or_refused() {
-    if !bounded("a_million_inputs_are_read_or_refused") {
+fn a_million_inputs_are_parsed_or_refused() {
+    if !bounded("a_million_inputs_are_parsed_or_refused") {
         return;
     }
     let share = setting("SCHOOL_FINDER_INPUTS", 1_000_000) / 100;
@@ -227,7 +227,7 @@ fn a_million_inputs_are_read_or_refused() {
         let failed = runtime.block_on(repository.with_connection(|_| Ok(Err::<(), _>(reported)?)));
         assert!(!failed.expect_err("it fails").to_string().is_empty());
     });
-    let before = runtime.block_on(finder.facets(&SchoolSearch::open())).expect("an answer");
+    let before = runtime.block_on(finder.facets(&SchoolSearch::open())).expect("a result");
     // An honest one of each order, whose end says which search it belongs to.
     let searches = [Sort::Name, Sort::Rating].map(|sort| SchoolSearch::open().sort(sort).limit(1));
     let honest: Vec<String> = searches
@@ -264,7 +264,7 @@ fn a_million_inputs_are_read_or_refused() {
             assert!(matches!(error, Error::Import(_)), "{error:?}");
         }
     });
-    let after = runtime.block_on(finder.facets(&SchoolSearch::open())).expect("an answer");
+    let after = runtime.block_on(finder.facets(&SchoolSearch::open())).expect("a result");
     assert_eq!(after, before, "and nothing was written");
     say(&format!("{total} inputs in all"));
 }
@@ -370,7 +370,7 @@ async fn the_program_refuses_files_that_are_too_deep() {
             output.status
         );
         assert!(begun.elapsed() < Duration::from_secs(20), "{what}: {:?}", begun.elapsed());
-        assert!(finder.catchments(&[]).await.expect("an answer").is_empty());
+        assert!(finder.catchments(&[]).await.expect("a result").is_empty());
     }
     assert_eq!(
         place.raw().await.texts("SELECT urn || '' FROM schools WHERE catchment_geometry IS NOT NULL").await.len(),

@@ -113,19 +113,19 @@ async fn every_call_fails_once(step: usize, begin: impl AsyncFn() -> Place) {
 }
 
 #[tokio::test]
-async fn an_import_survives_every_call_that_fails() {
+async fn an_import_survives_every_failing_system_call() {
     let start = Place::new(Backend::Sqlite).await;
     every_call_fails_once(1, async || start.copy().await).await;
 }
 
 #[tokio::test]
-async fn an_import_that_makes_its_database_survives_calls_that_fail() {
+async fn an_import_into_a_new_file_survives_failing_calls() {
     every_call_fails_once(9, async || Place::empty(Backend::Sqlite)).await;
 }
 
 /// What a commit promises: it is on the disk before the program says that it is done.
 #[tokio::test]
-async fn an_import_is_synced_before_it_is_told_done() {
+async fn an_import_is_synced_before_it_is_reported() {
     let place = Place::new(Backend::Sqlite).await;
     let path = place.path().expect("a file");
     let folder = tempfile::tempdir().expect("a folder");
@@ -171,7 +171,7 @@ async fn a_register_that_cannot_be_read_changes_nothing() {
 /// A write that is larger than the cache reaches the log before its end. Where that fails SQLite undoes the whole of it
 /// itself, and what is told is why, and not that there was nothing left to undo.
 #[tokio::test]
-async fn a_large_import_tells_why_the_log_could_not_be_written() {
+async fn a_large_import_reports_a_failing_log() {
     let place = Place::new(Backend::Sqlite).await;
     let path = place.path().expect("a file");
     let folder = tempfile::tempdir().expect("a folder");

@@ -69,7 +69,7 @@ async fn count(raw: &mut Raw, rows: &str) -> usize {
 }
 
 #[tokio::test]
-async fn killed_imports_are_whole_or_not_begun() {
+async fn killed_imports_are_atomic() {
     const SCHOOLS: usize = 1_500;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("register.csv");
@@ -119,7 +119,7 @@ async fn killed_migrations_are_finished_by_the_next() {
 }
 
 #[tokio::test]
-async fn killed_backfills_go_on_where_they_stopped() {
+async fn killed_backfills_resume_where_they_stopped() {
     // As src/backfill.rs writes them: one transaction each.
     const CHUNK: usize = 5_000;
     const SCHOOLS: usize = 2 * CHUNK + 17;

@@ -12,7 +12,7 @@ const SCHOOLS: u64 = 1_000_000;
 /// Every command that reads runs in 384 MiB of addresses, of which the program's own code and its threads' stacks take
 /// a part.
 #[tokio::test]
-async fn a_million_schools_are_asked_in_little_memory() {
+async fn a_million_schools_are_searched_in_little_memory() {
     // Not in memory, where it would take up what is measured.
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite:{}", folder.path().join("schools.db").display());

@@ -79,7 +79,7 @@ async fn sleeping(watch: &mut Raw) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_stops_is_told_and_found_again() {
+async fn a_stopped_server_is_reported_and_reconnected() {
     let mut cluster = Cluster::start();
     let config = hasty(&cluster.database().await);
     let finder = PostgresRepository::connect(&config).await.expect("the database");
@@ -118,7 +118,7 @@ async fn a_server_that_stops_is_told_and_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_server_process_is_told_and_the_next_call_is_served() {
+async fn a_killed_server_process_fails_one_call_only() {
     let cluster = Cluster::start();
     let url = cluster.database().await;
     let mut config = hasty(&url);
@@ -169,7 +169,7 @@ async fn a_killed_server_process_is_told_and_the_next_call_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_of_the_server_undoes_the_write_and_nothing_else() {
+async fn a_full_disk_of_the_server_rolls_back_only_the_write() {
     // Declared first, so that the server is gone before its disk is.
     let Some(disk) = Disk::new(96, "Postgres on a full disk") else { return };
     let cluster = Cluster::start();
@@ -197,7 +197,7 @@ async fn a_full_disk_of_the_server_undoes_the_write_and_nothing_else() {
 
 /// A server that takes connections, or the first bytes of one, and never says a word.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_says_nothing_is_unavailable_in_time() {
+async fn a_silent_server_is_unavailable_in_time() {
     let place = Place::new(school_finder_db::config::Backend::Postgres).await;
     let relay = Relay::start(&place.url).await;
     relay.set(Flow::Frozen);
@@ -216,7 +216,7 @@ async fn a_server_that_says_nothing_is_unavailable_in_time() {
 
 /// The line goes dead in the middle of a call: no end, no refusal, nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_line_that_goes_dead_is_told_in_time() {
+async fn a_dead_network_is_reported_in_time() {
     let place = Place::new(school_finder_db::config::Backend::Postgres).await;
     let relay = Relay::start(&place.url).await;
     let mut config = hasty(relay.url());
@@ -241,7 +241,7 @@ async fn a_line_that_goes_dead_is_told_in_time() {
 
 /// The line is cut in the middle of a call, and at once there is another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_line_that_is_cut_is_told_and_replaced() {
+async fn a_cut_connection_is_reported_and_replaced() {
     let place = Place::new(school_finder_db::config::Backend::Postgres).await;
     let relay = Relay::start(&place.url).await;
     let mut config = hasty(relay.url());
@@ -267,7 +267,7 @@ async fn a_line_that_is_cut_is_told_and_replaced() {
 
 /// The line is cut as a write is being committed: whether it was is not known, and the answer says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_whose_answer_is_lost_is_told_as_unknown() {
+async fn a_commit_with_a_lost_response_is_unknown() {
     let place = Place::new(school_finder_db::config::Backend::Postgres).await;
     let relay = Relay::start(&place.url).await;
     let finder = connect(&hasty(relay.url())).await.expect("the database");
@@ -276,7 +276,7 @@ async fn a_commit_whose_answer_is_lost_is_told_as_unknown() {
         for upsert in [false, true] {
             let new = schools(next..=next + 9);
             next += 10;
-            let before = total(finder.as_ref()).await.expect("an answer");
+            let before = total(finder.as_ref()).await.expect("a result");
             let write = async || {
                 if upsert {
                     let stream = Box::new(new.clone().into_iter().map(Ok));
@@ -298,14 +298,14 @@ async fn a_commit_whose_answer_is_lost_is_told_as_unknown() {
                 (Err(Error::DuplicateUrn { .. }), false, true) => {}
                 (other, ..) => panic!("{flow:?}: {other:?}"),
             }
-            assert_eq!(total(finder.as_ref()).await.expect("an answer"), before + 10);
+            assert_eq!(total(finder.as_ref()).await.expect("a result"), before + 10);
         }
     }
 }
 
 /// The same of a transaction of a service's own, and of a statement that stands alone; in between nothing was written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_of_ones_own_whose_answer_is_lost_is_told_as_unknown() {
+async fn an_own_commit_with_a_lost_response_is_unknown() {
     let place = Place::new(school_finder_db::config::Backend::Postgres).await;
     let relay = Relay::start(&place.url).await;
     let finder = PostgresRepository::connect(&hasty(relay.url())).await.expect("the database");
@@ -334,7 +334,7 @@ async fn a_commit_of_ones_own_whose_answer_is_lost_is_told_as_unknown() {
 
 /// A question whose connection goes is asked once more, and nobody notices.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_question_is_asked_again_on_another_connection() {
+async fn a_read_after_a_restart_is_retried_on_a_new_connection() {
     let place = Place::new(school_finder_db::config::Backend::Postgres).await;
     let relay = Relay::start(&place.url).await;
     let finder = PostgresRepository::connect(&hasty(relay.url())).await.expect("the database");
@@ -355,7 +355,7 @@ async fn a_question_is_asked_again_on_another_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_that_wait_for_each_other_are_repeated_or_told() {
+async fn deadlocked_writes_are_retried_or_reported() {
     let place = Place::new(school_finder_db::config::Backend::Postgres).await;
     let mut config = hasty(&place.url);
     // What ends their waiting is the server's search for deadlocks, however late it comes.
@@ -413,7 +413,7 @@ async fn writes_that_wait_for_each_other_are_repeated_or_told() {
 
 /// Somebody restores a backup beneath a warm pool: tables and the extension are there again, and are others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_schema_that_is_restored_under_a_warm_pool_is_served_again() {
+async fn a_schema_restored_under_a_warm_pool_is_served_again() {
     let place = Place::new(school_finder_db::config::Backend::Postgres).await;
     let config = hasty(&place.url);
     let finder = PostgresRepository::connect(&config).await.expect("the database");
@@ -425,8 +425,8 @@ async fn a_schema_that_is_restored_under_a_warm_pool_is_served_again() {
         finder.insert_schools(schools(1..=10)).await.expect("schools that fit");
         finder.upsert_catchments(vec![outline.clone()], WriteMode::Commit).await.expect("an outline");
         warm(&finder).await;
-        finder.find_schools(&near).await.expect("an answer");
-        assert_eq!(finder.find_catchments(&near).await.expect("an answer").items.len(), 1);
+        finder.find_schools(&near).await.expect("a result");
+        assert_eq!(finder.find_catchments(&near).await.expect("a result").items.len(), 1);
         migrator.down(1_000).await.expect("all the way back");
         place.raw().await.execute("DROP EXTENSION IF EXISTS postgis; CREATE EXTENSION postgis").await;
         migrator.up().await.expect("all of them");
@@ -446,14 +446,14 @@ async fn a_schema_that_is_restored_under_a_warm_pool_is_served_again() {
                     .expect("and then it is served");
             }
         }
-        assert_eq!(finder.find_schools(&near).await.expect("an answer").items.len(), 1);
-        assert_eq!(finder.find_catchments(&near).await.expect("an answer").items.len(), 1);
+        assert_eq!(finder.find_schools(&near).await.expect("a result").items.len(), 1);
+        assert_eq!(finder.find_catchments(&near).await.expect("a result").items.len(), 1);
         place.raw().await.execute("DELETE FROM schools").await;
     }
     // A column of another type beneath a plan that is kept.
     warm(&finder).await;
     finder.insert_schools(schools(1..=1)).await.expect("a school that fits");
-    finder.school_by_urn(urn(1)).await.expect("an answer");
+    finder.school_by_urn(urn(1)).await.expect("a result");
     place.raw().await.execute("ALTER TABLE schools ALTER COLUMN website_url TYPE VARCHAR(4000)").await;
     for _ in 0..5 {
         assert!(finder.school_by_urn(urn(1)).await.expect("asked once more").is_some());

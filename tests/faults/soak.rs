@@ -154,11 +154,11 @@ async fn soak(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_at_once_lose_nothing_and_see_no_half_write_on_sqlite() {
+async fn concurrent_callers_see_no_partial_write_on_sqlite() {
     soak(BACKENDS[0]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_at_once_lose_nothing_and_see_no_half_write_on_postgres() {
+async fn concurrent_callers_see_no_partial_write_on_postgres() {
     soak(BACKENDS[1]).await;
 }

@@ -90,7 +90,7 @@ async fn store(finders: &Finders, outlines: &[MultiPolygon<f64>]) -> Vec<SchoolI
 async fn serving(finders: &Finders, lat: f64, lng: f64) -> Vec<SchoolId> {
     let mut answers = Vec::new();
     for finder in &finders.finders {
-        let page = finder.find_catchments(&SchoolSearch::near(at(lat, lng))).await.expect("an answer");
+        let page = finder.find_catchments(&SchoolSearch::near(at(lat, lng))).await.expect("a result");
         answers.push(page);
     }
     let answer = answers.pop().expect("a backend");
@@ -99,7 +99,7 @@ async fn serving(finders: &Finders, lat: f64, lng: f64) -> Vec<SchoolId> {
 }
 
 #[test]
-fn any_outline_holds_what_exact_arithmetic_says() {
+fn any_outline_covers_what_exact_arithmetic_computes() {
     let world = World::new();
     let inputs = (prop::collection::vec(any_outline(), 1..6), prop::collection::vec((-40i32..=100, -40i32..=40), 24));
     let outcome = proptest::test_runner::TestRunner::new(cases(48, file!())).run(&inputs, |(outlines, places)| {
@@ -139,7 +139,7 @@ prop_compose! {
 /// Corners, the middles of edges and their neighbours by the last bit: what rounding decides, it decides the same way
 /// on every backend and without one.
 #[test]
-fn the_last_bit_of_an_edge_is_decided_alike() {
+fn edges_are_decided_equally_to_the_last_bit() {
     let world = World::new();
     let outcome = proptest::test_runner::TestRunner::new(cases(24, file!())).run(&any_precise_outline(), |shape| {
         world.case(async |finders: Finders| {
@@ -185,11 +185,11 @@ mod written_by_others {
     }
 
     #[tokio::test]
-    async fn an_outline_in_wkt_serves_too() {
+    async fn an_outline_in_wkt_is_a_catchment() {
         let database = database().await;
         let serves = async |lat, lng| {
             let page = database.repository().find_catchments(&SchoolSearch::near(at(lat, lng))).await;
-            !page.expect("an answer").items.is_empty()
+            !page.expect("a result").items.is_empty()
         };
         write(&database, "MULTIPOLYGON(((-1 52, 0 52, 0 53, -1 53, -1 52)))").await.expect("an outline");
         assert!(serves(52.5, -0.5).await && serves(53.0, -0.5).await && !serves(53.1, -0.5).await);
@@ -200,7 +200,7 @@ mod written_by_others {
     }
 
     #[tokio::test]
-    async fn what_is_no_outline_is_refused_or_told() {
+    async fn invalid_outlines_are_refused_or_reported() {
         let database = database().await;
         let refused = write(&database, "POLYGON((0 0,1 0,1 1,0 0))").await;
         assert!(matches!(refused, Err(Error::InvalidGeometry { .. })), "{refused:?}");

@@ -204,7 +204,7 @@ fn one(columns: &str, values: &str) -> &'static str {
 }
 
 #[tokio::test]
-async fn a_row_that_points_nowhere_is_an_unknown_school() {
+async fn a_dangling_reference_is_an_unknown_school() {
     let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
     execute(&database, "CREATE TABLE visits (school_id INTEGER NOT NULL REFERENCES schools (id) ON DELETE CASCADE)")
         .await;
@@ -245,7 +245,7 @@ async fn the_boxes_of_catchments_follow_their_outlines() {
 }
 
 #[tokio::test]
-async fn an_unreadable_outline_is_an_error_for_its_school_alone() {
+async fn an_unreadable_outline_is_an_error_for_its_school_only() {
     let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
     execute(&database, one("catchment_geometry", "'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'")).await;
     let place = |lat, lng| SchoolSearch::near(LatLng::from_lat_lng(lat, lng).expect("a place"));
@@ -296,7 +296,7 @@ async fn a_row_that_replaces_another_does_not_get_its_catchment() {
 }
 
 #[tokio::test]
-async fn an_outline_that_cannot_be_read_is_mended_by_the_right_one() {
+async fn an_unreadable_outline_is_replaced_by_an_upsert() {
     let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
     execute(&database, one("catchment_geometry", "'MULTIPOLYGON(((3 4,5 4,5 6,3 4)))'")).await;
     let outline = "POLYGON((3 4,5 4,5 6,3 4))".parse().expect("an outline");

@@ -63,7 +63,7 @@ async fn gauges_follow_the_calls(database: &TestDatabase) {
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
-async fn a_file_that_was_moved_away_is_missed() {
+async fn health_detects_a_moved_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = school_finder_db::Config::sqlite_file(folder.path().join("schools.db"));
     let repository = school_finder_db::create(&config).await.expect("a new database");
@@ -79,7 +79,7 @@ async fn a_file_that_was_moved_away_is_missed() {
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
-async fn roles_are_for_postgres() {
+async fn grants_are_for_postgres_only() {
     let database = TestDatabase::new(school_finder_db::config::Backend::Sqlite).await.expect("a database");
     let error = Migrator::new(database.owner()).grant("finder").await.expect_err("no roles");
     assert!(matches!(error, Error::OnlyPostgres { .. }), "{error:?}");
@@ -97,7 +97,7 @@ mod on_postgres {
     use crate::support::server::database;
 
     #[tokio::test]
-    async fn a_missing_or_old_extension_is_told() {
+    async fn a_missing_or_old_extension_is_reported() {
         let database = database().await;
         let mut raw = Raw::open(&url_of(&database).await).await;
         raw.execute("UPDATE pg_extension SET extversion = '3.2.1' WHERE extname = 'postgis'").await;
@@ -110,7 +110,7 @@ mod on_postgres {
     }
 
     #[tokio::test]
-    async fn a_server_that_went_away_is_told_in_time() {
+    async fn an_unreachable_server_is_reported_in_time() {
         let database = database().await;
         let relay = Relay::to_the_test_server().await;
         let mut config = relay.config(&database).await;
@@ -138,7 +138,7 @@ mod on_postgres {
     }
 
     #[tokio::test]
-    async fn a_service_changes_rows_and_no_table() {
+    async fn a_service_role_writes_rows_and_no_table() {
         let database = database().await;
         let repository = PostgresRepository::connect(database.config()).await.expect("the database");
         for statement in [
@@ -165,7 +165,7 @@ mod on_postgres {
     }
 
     #[tokio::test]
-    async fn migrating_as_a_service_is_refused_in_a_clear_sentence() {
+    async fn migrating_as_a_service_role_is_refused() {
         let database = database().await;
         Migrator::new(database.owner()).accept_loss().down(1).await.expect("one step back");
         for refused in [
@@ -182,7 +182,7 @@ mod on_postgres {
 
     #[cfg(feature = "cli")]
     #[tokio::test]
-    async fn the_program_gives_a_role_what_a_service_needs() {
+    async fn migrate_grant_gives_the_rights_of_a_service() {
         let database = database().await;
         let url = url_of(&database).await;
         let role = format!("school_finder_granted_{}", std::process::id());
@@ -194,7 +194,7 @@ mod on_postgres {
         assert!(granted.status.success(), "{granted:?}");
         let may = async |right: &str| {
             let asked = format!("SELECT has_table_privilege('{role}', 'schools', '{right}')::int::bigint");
-            database.number(&asked).await.expect("an answer") == 1
+            database.number(&asked).await.expect("a result") == 1
         };
         assert!(may("SELECT").await && may("INSERT").await && may("UPDATE").await && may("DELETE").await);
         assert!(!may("TRUNCATE").await && !may("TRIGGER").await);
@@ -202,7 +202,7 @@ mod on_postgres {
     }
 
     #[tokio::test]
-    async fn a_role_that_is_not_there_is_told() {
+    async fn a_missing_role_is_reported() {
         let database = database().await;
         for role in ["no \"such\" role; --", "public", "PUBLIC", ""] {
             let error = Migrator::new(database.owner()).grant(role).await.expect_err("no such role");

@@ -1,7 +1,7 @@
 //! What a service's logs hold: a span for each call, a warning for a slow one; never a password, and never a row or a
 //! home at INFO.
 //!
-//! A subscriber is a process's own, so that these tests run [`leave_traces`] in another.
+//! A subscriber is a process's own, so that these tests run [`writes_logs_with_a_password`] in another.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn backends() -> Vec<Backend> {
 /// What a process writes that does a bit of everything, with logging at this level.
 fn traces(level: &str) -> String {
     let output = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "logs::leave_traces", "--ignored", "--nocapture"])
+        .args(["--exact", "logs::writes_logs_with_a_password", "--ignored", "--nocapture"])
         .env("SCHOOL_FINDER_LOG", level)
         .env("RUST_BACKTRACE", "1")
         .stdin(Stdio::null())
@@ -38,7 +38,7 @@ fn traces(level: &str) -> String {
 
 #[tokio::test]
 #[ignore = "run by the others in this file, in a process of its own"]
-async fn leave_traces() {
+async fn writes_logs_with_a_password() {
     let level: tracing_subscriber::filter::LevelFilter =
         std::env::var("SCHOOL_FINDER_LOG").expect("a level").parse().expect("a level");
     tracing_subscriber::fmt()
@@ -95,7 +95,7 @@ async fn leave_traces() {
 }
 
 #[test]
-fn a_password_is_in_no_trace() {
+fn a_password_is_in_no_log() {
     let traces = traces("trace");
     assert!(traces.contains("\"message\":\"close\""), "nothing was traced");
     #[cfg(feature = "postgres")]

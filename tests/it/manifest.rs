@@ -18,7 +18,7 @@ fn printed(program: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn the_package_holds_what_its_user_needs_and_no_more() {
+fn the_package_has_only_what_its_user_needs() {
     let list = printed(
         env!("CARGO"),
         &["package", "--package", env!("CARGO_PKG_NAME"), "--list", "--locked", "--allow-dirty"],
@@ -95,7 +95,7 @@ fn parsed(version: &str) -> (u64, u64) {
 /// The stated minimum is what the locked dependencies ask for, neither less nor more. That this crate's own code keeps
 /// to it is clippy's to say (`incompatible_msrv`); no older compiler is installed to try it.
 #[test]
-fn the_stated_rust_is_what_the_dependencies_need() {
+fn rust_version_is_that_of_the_dependencies() {
     let host = printed("rustc", &["-vV"]);
     let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
     let stated = parsed(env!("CARGO_PKG_RUST_VERSION"));

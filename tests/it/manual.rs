@@ -123,7 +123,7 @@ fn on_a_terminal(home: &Session, columns: u32, command: &str) -> String {
 }
 
 #[test]
-fn tables_fit_the_terminal_and_are_whole_elsewhere() {
+fn tables_fit_the_terminal_and_are_not_cut_in_pipes() {
     let home = Session::new();
     let find = "school-finder find --lat 52.0406 --lng -0.7594";
     let piped = home.run(&format!("{find} --format table 2>/dev/null | cat"));

@@ -9,7 +9,7 @@ use school_finder_db::{Config, Error, migrate};
 use crate::support::raw::{Raw, url_of};
 
 #[tokio::test]
-async fn every_kind_of_difference_is_named() {
+async fn every_kind_of_drift_is_reported() {
     let database = TestDatabase::new(Backend::Sqlite).await.expect("a database");
     assert_eq!(migrate::check(database.config()).await.expect("a check"), Vec::<String>::new());
     let mut raw = Raw::open(&url_of(&database).await).await;
@@ -73,7 +73,7 @@ async fn every_kind_of_difference_is_named() {
 }
 
 #[tokio::test]
-async fn a_failed_migration_leaves_nothing_behind() {
+async fn a_failed_migration_is_rolled_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("schools.db");
     // Another program has a table of this name already: the last migration fails.

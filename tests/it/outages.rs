@@ -15,7 +15,7 @@ use crate::support::server::{database, execute, open};
 
 /// Where others are idle nobody takes it up soon, and its locks would keep everybody waiting.
 #[tokio::test]
-async fn a_transaction_that_is_dropped_is_ended_at_once() {
+async fn a_dropped_transaction_is_rolled_back_immediately() {
     let database = database().await;
     let mut config = database.config().clone();
     // Longer than ending a transaction takes on a busy machine, and shorter than an idle connection is left open.
@@ -51,7 +51,7 @@ async fn a_transaction_that_is_dropped_is_ended_at_once() {
 }
 
 #[tokio::test]
-async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
+async fn a_panic_rolls_back_and_connections_stay_usable() {
     let database = database().await;
     let mut config = database.config().clone();
     config.pool.max_size = 1;
@@ -76,7 +76,7 @@ async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
 
 /// Connections that the server refuses fail one call each, and cost the pool nothing.
 #[tokio::test]
-async fn a_connection_that_is_refused_is_told_and_made_later() {
+async fn a_refused_connection_is_reported_and_opened_later() {
     let database = database().await;
     let mut config = database.config().clone();
     (config.pool.max_size, config.pool.acquire_timeout) = (2, Duration::from_secs(2));
@@ -95,7 +95,7 @@ async fn a_connection_that_is_refused_is_told_and_made_later() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_told_and_replaced() {
+async fn a_lost_connection_is_reported_and_replaced() {
     let database = database().await;
     let mut config = database.owner().clone();
     config.pool.max_size = 1;
@@ -108,7 +108,7 @@ async fn a_lost_connection_is_told_and_replaced() {
 
 /// As after the server was started again: every connection of the pool is lost, and a question is asked once more.
 #[tokio::test]
-async fn a_question_outlives_its_connection() {
+async fn a_read_is_retried_on_another_connection() {
     let database = database().await;
     let repository = open(database.config()).await;
     repository.insert_schools(sample::schools()).await.expect("schools that fit");
@@ -124,7 +124,7 @@ async fn a_question_outlives_its_connection() {
 
 /// A prepared statement whose columns have another type by now: an older build goes on while a newer one migrates.
 #[tokio::test]
-async fn a_statement_prepared_before_a_change_is_prepared_again() {
+async fn a_stale_prepared_statement_is_prepared_again() {
     let database = database().await;
     let repository = open(database.config()).await;
     repository.insert_schools(sample::schools()).await.expect("schools that fit");
@@ -136,7 +136,7 @@ async fn a_statement_prepared_before_a_change_is_prepared_again() {
 
 /// As a backup that is restored while a service runs: the extension's types have other numbers.
 #[tokio::test]
-async fn a_database_restored_under_open_connections_is_read_anew() {
+async fn a_restored_database_is_read_by_open_connections() {
     let database = database().await;
     let repository = open(database.owner()).await;
     // By itself, since a question that was asked once more leaves the pool a connection that knows the new numbers.
@@ -164,7 +164,7 @@ async fn a_database_restored_under_open_connections_is_read_anew() {
 
 /// A trigger stands for whoever it collides with.
 #[tokio::test]
-async fn a_write_that_collides_is_repeated_a_few_times() {
+async fn a_write_conflict_is_retried_a_few_times() {
     let database = database().await;
     let collide = |times: i32| {
         format!(
@@ -190,7 +190,7 @@ async fn a_write_that_collides_is_repeated_a_few_times() {
 
 /// Between the pool and the server stands a relay that stops passing anything on, as a frozen server does.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_server_is_told_in_time() {
+async fn a_frozen_server_is_reported_in_time() {
     let database = database().await;
     let relay = Relay::to_the_test_server().await;
     let mut config = relay.config(&database).await;
@@ -209,7 +209,7 @@ async fn a_frozen_server_is_told_in_time() {
 
 /// As it freezes in the middle of a call: neither the server's own bounds nor the kernel's help.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_freezes_in_a_call_is_given_up() {
+async fn a_call_on_a_server_that_freezes_times_out() {
     let database = database().await;
     for writes in [false, true] {
         let relay = Relay::to_the_test_server().await;

@@ -82,7 +82,7 @@ mod sqlite {
 
     /// The last look of a search that few schools pass is at all of them: here at those after one that stands nowhere.
     #[tokio::test]
-    async fn a_look_without_a_box_uses_the_index_of_a_council_alone() {
+    async fn a_probe_without_a_box_uses_the_council_index() {
         let repository = repository().await;
         let rare = |number| NewSchool {
             location: None,
@@ -93,7 +93,7 @@ mod sqlite {
         repository.insert_schools((3_001..=3_002).map(rare).collect()).await.expect("schools that fit");
         let near = || SchoolSearch::near(sample::home()).limit(1);
         let after_the_first = async |search: SchoolSearch| {
-            let next = repository.find_schools(&search).await.expect("an answer").next.expect("there is another");
+            let next = repository.find_schools(&search).await.expect("a result").next.expect("there is another");
             repository.explain(ExplainedQuery::Find, &search.after(next), ExplainMode::Plan).await.expect("a plan")
         };
         for when in ["before ANALYZE", "after ANALYZE"] {

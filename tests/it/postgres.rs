@@ -22,7 +22,7 @@ use crate::support::server::{database, execute, number, open};
 use crate::support::{school, until, urn};
 
 #[tokio::test]
-async fn every_kind_of_difference_is_named() {
+async fn every_kind_of_drift_is_reported() {
     let database = database().await;
     assert_eq!(migrate::check(database.owner()).await.expect("a check"), Vec::<String>::new());
     let repository = open(database.owner()).await;
@@ -88,7 +88,7 @@ async fn every_kind_of_difference_is_named() {
 }
 
 #[tokio::test]
-async fn a_database_without_its_extension_is_told_so() {
+async fn a_missing_extension_is_reported() {
     let database = database().await;
     execute(&open(database.owner()).await, "DROP EXTENSION postgis CASCADE").await.expect("dropped");
     let found = migrate::check(database.owner()).await.expect("a check");
@@ -99,7 +99,7 @@ async fn a_database_without_its_extension_is_told_so() {
 /// An index that was stopped half-way is there, is kept up to date, and is never used: `IF NOT EXISTS` takes it for
 /// built.
 #[tokio::test]
-async fn an_index_that_was_not_built_to_its_end_is_built_again() {
+async fn an_invalid_index_is_rebuilt() {
     let database = database().await;
     let History { migrator, url, .. } = evolving(&database).await;
     let mut raw = Raw::open(&url).await;
@@ -124,7 +124,7 @@ async fn an_index_that_was_not_built_to_its_end_is_built_again() {
 /// It waits for transactions that began before it for longer than a statement may wait for a lock, and nobody waits for
 /// it.
 #[tokio::test]
-async fn an_index_is_built_beside_those_who_read_and_write() {
+async fn an_index_is_built_without_blocking_readers_or_writers() {
     let database = database().await;
     let History { migrator, url, .. } = evolving(&database).await;
     migrator.down(1).await.expect("down");
@@ -180,7 +180,7 @@ fn url_as(role: &str, database: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_is_told_what_an_administrator_runs() {
+async fn missing_rights_are_reported_with_the_statement_to_run() {
     let database = database().await;
     let repository = open(database.owner()).await;
     let role = format!("school_finder_role_{}", std::process::id());
@@ -207,7 +207,7 @@ async fn a_role_that_may_not_is_told_what_an_administrator_runs() {
 }
 
 #[tokio::test]
-async fn a_script_is_no_website_for_another_program_either() {
+async fn a_javascript_url_is_refused_from_any_program() {
     let database = database().await;
     let repository = open(database.config()).await;
     let insert = |urn: u32, link: &str| {
@@ -222,7 +222,7 @@ async fn a_script_is_no_website_for_another_program_either() {
 }
 
 #[tokio::test]
-async fn outlines_with_an_empty_member_never_get_in() {
+async fn outlines_with_an_empty_member_are_refused() {
     let database = database().await;
     let repository = open(database.config()).await;
     let insert = |outline: &str| {
@@ -276,7 +276,7 @@ async fn every_plan_uses_its_index() {
 
 /// Where PostGIS takes points for one that its index takes for two.
 #[tokio::test]
-async fn homes_within_a_hair_of_schools_find_them() {
+async fn homes_micrometres_from_schools_find_them() {
     let database = database().await;
     let repository = open(database.owner()).await;
     let coordinates = |around: [f64; 3], limit: f64| {
@@ -290,7 +290,7 @@ async fn homes_within_a_hair_of_schools_find_them() {
     let placed = |(number, place): (i64, &LatLng)| NewSchool { location: Some(*place), ..school(number) };
     repository.insert_schools((1..).zip(&places).map(placed).collect()).await.expect("schools that fit");
     for place in &places {
-        let page = repository.find_schools(&SchoolSearch::near(*place).limit(1)).await.expect("an answer");
+        let page = repository.find_schools(&SchoolSearch::near(*place).limit(1)).await.expect("a result");
         let km = page.items[0].distance_km.expect("a distance").get();
         assert!(km < 1e-5, "{place:?}: {km}");
     }
@@ -320,7 +320,7 @@ async fn catchments_are_found_by_their_boxes() {
 
 /// The functions that are declared for a service's own queries, with the units that their names and documentation give.
 #[tokio::test]
-async fn declared_functions_have_the_units_they_say() {
+async fn declared_functions_have_their_documented_units() {
     use diesel::prelude::*;
     use school_finder_db::postgres::functions::{
         geography, geometry, postgis_point, st_covers, st_distance_metres, st_make_point, st_set_srid,
@@ -340,7 +340,7 @@ async fn declared_functions_have_the_units_they_say() {
         ));
         Ok(diesel_async::RunQueryDsl::get_result::<(Option<f64>, Option<f64>, Option<bool>)>(query, c).await?)
     };
-    let (metres, none, covers) = repository.with_connection(ask).await.expect("an answer");
+    let (metres, none, covers) = repository.with_connection(ask).await.expect("a result");
     let expected = home.distance_to(there).get() * 1_000.0;
     assert!((metres.expect("a distance") / expected - 1.0).abs() < 2e-6, "{metres:?} and {expected} metres");
     assert_eq!((none, covers), (Some(0.0), Some(true)));
@@ -359,7 +359,7 @@ async fn each_search_sends_the_sql_of_its_snapshot() {
 }
 
 #[tokio::test]
-async fn a_query_of_ones_own_uses_the_typed_functions() {
+async fn an_own_query_uses_the_typed_functions() {
     use school_finder_db::postgres::functions::{haversine, postgis_point, st_dwithin_metres};
     use school_finder_db::postgres::schema::schools;
 
@@ -374,7 +374,7 @@ async fn a_query_of_ones_own_uses_the_typed_functions() {
             .order_by(schools::name);
         Ok(query.load::<(String, Option<f64>)>(c).await?)
     };
-    let near = repository.with_connection(near).await.expect("an answer");
+    let near = repository.with_connection(near).await.expect("a result");
     let names: Vec<_> = near.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         names,
@@ -385,7 +385,7 @@ async fn a_query_of_ones_own_uses_the_typed_functions() {
 
 /// What `TRUNCATE` empties, it empties without a trigger of rows.
 #[tokio::test]
-async fn reach_goes_with_what_is_truncated() {
+async fn truncating_admissions_empties_reach() {
     let database = database().await;
     let repository = open(database.config()).await;
     let offered = |number| NewAdmissions {
@@ -439,8 +439,8 @@ async fn a_review_of_a_known_school_waits_for_no_import() {
     };
     repository.with_connection(import).await.expect("imported");
     other.insert_reviews(vec![review(3)]).await.expect("of no school that is known");
-    let id = other.school_by_urn(urn(1)).await.expect("an answer").expect("the school").id;
-    let details = other.school_details(id).await.expect("an answer").expect("the school");
+    let id = other.school_by_urn(urn(1)).await.expect("a result").expect("the school").id;
+    let details = other.school_details(id).await.expect("a result").expect("the school");
     assert_eq!(details.reviews.map(|reviews| reviews.len()), Some(1));
 }
 
@@ -467,14 +467,14 @@ async fn a_review_finds_the_school_that_is_just_imported() {
     let (imported, inserted) = tokio::join!(import, insert);
     imported.expect("imported");
     inserted.expect("a review");
-    let id = other.school_by_urn(urn(1)).await.expect("an answer").expect("the school").id;
-    let details = other.school_details(id).await.expect("an answer").expect("the school");
+    let id = other.school_by_urn(urn(1)).await.expect("a result").expect("the school").id;
+    let details = other.school_details(id).await.expect("a result").expect("the school");
     assert_eq!(details.reviews, Some(vec![review]));
 }
 
 /// A server sorts text as its database was told to when it was made, and this crate by its bytes.
 #[tokio::test]
-async fn details_are_in_order_whatever_the_language_of_the_database() {
+async fn details_are_in_order_in_any_collation() {
     let database = database().await;
     let repository = open(database.config()).await;
     let id = repository.insert_schools(vec![school(1)]).await.expect("a school")[0];
@@ -501,7 +501,7 @@ async fn details_are_in_order_whatever_the_language_of_the_database() {
         ALTER TABLE admissions_history ALTER COLUMN intake TYPE TEXT COLLATE \"en-GB-x-icu\";";
     TestDatabase::execute(&database, in_english).await.expect("another language");
     let repository = open(database.config()).await;
-    let details = repository.school_details(id).await.expect("an answer").expect("the school");
+    let details = repository.school_details(id).await.expect("a result").expect("the school");
     let sorted: Vec<_> = details.performance.iter().flatten().map(|row| row.metric.as_str()).collect();
     assert_eq!(sorted, metrics);
     let sorted: Vec<_> = details.admissions.iter().flatten().map(|row| row.intake.as_deref()).collect();
@@ -509,7 +509,7 @@ async fn details_are_in_order_whatever_the_language_of_the_database() {
 }
 
 #[tokio::test]
-async fn an_outline_that_cannot_be_read_is_mended_by_the_right_one() {
+async fn an_unreadable_outline_is_replaced_by_an_upsert() {
     let database = database().await;
     let repository = open(database.config()).await;
     repository.insert_schools(vec![school(1)]).await.expect("a school");

@@ -38,7 +38,7 @@ const REGISTER: &str = "URN,LA (name),EstablishmentName,EstablishmentStatus (nam
     110535,Milton Keynes,Sea School,Open,Secondary,1,1\r\n";
 
 #[test]
-fn without_a_database_there_is_a_sample_that_says_so() {
+fn without_a_database_the_program_uses_a_sample() {
     let data = folder();
     let output = run(data.path(), &["find", "--lat", "52.0406", "--lng=-0.7594", "--within", "5", "--limit", "3"]);
     assert_eq!(output.status.code(), Some(0));
@@ -61,7 +61,7 @@ fn without_a_database_there_is_a_sample_that_says_so() {
 }
 
 #[test]
-fn the_register_is_imported_into_the_data_folder_and_asked() {
+fn the_register_is_imported_into_the_data_folder_and_read() {
     let data = folder();
     let file = data.path().join("register.csv");
     std::fs::write(&file, REGISTER).expect("a file");
@@ -117,7 +117,7 @@ fn a_dry_run_or_a_failed_import_leaves_no_database_behind() {
 }
 
 #[test]
-fn geojson_has_longitude_first_and_null_for_nowhere() {
+fn geojson_has_longitude_first_and_null_where_unknown() {
     let found = json(folder().path(), &["find", "--name", "brackenford forest", "--format", "geojson"]);
     assert_eq!(found["type"], "FeatureCollection");
     assert!(found["features"][0]["geometry"].is_null());
@@ -128,7 +128,7 @@ fn geojson_has_longitude_first_and_null_for_nowhere() {
 }
 
 #[test]
-fn csv_and_table_hold_the_same_schools() {
+fn csv_and_table_have_the_same_schools() {
     let csv = run(folder().path(), &["find", "--phase", "nursery", "--format", "csv"]);
     let lines: Vec<&str> = text(&csv.stdout).lines().collect();
     assert!(lines[0].starts_with("id,urn,name,council,status,phase,type,"));
@@ -178,7 +178,7 @@ fn csv_texts_that_begin_like_formulas_follow_an_apostrophe() {
 }
 
 #[test]
-fn wrong_use_is_2_and_failure_is_1() {
+fn invalid_usage_exits_with_2_and_a_failure_with_1() {
     let data = folder();
     for arguments in [
         &["find", "--lat", "52"][..],
@@ -223,7 +223,7 @@ fn wrong_use_is_2_and_failure_is_1() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_cannot_be_written_is_a_failure_and_no_crash() {
+fn a_failed_write_is_a_failure_and_no_panic() {
     let data = folder();
     let file = data.path().join("register.csv");
     std::fs::write(&file, REGISTER).expect("a register");
@@ -243,7 +243,7 @@ fn what_cannot_be_written_is_a_failure_and_no_crash() {
 }
 
 #[test]
-fn catchments_are_imported_and_asked() {
+fn catchments_are_imported_and_found() {
     let data = folder();
     let path = |name: &str| data.path().join(name).to_str().expect("UTF-8").to_owned();
     let (register, outlines, rejects) = (path("register.csv"), path("catchments.geojson"), path("rejects.csv"));
@@ -442,7 +442,7 @@ fn phases_are_filled_in_and_searches_are_written_as_parquet() {
 
 #[cfg(feature = "polars")]
 #[test]
-fn many_homes_are_answered_at_once_and_a_bad_file_costs_nothing() {
+fn batches_are_written_and_a_bad_file_changes_nothing() {
     let data = folder();
     let register = data.path().join("register.csv");
     std::fs::write(&register, REGISTER).expect("a file");

@@ -79,7 +79,7 @@ async fn all_pages(finders: &Finders, stored: &[(SchoolId, NewSchool)], search: 
     loop {
         let mut pages = Vec::new();
         for finder in &finders.finders {
-            pages.push(finder.find_schools(&next).await.expect("an answer"));
+            pages.push(finder.find_schools(&next).await.expect("a result"));
         }
         let page = pages.pop().expect("a backend");
         assert!(pages.iter().all(|other| *other == page), "the backends differ: {search:?}");
@@ -113,7 +113,7 @@ fn texts_survive_the_round_trip() {
         world.case(async |finders: Finders| {
             finders.stored(vec![school.clone()]).await;
             for finder in &finders.finders {
-                let found = finder.school_by_urn(school.urn).await.expect("an answer").expect("the school");
+                let found = finder.school_by_urn(school.urn).await.expect("a result").expect("the school");
                 assert_eq!(NewSchool::from(found), school);
             }
         });

@@ -68,7 +68,7 @@ fn the_first_lines_are_the_example_quickstart() {
 }
 
 #[tokio::test]
-async fn a_query_of_the_services_own_gives_the_same_on_both_backends() {
+async fn an_own_query_returns_the_same_on_both_backends() {
     let server = TestDatabase::new(Backend::Postgres).await.expect("a database");
     let session = Session::new();
     let own_query = "cargo run --example own_query";
@@ -79,7 +79,7 @@ async fn a_query_of_the_services_own_gives_the_same_on_both_backends() {
 
 /// The README's table, made anew from what each backend answers.
 #[tokio::test]
-async fn both_backends_give_the_answers_of_the_table() {
+async fn both_backends_return_the_results_of_the_table() {
     let mut columns = Vec::new();
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let database = TestDatabase::new(backend).await.expect("a database");
@@ -96,7 +96,7 @@ async fn both_backends_give_the_answers_of_the_table() {
 
 async fn answers(finder: &dyn SchoolRepository) -> Vec<(&'static str, String)> {
     let home = SchoolSearch::near(sample::home());
-    let nearest = finder.find_schools(&home.clone().limit(1)).await.expect("an answer");
+    let nearest = finder.find_schools(&home.clone().limit(1)).await.expect("a result");
     let hit = nearest.items.first().expect("a school");
     let km = hit.distance_km.expect("a distance");
     let primary = home
@@ -104,13 +104,13 @@ async fn answers(finder: &dyn SchoolRepository) -> Vec<(&'static str, String)> {
         .within(Kilometres::new(2.0).expect("a distance"))
         .phase(Phase::Primary)
         .rated(Rating::Good, Unrated::Exclude);
-    let primary = finder.find_schools(&primary).await.expect("an answer");
+    let primary = finder.find_schools(&primary).await.expect("a result");
     let until = chrono::NaiveTime::from_hms_opt(17, 30, 0);
     let club = ClubFilter { kind: school_finder_db::models::ClubKind::AfterSchool, on: None, until };
-    let cared_for = finder.find_schools(&home.clone().club(club)).await.expect("an answer");
-    let serving = finder.find_catchments(&home).await.expect("an answer");
+    let cared_for = finder.find_schools(&home.clone().club(club)).await.expect("a result");
+    let serving = finder.find_catchments(&home).await.expect("a result");
     let reach = home.reached(ReachFilter { intake: None, years: 2 });
-    let reach = finder.find_reach(&reach).await.expect("an answer");
+    let reach = finder.find_reach(&reach).await.expect("a result");
     let names = |names: Vec<String>| names.join("<br>");
     vec![
         ("the nearest school", format!("{}, {km} km", hit.school.name)),

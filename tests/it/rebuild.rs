@@ -72,7 +72,7 @@ fn the_scripts_on_disk_are_what_the_helper_writes() {
 }
 
 #[test]
-fn a_rebuild_keeps_what_hangs_on_its_table_and_runs_twice() {
+fn a_rebuild_keeps_dependent_rows_and_can_run_twice() {
     let mut connection = memory();
     connection
         .batch_execute(
@@ -144,7 +144,7 @@ fn a_rebuild_keeps_what_hangs_on_its_table_and_runs_twice() {
 }
 
 #[test]
-fn a_rebuild_that_fails_leaves_everything_as_it_was() {
+fn a_failed_rebuild_is_rolled_back() {
     let database = || {
         let mut connection = memory();
         connection
@@ -188,7 +188,7 @@ fn a_rebuild_that_fails_leaves_everything_as_it_was() {
 
 /// SQLite does not care for upper and lower case in names, and its catalogue does.
 #[test]
-fn a_name_in_other_letters_is_the_same_name() {
+fn table_names_ignore_case() {
     let mut connection = memory();
     connection
         .batch_execute(
@@ -209,7 +209,7 @@ fn a_name_in_other_letters_is_the_same_name() {
 
 /// The script begins its transaction in plain SQL, of which Diesel does not know.
 #[tokio::test]
-async fn a_rebuild_that_fails_does_not_spoil_the_connection() {
+async fn a_failed_rebuild_leaves_the_connection_usable() {
     let config = school_finder_db::Config::in_memory();
     let repository = school_finder_db::sqlite::SqliteRepository::connect(&config).await.expect("a database");
     let fail = |connection: &mut SqliteConnection| {

@@ -42,7 +42,7 @@ async fn finder() -> Arc<dyn SchoolRepository> {
 }
 
 async fn stored(finder: &dyn SchoolRepository, number: i64) -> School {
-    finder.school_by_urn(urn(number)).await.expect("an answer").expect("the school")
+    finder.school_by_urn(urn(number)).await.expect("a result").expect("the school")
 }
 
 /// What an import of these bytes says, having left the database as it was.
@@ -135,7 +135,7 @@ async fn blanks_and_zeros_are_unknown() {
 }
 
 #[tokio::test]
-async fn rows_that_cannot_be_used_are_told_with_line_and_reason() {
+async fn unusable_rows_are_reported_with_line_and_reason() {
     let finder = finder().await;
     let rows = [
         row(100_002),
@@ -198,7 +198,7 @@ async fn a_second_import_changes_what_changed_and_keeps_curation() {
 }
 
 #[tokio::test]
-async fn files_that_cannot_be_trusted_are_refused_whole() {
+async fn an_untrusted_register_is_refused_and_changes_nothing() {
     assert!(matches!(refused(Vec::new()).await, ImportError::Empty));
     assert!(matches!(refused(file(&[])).await, ImportError::Empty));
     assert!(matches!(refused(b"\xEF\xBB\xBF".to_vec()).await, ImportError::Empty));
@@ -228,7 +228,7 @@ async fn files_that_cannot_be_trusted_are_refused_whole() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_says_utf8() {
+async fn a_byte_order_mark_means_utf8() {
     let finder = finder().await;
     let utf8 = format!("\u{feff}{HEADER}\n{}\n", row(100_002).replace("School", "École"));
     let (counts, _) = import(finder.as_ref(), utf8.into_bytes()).await.expect("an import");
@@ -237,7 +237,7 @@ async fn a_byte_order_mark_says_utf8() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_cut_off_anywhere_is_refused() {
+async fn a_register_truncated_anywhere_is_refused() {
     let whole = file(&(100_002..100_012).map(row).collect::<Vec<_>>());
     let header = HEADER.len() + 2;
     for end in header + 1..whole.len() {

@@ -18,7 +18,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The table names tests as `file.rs::test`, and each row has at least one.
 #[test]
-fn every_test_of_the_table_is_there() {
+fn every_test_of_the_table_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let document = std::fs::read_to_string(root.join("docs/reliability.md")).expect("the document");
     let mut all = Vec::new();
@@ -51,7 +51,7 @@ fn a_radius_is_a_finite_number_of_kilometres() {
 /// No answer depends on what a clock says, nor on where it stands: leap days, changes of the clocks and clocks that
 /// jump are nothing to it. Times are measured by a clock that only goes forward.
 #[test]
-fn no_clock_is_asked_for_the_time_of_day() {
+fn no_result_depends_on_the_time_of_day() {
     let mut all = Vec::new();
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
     assert!(all.len() > 50);

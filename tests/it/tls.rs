@@ -77,7 +77,7 @@ fn write(authority: &Authority, folder: &Path) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_server_that_proves_its_name_is_spoken_to() {
+async fn only_a_server_that_proves_its_name_is_trusted() {
     let database = TestDatabase::new(Backend::Postgres).await.expect("a database");
     let url = url_of(&database).await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -86,7 +86,7 @@ async fn only_a_server_that_proves_its_name_is_spoken_to() {
 
     let good = config(&url, serve(Some(certified(&ours, "localhost", 2099))).await, &trusted);
     let repository = connect(&good).await.expect("a server that is what it says");
-    assert_eq!(repository.councils().await.expect("an answer"), []);
+    assert_eq!(repository.councils().await.expect("a result"), []);
 
     for (name, tls, reason) in [
         ("another authority", Some(certified(&other, "localhost", 2099)), "UnknownIssuer"),

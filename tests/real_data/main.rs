@@ -82,7 +82,7 @@ fn brute_force(lines: &[Line], from: LatLng, count: usize, passes: impl Fn(&Line
 }
 
 async fn found(finder: &dyn SchoolRepository, search: &SchoolSearch) -> Vec<(i32, f64)> {
-    let page = finder.find_schools(search).await.expect("an answer");
+    let page = finder.find_schools(search).await.expect("a result");
     page.items.iter().map(|hit| (hit.school.urn.get(), hit.distance_km.expect("a distance").get())).collect()
 }
 
@@ -127,7 +127,7 @@ async fn the_whole_country_is_paged_without_loss() {
     let mut search = SchoolSearch::near(home).limit(1_000);
     let mut all = Vec::new();
     loop {
-        let page = finder.find_schools(&search).await.expect("an answer");
+        let page = finder.find_schools(&search).await.expect("a result");
         all.extend(page.items.iter().map(|hit| hit.school.urn.get()));
         match page.next {
             Some(cursor) => search = search.after(cursor),
@@ -146,9 +146,9 @@ async fn a_second_import_changes_nothing() {
     let counts = Import::new().register(finder.as_ref(), file).await.expect("an import");
     assert_eq!((counts.inserted, counts.updated, counts.unchanged, counts.rejected), (0, 0, 26_509, 0));
     let school =
-        finder.school_by_urn(school_finder_db::ids::Urn::new(100_007).expect("a URN")).await.expect("an answer");
+        finder.school_by_urn(school_finder_db::ids::Urn::new(100_007).expect("a URN")).await.expect("a result");
     assert!(school.is_none_or(|school| school.status == school_finder_db::models::Status::Open));
-    let accents = finder.find_schools(&SchoolSearch::open().name("jacques prevert")).await.expect("an answer");
+    let accents = finder.find_schools(&SchoolSearch::open().name("jacques prevert")).await.expect("a result");
     assert_eq!(accents.items[0].school.name, "Ecole Française de Londres Jacques Prévert");
 }
 
@@ -182,7 +182,7 @@ async fn every_years_header_is_understood() {
         let finder = connect(&Config::in_memory()).await.expect("a database");
         let counts = Import::new().register(finder.as_ref(), std::io::Cursor::new(file)).await.expect("an import");
         assert_eq!((counts.inserted, counts.rejected), (1, 0), "{columns} columns");
-        let page = finder.find_schools(&SchoolSearch::open()).await.expect("an answer");
+        let page = finder.find_schools(&SchoolSearch::open()).await.expect("a result");
         let rating = if columns == 135 { None } else { Some(Rating::Good) };
         assert_eq!(page.items[0].school.ofsted_rating, rating, "{columns} columns");
     }
@@ -209,7 +209,7 @@ async fn the_register_cut_off_anywhere_is_refused() {
 /// that are the same to the last bit but for the libraries' own sine, which is to say to a billionth of a kilometre.
 #[cfg(feature = "postgres")]
 #[tokio::test]
-async fn both_backends_give_the_same_answers() {
+async fn both_backends_return_the_same_results() {
     use school_finder_db::models::SchoolHit;
     use school_finder_db::request::Unrated;
 
@@ -250,13 +250,13 @@ async fn both_backends_give_the_same_answers() {
             near.limit(5).phase(Phase::MiddleSecondary),
         ];
         for search in searches {
-            let ours = lite.find_schools(&search).await.expect("an answer");
-            same(&search, &ours, &server.find_schools(&search).await.expect("an answer"));
+            let ours = lite.find_schools(&search).await.expect("a result");
+            same(&search, &ours, &server.find_schools(&search).await.expect("a result"));
             // A cursor of one backend serves the other.
             if let (0, Some(cursor)) = (n % 10, ours.next) {
                 let next = search.after(cursor);
                 let (a, b) = (lite.find_schools(&next).await, server.find_schools(&next).await);
-                same(&next, &a.expect("an answer"), &b.expect("an answer"));
+                same(&next, &a.expect("a result"), &b.expect("a result"));
             }
         }
         if n % 50 == 0 {
@@ -282,7 +282,7 @@ fn edinburgh() -> Vec<(i64, Catchment)> {
 /// The city's 111 catchments in four layers, asked from over a thousand places, corners of the outlines among them:
 /// every backend says what the outlines themselves say.
 #[tokio::test]
-async fn catchments_hold_the_places_that_their_outlines_hold() {
+async fn catchments_cover_what_their_outlines_cover() {
     let mut databases = Vec::new();
     for backend in [
         #[cfg(feature = "sqlite")]
@@ -323,7 +323,7 @@ async fn catchments_hold_the_places_that_their_outlines_hold() {
         let search = SchoolSearch::near(home).limit(1_000);
         let mut answers = Vec::new();
         for database in &databases {
-            let page = database.repository().find_catchments(&search).await.expect("an answer");
+            let page = database.repository().find_catchments(&search).await.expect("a result");
             let mut found: Vec<i64> = page.items.iter().map(|item| i64::from(item.hit.school.urn.get())).collect();
             answers.push(page.items);
             found.sort_unstable();
@@ -346,7 +346,7 @@ async fn catchments_hold_the_places_that_their_outlines_hold() {
 /// For three homes, the schools, years, last distances and margins (km) that a calculation by hand from the two files
 /// gives: grid references by the textbook formulas and a seven-parameter shift, which is right to some 5 m.
 #[tokio::test]
-async fn reach_is_what_a_hand_calculation_gives() {
+async fn reach_equals_a_separate_calculation() {
     type Year = (i32, Option<&'static str>, &'static str, f64, f64);
     let (r, seven) = (Some("Year R"), Some("Year 7"));
     let by_hand: [((f64, f64), Vec<Year>); 3] = [
@@ -402,7 +402,7 @@ async fn reach_is_what_a_hand_calculation_gives() {
         }
         for ((lat, lng), expected) in &by_hand {
             let home = LatLng::from_lat_lng(*lat, *lng).expect("a place");
-            let page = finder.find_reach(&SchoolSearch::near(home)).await.expect("an answer");
+            let page = finder.find_reach(&SchoolSearch::near(home)).await.expect("a result");
             // Of which no earlier year is known than the one by hand, in any of these.
             let mut found =
                 page.items.iter().flat_map(|hit| hit.years.iter().map(|year| (hit.hit.school.urn.get(), year)));
@@ -423,7 +423,7 @@ async fn reach_is_what_a_hand_calculation_gives() {
         let home = LatLng::from_lat_lng(52.024, -0.785).expect("a place");
         let years = |years| SchoolSearch::near(home).reached(ReachFilter { intake: r.map(str::to_owned), years });
         let urns = |page: &Page<ReachHit>| page.items.iter().map(|hit| hit.hit.school.urn.get()).collect::<Vec<_>>();
-        let both = finder.find_reach(&years(2)).await.expect("an answer");
+        let both = finder.find_reach(&years(2)).await.expect("a result");
         assert_eq!(urns(&both), [131_348]);
         let found = &both.items[0];
         assert_eq!((found.years_of_evidence, found.years.len()), (2, 2));
@@ -431,13 +431,13 @@ async fn reach_is_what_a_hand_calculation_gives() {
             assert!((year.margin_km.expect("a margin") - margin).abs() < 0.008, "{year:?} and {margin} km");
         }
         assert!((found.years[0].change_km.expect("a trend") - (2.018 - 1.234)).abs() < 1e-9);
-        assert!(!urns(&finder.find_reach(&years(1)).await.expect("an answer")).contains(&110_394));
+        assert!(!urns(&finder.find_reach(&years(1)).await.expect("a result")).contains(&110_394));
     }
 }
 
 /// The register's links: every one is stored, and old numbers lead to schools that are open.
 #[tokio::test]
-async fn old_numbers_lead_to_the_schools_of_today() {
+async fn old_urns_lead_to_their_successors() {
     for backend in [
         #[cfg(feature = "sqlite")]
         Backend::Sqlite,
@@ -458,7 +458,7 @@ async fn old_numbers_lead_to_the_schools_of_today() {
         assert_eq!(database.number(known).await.expect("a count"), 26_771, "as many as a look at both files finds");
         for (old, new) in [(100_012, vec![100_021]), (100_021, vec![100_021]), (1, vec![])] {
             let old = school_finder_db::ids::Urn::new(old).expect("a URN");
-            let today = finder.schools_of_today(old).await.expect("an answer");
+            let today = finder.schools_of_today(old).await.expect("a result");
             assert_eq!(today.iter().map(|school| school.urn.get()).collect::<Vec<_>>(), new);
         }
     }
@@ -467,7 +467,7 @@ async fn old_numbers_lead_to_the_schools_of_today() {
 /// What a backfill would say of the schools whose phase and ages the register gives, beside what the register says.
 #[cfg(feature = "polars")]
 #[tokio::test]
-async fn ages_tell_the_registers_phase() {
+async fn ages_give_the_registers_phase() {
     use polars::prelude::*;
     use school_finder_db::backfill::{Backfill, phase_of_ages};
     use school_finder_db::frame;

@@ -11,9 +11,9 @@ use crate::support::{school, urn};
 
 on_every_backend! {
     admissions_are_imported_and_imported_again,
-    admissions_that_cannot_be_used_are_told,
+    unusable_admissions_are_reported,
     links_are_imported_in_their_encoding,
-    files_with_a_row_twice_are_refused,
+    files_with_duplicate_rows_are_refused,
 }
 
 const HEADER: &str =
@@ -56,8 +56,8 @@ async fn admissions_are_imported_and_imported_again(database: &TestDatabase) {
     assert_eq!(import(database, Kind::Admissions, file).await.0.expect("an import"), counts(0, 0, 3, 0));
     let more = admissions(&["2,B,2023/24,,,99,,"]);
     assert_eq!(import(database, Kind::Admissions, more).await.0.expect("an import"), counts(0, 1, 0, 0));
-    let id = database.repository().school_by_urn(urn(1)).await.expect("an answer").expect("the school").id;
-    let details = database.repository().school_details(id).await.expect("an answer").expect("the school");
+    let id = database.repository().school_by_urn(urn(1)).await.expect("a result").expect("the school").id;
+    let details = database.repository().school_details(id).await.expect("a result").expect("the school");
     let years = details.admissions.expect("years");
     let told: Vec<_> = years
         .iter()
@@ -68,7 +68,7 @@ async fn admissions_are_imported_and_imported_again(database: &TestDatabase) {
     assert_eq!(told, [(Some("Year 3"), None, None, Some(true)), (Some("Year R"), Some(64), Some(1.234), Some(false))]);
 }
 
-async fn admissions_that_cannot_be_used_are_told(database: &TestDatabase) {
+async fn unusable_admissions_are_reported(database: &TestDatabase) {
     database.repository().insert_schools((1..=20).map(school).collect()).await.expect("schools");
     let cases = [
         ("99,x,2024/25,,,,,", "no school has URN 99"),
@@ -104,7 +104,7 @@ async fn links_are_imported_in_their_encoding(database: &TestDatabase) {
     assert_eq!(done.expect("an import"), counts(3, 0, 0, 1));
     assert_eq!((rejects[0].number, rejects[0].reason.as_str()), (4, "it links a school to itself"));
     assert_eq!(import(database, Kind::Links, file.clone()).await.0.expect("an import"), counts(0, 0, 3, 1));
-    let today = database.repository().schools_of_today(urn(1)).await.expect("an answer");
+    let today = database.repository().schools_of_today(urn(1)).await.expect("a result");
     assert_eq!(today.iter().map(|school| school.urn).collect::<Vec<_>>(), [urn(3)], "1 became 2, and 2 became 3");
     let named = "SELECT count(*) FROM school_links WHERE linked_name = 'École, New' AND linked_on = '2020-09-01'";
     assert_eq!(database.number(named).await.expect("a count"), 1);
@@ -118,7 +118,7 @@ async fn links_are_imported_in_their_encoding(database: &TestDatabase) {
     }
 }
 
-async fn files_with_a_row_twice_are_refused(database: &TestDatabase) {
+async fn files_with_duplicate_rows_are_refused(database: &TestDatabase) {
     database.repository().insert_schools((1..=2).map(school).collect()).await.expect("schools");
     let rows = ["1,x,2024/2025,,1,,,", "2,x,2024/2025,,1,,,", "1,x,2024-25,,2,,,"];
     let (twice, _) = import(database, Kind::Admissions, admissions(&rows)).await;

@@ -15,8 +15,8 @@ use crate::support::{school, urn};
 
 on_every_backend!(
     phases_follow_from_ages_and_nothing_else_changes,
-    a_backfill_that_was_stopped_goes_on,
-    a_school_that_was_changed_meanwhile_is_left_alone,
+    an_interrupted_backfill_resumes,
+    a_school_updated_meanwhile_is_not_filled,
     a_search_is_a_data_frame_with_all_its_pages,
 );
 
@@ -93,7 +93,7 @@ async fn phases_follow_from_ages_and_nothing_else_changes(database: &TestDatabas
     assert_eq!(left.iter().filter(lacks).count() as u64, others.left);
 }
 
-async fn a_backfill_that_was_stopped_goes_on(database: &TestDatabase) {
+async fn an_interrupted_backfill_resumes(database: &TestDatabase) {
     let finder = database.repository();
     let schools =
         (1..=60_000).map(|number| NewSchool { age_range_from: Some(4), age_range_to: Some(11), ..school(number) });
@@ -118,7 +118,7 @@ async fn a_backfill_that_was_stopped_goes_on(database: &TestDatabase) {
     assert_eq!(finder.count_phase_gaps(PhaseGaps::Unknown).await.expect("a count"), 0);
 }
 
-async fn a_school_that_was_changed_meanwhile_is_left_alone(database: &TestDatabase) {
+async fn a_school_updated_meanwhile_is_not_filled(database: &TestDatabase) {
     let finder = database.repository();
     let ids = finder.insert_schools(vec![school(1), school(2)]).await.expect("schools that fit");
     let read = finder.phase_gaps(PhaseGaps::Unknown, None, 10).await.expect("gaps");

@@ -1,7 +1,7 @@
-//! What is answered for many homes at once is what is answered for each.
+//! The results for many homes are those of a search for each.
 
 use polars::prelude::*;
-use school_finder_db::batch::{self, Answer, Batch, Nearest, Serving};
+use school_finder_db::batch::{self, Batch, BatchHit, Nearest, Serving};
 use school_finder_db::models::{NewSchool, Phase, Status};
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Error, LatLng, SchoolRepository, SchoolSearch, sample};
@@ -10,9 +10,9 @@ use super::on_every_backend;
 use crate::support::{at, school};
 
 on_every_backend!(
-    the_nearest_are_those_of_a_search,
-    the_serving_are_those_of_a_search,
-    answers_are_written_in_the_order_of_the_homes,
+    nearest_returns_the_schools_of_a_search,
+    serving_returns_the_schools_of_a_search,
+    results_are_written_in_the_order_of_the_homes,
 );
 
 /// Homes everywhere in Britain, on schools, and at the ends of the earth.
@@ -43,11 +43,11 @@ fn schools() -> Vec<NewSchool> {
     schools
 }
 
-fn ids(answers: &[Answer]) -> Vec<i64> {
-    answers.iter().map(|answer| answer.id.get()).collect()
+fn ids(hits: &[BatchHit]) -> Vec<i64> {
+    hits.iter().map(|hit| hit.id.get()).collect()
 }
 
-async fn the_nearest_are_those_of_a_search(database: &TestDatabase) {
+async fn nearest_returns_the_schools_of_a_search(database: &TestDatabase) {
     let finder = database.repository();
     finder.insert_schools(schools()).await.expect("schools that fit");
     for (search, count) in [
@@ -61,14 +61,14 @@ async fn the_nearest_are_those_of_a_search(database: &TestDatabase) {
             let mut one = SchoolSearch::near(home).limit(u32::try_from(count).expect("small"));
             one.filter = search.filter.clone();
             let page = finder.find_schools(&one).await.expect("a page");
-            // A school that stands nowhere is last in a search, and in no batch.
+            // A school without a location is last in a search, and in no batch.
             let hits: Vec<_> = page.items.iter().filter(|hit| hit.distance_km.is_some()).collect();
-            let answers = nearest.answer(home);
-            assert_eq!(ids(&answers), hits.iter().map(|hit| hit.school.id.get()).collect::<Vec<_>>(), "{home:?}");
-            for (answer, hit) in answers.iter().zip(hits) {
-                let (ours, theirs) = (answer.distance_km.expect("known").get(), hit.distance_km.expect("known").get());
+            let found = nearest.find(home);
+            assert_eq!(ids(&found), hits.iter().map(|hit| hit.school.id.get()).collect::<Vec<_>>(), "{home:?}");
+            for (found, hit) in found.iter().zip(hits) {
+                let (ours, theirs) = (found.distance_km.expect("known").get(), hit.distance_km.expect("known").get());
                 assert!((ours - theirs).abs() <= 1e-9, "{ours} {theirs}");
-                assert_eq!((answer.urn, answer.evidence), (hit.school.urn, None));
+                assert_eq!((found.urn, found.evidence), (hit.school.urn, None));
             }
         }
     }
@@ -81,16 +81,15 @@ async fn serving(finder: &dyn SchoolRepository, home: LatLng) -> Vec<(i64, &'sta
     page.items.iter().map(|hit| (hit.hit.school.id.get(), hit.evidence.as_str())).collect()
 }
 
-async fn the_serving_are_those_of_a_search(database: &TestDatabase) {
+async fn serving_returns_the_schools_of_a_search(database: &TestDatabase) {
     let finder = database.repository();
     sample::fill(finder).await.expect("the sample");
     finder.insert_schools(schools().split_off(sample::schools().len())).await.expect("schools that fit");
     let map = Serving::load(finder, &SchoolSearch::open()).await.expect("loaded");
     let mut served = [0; 2];
     for home in homes() {
-        let answers = map.answer(home);
-        let found: Vec<_> =
-            answers.iter().map(|answer| (answer.id.get(), answer.evidence.expect("evidence").as_str())).collect();
+        let hits = map.find(home);
+        let found: Vec<_> = hits.iter().map(|hit| (hit.id.get(), hit.evidence.expect("evidence").as_str())).collect();
         assert_eq!(found, serving(finder, home).await, "{home:?}");
         for (_, evidence) in found {
             served[usize::from(evidence == "radius")] += 1;
@@ -99,7 +98,7 @@ async fn the_serving_are_those_of_a_search(database: &TestDatabase) {
     assert!(served[0] > 10 && served[1] > 100, "{served:?}");
 }
 
-async fn answers_are_written_in_the_order_of_the_homes(database: &TestDatabase) {
+async fn results_are_written_in_the_order_of_the_homes(database: &TestDatabase) {
     let finder = database.repository();
     finder.insert_schools(schools()).await.expect("schools that fit");
     let nearest = Nearest::load(finder, &SchoolSearch::open(), 3).await.expect("loaded");
@@ -112,9 +111,9 @@ async fn answers_are_written_in_the_order_of_the_homes(database: &TestDatabase) 
     assert_eq!((done, told), (70_000, vec![65_536, 70_000]));
     let read = ParquetReader::new(file.reopen().expect("the file")).finish().expect("Parquet");
     assert_eq!(read.shape(), (210_000, 6));
-    let expected: Vec<Option<i64>> = batch::answer_all(&nearest, &homes)
+    let expected: Vec<Option<i64>> = batch::find_all(&nearest, &homes)
         .iter()
-        .flat_map(|answers| ids(answers).into_iter().map(Some).collect::<Vec<_>>())
+        .flat_map(|hits| ids(hits).into_iter().map(Some).collect::<Vec<_>>())
         .collect();
     assert_eq!(
         read.column("school_id").expect("a column").i64().expect("numbers").iter().collect::<Vec<_>>(),

@@ -12,7 +12,7 @@ use crate::support::{at, school};
 
 on_every_backend! {
     features_become_catchments,
-    features_that_cannot_be_used_are_told,
+    unusable_features_are_reported,
     files_that_cannot_be_trusted_change_nothing,
 }
 
@@ -49,13 +49,13 @@ async fn features_become_catchments(database: &TestDatabase) {
     let marked = format!("\u{feff}{file}");
     let (counts, _) = import(database, marked, "urn").await;
     assert_eq!(counts.expect("a byte order mark is no matter").unchanged, 2);
-    let page = database.repository().find_catchments(&SchoolSearch::near(at(52.5, -0.5))).await.expect("an answer");
+    let page = database.repository().find_catchments(&SchoolSearch::near(at(52.5, -0.5))).await.expect("a result");
     let found: Vec<_> =
         page.items.iter().map(|catchment| (catchment.hit.school.urn.get(), catchment.evidence)).collect();
     assert_eq!(found, [(1, Evidence::Polygon)]);
 }
 
-async fn features_that_cannot_be_used_are_told(database: &TestDatabase) {
+async fn unusable_features_are_reported(database: &TestDatabase) {
     database.repository().insert_schools((1..=20).map(school).collect()).await.expect("schools");
     let polygon = |ring: &str| format!(r#"{{"type":"Polygon","coordinates":[[{ring}]]}}"#);
     let deep = format!(r#"{{"type":"Polygon","coordinates":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));

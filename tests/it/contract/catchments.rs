@@ -11,16 +11,16 @@ use super::on_every_backend;
 use crate::support::{at, school, urn};
 
 on_every_backend! {
-    outlines_hold_their_boundary_and_not_their_holes,
-    an_outline_alone_decides_where_there_is_one,
-    circles_hold_their_boundary,
+    outlines_cover_their_boundary_and_not_their_holes,
+    an_outline_decides_before_a_circle,
+    circles_cover_their_boundary,
     circles_reach_over_poles_and_the_dateline,
-    a_school_without_a_catchment_serves_no_place,
+    a_school_without_a_catchment_serves_no_home,
     filters_orders_and_pages_are_those_of_a_search,
-    catchments_are_stored_whole_or_not_at_all,
-    an_outline_that_is_taken_away_leaves_the_circle,
+    storing_catchments_is_atomic,
+    removing_an_outline_leaves_the_circle,
     outlines_come_back_as_they_were_stored,
-    other_writes_leave_outlines_alone,
+    other_writes_do_not_change_outlines,
     deleted_schools_serve_nobody,
 }
 
@@ -46,11 +46,11 @@ async fn store(database: &TestDatabase, catchments: Vec<NewCatchment>) -> Upsert
 
 /// The numbers of the schools that serve a place, with what says so.
 async fn serving(database: &TestDatabase, lat: f64, lng: f64) -> Vec<(i32, Evidence)> {
-    let page = database.repository().find_catchments(&SchoolSearch::near(at(lat, lng))).await.expect("an answer");
+    let page = database.repository().find_catchments(&SchoolSearch::near(at(lat, lng))).await.expect("a result");
     page.items.iter().map(|catchment| (catchment.hit.school.urn.get(), catchment.evidence)).collect()
 }
 
-async fn outlines_hold_their_boundary_and_not_their_holes(database: &TestDatabase) {
+async fn outlines_cover_their_boundary_and_not_their_holes(database: &TestDatabase) {
     insert(database, vec![school(1)]).await;
     store(database, vec![of(1, OUTLINE)]).await;
     for (lat, lng, holds) in [
@@ -73,7 +73,7 @@ async fn outlines_hold_their_boundary_and_not_their_holes(database: &TestDatabas
     }
 }
 
-async fn an_outline_alone_decides_where_there_is_one(database: &TestDatabase) {
+async fn an_outline_decides_before_a_circle(database: &TestDatabase) {
     let circle = NewSchool { location: Some(at(52.5, -0.5)), catchment_radius_km: Some(500.0), ..school(1) };
     insert(database, vec![circle.clone(), NewSchool { urn: urn(2), ..circle }]).await;
     store(database, vec![of(1, OUTLINE)]).await;
@@ -81,7 +81,7 @@ async fn an_outline_alone_decides_where_there_is_one(database: &TestDatabase) {
     assert_eq!(serving(database, 52.5, -0.5).await, [(2, Evidence::Radius)], "in the hole");
 }
 
-async fn circles_hold_their_boundary(database: &TestDatabase) {
+async fn circles_cover_their_boundary(database: &TestDatabase) {
     let (school_at, home) = (at(52.03, -0.72), at(52.0, -0.7));
     let km = home.distance_to(school_at).get();
     let within = |number, km| NewSchool { location: Some(school_at), catchment_radius_km: Some(km), ..school(number) };
@@ -128,7 +128,7 @@ async fn circles_reach_over_poles_and_the_dateline(database: &TestDatabase) {
     }
 }
 
-async fn a_school_without_a_catchment_serves_no_place(database: &TestDatabase) {
+async fn a_school_without_a_catchment_serves_no_home(database: &TestDatabase) {
     let placed = NewSchool { location: Some(at(52.1, -0.5)), ..school(1) };
     // A radius round nowhere is no circle.
     insert(database, vec![placed, NewSchool { catchment_radius_km: Some(5.0), ..school(2) }]).await;
@@ -154,7 +154,7 @@ async fn filters_orders_and_pages_are_those_of_a_search(database: &TestDatabase)
     store(database, (1..=5).map(|number| of(number, OUTLINE)).collect()).await;
     let near = SchoolSearch::near(at(52.1, -0.5));
     let urns = async |search: &SchoolSearch| {
-        let page = database.repository().find_catchments(search).await.expect("an answer");
+        let page = database.repository().find_catchments(search).await.expect("a result");
         (page.items.iter().map(|catchment| catchment.hit.school.urn.get()).collect::<Vec<_>>(), page.next)
     };
     assert_eq!(
@@ -182,7 +182,7 @@ async fn filters_orders_and_pages_are_those_of_a_search(database: &TestDatabase)
     }
 }
 
-async fn catchments_are_stored_whole_or_not_at_all(database: &TestDatabase) {
+async fn storing_catchments_is_atomic(database: &TestDatabase) {
     insert(database, (1..=3).map(school).collect()).await;
     let repository = database.repository();
     let unknown = repository.upsert_catchments(vec![of(1, OUTLINE), of(99, OUTLINE)], WriteMode::Commit).await;
@@ -204,7 +204,7 @@ async fn catchments_are_stored_whole_or_not_at_all(database: &TestDatabase) {
     assert_eq!(serving(database, 52.1, 0.3).await.len(), 3);
 }
 
-async fn an_outline_that_is_taken_away_leaves_the_circle(database: &TestDatabase) {
+async fn removing_an_outline_leaves_the_circle(database: &TestDatabase) {
     let circle = NewSchool { location: Some(at(52.1, -0.5)), catchment_radius_km: Some(2.0), ..school(1) };
     insert(database, vec![circle.clone()]).await;
     store(database, vec![of(1, OUTLINE)]).await;
@@ -228,10 +228,10 @@ async fn outlines_come_back_as_they_were_stored(database: &TestDatabase) {
     let stored = database.repository().catchments(&[ids[2], ids[1], ids[0], ids[2]]).await.expect("outlines");
     let found: Vec<_> = stored.iter().map(|catchment| (catchment.id, catchment.urn, &catchment.outline)).collect();
     assert_eq!(found, [(ids[0], urn(1), &outline(precise)), (ids[2], urn(3), &outline(OUTLINE))]);
-    assert!(database.repository().catchments(&[]).await.expect("an answer").is_empty());
+    assert!(database.repository().catchments(&[]).await.expect("a result").is_empty());
 }
 
-async fn other_writes_leave_outlines_alone(database: &TestDatabase) {
+async fn other_writes_do_not_change_outlines(database: &TestDatabase) {
     insert(database, vec![school(1)]).await;
     store(database, vec![of(1, OUTLINE)]).await;
     let renamed = NewSchool { location: Some(at(10.0, 10.0)), ..NewSchool::new(urn(1), "Another name") };

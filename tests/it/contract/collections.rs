@@ -16,13 +16,13 @@ use crate::support::{school, urn};
 
 on_every_backend! {
     everything_comes_back_as_it_was_stored,
-    only_what_is_given_is_replaced,
+    collections_that_are_none_are_not_replaced,
     collections_read_before_another_edit_are_refused,
-    what_breaks_a_constraint_is_named_and_changes_nothing,
+    a_violated_constraint_is_named_and_rolled_back,
     money_is_exact,
     clubs_are_filtered_by_kind_day_and_time,
     fees_are_filtered_on_one_row_that_fits_the_child,
-    a_deleted_school_takes_along_what_is_its_own,
+    deleting_a_school_deletes_its_details,
     the_number_of_queries_does_not_grow,
 }
 
@@ -145,7 +145,7 @@ async fn everything_comes_back_as_it_was_stored(database: &TestDatabase) {
     };
     repository.upsert_links(vec![link.clone()], WriteMode::Commit).await.expect("a link");
 
-    let details = repository.school_details(ids[1]).await.expect("an answer").expect("the school");
+    let details = repository.school_details(ids[1]).await.expect("a result").expect("the school");
     let stored = NewCollections {
         clubs: details.clubs.clone(),
         term_dates: details.term_dates.clone(),
@@ -166,20 +166,20 @@ async fn everything_comes_back_as_it_was_stored(database: &TestDatabase) {
     assert_eq!(serde_json::from_value::<school_finder_db::models::SchoolDetails>(json).expect("details"), details);
 
     let asked = Collections { clubs: true, ..Collections::default() };
-    let many = repository.details(&[ids[2], ids[1], SchoolId::new(999)], asked).await.expect("an answer");
+    let many = repository.details(&[ids[2], ids[1], SchoolId::new(999)], asked).await.expect("a result");
     assert_eq!(many.iter().map(|details| details.school.id).collect::<Vec<_>>(), [ids[1], ids[2]]);
     assert_eq!(many[0].clubs.as_ref().map(Vec::len), Some(2));
     assert_eq!((many[1].clubs.as_ref().map(Vec::len), &many[1].fees), (Some(0), &None), "none, and not asked for");
-    assert!(repository.school_details(SchoolId::new(999)).await.expect("an answer").is_none());
+    assert!(repository.school_details(SchoolId::new(999)).await.expect("a result").is_none());
 }
 
-async fn only_what_is_given_is_replaced(database: &TestDatabase) {
+async fn collections_that_are_none_are_not_replaced(database: &TestDatabase) {
     let ids = insert(database, 1).await;
     replace(database, ids[0], full()).await;
     let clubs = Some(vec![club(ClubKind::Breakfast)]);
     replace(database, ids[0], NewCollections { clubs: clubs.clone(), fees: Some(vec![]), ..NewCollections::default() })
         .await;
-    let details = database.repository().school_details(ids[0]).await.expect("an answer").expect("the school");
+    let details = database.repository().school_details(ids[0]).await.expect("a result").expect("the school");
     assert_eq!((details.clubs, details.fees), (clubs, Some(vec![])));
     assert_eq!(details.admissions, full().admissions);
     let nobody = database.repository().replace_collections(SchoolId::new(999), 1, full()).await;
@@ -189,7 +189,7 @@ async fn only_what_is_given_is_replaced(database: &TestDatabase) {
 async fn collections_read_before_another_edit_are_refused(database: &TestDatabase) {
     let ids = insert(database, 1).await;
     let repository = database.repository();
-    let details = async || repository.school_details_by_urn(urn(1)).await.expect("an answer").expect("the school");
+    let details = async || repository.school_details_by_urn(urn(1)).await.expect("a result").expect("the school");
     let read = details().await;
     let with = |kind| {
         let clubs = read.clubs.iter().flatten().cloned().chain([club(kind)]).collect();
@@ -201,10 +201,10 @@ async fn collections_read_before_another_edit_are_refused(database: &TestDatabas
     assert!(matches!(second, Err(Error::Stale { given, stored }) if (given, stored) == (version, next)), "{second:?}");
     let stored = details().await;
     assert_eq!((stored.clubs, stored.school.version), (Some(vec![club(ClubKind::Breakfast)]), next));
-    assert_eq!(repository.school_details_by_urn(urn(2)).await.expect("an answer"), None);
+    assert_eq!(repository.school_details_by_urn(urn(2)).await.expect("a result"), None);
 }
 
-async fn what_breaks_a_constraint_is_named_and_changes_nothing(database: &TestDatabase) {
+async fn a_violated_constraint_is_named_and_rolled_back(database: &TestDatabase) {
     let ids = insert(database, 1).await;
     replace(database, ids[0], full()).await;
     let repository = database.repository();
@@ -313,7 +313,7 @@ async fn what_breaks_a_constraint_is_named_and_changes_nothing(database: &TestDa
         let error = repository.replace_collections(ids[0], 1, new).await.expect_err(field);
         assert!(error.to_string().starts_with(field), "{error}");
     }
-    let details = repository.school_details(ids[0]).await.expect("an answer").expect("the school");
+    let details = repository.school_details(ids[0]).await.expect("a result").expect("the school");
     assert_eq!((details.clubs, details.admissions), (full().clubs, full().admissions), "nothing was changed");
 }
 
@@ -322,7 +322,7 @@ async fn money_is_exact(database: &TestDatabase) {
     let amounts = ["0.00", "0.01", "0.10", "9.99", "10.00", "100.00", "99999999.99"];
     let fees = (0..).zip(amounts).map(|(age, amount)| fee(2024, (age, age), amount)).collect();
     replace(database, ids[0], NewCollections { fees: Some(fees), ..NewCollections::default() }).await;
-    let details = database.repository().school_details(ids[0]).await.expect("an answer").expect("the school");
+    let details = database.repository().school_details(ids[0]).await.expect("a result").expect("the school");
     let stored: Vec<_> =
         details.fees.expect("fees").iter().map(|fee| fee.per_year.clone().expect("money").to_string()).collect();
     assert_eq!(stored, amounts);
@@ -337,7 +337,7 @@ async fn money_is_exact(database: &TestDatabase) {
     for (age, amount) in (0..).zip(amounts) {
         let fits = async |at_least: Option<Money>, at_most: Option<Money>| {
             let fees = FeeFilter { academic_year: year(2024), age, at_least, at_most };
-            let page = database.repository().find_schools(&SchoolSearch::open().fees(fees)).await.expect("an answer");
+            let page = database.repository().find_schools(&SchoolSearch::open().fees(fees)).await.expect("a result");
             !page.items.is_empty()
         };
         assert!(fits(Some(money(amount)), Some(money(amount))).await, "{amount}");
@@ -365,7 +365,7 @@ async fn clubs_are_filtered_by_kind_day_and_time(database: &TestDatabase) {
     let found = async |clubs: Vec<ClubFilter>| {
         let mut search = SchoolSearch::open();
         search.filter.clubs = clubs;
-        let page = database.repository().find_schools(&search).await.expect("an answer");
+        let page = database.repository().find_schools(&search).await.expect("a result");
         let facets = database.repository().facets(&search).await.expect("counts");
         assert_eq!(facets.total, page.items.len() as u64);
         assert!(facets.clubs.values().all(|schools| *schools <= facets.total) && facets.clubs.len() == 2);
@@ -394,7 +394,7 @@ async fn fees_are_filtered_on_one_row_that_fits_the_child(database: &TestDatabas
     let found = async |age, at_least: Option<&str>, at_most: Option<&str>| {
         let fees =
             FeeFilter { academic_year: year(2024), age, at_least: at_least.map(money), at_most: at_most.map(money) };
-        let page = database.repository().find_schools(&SchoolSearch::open().fees(fees)).await.expect("an answer");
+        let page = database.repository().find_schools(&SchoolSearch::open().fees(fees)).await.expect("a result");
         page.items.len()
     };
     assert_eq!(found(5, None, Some("10000")).await, 1);
@@ -403,7 +403,7 @@ async fn fees_are_filtered_on_one_row_that_fits_the_child(database: &TestDatabas
     assert_eq!(found(12, None, None).await, 0, "no row fits the child");
 }
 
-async fn a_deleted_school_takes_along_what_is_its_own(database: &TestDatabase) {
+async fn deleting_a_school_deletes_its_details(database: &TestDatabase) {
     let ids = insert(database, 2).await;
     let repository = database.repository();
     for id in &ids {
@@ -471,7 +471,7 @@ async fn the_number_of_queries_does_not_grow(database: &TestDatabase) {
     ] {
         for ids in [&ids[..1], &ids[..]] {
             let statements = crate::support::count_statements(database, async |repository| {
-                let details = repository.details(ids, collections).await.expect("an answer");
+                let details = repository.details(ids, collections).await.expect("a result");
                 assert_eq!(details.len(), ids.len());
             });
             assert_eq!(statements.await, expected, "{collections:?} of {} schools", ids.len());

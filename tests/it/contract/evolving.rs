@@ -12,16 +12,16 @@ use crate::support::rows::fill;
 
 on_every_backend!(
     every_version_with_data_goes_up_and_down_and_up,
-    a_step_back_says_what_it_loses_and_loses_nothing_else,
-    what_another_build_did_is_refused_by_name,
+    a_revert_reports_what_it_loses_and_loses_nothing_else,
+    the_schema_of_another_build_is_refused_by_name,
     an_unreleased_build_is_refused_with_what_to_do,
-    a_database_of_diesels_own_tool_is_taken_as_it_is,
+    a_database_migrated_by_diesel_cli_is_accepted,
     redo_is_one_step_and_refuses_to_lose,
     a_rename_keeps_what_either_program_writes,
-    a_contraction_fills_and_limits_what_is_there,
-    each_step_back_leads_to_the_schema_of_before,
-    the_scripts_are_what_lies_on_disk,
-    a_folder_that_holds_no_migrations_is_refused,
+    a_contraction_fills_and_constrains_existing_rows,
+    each_revert_restores_the_previous_schema,
+    the_embedded_scripts_are_those_on_disk,
+    a_folder_without_migrations_is_refused,
 );
 
 /// A migration's version, as Diesel records it.
@@ -60,7 +60,7 @@ async fn every_version_with_data_goes_up_and_down_and_up(database: &TestDatabase
     .await;
 }
 
-async fn a_step_back_says_what_it_loses_and_loses_nothing_else(database: &TestDatabase) {
+async fn a_revert_reports_what_it_loses_and_loses_nothing_else(database: &TestDatabase) {
     on_each_history(database, async |History { migrator, url, backend, .. }| {
         let mut raw = Raw::open(url).await;
         fill(&mut raw, *backend).await;
@@ -100,7 +100,7 @@ fn versions(backend: Backend) -> &'static str {
     }
 }
 
-async fn what_another_build_did_is_refused_by_name(database: &TestDatabase) {
+async fn the_schema_of_another_build_is_refused_by_name(database: &TestDatabase) {
     on_each_history(database, async |history| {
         let History { migrator, url, backend, is_own } = history;
         let mut raw = Raw::open(url).await;
@@ -192,7 +192,7 @@ async fn an_unreleased_build_is_refused_with_what_to_do(database: &TestDatabase)
     }
 }
 
-async fn a_database_of_diesels_own_tool_is_taken_as_it_is(database: &TestDatabase) {
+async fn a_database_migrated_by_diesel_cli_is_accepted(database: &TestDatabase) {
     on_each_history(database, async |history| {
         let History { migrator, url, is_own, .. } = history;
         let mut raw = Raw::open(url).await;
@@ -270,7 +270,7 @@ async fn a_rename_keeps_what_either_program_writes(database: &TestDatabase) {
 }
 
 /// In place on Postgres, by a rebuild on SQLite: what no program filled gets the default, and children stay.
-async fn a_contraction_fills_and_limits_what_is_there(database: &TestDatabase) {
+async fn a_contraction_fills_and_constrains_existing_rows(database: &TestDatabase) {
     let History { migrator, url, .. } = evolving(database).await;
     let steps = steps_before(&migrator, "require_fee_per");
     migrator.clone().accept_loss().down(steps).await.expect("the version before the contraction");
@@ -297,7 +297,7 @@ async fn a_contraction_fills_and_limits_what_is_there(database: &TestDatabase) {
 }
 
 /// What `down.sql` leaves is what the scripts up to there make, in a database that never was newer.
-async fn each_step_back_leads_to_the_schema_of_before(database: &TestDatabase) {
+async fn each_revert_restores_the_previous_schema(database: &TestDatabase) {
     on_each_history(database, async |history| {
         let History { migrator, url, is_own, .. } = history;
         let (scripts, lossy) = (migrator.scripts(), migrator.clone().accept_loss());
@@ -323,7 +323,7 @@ async fn each_step_back_leads_to_the_schema_of_before(database: &TestDatabase) {
     .await;
 }
 
-async fn the_scripts_are_what_lies_on_disk(database: &TestDatabase) {
+async fn the_embedded_scripts_are_those_on_disk(database: &TestDatabase) {
     let backend = database.config().backend();
     let scripts = migrate::scripts(backend);
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("migrations_{}", backend.as_str()));
@@ -341,7 +341,7 @@ async fn the_scripts_are_what_lies_on_disk(database: &TestDatabase) {
     }
 }
 
-async fn a_folder_that_holds_no_migrations_is_refused(database: &TestDatabase) {
+async fn a_folder_without_migrations_is_refused(database: &TestDatabase) {
     let folder = tempfile::tempdir().expect("a folder");
     for missing in [folder.path().join("nowhere"), std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")] {
         let refused = Migrator::new(database.owner()).of_folder(&missing);

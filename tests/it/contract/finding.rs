@@ -12,19 +12,19 @@ use crate::support::{at, school, urn};
 on_every_backend! {
     schools_come_nearest_first,
     radius_boundary_is_inside,
-    huge_radius_is_every_school_that_stands_somewhere,
-    a_page_is_of_one_moment,
-    unknown_places_come_last_and_have_no_distance,
+    a_huge_radius_finds_every_located_school,
+    a_page_is_one_snapshot,
+    unknown_locations_come_last_and_have_no_distance,
     pages_have_limits,
     cursors_are_of_their_search,
     open_is_what_is_open_now,
     filters_narrow_together,
-    ratings_say_what_happens_to_the_unrated,
+    a_rating_filter_includes_or_excludes_the_unrated,
     names_are_searched_folded_and_literally,
     orders_have_unknown_values_last,
-    poles_and_dateline_are_places_too,
-    pages_are_whole_where_many_share_a_place,
-    pages_are_whole_where_schools_are_far,
+    poles_and_dateline_are_valid_locations,
+    pages_are_complete_where_many_share_a_location,
+    pages_are_complete_where_schools_are_far,
     many_schools_come_in_order_and_each_once,
     councils_are_counted,
     facets_count_what_is_found,
@@ -32,7 +32,7 @@ on_every_backend! {
 }
 
 async fn names(database: &TestDatabase, search: &SchoolSearch) -> Vec<String> {
-    let page = database.repository().find_schools(search).await.expect("an answer");
+    let page = database.repository().find_schools(search).await.expect("a result");
     page.items.into_iter().map(|hit| hit.school.name).collect()
 }
 
@@ -43,7 +43,7 @@ async fn insert(database: &TestDatabase, schools: Vec<NewSchool>) -> Vec<SchoolI
 async fn schools_come_nearest_first(database: &TestDatabase) {
     insert(database, sample::schools()).await;
     let page =
-        database.repository().find_schools(&SchoolSearch::near(sample::home()).limit(4)).await.expect("an answer");
+        database.repository().find_schools(&SchoolSearch::near(sample::home()).limit(4)).await.expect("a result");
     let found: Vec<_> = page.items.iter().map(|hit| hit.school.name.as_str()).collect();
     // The last two share a place: the lower id comes first.
     assert_eq!(
@@ -63,7 +63,7 @@ async fn schools_come_nearest_first(database: &TestDatabase) {
 }
 
 /// Twenty schools move together, there and back.
-async fn a_page_is_of_one_moment(database: &TestDatabase) {
+async fn a_page_is_one_snapshot(database: &TestDatabase) {
     let finder = database.repository();
     let home = at(52.0, -0.7);
     let near = |number: i64| at(52.0 + f64::from(i32::try_from(number).expect("small")) * 0.001, -0.7);
@@ -79,7 +79,7 @@ async fn a_page_is_of_one_moment(database: &TestDatabase) {
     let reads = async {
         let search = SchoolSearch::near(home).within(Kilometres::new(10.0).expect("a distance")).limit(30);
         for _ in 0..200 {
-            let page = finder.find_schools(&search).await.expect("an answer");
+            let page = finder.find_schools(&search).await.expect("a result");
             let moving = page.items.iter().filter(|hit| hit.school.urn <= urn(20)).count();
             assert!([(0, 20), (20, 30)].contains(&(moving, page.items.len())), "{moving} of {}", page.items.len());
             for hit in &page.items {
@@ -101,17 +101,17 @@ async fn radius_boundary_is_inside(database: &TestDatabase) {
     assert!(names(database, &search.within(less)).await.is_empty());
 }
 
-async fn huge_radius_is_every_school_that_stands_somewhere(database: &TestDatabase) {
+async fn a_huge_radius_finds_every_located_school(database: &TestDatabase) {
     insert(database, sample::schools()).await;
     let everywhere = SchoolSearch::near(at(-80.0, 100.0)).within(Kilometres::new(1e9).expect("a distance"));
     assert_eq!(names(database, &everywhere.clone().limit(1_000)).await.len(), 24);
     assert_eq!(names(database, &everywhere.limit(5)).await.len(), 5, "and the page is no longer than asked");
 }
 
-async fn unknown_places_come_last_and_have_no_distance(database: &TestDatabase) {
+async fn unknown_locations_come_last_and_have_no_distance(database: &TestDatabase) {
     insert(database, sample::schools()).await;
     let nearest = SchoolSearch::near(sample::home()).limit(1_000);
-    let page = database.repository().find_schools(&nearest).await.expect("an answer");
+    let page = database.repository().find_schools(&nearest).await.expect("a result");
     let last = page.items.last().expect("25 schools");
     assert_eq!((last.school.name.as_str(), last.distance_km), ("Brackenford Forest Nursery", None));
     assert_eq!(page.items.iter().filter(|hit| hit.distance_km.is_none()).count(), 1);
@@ -122,10 +122,10 @@ async fn unknown_places_come_last_and_have_no_distance(database: &TestDatabase) 
 
 async fn pages_have_limits(database: &TestDatabase) {
     insert(database, sample::schools()).await;
-    let page = database.repository().find_schools(&SchoolSearch::open().limit(0)).await.expect("an answer");
+    let page = database.repository().find_schools(&SchoolSearch::open().limit(0)).await.expect("a result");
     assert!(page.items.is_empty() && page.next.is_none(), "a limit of 0 is an empty page");
     assert_eq!(names(database, &SchoolSearch::open()).await.len(), 20, "the default");
-    let all = database.repository().find_schools(&SchoolSearch::open().limit(25)).await.expect("an answer");
+    let all = database.repository().find_schools(&SchoolSearch::open().limit(25)).await.expect("a result");
     assert!(all.items.len() == 25 && all.next.is_none(), "a page that just fits is the last");
     for given in [1_001, u32::MAX] {
         let refused = database.repository().find_schools(&SchoolSearch::open().limit(given)).await;
@@ -136,7 +136,7 @@ async fn pages_have_limits(database: &TestDatabase) {
 async fn cursors_are_of_their_search(database: &TestDatabase) {
     insert(database, sample::schools()).await;
     let search = SchoolSearch::near(sample::home()).limit(3);
-    let cursor = database.repository().find_schools(&search).await.expect("an answer").next.expect("there are more");
+    let cursor = database.repository().find_schools(&search).await.expect("a result").next.expect("there are more");
     let elsewhere = SchoolSearch::near(at(51.0, 0.0)).after(cursor.clone());
     let refused = database.repository().find_schools(&elsewhere).await;
     assert!(matches!(refused, Err(Error::InvalidCursor { .. })));
@@ -182,7 +182,7 @@ async fn filters_narrow_together(database: &TestDatabase) {
     assert!(names(database, &SchoolSearch::open().council("brackenford")).await.is_empty(), "as it is spelled");
 }
 
-async fn ratings_say_what_happens_to_the_unrated(database: &TestDatabase) {
+async fn a_rating_filter_includes_or_excludes_the_unrated(database: &TestDatabase) {
     let rated = |number, ofsted_rating| NewSchool { ofsted_rating, ..school(number) };
     insert(
         database,
@@ -232,7 +232,7 @@ async fn orders_have_unknown_values_last(database: &TestDatabase) {
     assert_eq!(names(database, &by_rating).await, ["School 2", "School 3", "School 5", "School 1", "School 4"]);
 }
 
-async fn poles_and_dateline_are_places_too(database: &TestDatabase) {
+async fn poles_and_dateline_are_valid_locations(database: &TestDatabase) {
     let placed = |number, lat, lng| NewSchool { location: Some(at(lat, lng)), ..school(number) };
     let schools = vec![
         placed(1, 89.99, 170.0),
@@ -262,7 +262,7 @@ async fn walk(database: &TestDatabase, places: &[Option<LatLng>], home: LatLng, 
     let mut search = SchoolSearch::near(home).limit(limit);
     let mut found = Vec::new();
     loop {
-        let page = database.repository().find_schools(&search).await.expect("an answer");
+        let page = database.repository().find_schools(&search).await.expect("a result");
         found.extend(page.items.iter().map(|hit| (hit.distance_km, i64::from(hit.school.urn.get()))));
         match page.next {
             Some(next) => search.after = Some(next),
@@ -280,7 +280,7 @@ async fn insert_at(database: &TestDatabase, places: &[Option<LatLng>]) {
 
 /// More schools in one place than a page holds, and more that stand nowhere, from homes near and far: no page may lose
 /// one.
-async fn pages_are_whole_where_many_share_a_place(database: &TestDatabase) {
+async fn pages_are_complete_where_many_share_a_location(database: &TestDatabase) {
     let shared = at(52.02, -0.7);
     let apart = |number: u32| Some(at(52.0 + f64::from(number) * 0.0005, -0.75));
     let few: Vec<Option<LatLng>> = [vec![Some(at(52.009, -0.7)); 5], vec![None; 3]].concat();
@@ -299,7 +299,7 @@ async fn pages_are_whole_where_many_share_a_place(database: &TestDatabase) {
 }
 
 /// Where schools are rare a page looks far, where a map is no longer flat.
-async fn pages_are_whole_where_schools_are_far(database: &TestDatabase) {
+async fn pages_are_complete_where_schools_are_far(database: &TestDatabase) {
     // Six to the south-east, which a flat map has nearer than the one to the north-east, and it is not.
     let home = at(52.0, -0.7);
     let away = |bearing: f64, km: f64| {
@@ -329,17 +329,17 @@ async fn many_schools_come_in_order_and_each_once(database: &TestDatabase) {
     let repository = database.repository();
     let missing = SchoolId::new(i64::MAX);
     let asked = [ids[7], missing, ids[2], ids[7]];
-    let found: Vec<_> = repository.schools(&asked).await.expect("an answer").iter().map(|school| school.id).collect();
+    let found: Vec<_> = repository.schools(&asked).await.expect("a result").iter().map(|school| school.id).collect();
     assert_eq!(found, [ids[2], ids[7]], "in order, each once");
-    let by_urn = repository.schools_by_urn(&[urn(30), urn(1), urn(999)]).await.expect("an answer");
+    let by_urn = repository.schools_by_urn(&[urn(30), urn(1), urn(999)]).await.expect("a result");
     assert_eq!(by_urn.iter().map(|school| school.urn).collect::<Vec<_>>(), [urn(1), urn(30)]);
-    assert!(repository.schools(&[]).await.expect("an answer").is_empty());
-    assert_eq!(repository.school(ids[0]).await.expect("an answer").expect("the school").urn, urn(1));
-    assert!(repository.school(missing).await.expect("an answer").is_none());
-    assert!(repository.school_by_urn(urn(31)).await.expect("an answer").is_none());
+    assert!(repository.schools(&[]).await.expect("a result").is_empty());
+    assert_eq!(repository.school(ids[0]).await.expect("a result").expect("the school").urn, urn(1));
+    assert!(repository.school(missing).await.expect("a result").is_none());
+    assert!(repository.school_by_urn(urn(31)).await.expect("a result").is_none());
     // More than one query can bind.
     let all: Vec<SchoolId> = (0..70_000).map(SchoolId::new).collect();
-    assert_eq!(repository.schools(&all).await.expect("an answer").len(), 30);
+    assert_eq!(repository.schools(&all).await.expect("a result").len(), 30);
 }
 
 async fn councils_are_counted(database: &TestDatabase) {
@@ -358,7 +358,7 @@ async fn councils_are_counted(database: &TestDatabase) {
         of(6, None, None, Status::Open),
     ];
     insert(database, schools).await;
-    let councils = database.repository().councils().await.expect("an answer");
+    let councils = database.repository().councils().await.expect("a result");
     let found: Vec<_> = councils.iter().map(|c| (c.council.as_str(), c.schools, c.state, c.private)).collect();
     // Capital letters come before small ones: the order of bytes, on every backend.
     assert_eq!(found, [("Leeds", 3, 1, 1), ("leeds", 1, 0, 1)]);
@@ -387,11 +387,11 @@ async fn page_and_facets_agree_at_the_boundary(database: &TestDatabase) {
         let km = home.distance_to(boundary).get();
         for (radius, is_inside) in [(km, true), (km.next_down(), false)] {
             let search = SchoolSearch::near(home).within(Kilometres::new(radius).expect("a distance")).limit(200);
-            let page = database.repository().find_schools(&search).await.expect("an answer");
+            let page = database.repository().find_schools(&search).await.expect("a result");
             assert_eq!(page.items.iter().any(|hit| hit.school.location() == Some(boundary)), is_inside, "{number}");
             for search in [search.clone(), search.clone().sort(Sort::Name)] {
                 let facets = database.repository().facets(&search).await.expect("counts");
-                let listed = database.repository().find_schools(&search).await.expect("an answer").items;
+                let listed = database.repository().find_schools(&search).await.expect("a result").items;
                 assert_eq!(listed.len(), page.items.len(), "{number}");
                 assert_eq!(facets.total, listed.len() as u64, "{number}");
             }

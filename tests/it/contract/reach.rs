@@ -15,7 +15,7 @@ use crate::support::{at, school, urn};
 on_every_backend! {
     offers_reach_a_home_or_do_not,
     every_one_of_some_years_counts,
-    intakes_are_told_apart,
+    intakes_are_distinguished,
     unknown_distances_are_no_evidence,
     vacancies_count_within_the_radius,
     vacancies_have_the_widest_margins,
@@ -23,9 +23,9 @@ on_every_backend! {
     a_year_without_an_intake_counts_for_each,
     reach_is_a_filter_of_any_search,
     the_widest_margin_comes_first,
-    what_any_program_writes_counts_at_once,
-    admissions_are_laid_over_what_is_stored,
-    old_urns_lead_to_the_school_of_today,
+    writes_of_other_programs_count_immediately,
+    admissions_are_merged_with_stored_ones,
+    old_urns_lead_to_their_successor,
     links_in_a_circle_end,
     a_merged_school_leads_on,
     edits_from_an_old_version_are_refused,
@@ -61,7 +61,7 @@ fn near() -> SchoolSearch {
 
 async fn reached(database: &TestDatabase, intake: Option<&str>, years: u8) -> Vec<i32> {
     let reach = ReachFilter { intake: intake.map(str::to_owned), years };
-    let page = database.repository().find_reach(&near().reached(reach)).await.expect("an answer");
+    let page = database.repository().find_reach(&near().reached(reach)).await.expect("a result");
     page.items.iter().map(|hit| hit.hit.school.urn.get()).collect()
 }
 
@@ -75,7 +75,7 @@ async fn offers_reach_a_home_or_do_not(database: &TestDatabase) {
         offered(3, 2024, Some("Year R"), Some(10.0)),
     ];
     assert_eq!(store(database, rows).await.inserted, 4);
-    let page = database.repository().find_reach(&near()).await.expect("an answer");
+    let page = database.repository().find_reach(&near()).await.expect("a result");
     let urns: Vec<_> = page.items.iter().map(|hit| hit.hit.school.urn.get()).collect();
     assert_eq!(urns, [1, 3], "the boundary is inside, and school 2 is 2.2 km away");
     let first = &page.items[0];
@@ -108,7 +108,7 @@ async fn every_one_of_some_years_counts(database: &TestDatabase) {
     assert!(matches!(nothing, Err(Error::InvalidSearch { .. })));
 }
 
-async fn intakes_are_told_apart(database: &TestDatabase) {
+async fn intakes_are_distinguished(database: &TestDatabase) {
     three_schools(database).await;
     let rows = vec![
         offered(1, 2024, Some("Year R"), Some(0.5)),
@@ -119,7 +119,7 @@ async fn intakes_are_told_apart(database: &TestDatabase) {
     assert_eq!(reached(database, Some("Year 3"), 1).await, [1]);
     assert!(reached(database, Some("Year R"), 1).await.is_empty());
     assert_eq!(reached(database, None, 1).await, [1, 2], "any intake, each in its own latest year");
-    let page = database.repository().find_reach(&near()).await.expect("an answer");
+    let page = database.repository().find_reach(&near()).await.expect("a result");
     let intakes: Vec<_> = page.items[0].years.iter().map(|year| year.intake.as_deref()).collect();
     assert_eq!(intakes, [Some("Year 3")], "an intake that does not reach is no evidence");
 }
@@ -243,11 +243,11 @@ async fn reach_is_a_filter_of_any_search(database: &TestDatabase) {
     store(database, (1..=3).map(|number| offered(number, 2024, Some("Year R"), Some(5.0))).collect()).await;
     let mut search = near().reached(ReachFilter::default()).limit(2);
     search.filter.name = Some("School".to_owned());
-    let found = database.repository().find_schools(&search).await.expect("an answer");
+    let found = database.repository().find_schools(&search).await.expect("a result");
     assert_eq!(found.items.iter().map(|hit| hit.school.urn.get()).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(database.repository().facets(&search).await.expect("counts").total, 3);
     let next = search.after(found.next.expect("there are more"));
-    let page = database.repository().find_reach(&next).await.expect("an answer");
+    let page = database.repository().find_reach(&next).await.expect("a result");
     assert_eq!(page.items.iter().map(|hit| hit.hit.school.urn.get()).collect::<Vec<_>>(), [3]);
     let nowhere = SchoolSearch::open().reached(ReachFilter::default());
     assert!(matches!(database.repository().find_schools(&nowhere).await, Err(Error::InvalidSearch { .. })));
@@ -268,7 +268,7 @@ async fn the_widest_margin_comes_first(database: &TestDatabase) {
         near().reached(ReachFilter { intake: intake.map(str::to_owned), years }).sort(Sort::Margin)
     };
     let urns = async |search: SchoolSearch| {
-        let page = database.repository().find_schools(&search).await.expect("an answer");
+        let page = database.repository().find_schools(&search).await.expect("a result");
         for hit in &page.items {
             let place = hit.school.location().expect("a place");
             assert_eq!(hit.distance_km, Some(at(52.0, -0.7).distance_to(place)), "the distance, and not the margin");
@@ -283,13 +283,13 @@ async fn the_widest_margin_comes_first(database: &TestDatabase) {
         search = search.after(next);
     }
     assert_eq!((all.as_slice(), urns(search).await.0.as_slice()), (&[2, 3][..], &[1][..]));
-    let page = database.repository().find_reach(&by_margin(None, 1)).await.expect("an answer");
+    let page = database.repository().find_reach(&by_margin(None, 1)).await.expect("a result");
     assert_eq!(page.items.iter().map(|hit| hit.hit.school.urn.get()).collect::<Vec<_>>(), [2, 3, 1]);
     let unclear = database.repository().find_schools(&near().sort(Sort::Margin)).await;
     assert!(matches!(unclear, Err(Error::InvalidSearch { .. })));
 }
 
-async fn what_any_program_writes_counts_at_once(database: &TestDatabase) {
+async fn writes_of_other_programs_count_immediately(database: &TestDatabase) {
     three_schools(database).await;
     store(database, vec![offered(1, 2024, None, Some(0.5)), offered(1, 2023, None, Some(3.0))]).await;
     let execute = async |statement: &str| database.execute(statement).await.expect(statement);
@@ -304,7 +304,7 @@ async fn what_any_program_writes_counts_at_once(database: &TestDatabase) {
     assert_eq!(database.number("SELECT count(*) FROM admissions_reach").await.expect("a count"), 0);
 }
 
-async fn admissions_are_laid_over_what_is_stored(database: &TestDatabase) {
+async fn admissions_are_merged_with_stored_ones(database: &TestDatabase) {
     three_schools(database).await;
     let rows = vec![offered(1, 2024, None, Some(2.0)), offered(1, 2024, Some("Year R"), None)];
     assert_eq!(store(database, rows.clone()).await, UpsertCounts { inserted: 2, updated: 0, unchanged: 0 });
@@ -313,9 +313,8 @@ async fn admissions_are_laid_over_what_is_stored(database: &TestDatabase) {
     let counts = store(database, vec![NewAdmissions { urn: urn(1), admissions: more }]).await;
     assert_eq!(counts, UpsertCounts { inserted: 0, updated: 1, unchanged: 0 });
     let repository = database.repository();
-    let id = repository.school_by_urn(urn(1)).await.expect("an answer").expect("the school").id;
-    let stored =
-        repository.school_details(id).await.expect("an answer").expect("the school").admissions.expect("years");
+    let id = repository.school_by_urn(urn(1)).await.expect("a result").expect("the school").id;
+    let stored = repository.school_details(id).await.expect("a result").expect("the school").admissions.expect("years");
     assert_eq!(stored.len(), 2);
     let known = stored.iter().find(|year| year.intake.is_none()).expect("the year");
     assert_eq!((known.last_distance_offered_km, known.appeals_heard), (Some(2.0), Some(3)));
@@ -336,11 +335,11 @@ fn link(from: i64, to: i64, kind: LinkKind) -> NewLink {
 }
 
 async fn today(database: &TestDatabase, number: i64) -> Vec<i32> {
-    let schools = database.repository().schools_of_today(urn(number)).await.expect("an answer");
+    let schools = database.repository().schools_of_today(urn(number)).await.expect("a result");
     schools.iter().map(|school| school.urn.get()).collect()
 }
 
-async fn old_urns_lead_to_the_school_of_today(database: &TestDatabase) {
+async fn old_urns_lead_to_their_successor(database: &TestDatabase) {
     let closed = NewSchool { status: Status::Closed, ..school(13) };
     let schools = vec![school(10), school(20), school(21), closed];
     database.repository().insert_schools(schools).await.expect("schools that fit");
@@ -409,9 +408,9 @@ async fn a_merged_school_leads_on(database: &TestDatabase) {
     let on = NaiveDate::from_ymd_opt(2026, 8, 31).expect("a day");
     let counts = repository.merge_schools(urn(1), urn(2), on).await.expect("merged");
     assert_eq!((counts.reviews, counts.links), (2, 2));
-    let old = repository.school(ids[0]).await.expect("an answer").expect("it is kept");
+    let old = repository.school(ids[0]).await.expect("a result").expect("it is kept");
     assert_eq!((old.status, old.closed_on, old.version), (Status::Closed, Some(on), 2));
-    let new = repository.school_details(ids[1]).await.expect("an answer").expect("the school");
+    let new = repository.school_details(ids[1]).await.expect("a result").expect("the school");
     let reviews = new.reviews.expect("reviews");
     assert!(reviews.len() == 2 && reviews.iter().all(|review| review.urn == urn(1)), "as they were");
     assert_eq!(new.links.expect("links").len(), 1);
@@ -426,7 +425,7 @@ async fn a_merged_school_leads_on(database: &TestDatabase) {
     assert!(matches!(back, Err(Error::MergeIntoClosed { urn }) if urn.get() == 1), "no circle: {back:?}");
     let later = on + chrono::Days::new(1);
     repository.merge_schools(urn(1), urn(2), later).await.expect("once more");
-    let old = repository.school(ids[0]).await.expect("an answer").expect("it is kept");
+    let old = repository.school(ids[0]).await.expect("a result").expect("it is kept");
     assert_eq!((old.closed_on, old.version), (Some(on), 2), "a school that closed before keeps its day");
 }
 
@@ -434,7 +433,7 @@ async fn edits_from_an_old_version_are_refused(database: &TestDatabase) {
     let repository = database.repository();
     let full = crate::support::full_school(1);
     let id = repository.insert_schools(vec![full.clone()]).await.expect("a school")[0];
-    let read = repository.school(id).await.expect("an answer").expect("the school");
+    let read = repository.school(id).await.expect("a result").expect("the school");
     assert_eq!(read.version, 1);
     let patch = SchoolPatch { pupils: Some(Some(99)), faith: Some(None), ..SchoolPatch::default() };
     let edited = repository.update_school(id, read.version, patch.clone()).await.expect("an edit");
@@ -450,7 +449,7 @@ async fn edits_from_an_old_version_are_refused(database: &TestDatabase) {
     // An import is an edit as well.
     let stream = Box::new(std::iter::once(Ok(full)));
     repository.upsert_schools(stream, WriteMode::Commit).await.expect("an upsert");
-    assert_eq!(repository.school(id).await.expect("an answer").expect("the school").version, 3);
+    assert_eq!(repository.school(id).await.expect("a result").expect("the school").version, 3);
     let json: SchoolPatch = serde_json::from_str(r#"{"faith":null,"type":"Academy"}"#).expect("a patch");
     assert_eq!((json.faith, json.school_type, json.name), (Some(None), Some(Some("Academy".to_owned())), None));
     for wrong in [r#"{"fiath":null}"#, r#"{"ofsted_rating":5}"#, r#"{"name":null}"#] {

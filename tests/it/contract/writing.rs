@@ -13,17 +13,17 @@ on_every_backend! {
     every_value_survives_the_round_trip,
     ids_come_in_the_order_given,
     a_urn_is_unique,
-    a_duplicate_deep_in_a_batch_undoes_it_all,
+    a_duplicate_deep_in_a_batch_rolls_it_back,
     checks_are_named,
     texts_are_checked,
     dates_and_numbers_have_bounds,
-    swapped_coordinates_are_told,
+    swapped_coordinates_are_refused,
     more_rows_than_one_statement_can_bind_are_inserted,
-    upserts_count_and_keep_what_is_curated,
+    upserts_count_and_keep_curated_values,
     a_dry_run_writes_nothing,
-    an_error_in_the_stream_undoes_the_upsert,
-    a_panic_in_the_stream_undoes_the_upsert,
-    ages_and_places_are_merged_as_wholes,
+    an_error_in_the_stream_rolls_back_the_upsert,
+    a_panic_in_the_stream_rolls_back_the_upsert,
+    ages_and_locations_are_each_merged_together,
 }
 
 async fn insert_error(database: &TestDatabase, school: NewSchool) -> Error {
@@ -44,7 +44,7 @@ async fn upsert(database: &TestDatabase, schools: Vec<Result<NewSchool>>, mode: 
 async fn every_value_survives_the_round_trip(database: &TestDatabase) {
     for new in [full_school(1), school(2)] {
         database.repository().insert_schools(vec![new.clone()]).await.expect("a school that fits");
-        let stored = database.repository().school_by_urn(new.urn).await.expect("an answer").expect("the school");
+        let stored = database.repository().school_by_urn(new.urn).await.expect("a result").expect("the school");
         assert_eq!(NewSchool::from(stored), new);
     }
 }
@@ -54,7 +54,7 @@ async fn ids_come_in_the_order_given(database: &TestDatabase) {
     let schools = numbers.iter().map(|number| school(*number)).collect();
     let ids = database.repository().insert_schools(schools).await.expect("schools that fit");
     for (id, number) in ids.iter().zip(numbers) {
-        let stored = database.repository().school(*id).await.expect("an answer").expect("the school");
+        let stored = database.repository().school(*id).await.expect("a result").expect("the school");
         assert_eq!(stored.urn, urn(number));
     }
     assert!(database.repository().insert_schools(Vec::new()).await.expect("nothing to do").is_empty());
@@ -67,7 +67,7 @@ async fn a_urn_is_unique(database: &TestDatabase) {
     assert_eq!(count(database).await, 2);
 }
 
-async fn a_duplicate_deep_in_a_batch_undoes_it_all(database: &TestDatabase) {
+async fn a_duplicate_deep_in_a_batch_rolls_it_back(database: &TestDatabase) {
     let mut schools: Vec<NewSchool> = (1..=10_000).map(school).collect();
     schools[9_998].urn = urn(4_000);
     let error = database.repository().insert_schools(schools.clone()).await.expect_err("twice in the batch");
@@ -141,11 +141,11 @@ async fn dates_and_numbers_have_bounds(database: &TestDatabase) {
         ..school(1)
     };
     database.repository().insert_schools(vec![extreme.clone()]).await.expect("the bounds are inside");
-    let stored = database.repository().school_by_urn(urn(1)).await.expect("an answer").expect("the school");
+    let stored = database.repository().school_by_urn(urn(1)).await.expect("a result").expect("the school");
     assert_eq!(NewSchool::from(stored), extreme);
 }
 
-async fn swapped_coordinates_are_told(database: &TestDatabase) {
+async fn swapped_coordinates_are_refused(database: &TestDatabase) {
     let swapped = NewSchool { location: Some(at(-0.7, 52.0)), ..school(1) };
     assert!(matches!(insert_error(database, swapped).await, Error::SuspectSwapped { .. }));
 }
@@ -157,24 +157,24 @@ async fn more_rows_than_one_statement_can_bind_are_inserted(database: &TestDatab
     assert_eq!(count(database).await, 100_000);
 }
 
-async fn upserts_count_and_keep_what_is_curated(database: &TestDatabase) {
+async fn upserts_count_and_keep_curated_values(database: &TestDatabase) {
     let curated = NewSchool { closed_on: None, ..full_school(1) };
     database.repository().insert_schools(vec![curated.clone(), school(2)]).await.expect("schools that fit");
     let renamed = NewSchool { name: "New name".to_owned(), status: Status::Open, ..school(1) };
     let given = vec![Ok(renamed), Ok(school(2)), Ok(school(3))];
     let counts = upsert(database, given, WriteMode::Commit).await.expect("they fit");
     assert_eq!(counts, UpsertCounts { inserted: 1, updated: 1, unchanged: 1 });
-    let stored = database.repository().school_by_urn(urn(1)).await.expect("an answer").expect("the school");
+    let stored = database.repository().school_by_urn(urn(1)).await.expect("a result").expect("the school");
     let expected = NewSchool { name: "New name".to_owned(), status: Status::Open, ..curated };
     assert_eq!(NewSchool::from(stored), expected, "what the update does not know stays");
     let by_new_name =
-        database.repository().find_schools(&SchoolSearch::open().name("new NAME")).await.expect("an answer");
+        database.repository().find_schools(&SchoolSearch::open().name("new NAME")).await.expect("a result");
     assert_eq!(by_new_name.items.len(), 1, "the folded name follows");
     // A school that is open again has no day of closing.
     let closed = NewSchool { status: Status::Closed, closed_on: NaiveDate::from_ymd_opt(2020, 8, 31), ..school(2) };
     upsert(database, vec![Ok(closed)], WriteMode::Commit).await.expect("it fits");
     upsert(database, vec![Ok(school(2))], WriteMode::Commit).await.expect("it fits");
-    let stored = database.repository().school_by_urn(urn(2)).await.expect("an answer").expect("the school");
+    let stored = database.repository().school_by_urn(urn(2)).await.expect("a result").expect("the school");
     assert_eq!((stored.status, stored.closed_on), (Status::Open, None));
 }
 
@@ -190,7 +190,7 @@ async fn a_dry_run_writes_nothing(database: &TestDatabase) {
     assert_eq!(upsert(database, given(), WriteMode::Commit).await.expect("they fit"), counts);
 }
 
-async fn an_error_in_the_stream_undoes_the_upsert(database: &TestDatabase) {
+async fn an_error_in_the_stream_rolls_back_the_upsert(database: &TestDatabase) {
     let mut given: Vec<Result<NewSchool>> = (1..=900).map(|number| Ok(school(number))).collect();
     given.push(Err(school_finder_db::ids::Urn::new(-1).expect_err("no URN").into()));
     let error = upsert(database, given, WriteMode::Commit).await.expect_err("the stream fails");
@@ -198,7 +198,7 @@ async fn an_error_in_the_stream_undoes_the_upsert(database: &TestDatabase) {
     assert_eq!(count(database).await, 0);
 }
 
-async fn a_panic_in_the_stream_undoes_the_upsert(database: &TestDatabase) {
+async fn a_panic_in_the_stream_rolls_back_the_upsert(database: &TestDatabase) {
     let repository = school_finder_db::connect(database.config()).await.expect("the database");
     let upsert = tokio::spawn(async move {
         let schools = (1..=1_300).map(|number| {
@@ -211,7 +211,7 @@ async fn a_panic_in_the_stream_undoes_the_upsert(database: &TestDatabase) {
     assert_eq!(count(database).await, 0, "a part of a stream is not a whole one");
 }
 
-async fn ages_and_places_are_merged_as_wholes(database: &TestDatabase) {
+async fn ages_and_locations_are_each_merged_together(database: &TestDatabase) {
     database.repository().insert_schools(vec![full_school(1)]).await.expect("a school that fits");
     let moved = NewSchool {
         age_range_from: Some(18),
@@ -220,7 +220,7 @@ async fn ages_and_places_are_merged_as_wholes(database: &TestDatabase) {
         ..school(1)
     };
     upsert(database, vec![Ok(moved)], WriteMode::Commit).await.expect("it fits");
-    let stored = database.repository().school_by_urn(urn(1)).await.expect("an answer").expect("the school");
+    let stored = database.repository().school_by_urn(urn(1)).await.expect("a result").expect("the school");
     assert_eq!((stored.age_range_from, stored.age_range_to), (Some(18), Some(19)));
     assert_eq!(
         (stored.location(), stored.easting),
@@ -231,6 +231,6 @@ async fn ages_and_places_are_merged_as_wholes(database: &TestDatabase) {
     upsert(database, vec![Ok(younger)], WriteMode::Commit)
         .await
         .expect("it fits, and says nothing of the youngest age");
-    let stored = database.repository().school_by_urn(urn(1)).await.expect("an answer").expect("the school");
+    let stored = database.repository().school_by_urn(urn(1)).await.expect("a result").expect("the school");
     assert_eq!((stored.age_range_from, stored.age_range_to), (None, Some(7)));
 }

@@ -17,7 +17,7 @@ use crate::support::server::{database, execute, number, open};
 use crate::support::{school, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_taken_pool_times_out_by_name() {
+async fn an_exhausted_pool_is_a_pool_timeout() {
     let database = database().await;
     let mut config = database.config().clone();
     config.pool.max_size = 1;
@@ -76,7 +76,7 @@ async fn a_dropped_future_leaves_no_transaction_open() {
 
 /// A service that is stopped has its writes whole, or not at all.
 #[test]
-fn a_runtime_that_is_dropped_undoes_a_write_that_has_begun() {
+fn a_dropped_runtime_rolls_back_a_running_write() {
     let (dropped, other) = (runtime(), runtime());
     let database = other.block_on(database());
     let repository = dropped.block_on(open(database.config()));
@@ -94,7 +94,7 @@ fn a_runtime_that_is_dropped_undoes_a_write_that_has_begun() {
 }
 
 #[tokio::test]
-async fn servers_that_cannot_be_reached_are_told_without_secrets() {
+async fn unreachable_servers_are_reported_without_secrets() {
     for url in [
         "postgres://finder:s3cr3t%21@127.0.0.1:1/schools",
         "postgres://finder:s3cr3t%21@no.such.host.invalid/schools",
@@ -142,7 +142,7 @@ async fn connections_are_set_up() {
 
 /// Each search with other conditions is another statement, which the server plans and keeps.
 #[tokio::test]
-async fn a_connection_prepares_so_many_statements_and_no_more() {
+async fn a_connection_caches_a_bounded_number_of_statements() {
     let database = database().await;
     let mut config = database.config().clone();
     config.pool.max_size = 1;
@@ -160,7 +160,7 @@ async fn a_connection_prepares_so_many_statements_and_no_more() {
                 search.filter.clubs = vec![ClubFilter { kind: ClubKind::Breakfast, on: None, until: None }; clubs];
                 search.filter.councils = (0..lists % 3).map(|n| format!("council {n}")).collect();
                 search.filter.phases = [Phase::Primary, Phase::Secondary][..usize::from(lists / 3)].to_vec();
-                repository.find_schools(&search).await.expect("an answer");
+                repository.find_schools(&search).await.expect("a result");
             }
             most = f64::max(most, prepared().await.expect("a number").expect("a number"));
         }
@@ -170,14 +170,14 @@ async fn a_connection_prepares_so_many_statements_and_no_more() {
 }
 
 #[tokio::test]
-async fn waiting_for_ever_is_no_other_than_waiting_long() {
+async fn a_timeout_of_forever_is_a_long_timeout() {
     let database = database().await;
     let mut config = database.config().clone();
     let pool = &mut config.pool;
     (pool.acquire_timeout, pool.statement_timeout, pool.busy_timeout) = (Duration::MAX, Duration::MAX, Duration::MAX);
     pool.connect_timeout = Duration::MAX;
     let repository = open(&config).await;
-    repository.councils().await.expect("an answer");
+    repository.councils().await.expect("a result");
     for setting in ["statement_timeout", "lock_timeout"] {
         assert_eq!(milliseconds(&repository, setting).await, f64::from(i32::MAX), "{setting}");
     }
@@ -185,7 +185,7 @@ async fn waiting_for_ever_is_no_other_than_waiting_long() {
 
 /// To the server zero is for ever.
 #[tokio::test]
-async fn a_timeout_too_short_to_be_counted_is_the_shortest() {
+async fn a_timeout_below_the_resolution_is_the_shortest() {
     let database = database().await;
     let mut config = database.config().clone();
     config.pool.busy_timeout = Duration::ZERO;
@@ -200,5 +200,5 @@ async fn a_timeout_too_short_to_be_counted_is_the_shortest() {
 
 async fn milliseconds(repository: &PostgresRepository, setting: &str) -> f64 {
     let query = format!("SELECT setting::float8 FROM pg_settings WHERE name = '{setting}'");
-    number(repository, &query).await.expect("an answer").expect("a setting")
+    number(repository, &query).await.expect("a result").expect("a setting")
 }

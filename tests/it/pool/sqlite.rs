@@ -31,7 +31,7 @@ async fn open(config: &Config) -> SqliteRepository {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_connections_at_once_are_ready() {
+async fn every_connection_of_the_pool_is_set_up() {
     let database = database().await;
     let mut config = database.config().clone();
     config.pool.max_size = 6;
@@ -69,7 +69,7 @@ async fn all_connections_at_once_are_ready() {
 
 /// A service that is stopped has its writes whole, or not at all.
 #[test]
-fn a_runtime_that_is_dropped_waits_for_a_write_that_has_begun() {
+fn a_dropped_runtime_waits_for_a_running_write() {
     let (dropped, other) = (runtime(), runtime());
     let database = other.block_on(database());
     let repository = dropped.block_on(open(database.config()));
@@ -87,7 +87,7 @@ fn a_runtime_that_is_dropped_waits_for_a_write_that_has_begun() {
 }
 
 #[tokio::test]
-async fn foreign_keys_turned_off_by_one_call_are_on_for_the_next() {
+async fn foreign_keys_turned_off_by_a_call_are_on_for_the_next() {
     for mode in [PoolMode::Pooled, PoolMode::Single] {
         let database = database().await;
         let mut config = database.config().clone().with_mode(mode);
@@ -140,7 +140,7 @@ async fn the_sql_function_is_the_rust_function() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_taken_pool_times_out_by_name() {
+async fn an_exhausted_pool_is_a_pool_timeout() {
     let database = database().await;
     let mut config = database.config().clone();
     config.pool.max_size = 2;
@@ -179,7 +179,7 @@ async fn a_taken_pool_times_out_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_taken_single_connection_times_out_by_name() {
+async fn a_busy_single_connection_is_a_pool_timeout() {
     let mut config = Config::in_memory();
     config.pool.acquire_timeout = Duration::from_millis(200);
     let repository = open(&config).await;
@@ -206,7 +206,7 @@ async fn a_taken_single_connection_times_out_by_name() {
 
 /// Where a disk fails SQLite ends a transaction itself, which Diesel learns from a ROLLBACK that fails.
 #[tokio::test]
-async fn a_transaction_that_sqlite_ended_itself_breaks_no_connection() {
+async fn a_transaction_rolled_back_by_sqlite_breaks_no_connection() {
     for mode in [PoolMode::Pooled, PoolMode::Single, PoolMode::PerCall] {
         let database = database().await;
         let mut config = database.config().clone().with_mode(mode);
@@ -236,7 +236,7 @@ async fn a_transaction_that_sqlite_ended_itself_breaks_no_connection() {
 }
 
 #[tokio::test]
-async fn waiting_for_ever_is_no_other_than_waiting_long() {
+async fn a_timeout_of_forever_is_a_long_timeout() {
     let database = database().await;
     let mut config = database.config().clone();
     (config.pool.acquire_timeout, config.pool.busy_timeout) = (Duration::MAX, Duration::MAX);
@@ -247,7 +247,7 @@ async fn waiting_for_ever_is_no_other_than_waiting_long() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn not_waiting_at_all_is_told_as_such() {
+async fn a_timeout_of_zero_does_not_wait() {
     for mode in [PoolMode::Pooled, PoolMode::Single] {
         let database = database().await;
         let mut config = database.config().clone().with_mode(mode);
@@ -274,7 +274,7 @@ async fn not_waiting_at_all_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
+async fn a_panic_rolls_back_and_connections_stay_usable() {
     for mode in [PoolMode::Pooled, PoolMode::Single, PoolMode::PerCall] {
         let database = database().await;
         let mut config = database.config().clone().with_mode(mode);
@@ -295,18 +295,18 @@ async fn a_panic_rolls_back_and_leaves_the_connections_whole() {
             let panicking = repository.clone();
             let call = tokio::spawn(async move { panicking.with_connection(work).await });
             assert!(call.await.expect_err("the panic is passed on").is_panic());
-            let total = repository.facets(&SchoolSearch::open()).await.expect("an answer").total;
+            let total = repository.facets(&SchoolSearch::open()).await.expect("a result").total;
             assert_eq!(total, 1, "{mode:?}");
         }
         repository.insert_schools(sample::schools()).await.unwrap_or_else(|error| panic!("{mode:?}: {error}"));
-        let page = repository.find_schools(&SchoolSearch::open().limit(1_000)).await.expect("an answer");
+        let page = repository.find_schools(&SchoolSearch::open().limit(1_000)).await.expect("a result");
         assert_eq!(page.items.len(), 26, "{mode:?}");
     }
 }
 
 /// A new connection that cannot be made fails one call, in time, and costs the pool nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_cannot_be_made_is_told_and_made_later() {
+async fn a_failed_connection_is_reported_and_opened_later() {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, away) = (folder.path().join("schools.db"), folder.path().join("away.db"));
     let mut config = Config::sqlite_file(&path);
@@ -355,14 +355,14 @@ async fn a_database_in_memory_is_one_database() {
         })
         .collect();
     for call in calls {
-        assert_eq!(call.await.expect("no panic").expect("an answer").items.len(), 20);
+        assert_eq!(call.await.expect("no panic").expect("a result").items.len(), 20);
     }
     let other = open(&Config::in_memory()).await;
-    assert!(other.find_schools(&SchoolSearch::open()).await.expect("an answer").items.is_empty(), "a new one is empty");
+    assert!(other.find_schools(&SchoolSearch::open()).await.expect("a result").items.is_empty(), "a new one is empty");
 }
 
 #[tokio::test]
-async fn a_locked_database_is_busy_and_then_is_not() {
+async fn a_locked_database_is_busy_until_it_is_unlocked() {
     let database = database().await;
     let mut config = database.config().clone();
     config.pool.busy_timeout = Duration::from_millis(50);
@@ -372,7 +372,7 @@ async fn a_locked_database_is_busy_and_then_is_not() {
     let error = repository.insert_schools(sample::schools()).await.expect_err("locked");
     assert!(matches!(error, Error::Busy), "{error:?}");
     // In write-ahead mode a writer does not keep readers out.
-    repository.find_schools(&SchoolSearch::open()).await.expect("an answer");
+    repository.find_schools(&SchoolSearch::open()).await.expect("a result");
     drop(locker);
     repository.insert_schools(sample::schools()).await.expect("free again");
 }

@@ -6,12 +6,12 @@ use axum::http::{Request, StatusCode};
 use crate::{Site, on_every_backend};
 
 on_every_backend! {
-    mistakes_are_told_with_their_field,
+    invalid_parameters_are_reported_with_their_field,
     unknown_paths_methods_and_long_bodies_are_refused,
     a_broken_database_is_unavailable_without_its_internals,
 }
 
-async fn mistakes_are_told_with_their_field(site: &Site) {
+async fn invalid_parameters_are_reported_with_their_field(site: &Site) {
     for (uri, error, field) in [
         ("/api/schools?postcode=MK1", "UnknownParameter", Some("postcode")),
         ("/api/schools?has_club=breakfast", "UnknownParameter", Some("has_club")),

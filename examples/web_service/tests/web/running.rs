@@ -14,9 +14,9 @@ use web_service::log_filter;
 on_every_backend! {
     health_names_the_backend,
     requests_are_counted_by_route_and_status,
-    the_log_never_says_where_somebody_lives,
-    the_files_that_the_page_names_are_there,
-    the_description_is_of_what_there_is,
+    the_log_never_contains_a_home,
+    the_files_that_the_page_names_exist,
+    the_description_matches_the_responses,
 }
 
 async fn health_names_the_backend(site: &Site) {
@@ -81,7 +81,7 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
     log
 });
 
-async fn the_log_never_says_where_somebody_lives(site: &Site) {
+async fn the_log_never_contains_a_home(site: &Site) {
     let log = LOG.clone();
     site.get("/api/schools?lat=52.04061&lng=-0.75941").await.json();
     site.get("/api/schools?lat=52.04061&lng=-0.75941&after=x").await;
@@ -99,7 +99,7 @@ async fn the_log_never_says_where_somebody_lives(site: &Site) {
     }
 }
 
-async fn the_files_that_the_page_names_are_there(site: &Site) {
+async fn the_files_that_the_page_names_exist(site: &Site) {
     let page = site.get("/").await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let policy = page.header("content-security-policy");
@@ -130,7 +130,7 @@ async fn the_files_that_the_page_names_are_there(site: &Site) {
     assert!(files.contains(&"/graticule.js".to_owned()), "{files:?}");
 }
 
-async fn the_description_is_of_what_there_is(site: &Site) {
+async fn the_description_matches_the_responses(site: &Site) {
     let document = site.get("/openapi.json").await.json();
     let paths = document["paths"].as_object().expect("paths");
     for path in

@@ -13,13 +13,13 @@ on_every_backend! {
     schools_come_nearest_first,
     filters_have_the_names_of_the_program,
     pages_are_linked,
-    geojson_for_those_who_accept_it,
+    geojson_is_returned_to_those_who_accept_it,
     catchments_have_evidence,
-    reach_is_told_by_year,
+    reach_lists_each_year,
     facets_count_what_is_found,
     outlines_are_drawn,
-    a_school_with_all_that_belongs_to_it,
-    an_old_urn_leads_to_the_school_of_today,
+    a_school_has_all_its_details,
+    an_old_urn_leads_to_its_successor,
 }
 
 const HOME: &str = "lat=52.0406&lng=-0.7594";
@@ -90,7 +90,7 @@ async fn pages_are_linked(site: &Site) {
     assert_eq!(Value::from(found), all["schools"]);
 }
 
-async fn geojson_for_those_who_accept_it(site: &Site) {
+async fn geojson_is_returned_to_those_who_accept_it(site: &Site) {
     let uri = format!("/api/schools?{HOME}&limit=1");
     for accept in ["application/geo+json", "application/geo+json;q=0.9, */*;q=0.1", "text/html, application/geo+json"] {
         let reply = site.get_as(&uri, accept).await;
@@ -122,7 +122,7 @@ async fn catchments_have_evidence(site: &Site) {
     assert_eq!(evidence, ["radius", "polygon", "polygon", "polygon"]);
 }
 
-async fn reach_is_told_by_year(site: &Site) {
+async fn reach_lists_each_year(site: &Site) {
     let answer = site.get(&format!("/api/reach?{HOME}&limit=1")).await.json();
     let school = &answer["schools"][0];
     assert_eq!(school["name"], "Millpond Primary School");
@@ -155,7 +155,7 @@ async fn outlines_are_drawn(site: &Site) {
     assert_eq!(features[0]["geometry"]["coordinates"][0][0][0], json!([-0.785, 52.03]));
 }
 
-async fn a_school_with_all_that_belongs_to_it(site: &Site) {
+async fn a_school_has_all_its_details(site: &Site) {
     let answer = site.get("/api/schools/9990001").await.json();
     let school = &answer["schools"][0];
     assert_eq!(school["name"], "Millpond Primary School");
@@ -169,7 +169,7 @@ async fn a_school_with_all_that_belongs_to_it(site: &Site) {
     assert_eq!(drawn["features"][0]["properties"]["clubs"], school["clubs"]);
 }
 
-async fn an_old_urn_leads_to_the_school_of_today(site: &Site) {
+async fn an_old_urn_leads_to_its_successor(site: &Site) {
     let urn = |number| Urn::new(number).expect("a URN");
     let link = NewLink {
         urn: urn(9_980_001),
@@ -196,7 +196,7 @@ async fn an_old_urn_leads_to_the_school_of_today(site: &Site) {
 /// Both backends, byte by byte.
 #[cfg(feature = "postgres")]
 #[tokio::test]
-async fn the_backends_answer_with_the_same_bytes() {
+async fn backends_respond_with_the_same_bytes() {
     use school_finder_db::config::Backend;
 
     let (sqlite, postgres) = (Site::on(Backend::Sqlite).await, Site::on(Backend::Postgres).await);
@@ -236,7 +236,7 @@ fn program() -> std::path::PathBuf {
 /// The program and the service say the same.
 #[cfg(feature = "cli")]
 #[tokio::test]
-async fn the_program_says_the_same() {
+async fn program_and_service_return_the_same_json() {
     let site = Site::on(school_finder_db::config::Backend::Sqlite).await;
     let home = ["--lat", "52.0406", "--lng=-0.7594"];
     for (arguments, uri) in [
