@@ -120,9 +120,9 @@ async fn a_migration_on_a_full_disk_leaves_the_old_schema() {
     for but in [0, 16, 64, 128] {
         let ballast = disk.fill(but);
         let error = migrate::up(&config).await.expect_err("the disk is full");
-        let told = error.to_string();
+        let reported = error.to_string();
         let is_typed = matches!(error, Error::StorageFull)
-            || matches!(error, Error::MigrationFailed { .. } | Error::CannotOpen { .. }) && told.contains("full");
+            || matches!(error, Error::MigrationFailed { .. } | Error::CannotOpen { .. }) && reported.contains("full");
         assert!(is_typed, "{but} KB free: {error:?}");
         std::fs::remove_file(ballast).expect("free again");
         if path.exists() {
@@ -172,17 +172,17 @@ async fn a_file_of_another_user_is_read_only() {
     let file = folder.path().join("register.csv");
     std::fs::write(&file, register(1..=10, "School")).expect("a register");
     migrate::up(&Config::sqlite_file(&path)).await.expect("a schema");
-    let nobody = |arguments: &[&str]| {
+    let as_another_user = |arguments: &[&str]| {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary);
         command.args(["--database", path.to_str().expect("UTF-8")]).args(arguments).output().expect("setpriv runs")
     };
-    let found = nobody(&["councils"]);
+    let found = as_another_user(&["councils"]);
     assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
-    let refused = nobody(&["import", "register", file.to_str().expect("UTF-8")]);
-    let told = String::from_utf8(refused.stderr).expect("UTF-8");
+    let refused = as_another_user(&["import", "register", file.to_str().expect("UTF-8")]);
+    let reported = String::from_utf8(refused.stderr).expect("UTF-8");
     assert_eq!(
-        (refused.status.code(), told.trim_end()),
+        (refused.status.code(), reported.trim_end()),
         (Some(1), "school-finder: the database is read-only: check the rights on its file and folder")
     );
 }
@@ -248,15 +248,15 @@ async fn a_reader_that_stays_does_not_stop_writers() {
     };
     write().await;
     assert_eq!(reader.texts(count).await, ["100"], "what it saw it goes on seeing");
-    let held = size();
+    let size_before = size();
     reader.execute("COMMIT").await;
     write().await;
     write().await;
-    let (held, after) = (held >> 20, size() >> 20);
+    let (size_before, after) = (size_before >> 20, size() >> 20);
     crate::support::say(&format!(
-        "the log had {held} MiB with a reader held, and {after} MiB after twice as much without one"
+        "the log had {size_before} MiB with a reader held, and {after} MiB after twice as much without one"
     ));
-    assert!(after <= held + 16, "{held} MiB, then {after} MiB");
+    assert!(after <= size_before + 16, "{size_before} MiB, then {after} MiB");
 }
 
 /// A program that stands still in the middle of an import holds the lock.

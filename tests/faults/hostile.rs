@@ -363,10 +363,10 @@ async fn the_program_refuses_files_that_are_too_deep() {
         command.arg(format!("--as={MEMORY}")).arg("--stack=524288").arg(inner.get_program()).args(inner.get_args());
         let begun = Instant::now();
         let output = command.output().expect("prlimit runs");
-        let told = String::from_utf8_lossy(&output.stderr);
+        let reported = String::from_utf8_lossy(&output.stderr);
         assert!(
-            matches!(output.status.code(), Some(0 | 1)) && !told.contains("panicked"),
-            "{what}: {:?} {told}",
+            matches!(output.status.code(), Some(0 | 1)) && !reported.contains("panicked"),
+            "{what}: {:?} {reported}",
             output.status
         );
         assert!(begun.elapsed() < Duration::from_secs(20), "{what}: {:?}", begun.elapsed());

@@ -80,7 +80,7 @@ async fn every_call_fails_once(step: usize, begin: impl AsyncFn() -> Place) {
                 }
                 runs += 1;
                 let what = format!("{call} number {at}: {error}");
-                let told = String::from_utf8(output.stderr).expect("UTF-8");
+                let reported = String::from_utf8(output.stderr).expect("UTF-8");
                 let found = if path.exists() {
                     assert_eq!(integrity(&path).await, "ok", "{what}");
                     rows(&path).await
@@ -88,13 +88,13 @@ async fn every_call_fails_once(step: usize, begin: impl AsyncFn() -> Place) {
                     0
                 };
                 if output.status.success() {
-                    assert_eq!(found, SCHOOLS, "{what}: {told}");
+                    assert_eq!(found, SCHOOLS, "{what}: {reported}");
                     *endings.entry("done all the same".to_owned()).or_default() += 1;
                 } else {
-                    assert!(found == 0 || found == SCHOOLS, "{what}: {found} schools, {told}");
-                    assert_eq!(output.status.code(), Some(1), "{what}: {told}");
-                    let sentences: Vec<&str> = told.lines().filter(|line| !line.starts_with("creating ")).collect();
-                    assert!(matches!(sentences[..], [one] if one.starts_with("school-finder: ")), "{what}: {told}");
+                    assert!(found == 0 || found == SCHOOLS, "{what}: {found} schools, {reported}");
+                    assert_eq!(output.status.code(), Some(1), "{what}: {reported}");
+                    let sentences: Vec<&str> = reported.lines().filter(|line| !line.starts_with("creating ")).collect();
+                    assert!(matches!(sentences[..], [one] if one.starts_with("school-finder: ")), "{what}: {reported}");
                     let sentence = sentences[0].replace(path.to_str().expect("UTF-8"), "FILE");
                     *endings.entry(format!("{sentence} ({found} schools)")).or_default() += 1;
                 }
@@ -144,8 +144,8 @@ async fn an_import_is_synced_before_it_is_reported() {
     };
     let written = of(&["pwrite64("]).expect("the log is written");
     let synced = of(&["fsync(", "fdatasync("]).expect("the log is synced");
-    let told = lines.iter().position(|line| line.contains("\"inserted 300,")).expect("the program says so");
-    assert!(written < synced && synced < told, "written {written}, synced {synced}, told {told}");
+    let reported = lines.iter().position(|line| line.contains("\"inserted 300,")).expect("the program says so");
+    assert!(written < synced && synced < reported, "written {written}, synced {synced}, told {reported}");
 }
 
 /// The file that is imported cannot be read to its end.
@@ -162,8 +162,11 @@ async fn a_register_that_cannot_be_read_changes_nothing() {
         let output = traced(&trace, &[&file], &options, &place.url, &file).output().expect("strace runs");
         assert!(std::fs::read_to_string(&trace).expect("a trace").contains("(INJECTED)"), "read {at}");
         assert_eq!(output.status.code(), Some(1));
-        let told = String::from_utf8(output.stderr).expect("UTF-8");
-        assert!(told.starts_with("school-finder: the file could not be read: ") && told.lines().count() == 1, "{told}");
+        let reported = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(
+            reported.starts_with("school-finder: the file could not be read: ") && reported.lines().count() == 1,
+            "{reported}"
+        );
         assert_eq!(rows(&place.path().expect("a file")).await, 0);
     }
 }
@@ -182,10 +185,10 @@ async fn a_large_import_reports_a_failing_log() {
     let output = traced(&trace, &[&log], &options, &place.url, &file).output().expect("strace runs");
     let seen = std::fs::read_to_string(&trace).expect("a trace");
     assert!(seen.contains("(INJECTED)"), "{seen}");
-    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    let reported = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(
-        !output.status.success() && told.contains("the disk failed (disk I/O error): nothing was written"),
-        "{told}"
+        !output.status.success() && reported.contains("the disk failed (disk I/O error): nothing was written"),
+        "{reported}"
     );
     assert_eq!((rows(&path).await, integrity(&path).await.as_str()), (0, "ok"));
 }

@@ -77,7 +77,7 @@ async fn share_out(finder: &dyn SchoolRepository, random: &mut Random, counts: &
 }
 
 /// Reads pairs in one call, by URN or by a search, and adds them up.
-async fn look(finder: &dyn SchoolRepository, random: &mut Random, counts: &Counts) {
+async fn check(finder: &dyn SchoolRepository, random: &mut Random, counts: &Counts) {
     if random.below(2) == 0 {
         let number = 11 + i64::try_from(random.below(4)).expect("small");
         let found = finder.schools_by_urn(&[urn(number), urn(number + 100)]).await.expect("a read");
@@ -110,7 +110,7 @@ async fn soak(backend: Backend) {
                         0..4 => add(finder.as_ref(), ids[random.below(ids.len())], &counts).await,
                         4..WRITERS => share_out(finder.as_ref(), &mut random, &counts).await,
                         _ => {
-                            look(finder.as_ref(), &mut random, &counts).await;
+                            check(finder.as_ref(), &mut random, &counts).await;
                             // Two cores are shared by all: writers should get a turn.
                             tokio::time::sleep(Duration::from_millis(5)).await;
                         }
@@ -130,8 +130,8 @@ async fn soak(backend: Backend) {
         let file = file.to_str().expect("UTF-8").to_owned();
         let import = move || program(&url, &["import", "register", &file]).output().expect("the program runs");
         let output = tokio::task::spawn_blocking(import).await.expect("no panic");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() || told.contains("the database is locked by another program"), "{told}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() || stderr.contains("the database is locked by another program"), "{stderr}");
         imports += 1;
         assert!(tasks.iter().all(|task| !task.is_finished()), "one of them found something wrong");
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -88,14 +88,14 @@ async fn store(finders: &Finders, outlines: &[MultiPolygon<f64>]) -> Vec<SchoolI
 
 /// The schools that serve a place, by every backend's word, which is the same.
 async fn serving(finders: &Finders, lat: f64, lng: f64) -> Vec<SchoolId> {
-    let mut answers = Vec::new();
+    let mut pages = Vec::new();
     for finder in &finders.finders {
         let page = finder.find_catchments(&SchoolSearch::near(at(lat, lng))).await.expect("a result");
-        answers.push(page);
+        pages.push(page);
     }
-    let answer = answers.pop().expect("a backend");
-    assert!(answers.iter().all(|other| *other == answer), "the backends differ at lat {lat}, lng {lng}");
-    answer.items.iter().map(|catchment| catchment.hit.school.id).collect()
+    let page = pages.pop().expect("a backend");
+    assert!(pages.iter().all(|other| *other == page), "the backends differ at lat {lat}, lng {lng}");
+    page.items.iter().map(|catchment| catchment.hit.school.id).collect()
 }
 
 #[test]

@@ -163,9 +163,9 @@ async fn a_long_wait_is_told_and_ends(database: &TestDatabase) {
     };
     let mut holder = Raw::open(&url).await;
     holder.execute(hold).await;
-    let (told, heard) = std::sync::mpsc::channel();
+    let (reported, heard) = std::sync::mpsc::channel();
     let migrator = Migrator::new(&config).lock_timeout(Duration::from_millis(400));
-    let migrator = migrator.on_wait(move || told.send(()).expect("somebody listens"));
+    let migrator = migrator.on_wait(move || reported.send(()).expect("somebody listens"));
     let begun = Instant::now();
     let error = migrator.up().await.expect_err("held by another");
     assert!(matches!(error, school_finder_db::Error::SchemaLocked { .. }), "{error:?}");

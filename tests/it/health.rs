@@ -44,8 +44,8 @@ async fn a_build_goes_on_while_a_newer_one_migrates(database: &TestDatabase) {
     let after = repository.find_schools(&SchoolSearch::open()).await.expect("schools").items;
     assert_eq!(after, before);
     repository.insert_schools(vec![crate::support::school(1)]).await.expect("a school that fits");
-    let told = [repository.health().await.map(drop), connect(database.config()).await.map(drop)];
-    for error in told.map(|told| told.expect_err("too new for this build")) {
+    let results = [repository.health().await.map(drop), connect(database.config()).await.map(drop)];
+    for error in results.map(|result| result.expect_err("too new for this build")) {
         assert!(matches!(error, Error::SchemaTooNew { .. }), "{error:?}");
     }
 }
@@ -130,8 +130,8 @@ mod on_postgres {
                 tokio::spawn(async move { repository.health().await })
             })
             .collect();
-        for asked in many {
-            let error = asked.await.expect("no panic").expect_err("nobody answers");
+        for call in many {
+            let error = call.await.expect("no panic").expect_err("nobody answers");
             assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
         }
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
@@ -193,8 +193,8 @@ mod on_postgres {
             .expect("the program runs");
         assert!(granted.status.success(), "{granted:?}");
         let may = async |right: &str| {
-            let asked = format!("SELECT has_table_privilege('{role}', 'schools', '{right}')::int::bigint");
-            database.number(&asked).await.expect("a result") == 1
+            let sql = format!("SELECT has_table_privilege('{role}', 'schools', '{right}')::int::bigint");
+            database.number(&sql).await.expect("a result") == 1
         };
         assert!(may("SELECT").await && may("INSERT").await && may("UPDATE").await && may("DELETE").await);
         assert!(!may("TRUNCATE").await && !may("TRIGGER").await);

@@ -25,7 +25,7 @@ async fn a_dropped_transaction_is_rolled_back_immediately() {
     tokio::join!(repository.councils(), repository.councils(), repository.councils()).0.expect("three connections");
     for by_hand in [false, true] {
         let is_held = tokio::sync::Notify::new();
-        let held = async |c: &mut AsyncPgConnection| {
+        let hold = async |c: &mut AsyncPgConnection| {
             let hold = async |c: &mut AsyncPgConnection| {
                 c.batch_execute("UPDATE schools SET capacity = 1").await?;
                 is_held.notify_one();
@@ -39,7 +39,7 @@ async fn a_dropped_transaction_is_rolled_back_immediately() {
             }
         };
         tokio::select! {
-            outcome = repository.with_connection(held) => panic!("it ended by itself: {outcome:?}"),
+            outcome = repository.with_connection(hold) => panic!("it ended by itself: {outcome:?}"),
             () = is_held.notified() => {}
         }
         repository.insert_schools(vec![school(2 + i64::from(by_hand))]).await.expect("nobody holds a lock");
@@ -119,7 +119,7 @@ async fn a_read_is_retried_on_another_connection() {
         WHERE datname = current_database() AND pid <> pg_backend_pid()";
     database.execute(end_others).await.expect("ended");
     let (Ok(one), Ok(two), Ok(three)) = all().await else { panic!("no answer") };
-    assert!([one, two, three].iter().all(|answer| *answer == first));
+    assert!([one, two, three].iter().all(|result| *result == first));
 }
 
 /// A prepared statement whose columns have another type by now: an older build goes on while a newer one migrates.

@@ -331,7 +331,7 @@ async fn declared_functions_have_their_documented_units() {
     let repository = open(database.owner()).await;
     let (home, there) = (sample::home(), crate::support::at(52.05, -0.75));
     repository.insert_schools(vec![NewSchool { location: Some(there), ..school(1) }]).await.expect("a school");
-    let ask = async |c: &mut diesel_async::AsyncPgConnection| {
+    let query = async |c: &mut diesel_async::AsyncPgConnection| {
         let made = st_set_srid(st_make_point(-0.75, 52.05), 4326);
         let query = schools::table.select((
             st_distance_metres(schools::location, postgis_point(home), false),
@@ -340,7 +340,7 @@ async fn declared_functions_have_their_documented_units() {
         ));
         Ok(diesel_async::RunQueryDsl::get_result::<(Option<f64>, Option<f64>, Option<bool>)>(query, c).await?)
     };
-    let (metres, none, covers) = repository.with_connection(ask).await.expect("a result");
+    let (metres, none, covers) = repository.with_connection(query).await.expect("a result");
     let expected = home.distance_to(there).get() * 1_000.0;
     assert!((metres.expect("a distance") / expected - 1.0).abs() < 2e-6, "{metres:?} and {expected} metres");
     assert_eq!((none, covers), (Some(0.0), Some(true)));
@@ -460,8 +460,8 @@ async fn a_review_finds_the_school_that_is_just_imported() {
         Ok(c.batch_execute("COMMIT").await?)
     });
     let insert = async {
-        let held = format!("{LOCKS} AND granted AND mode = 'RowExclusiveLock'");
-        until("the import has its lock", async || seen(held.clone()).await.is_some_and(|held| held >= 1.0)).await;
+        let lock = format!("{LOCKS} AND granted AND mode = 'RowExclusiveLock'");
+        until("the import has its lock", async || seen(lock.clone()).await.is_some_and(|lock| lock >= 1.0)).await;
         other.insert_reviews(vec![review.clone()]).await
     };
     let (imported, inserted) = tokio::join!(import, insert);

@@ -237,8 +237,8 @@ fn a_failed_write_is_a_failure_and_no_panic() {
     assert_eq!(import(Stdio::piped(), full().into()).status.code(), Some(0));
     let output = import(full().into(), Stdio::piped());
     assert_eq!(output.status.code(), Some(1));
-    let told = text(&output.stderr).lines().last().expect("a sentence");
-    assert_eq!(told, "school-finder: No space left on device (os error 28)");
+    let reported = text(&output.stderr).lines().last().expect("a sentence");
+    assert_eq!(reported, "school-finder: No space left on device (os error 28)");
     assert_eq!(import(full().into(), full().into()).status.code(), Some(1));
 }
 

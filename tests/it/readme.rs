@@ -84,17 +84,17 @@ async fn both_backends_return_the_results_of_the_table() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let database = TestDatabase::new(backend).await.expect("a database");
         sample::fill(database.repository()).await.expect("a town");
-        columns.push(answers(database.repository()).await);
+        columns.push(results(database.repository()).await);
     }
     let mut table = String::from("| asked of a home in the sample town | SQLite and PostgreSQL |\n| --- | --- |\n");
-    for ((question, sqlite), (_, postgres)) in columns[0].iter().zip(&columns[1]) {
-        assert_eq!(sqlite, postgres, "{question}");
-        table.push_str(&format!("| {question} | {sqlite} |\n"));
+    for ((name, sqlite), (_, postgres)) in columns[0].iter().zip(&columns[1]) {
+        assert_eq!(sqlite, postgres, "{name}");
+        table.push_str(&format!("| {name} | {sqlite} |\n"));
     }
     assert!(document("README.md").contains(&table), "the README has not this table:\n{table}");
 }
 
-async fn answers(finder: &dyn SchoolRepository) -> Vec<(&'static str, String)> {
+async fn results(finder: &dyn SchoolRepository) -> Vec<(&'static str, String)> {
     let home = SchoolSearch::near(sample::home());
     let nearest = finder.find_schools(&home.clone().limit(1)).await.expect("a result");
     let hit = nearest.items.first().expect("a school");

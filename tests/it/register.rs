@@ -151,9 +151,9 @@ async fn unusable_rows_are_reported_with_line_and_reason() {
     ];
     let (counts, rejects) = import(finder.as_ref(), file(&rows)).await.expect("an import");
     assert_eq!((counts.inserted, counts.rejected), (2, 8));
-    let told: Vec<_> =
+    let reported: Vec<_> =
         rejects.iter().map(|reject| (reject.number, reject.urn.as_str(), reject.reason.as_str())).collect();
-    for (reject, (line, urn, reason)) in told.iter().zip([
+    for (reject, (line, urn, reason)) in reported.iter().zip([
         (3, "nine", "URN"),
         (4, "100004", "name is blank"),
         (5, "100005", "\"Perhaps\" is not a status"),

@@ -199,8 +199,9 @@ async fn the_register_cut_off_anywhere_is_refused() {
         }
         let error = Import::new().register(finder.as_ref(), std::io::Cursor::new(cut)).await.expect_err("cut off");
         // Within the header, a column is missing first.
-        let told = matches!(&error, Error::Import(ImportError::Truncated { .. } | ImportError::MissingColumn { .. }));
-        assert!(told, "at {kilobytes} kB: {error}");
+        let reported =
+            matches!(&error, Error::Import(ImportError::Truncated { .. } | ImportError::MissingColumn { .. }));
+        assert!(reported, "at {kilobytes} kB: {error}");
     }
     assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("counts").total, 0);
 }

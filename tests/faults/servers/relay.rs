@@ -70,17 +70,17 @@ impl Relay {
 
 /// Passes bytes on until one end hangs up or the line is cut.
 async fn relay(mut near: TcpStream, mut far: TcpStream, flow: watch::Receiver<Flow>) {
-    let (mut question, mut answer) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    let (mut request, mut response) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     loop {
         let (from_near, count) = tokio::select! {
-            count = near.read(&mut question) => (true, count.unwrap_or(0)),
-            count = far.read(&mut answer) => (false, count.unwrap_or(0)),
+            count = near.read(&mut request) => (true, count.unwrap_or(0)),
+            count = far.read(&mut response) => (false, count.unwrap_or(0)),
         };
         let now = *flow.borrow();
         if count == 0 {
             return;
         }
-        let is_commit = from_near && question[..count].windows(6).any(|word| word == b"COMMIT");
+        let is_commit = from_near && request[..count].windows(6).any(|word| word == b"COMMIT");
         match now {
             // Both ends stay open, and nothing comes of either, however long: a line does not come back to life.
             Flow::Frozen => return std::future::pending().await,
@@ -88,13 +88,13 @@ async fn relay(mut near: TcpStream, mut far: TcpStream, flow: watch::Receiver<Fl
             _ => {}
         }
         let passed =
-            if from_near { far.write_all(&question[..count]).await } else { near.write_all(&answer[..count]).await };
+            if from_near { far.write_all(&request[..count]).await } else { near.write_all(&response[..count]).await };
         if passed.is_err() {
             return;
         }
         if now == Flow::CutAfterCommit && is_commit {
             // The server has done it when it answers.
-            let _ = far.read(&mut answer).await;
+            let _ = far.read(&mut response).await;
             return;
         }
     }

@@ -59,13 +59,16 @@ async fn admissions_are_imported_and_imported_again(database: &TestDatabase) {
     let id = database.repository().school_by_urn(urn(1)).await.expect("a result").expect("the school").id;
     let details = database.repository().school_details(id).await.expect("a result").expect("the school");
     let years = details.admissions.expect("years");
-    let told: Vec<_> = years
+    let reported: Vec<_> = years
         .iter()
         .map(|year| {
             (year.intake.as_deref(), year.applications_received, year.last_distance_offered_km, year.had_vacancies)
         })
         .collect();
-    assert_eq!(told, [(Some("Year 3"), None, None, Some(true)), (Some("Year R"), Some(64), Some(1.234), Some(false))]);
+    assert_eq!(
+        reported,
+        [(Some("Year 3"), None, None, Some(true)), (Some("Year R"), Some(64), Some(1.234), Some(false))]
+    );
 }
 
 async fn unusable_admissions_are_reported(database: &TestDatabase) {
@@ -113,8 +116,8 @@ async fn links_are_imported_in_their_encoding(database: &TestDatabase) {
         // A file that ends at the end of a row cannot be told from a whole one.
         let whole =
             file[..cut].ends_with(b"\r\n") || (file[..cut].ends_with(b"\"") && file[cut..].starts_with(b"\r\n"));
-        let told = matches!(&cut_off, Err(Error::Import(ImportError::Truncated { .. })));
-        assert!(told != whole, "cut at {cut}: {cut_off:?}");
+        let reported = matches!(&cut_off, Err(Error::Import(ImportError::Truncated { .. })));
+        assert!(reported != whole, "cut at {cut}: {cut_off:?}");
     }
 }
 

@@ -51,15 +51,15 @@ async fn phases_follow_from_ages_and_nothing_else_changes(database: &TestDatabas
 
     let dry = Backfill::new().mode(WriteMode::DryRun).phase(finder).await.expect("counts");
     assert_eq!(stored(database, 2_000).await, before, "a dry run writes nothing");
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tell = {
-        let told = Arc::clone(&told);
-        move |done, total| told.lock().expect("no panic").push((done, total))
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let on_progress = {
+        let reported = Arc::clone(&reported);
+        move |done, total| reported.lock().expect("no panic").push((done, total))
     };
-    let counts = Backfill::new().on_progress(tell).phase(finder).await.expect("a backfill");
+    let counts = Backfill::new().on_progress(on_progress).phase(finder).await.expect("a backfill");
     assert_eq!(dry, counts);
     assert_eq!(counts.total() + counts.left, lacking);
-    assert_eq!(*told.lock().expect("no panic"), [(lacking, lacking)]);
+    assert_eq!(*reported.lock().expect("no panic"), [(lacking, lacking)]);
 
     let after = stored(database, 2_000).await;
     let mut filled = BTreeMap::<Phase, u64>::new();
@@ -99,10 +99,10 @@ async fn an_interrupted_backfill_resumes(database: &TestDatabase) {
         (1..=60_000).map(|number| NewSchool { age_range_from: Some(4), age_range_to: Some(11), ..school(number) });
     finder.insert_schools(schools.collect()).await.expect("schools that fit");
     // Dropped after the first batch, in the middle of the second.
-    let (told, heard) = tokio::sync::oneshot::channel();
-    let mut told = Some(told);
+    let (reported, heard) = tokio::sync::oneshot::channel();
+    let mut reported = Some(reported);
     let backfill = Backfill::new().on_progress(move |_, _| {
-        let _ = told.take().map(|told| told.send(()));
+        let _ = reported.take().map(|reported| reported.send(()));
     });
     tokio::select! {
         biased;

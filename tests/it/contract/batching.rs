@@ -105,10 +105,10 @@ async fn results_are_written_in_the_order_of_the_homes(database: &TestDatabase) 
     // More than one chunk.
     let homes: Vec<LatLng> = homes().into_iter().cycle().take(70_000).collect();
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let all = homes.iter().map(|home| Ok::<_, Error>(*home));
-    let done = batch::write_parquet(&nearest, all, file.as_file(), |done| told.push(done)).expect("written");
-    assert_eq!((done, told), (70_000, vec![65_536, 70_000]));
+    let done = batch::write_parquet(&nearest, all, file.as_file(), |done| reported.push(done)).expect("written");
+    assert_eq!((done, reported), (70_000, vec![65_536, 70_000]));
     let read = ParquetReader::new(file.reopen().expect("the file")).finish().expect("Parquet");
     assert_eq!(read.shape(), (210_000, 6));
     let expected: Vec<Option<i64>> = batch::find_all(&nearest, &homes)

@@ -165,8 +165,8 @@ async fn everything_comes_back_as_it_was_stored(database: &TestDatabase) {
     assert_eq!(json["admissions"][0]["academic_year"], "2024/2025");
     assert_eq!(serde_json::from_value::<school_finder_db::models::SchoolDetails>(json).expect("details"), details);
 
-    let asked = Collections { clubs: true, ..Collections::default() };
-    let many = repository.details(&[ids[2], ids[1], SchoolId::new(999)], asked).await.expect("a result");
+    let requested = Collections { clubs: true, ..Collections::default() };
+    let many = repository.details(&[ids[2], ids[1], SchoolId::new(999)], requested).await.expect("a result");
     assert_eq!(many.iter().map(|details| details.school.id).collect::<Vec<_>>(), [ids[1], ids[2]]);
     assert_eq!(many[0].clubs.as_ref().map(Vec::len), Some(2));
     assert_eq!((many[1].clubs.as_ref().map(Vec::len), &many[1].fees), (Some(0), &None), "none, and not asked for");
@@ -182,8 +182,8 @@ async fn collections_that_are_none_are_not_replaced(database: &TestDatabase) {
     let details = database.repository().school_details(ids[0]).await.expect("a result").expect("the school");
     assert_eq!((details.clubs, details.fees), (clubs, Some(vec![])));
     assert_eq!(details.admissions, full().admissions);
-    let nobody = database.repository().replace_collections(SchoolId::new(999), 1, full()).await;
-    assert!(matches!(nobody, Err(Error::UnknownSchool)), "{nobody:?}");
+    let missing = database.repository().replace_collections(SchoolId::new(999), 1, full()).await;
+    assert!(matches!(missing, Err(Error::UnknownSchool)), "{missing:?}");
 }
 
 async fn collections_read_before_another_edit_are_refused(database: &TestDatabase) {
@@ -327,8 +327,8 @@ async fn money_is_exact(database: &TestDatabase) {
         details.fees.expect("fees").iter().map(|fee| fee.per_year.clone().expect("money").to_string()).collect();
     assert_eq!(stored, amounts);
     let sorted = async |rank: usize| {
-        let question = "SELECT CAST(age_from AS BIGINT) FROM private_school_fees ORDER BY per_year LIMIT 1 OFFSET";
-        database.number(&format!("{question} {rank}")).await.expect("a fee")
+        let sql = "SELECT CAST(age_from AS BIGINT) FROM private_school_fees ORDER BY per_year LIMIT 1 OFFSET";
+        database.number(&format!("{sql} {rank}")).await.expect("a fee")
     };
     for rank in 0..amounts.len() {
         assert_eq!(sorted(rank).await, i64::try_from(rank).expect("few"), "in the order of the amounts");
@@ -435,7 +435,7 @@ async fn deleting_a_school_deletes_its_details(database: &TestDatabase) {
     (expected.private_details, expected.fees, expected.admissions) = (1, 1, 1);
     (expected.links, expected.reviews_kept, expected.links_kept) = (1, 2, 2);
     assert_eq!(counts, expected);
-    let left = async |question: &str| database.number(question).await.expect("a count");
+    let left = async |sql: &str| database.number(sql).await.expect("a count");
     for (table, rows) in [
         ("school_clubs", 2),
         ("school_term_dates", 1),

@@ -25,8 +25,8 @@ async fn a_query_is_planned_and_run_only_by_name(database: &TestDatabase) {
         // One more than the page, which tells whether there is a next one; where Rust chooses the nearest, all that it
         // chooses from.
         assert!(execution.rows >= 6, "{analyzed}");
-        let told = format!("run: {} row(s) in {} µs", execution.rows, execution.microseconds);
-        assert!(analyzed.to_string().ends_with(&told));
+        let reported = format!("run: {} row(s) in {} µs", execution.rows, execution.microseconds);
+        assert!(analyzed.to_string().ends_with(&reported));
     }
     let planned = finder.explain(ExplainedQuery::Catchments, &near, ExplainMode::Plan).await.expect("a plan");
     assert_eq!(planned.execution, None);

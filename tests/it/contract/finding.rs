@@ -137,8 +137,8 @@ async fn cursors_are_of_their_search(database: &TestDatabase) {
     insert(database, sample::schools()).await;
     let search = SchoolSearch::near(sample::home()).limit(3);
     let cursor = database.repository().find_schools(&search).await.expect("a result").next.expect("there are more");
-    let elsewhere = SchoolSearch::near(at(51.0, 0.0)).after(cursor.clone());
-    let refused = database.repository().find_schools(&elsewhere).await;
+    let other = SchoolSearch::near(at(51.0, 0.0)).after(cursor.clone());
+    let refused = database.repository().find_schools(&other).await;
     assert!(matches!(refused, Err(Error::InvalidCursor { .. })));
     // Nor is a position in one order one in another, whatever it claims to be from.
     let (_, print) = cursor.as_str().rsplit_once('.').expect("a fingerprint");
@@ -328,8 +328,8 @@ async fn many_schools_come_in_order_and_each_once(database: &TestDatabase) {
     let ids = insert(database, (1..=30).map(school).collect()).await;
     let repository = database.repository();
     let missing = SchoolId::new(i64::MAX);
-    let asked = [ids[7], missing, ids[2], ids[7]];
-    let found: Vec<_> = repository.schools(&asked).await.expect("a result").iter().map(|school| school.id).collect();
+    let given = [ids[7], missing, ids[2], ids[7]];
+    let found: Vec<_> = repository.schools(&given).await.expect("a result").iter().map(|school| school.id).collect();
     assert_eq!(found, [ids[2], ids[7]], "in order, each once");
     let by_urn = repository.schools_by_urn(&[urn(30), urn(1), urn(999)]).await.expect("a result");
     assert_eq!(by_urn.iter().map(|school| school.urn).collect::<Vec<_>>(), [urn(1), urn(30)]);

@@ -207,7 +207,7 @@ async fn vacancies_have_the_widest_margins(database: &TestDatabase) {
             None => break,
         }
     }
-    assert_eq!(urns, [2, 3, 1], "first those where distance kept nobody out, the nearest of them first");
+    assert_eq!(urns, [2, 3, 1], "first those where distance kept missing out, the nearest of them first");
 }
 
 async fn a_year_without_an_intake_counts_for_each(database: &TestDatabase) {
@@ -444,8 +444,8 @@ async fn edits_from_an_old_version_are_refused(database: &TestDatabase) {
     assert!(matches!(stale, Err(Error::Stale { given: 1, stored: 2 })), "{stale:?}");
     let wrong = SchoolPatch { age_range_from: Some(Some(20)), ..SchoolPatch::default() };
     assert!(matches!(repository.update_school(id, 2, wrong).await, Err(Error::AgeFrom)));
-    let nobody = repository.update_school(school_finder_db::ids::SchoolId::new(99), 1, SchoolPatch::default()).await;
-    assert!(matches!(nobody, Err(Error::UnknownSchool)));
+    let missing = repository.update_school(school_finder_db::ids::SchoolId::new(99), 1, SchoolPatch::default()).await;
+    assert!(matches!(missing, Err(Error::UnknownSchool)));
     // An import is an edit as well.
     let stream = Box::new(std::iter::once(Ok(full)));
     repository.upsert_schools(stream, WriteMode::Commit).await.expect("an upsert");

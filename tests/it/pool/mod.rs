@@ -24,11 +24,11 @@ fn schools_that_wait(
     count: i64,
     held: i64,
 ) -> (impl Iterator<Item = Result<NewSchool>> + Send, Receiver<()>, Sender<()>) {
-    let (tell, reached) = channel();
+    let (notify, reached) = channel();
     let (go, wait) = channel();
     let schools = (1..=count).map(move |number| {
         if number == held {
-            tell.send(()).expect("somebody listens");
+            notify.send(()).expect("somebody listens");
             let _ = wait.recv();
         }
         Ok(school(number))

@@ -228,8 +228,8 @@ async fn a_transaction_rolled_back_by_sqlite_breaks_no_connection() {
                 panic!("on purpose")
             })
         };
-        let lent = repository.clone();
-        let panicked = tokio::spawn(async move { lent.with_connection(panics).await }).await;
+        let shared = repository.clone();
+        let panicked = tokio::spawn(async move { shared.with_connection(panics).await }).await;
         assert!(panicked.expect_err("a panic").is_panic());
         assert_eq!(repository.insert_schools(sample::schools()).await.expect("so is a write").len(), 27);
     }

@@ -19,16 +19,16 @@ pub async fn url_of(database: &TestDatabase) -> String {
         Backend::Sqlite => {
             let file = diesel::dsl::sql::<Text>("SELECT file FROM pragma_database_list WHERE name = 'main'");
             let repository = school_finder_db::sqlite::SqliteRepository::connect(database.config()).await;
-            let ask = move |connection: &mut _| Ok(diesel::RunQueryDsl::get_result::<String>(file, connection)?);
-            format!("sqlite:{}", repository.expect("the database").with_connection(ask).await.expect("its file"))
+            let query = move |connection: &mut _| Ok(diesel::RunQueryDsl::get_result::<String>(file, connection)?);
+            format!("sqlite:{}", repository.expect("the database").with_connection(query).await.expect("its file"))
         }
         #[cfg(feature = "postgres")]
         Backend::Postgres => {
             let name = diesel::dsl::sql::<Text>("SELECT current_database()::text");
             let repository = school_finder_db::postgres::PostgresRepository::connect(database.config()).await;
-            let ask =
+            let query =
                 async |connection: &mut _| Ok(diesel_async::RunQueryDsl::get_result::<String>(name, connection).await?);
-            let name = repository.expect("the database").with_connection(ask).await.expect("its name");
+            let name = repository.expect("the database").with_connection(query).await.expect("its name");
             let server = std::env::var("TEST_DATABASE_URL").expect("the server");
             let (address, parameters) = server.split_once('?').map_or((server.as_str(), ""), |(a, p)| (a, p));
             let (host, _) = address.rsplit_once('/').expect("a database");

@@ -61,7 +61,7 @@ impl Relay {
 
 /// Passes bytes on until one end hangs up, or for ever nothing at all.
 async fn pass_on(mut near: TcpStream, mut far: TcpStream, flow: &watch::Sender<Flow>) {
-    let (mut question, mut answer) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    let (mut request, mut response) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     let mut changes = flow.subscribe();
     loop {
         // Both ends stay open, and nothing comes of either.
@@ -69,8 +69,8 @@ async fn pass_on(mut near: TcpStream, mut far: TcpStream, flow: &watch::Sender<F
         let passed = tokio::select! {
             biased;
             () = frozen => std::future::pending().await,
-            count = near.read(&mut question) => {
-                let sent = &question[..count.unwrap_or(0)];
+            count = near.read(&mut request) => {
+                let sent = &request[..count.unwrap_or(0)];
                 // Copied first: nothing may be sent while it is borrowed.
                 let now = *flow.borrow();
                 if let Flow::FreezesAt(word) = now
@@ -81,8 +81,8 @@ async fn pass_on(mut near: TcpStream, mut far: TcpStream, flow: &watch::Sender<F
                 }
                 !sent.is_empty() && far.write_all(sent).await.is_ok()
             }
-            count = far.read(&mut answer) => {
-                let sent = &answer[..count.unwrap_or(0)];
+            count = far.read(&mut response) => {
+                let sent = &response[..count.unwrap_or(0)];
                 !sent.is_empty() && near.write_all(sent).await.is_ok()
             }
         };

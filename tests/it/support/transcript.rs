@@ -150,8 +150,8 @@ impl Session {
     pub fn check(&self, shown: &Shown) {
         let Shown { document, command, output } = shown;
         // A table is the default on a terminal, which a test is not.
-        let is_asking = asks_for_schools(command) && !command.contains("--format") && !command.contains("--parquet");
-        let printed = self.run(&format!("{command}{}", if is_asking { " --format table" } else { "" }));
+        let prints_table = prints_schools(command) && !command.contains("--format") && !command.contains("--parquet");
+        let printed = self.run(&format!("{command}{}", if prints_table { " --format table" } else { "" }));
         assert!(printed == *output, "{document}: $ {command}\nis shown to print\n{output}\nand prints\n{printed}");
     }
 }
@@ -181,13 +181,13 @@ fn require_built(example: &str) {
     );
 }
 
-fn asks_for_schools(command: &str) -> bool {
-    let asking = ["find", "catchment", "reach", "show", "councils", "facets"];
+fn prints_schools(command: &str) -> bool {
+    let commands = ["find", "catchment", "reach", "show", "councils", "facets"];
     let program = ["school-finder ", "cargo run --features cli -- "];
     program
         .iter()
         .find_map(|program| command.strip_prefix(program))
-        .is_some_and(|rest| asking.iter().any(|name| rest.starts_with(name)))
+        .is_some_and(|rest| commands.iter().any(|name| rest.starts_with(name)))
 }
 
 pub fn project() -> PathBuf {

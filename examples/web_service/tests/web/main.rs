@@ -36,15 +36,15 @@ impl Site {
     }
 
     async fn get(&self, uri: &str) -> Reply {
-        self.ask(Request::get(uri).body(Body::empty()).expect("a request")).await
+        self.send(Request::get(uri).body(Body::empty()).expect("a request")).await
     }
 
     async fn get_as(&self, uri: &str, accept: &str) -> Reply {
         let request = Request::get(uri).header(header::ACCEPT, accept).body(Body::empty());
-        self.ask(request.expect("a request")).await
+        self.send(request.expect("a request")).await
     }
 
-    async fn ask(&self, request: Request<Body>) -> Reply {
+    async fn send(&self, request: Request<Body>) -> Reply {
         let response = self.router.clone().oneshot(request).await.expect("a service that cannot fail");
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.expect("a body").into();
@@ -73,8 +73,8 @@ impl Reply {
 }
 
 /// The names of the schools of an answer.
-fn names(answer: &Value) -> Vec<&str> {
-    let schools = answer["schools"].as_array().expect("schools");
+fn names(json: &Value) -> Vec<&str> {
+    let schools = json["schools"].as_array().expect("schools");
     schools.iter().map(|school| school["name"].as_str().expect("a name")).collect()
 }
 

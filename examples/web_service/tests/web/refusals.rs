@@ -67,11 +67,11 @@ async fn invalid_parameters_are_reported_with_their_field(site: &Site) {
 async fn unknown_paths_methods_and_long_bodies_are_refused(site: &Site) {
     let reply = site.get("/api/school").await;
     assert_eq!((reply.status, reply.header("content-type")), (StatusCode::NOT_FOUND, "application/problem+json"));
-    let posted = site.ask(Request::post("/api/schools").body(Body::empty()).expect("a request")).await;
+    let posted = site.send(Request::post("/api/schools").body(Body::empty()).expect("a request")).await;
     assert_eq!((posted.status, posted.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"));
     assert_eq!(posted.parsed()["error"], "MethodNotAllowed");
     let long = Request::post("/api/schools").header("content-length", "1000000").body(Body::empty());
-    assert_eq!(site.ask(long.expect("a request")).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(site.send(long.expect("a request")).await.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 async fn a_broken_database_is_unavailable_without_its_internals(site: &Site) {

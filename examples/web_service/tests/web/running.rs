@@ -20,9 +20,9 @@ on_every_backend! {
 }
 
 async fn health_names_the_backend(site: &Site) {
-    let answer = site.get("/health").await.json();
-    assert_eq!(answer["backend"], site.database.config().backend().as_str());
-    assert!(answer["migration"].is_string() && answer["version"].is_string(), "{answer}");
+    let json = site.get("/health").await.json();
+    assert_eq!(json["backend"], site.database.config().backend().as_str());
+    assert!(json["migration"].is_string() && json["version"].is_string(), "{json}");
 }
 
 async fn requests_are_counted_by_route_and_status(site: &Site) {

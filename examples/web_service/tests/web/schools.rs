@@ -26,16 +26,16 @@ const HOME: &str = "lat=52.0406&lng=-0.7594";
 
 async fn schools_come_nearest_first(site: &Site) {
     let reply = site.get(&format!("/api/schools?{HOME}&within=0.5&limit=3")).await;
-    let answer = reply.json();
+    let json = reply.json();
     let nearest = ["Little Acorns Nursery School", "Brackenford Sixth Form College", "Millpond Primary School"];
-    assert_eq!(names(&answer), nearest);
+    assert_eq!(names(&json), nearest);
     assert_eq!(reply.header("content-type"), "application/json");
     assert_eq!(reply.header("cache-control"), "no-store");
     assert_eq!(reply.header("vary"), "accept");
     // As the crate's own model is written.
     let at_home = SchoolSearch::near(school_finder_db::sample::home()).limit(3);
     let page = site.database.repository().find_schools(&at_home).await.expect("an answer");
-    assert_eq!(answer["schools"], serde_json::to_value(&page.items).expect("JSON"));
+    assert_eq!(json["schools"], serde_json::to_value(&page.items).expect("JSON"));
 }
 
 async fn filters_have_the_names_of_the_program(site: &Site) {
@@ -63,8 +63,8 @@ async fn filters_have_the_names_of_the_program(site: &Site) {
         ("limit=0", 0),
     ] {
         let limited = if query.starts_with("limit") { query.to_owned() } else { format!("{query}&limit=100") };
-        let answer = site.get(&format!("/api/schools?{limited}")).await.json();
-        assert_eq!(names(&answer).len(), found, "{query}: {:?}", names(&answer));
+        let json = site.get(&format!("/api/schools?{limited}")).await.json();
+        assert_eq!(names(&json).len(), found, "{query}: {:?}", names(&json));
     }
     let by_name = site.get("/api/schools?sort=name&lat=52.0406&lng=-0.7594&limit=1").await.json();
     assert_eq!(names(&by_name), ["Ashworth High School for Girls"]);
@@ -78,11 +78,11 @@ async fn pages_are_linked(site: &Site) {
     let (mut found, mut uri) = (Vec::new(), format!("/api/schools?{HOME}&phase=primary&limit=4"));
     loop {
         let reply = site.get(&uri).await;
-        let answer = reply.json();
-        found.extend(answer["schools"].as_array().expect("schools").clone());
+        let json = reply.json();
+        found.extend(json["schools"].as_array().expect("schools").clone());
         let Some(rest) = reply.header("link").strip_prefix('<') else { break };
         uri = rest.strip_suffix(">; rel=\"next\"").expect("a link to the next page").to_owned();
-        let cursor = answer["next"].as_str().expect("a cursor");
+        let cursor = json["next"].as_str().expect("a cursor");
         assert!(uri.starts_with("/api/schools?lat=52.0406&lng=-0.7594&phase=primary&limit=4&after="), "{uri}");
         assert!(uri.ends_with(cursor), "{uri}");
     }
@@ -95,12 +95,12 @@ async fn geojson_is_returned_to_those_who_accept_it(site: &Site) {
     for accept in ["application/geo+json", "application/geo+json;q=0.9, */*;q=0.1", "text/html, application/geo+json"] {
         let reply = site.get_as(&uri, accept).await;
         assert_eq!(reply.header("content-type"), "application/geo+json", "{accept}");
-        let answer = reply.json();
-        assert_eq!(answer["type"], "FeatureCollection");
-        assert_eq!(answer["features"][0]["geometry"], json!({ "type": "Point", "coordinates": [-0.7613, 52.0412] }));
-        assert_eq!(answer["features"][0]["id"], 9_990_010);
-        assert_eq!(answer["features"][0]["properties"]["name"], "Little Acorns Nursery School");
-        assert!(answer["next"].is_string());
+        let json = reply.json();
+        assert_eq!(json["type"], "FeatureCollection");
+        assert_eq!(json["features"][0]["geometry"], json!({ "type": "Point", "coordinates": [-0.7613, 52.0412] }));
+        assert_eq!(json["features"][0]["id"], 9_990_010);
+        assert_eq!(json["features"][0]["properties"]["name"], "Little Acorns Nursery School");
+        assert!(json["next"].is_string());
     }
     for accept in ["*/*", "application/json", "application/geo+json;q=0.5, application/json", "text/html, */*;q=0.8"] {
         assert_eq!(site.get_as(&uri, accept).await.header("content-type"), "application/json", "{accept}");
@@ -111,20 +111,20 @@ async fn geojson_is_returned_to_those_who_accept_it(site: &Site) {
         assert_eq!(reply.parsed()["error"], "NotAcceptable");
     }
     // It is not known where this one stands.
-    let nowhere = site.get_as("/api/schools?name=forest", "application/geo+json").await.json();
-    assert_eq!(nowhere["features"][0]["geometry"], Value::Null);
+    let missing = site.get_as("/api/schools?name=forest", "application/geo+json").await.json();
+    assert_eq!(missing["features"][0]["geometry"], Value::Null);
 }
 
 async fn catchments_have_evidence(site: &Site) {
-    let answer = site.get(&format!("/api/catchment?{HOME}")).await.json();
-    let evidence: Vec<_> = answer["schools"].as_array().expect("schools").iter().map(|s| &s["evidence"]).collect();
-    assert_eq!(names(&answer)[0], "Millpond Primary School");
+    let json = site.get(&format!("/api/catchment?{HOME}")).await.json();
+    let evidence: Vec<_> = json["schools"].as_array().expect("schools").iter().map(|s| &s["evidence"]).collect();
+    assert_eq!(names(&json)[0], "Millpond Primary School");
     assert_eq!(evidence, ["radius", "polygon", "polygon", "polygon"]);
 }
 
 async fn reach_lists_each_year(site: &Site) {
-    let answer = site.get(&format!("/api/reach?{HOME}&limit=1")).await.json();
-    let school = &answer["schools"][0];
+    let json = site.get(&format!("/api/reach?{HOME}&limit=1")).await.json();
+    let school = &json["schools"][0];
     assert_eq!(school["name"], "Millpond Primary School");
     let years: Vec<_> = school["years"].as_array().expect("years").iter().map(|year| &year["academic_year"]).collect();
     assert_eq!(years, ["2025/2026", "2024/2025"]);
@@ -133,20 +133,21 @@ async fn reach_lists_each_year(site: &Site) {
 }
 
 async fn facets_count_what_is_found(site: &Site) {
-    let answer = site.get("/api/facets?phase=nursery").await.json();
-    assert_eq!(answer["total"], 3);
-    assert_eq!(answer["ownership"], json!({ "private": 1, "state": 2 }));
+    let json = site.get("/api/facets?phase=nursery").await.json();
+    assert_eq!(json["total"], 3);
+    assert_eq!(json["ownership"], json!({ "private": 1, "state": 2 }));
 }
 
 async fn outlines_are_drawn(site: &Site) {
     // One with a radius, one with an outline, one with neither, one that is not there.
     let reply = site.get("/api/outlines?id=1&id=2&id=5&id=4000").await;
     assert_eq!(reply.header("content-type"), "application/geo+json");
-    let answer = reply.json();
-    let features = answer["features"].as_array().expect("features");
-    let told: Vec<_> = features.iter().map(|f| (&f["id"], &f["geometry"]["type"], &f["properties"])).collect();
+    let json = reply.json();
+    let features = json["features"].as_array().expect("features");
+    let drawn_features: Vec<_> =
+        features.iter().map(|f| (&f["id"], &f["geometry"]["type"], &f["properties"])).collect();
     assert_eq!(
-        json!(told),
+        json!(drawn_features),
         json!([
             [9_990_002, "MultiPolygon", { "id": 2, "radius_km": null }],
             [9_990_001, "Point", { "id": 1, "radius_km": 1.2 }],
@@ -156,13 +157,13 @@ async fn outlines_are_drawn(site: &Site) {
 }
 
 async fn a_school_has_all_its_details(site: &Site) {
-    let answer = site.get("/api/schools/9990001").await.json();
-    let school = &answer["schools"][0];
+    let json = site.get("/api/schools/9990001").await.json();
+    let school = &json["schools"][0];
     assert_eq!(school["name"], "Millpond Primary School");
     assert_eq!(school["clubs"][0]["cost"], "6.50");
     assert_eq!(school["admissions"][0]["places_offered"], 60);
     assert_eq!(school["reviews"], json!([]));
-    assert_eq!(answer["next"], Value::Null);
+    assert_eq!(json["next"], Value::Null);
     // A closed one too.
     assert_eq!(site.get("/api/schools/9990025").await.json()["schools"][0]["status"], "closed");
     let drawn = site.get_as("/api/schools/9990001", "application/geo+json").await.json();
@@ -189,8 +190,8 @@ async fn an_old_urn_leads_to_its_successor(site: &Site) {
     );
     let today = json!([{ "urn": 9_990_001, "name": "Millpond Primary School", "href": "/api/schools/9990001" }]);
     assert_eq!(problem["leads_to"], today);
-    let nowhere = site.get("/api/schools/9980002").await;
-    assert_eq!((nowhere.status, &nowhere.parsed()["leads_to"]), (StatusCode::NOT_FOUND, &json!([])));
+    let missing = site.get("/api/schools/9980002").await;
+    assert_eq!((missing.status, &missing.parsed()["leads_to"]), (StatusCode::NOT_FOUND, &json!([])));
 }
 
 /// Both backends, byte by byte.
@@ -200,7 +201,7 @@ async fn backends_respond_with_the_same_bytes() {
     use school_finder_db::config::Backend;
 
     let (sqlite, postgres) = (Site::on(Backend::Sqlite).await, Site::on(Backend::Postgres).await);
-    let mut asked = vec![
+    let mut uris = vec![
         "/api/schools".to_owned(),
         "/api/schools?sort=rating&limit=7".to_owned(),
         "/api/facets".to_owned(),
@@ -209,13 +210,13 @@ async fn backends_respond_with_the_same_bytes() {
         "/api/schools/1".to_owned(),
         "/api/schools?phase=college".to_owned(),
     ];
-    asked.extend((9_990_001..=9_990_027).map(|urn| format!("/api/schools/{urn}")));
+    uris.extend((9_990_001..=9_990_027).map(|urn| format!("/api/schools/{urn}")));
     for path in ["schools", "catchment", "reach"] {
         for (lat, lng) in [(52.0406, -0.7594), (52.0389, -0.7651), (52.05, -0.759), (51.0, 0.5)] {
-            asked.push(format!("/api/{path}?lat={lat}&lng={lng}&limit=5"));
+            uris.push(format!("/api/{path}?lat={lat}&lng={lng}&limit=5"));
         }
     }
-    for uri in asked {
+    for uri in uris {
         for accept in ["application/json", "application/geo+json, */*;q=0.1"] {
             let (one, other) = (sqlite.get_as(&uri, accept).await, postgres.get_as(&uri, accept).await);
             assert_eq!(one.text(), other.text(), "{uri}");
