@@ -134,18 +134,13 @@ impl Backfill {
 fn phases_of(gaps: &[PhaseGap]) -> Result<Vec<(PhaseGap, Phase)>> {
     let ages = |age: fn(&PhaseGap) -> Option<i16>| gaps.iter().map(move |gap| age(gap).map(i32::from));
     let frame = df!(
-        "row" => (0_u32..).take(gaps.len()).collect::<Vec<_>>(),
         "age_range_from" => ages(|gap| gap.age_range_from).collect::<Vec<_>>(),
         "age_range_to" => ages(|gap| gap.age_range_to).collect::<Vec<_>>(),
     )?;
     let phase = phase_of_ages(col("age_range_from"), col("age_range_to")).alias("phase");
-    let found = frame.lazy().select([col("row"), phase]).filter(col("phase").is_not_null()).collect()?;
-    let (rows, phases) = (found.column("row")?.u32()?, found.column("phase")?.str()?);
-    rows.iter()
-        .zip(phases.iter())
-        .filter_map(|(row, phase)| Some((gaps.get(usize::try_from(row?).ok()?)?, phase?)))
-        .map(|(gap, phase)| Ok((*gap, phase.parse()?)))
-        .collect()
+    let found = frame.lazy().select([phase]).collect()?;
+    let phases = gaps.iter().zip(found.column("phase")?.str()?.iter());
+    phases.filter_map(|(gap, phase)| Some((gap, phase?))).map(|(gap, phase)| Ok((*gap, phase.parse()?))).collect()
 }
 
 /// Returns the phase of these ages as text, as an expression: NULL where either age is unknown, otherwise what

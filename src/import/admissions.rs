@@ -54,7 +54,7 @@ impl Import {
             |_, first_line, line| ImportError::DuplicateRow { first_line, line },
         )?;
         let counts = repository.upsert_admissions(rows.take(), rows.import.mode).await?;
-        Ok(rows.import.counts(counts))
+        Ok(ImportCounts::new(counts, &rows.import.rejected))
     }
 }
 

@@ -40,7 +40,7 @@ impl Import {
         )?;
         catchments.reject_unknown_schools(repository, |catchment| catchment.urn).await?;
         let counts = repository.upsert_catchments(catchments.take(), catchments.import.mode).await?;
-        Ok(catchments.import.counts(counts))
+        Ok(ImportCounts::new(counts, &catchments.import.rejected))
     }
 }
 

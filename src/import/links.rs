@@ -41,7 +41,7 @@ impl Import {
             |_, first_line, line| ImportError::DuplicateRow { first_line, line },
         )?;
         let counts = repository.upsert_links(links.take(), links.import.mode).await?;
-        Ok(links.import.counts(counts))
+        Ok(ImportCounts::new(counts, &links.import.rejected))
     }
 }
 

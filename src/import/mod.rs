@@ -96,10 +96,6 @@ impl Import {
         self.rejected.fetch_add(1, Ordering::Relaxed);
         (self.on_reject)(Reject { number, urn: urn.chars().take(40).collect(), reason });
     }
-
-    fn counts(&self, counts: UpsertCounts) -> ImportCounts {
-        ImportCounts::new(counts, &self.rejected)
-    }
 }
 
 /// A row that was not imported.
