@@ -12,7 +12,7 @@ const home = L.divIcon({
 });
 
 export class Chart {
-  // `onMove` is told where the home shall be, `onPick` which school was clicked.
+  // `onMove` receives the new location of the home, `onPick` the clicked school.
   constructor(box, { onMove, onPick }) {
     this.onPick = onPick;
     this.map = L.map(box, {
@@ -102,7 +102,7 @@ export class Chart {
       pointToLayer: (feature, at) =>
         L.circle(at, { radius: feature.properties.radius_km * 1000, className: kind(feature), interactive: false }),
     });
-    // What stands out is drawn last.
+    // Highlighted schools are drawn last.
     const drawn = layers.getLayers().sort((a, b) => kind(a.feature).length - kind(b.feature).length);
     drawn.forEach((layer) => this.areas.addLayer(layer));
   }

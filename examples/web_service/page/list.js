@@ -141,7 +141,7 @@ function fee({ academic_year, age_from, age_to, per_year }) {
 }
 
 function offers({ academic_year, intake, places_offered, applications_received, last_distance_offered_km: last }) {
-  const asked = applications_received == null ? "" : ` for ${applications_received} applications`;
-  const places = places_offered == null ? "places not known" : `${places_offered} places${asked}`;
+  const applications = applications_received == null ? "" : ` for ${applications_received} applications`;
+  const places = places_offered == null ? "places not known" : `${places_offered} places${applications}`;
   return `${year(academic_year)}${intake ? ` ${intake}` : ""}: ${places}${last == null ? "" : `, last at ${kilometres(last)}`}`;
 }

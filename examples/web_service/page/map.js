@@ -1,16 +1,16 @@
-// The page: what is asked, asking it, and showing what comes back.
+// The page: the search, its requests, and their results.
 
 import { Chart } from "./chart.js";
 import * as filters from "./filters.js";
 import { item, whole } from "./list.js";
 import * as service from "./service.js";
-import * as asked from "./state.js";
+import * as address from "./state.js";
 
 const at = (id) => document.getElementById(id);
 const form = at("filters");
 const NONE = { serving: new Map(), reached: new Map() };
 
-let state = asked.read(location.hash);
+let state = address.read(location.hash);
 let shown = [];
 let evidence = NONE;
 let next = null;
@@ -19,7 +19,7 @@ let running = null;
 const chart = new Chart(at("map"), { onMove: move, onPick: open });
 filters.build(form, (name, value) => {
   if (name) state[name] = value;
-  else state = asked.read(new URLSearchParams({ view: state.view, lat: state.lat ?? "", lng: state.lng ?? "" }).toString());
+  else state = address.read(new URLSearchParams({ view: state.view, lat: state.lat ?? "", lng: state.lng ?? "" }).toString());
   update();
 });
 // On a wide screen there is room for the filters.
@@ -27,11 +27,11 @@ at("filters-panel").open = matchMedia("(min-width: 75rem) and (min-height: 36rem
 
 at("place").addEventListener("submit", (event) => {
   event.preventDefault();
-  const place = asked.place(at("coordinates").value);
+  const place = address.place(at("coordinates").value);
   at("place-error").textContent = place ? "" : "Write it like 52.0406, -0.7594: latitude first.";
   at("coordinates").toggleAttribute("aria-invalid", !place);
   if (!place) return at("coordinates").focus();
-  asked.moveHome(state, ...place);
+  address.moveHome(state, ...place);
   update({ fits: true });
 });
 for (const view of document.querySelectorAll("input[name=view]")) {
@@ -41,19 +41,19 @@ for (const view of document.querySelectorAll("input[name=view]")) {
   });
 }
 at("more").addEventListener("click", more);
-// The address after the `#` holds what is asked, so this link moves the focus without it.
+// The address after the `#` holds the search, so this link moves the focus without it.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   at("results-heading").focus();
 });
 window.addEventListener("hashchange", () => {
-  state = asked.read(location.hash);
+  state = address.read(location.hash);
   update({ fits: true });
 });
 update({ fits: true });
 
 function move(lat, lng) {
-  asked.moveHome(state, lat, lng);
+  address.moveHome(state, lat, lng);
   update();
 }
 
@@ -62,8 +62,8 @@ async function update({ fits = false } = {}) {
   running?.abort();
   running = new AbortController();
   const { signal } = running;
-  const home = asked.home(state);
-  asked.write(state);
+  const home = address.home(state);
+  address.write(state);
   showAsked(home);
   try {
     const [page, counts, found] = await Promise.all([
@@ -97,7 +97,7 @@ async function more() {
     at("schools").append(...items);
     items[0]?.querySelector("button").focus();
     at("status").textContent = `${shown.length} schools are listed.`;
-    await showOnMap(asked.home(state), false, running.signal);
+    await showOnMap(address.home(state), false, running.signal);
   } catch (error) {
     if (error.name !== "AbortError") fail(error);
   } finally {
@@ -107,7 +107,7 @@ async function more() {
 
 function showAsked(home) {
   filters.show(form, state);
-  const active = asked.active(state);
+  const active = address.active(state);
   at("filters-active").textContent = active > 0 ? `(${active} set)` : "";
   for (const view of document.querySelectorAll("input[name=view]")) {
     view.checked = view.value === state.view;

@@ -17,7 +17,7 @@ function parameters(state, without) {
   return query;
 }
 
-async function ask(path, query, signal) {
+async function getJson(path, query, signal) {
   const response = await fetch(`${path}?${query}`, { signal, headers: { Accept: "application/json, application/geo+json" } });
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({}));
@@ -30,7 +30,7 @@ export function schools(state, after, signal) {
   const query = parameters(state);
   query.append("limit", PAGE);
   if (after) query.append("after", after);
-  return ask(path, query, signal);
+  return getJson(path, query, signal);
 }
 
 // Every school whose catchment holds the home, and every one whose offers reached it.
@@ -38,8 +38,8 @@ export async function evidence(state, signal) {
   const query = parameters(state);
   query.append("limit", MARKED);
   const [serving, reached] = await Promise.all([
-    ask("/api/catchment", query, signal),
-    ask("/api/reach", query, signal),
+    getJson("/api/catchment", query, signal),
+    getJson("/api/reach", query, signal),
   ]);
   return {
     serving: new Map(serving.schools.map((school) => [school.id, school.evidence])),
@@ -50,21 +50,21 @@ export async function evidence(state, signal) {
 // Counts of what the search finds; for each filter that is set, also what it would find with another value of it.
 export async function facets(state, set, signal) {
   const counts = {};
-  const asked = [null, ...set].map(async (without) => {
+  const requests = [null, ...set].map(async (without) => {
     const query = parameters(state, without);
     if (state.view === "reach") query.append("reached", "true");
-    counts[without ?? ""] = await ask("/api/facets", query, signal);
+    counts[without ?? ""] = await getJson("/api/facets", query, signal);
   });
-  await Promise.all(asked);
+  await Promise.all(requests);
   return counts;
 }
 
 export function outlines(ids, signal) {
   if (ids.length === 0) return { type: "FeatureCollection", features: [] };
-  return ask("/api/outlines", new URLSearchParams(ids.slice(0, MARKED).map((id) => ["id", id])), signal);
+  return getJson("/api/outlines", new URLSearchParams(ids.slice(0, MARKED).map((id) => ["id", id])), signal);
 }
 
 export async function details(urn) {
-  const { schools } = await ask(`/api/schools/${urn}`, "");
+  const { schools } = await getJson(`/api/schools/${urn}`, "");
   return schools[0];
 }

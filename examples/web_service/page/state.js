@@ -1,4 +1,4 @@
-// What is asked, kept in the address after the `#`, so that it can be shared. The names are those of the interface.
+// The search, stored in the address after the `#`, so that it can be shared. The names are those of the interface.
 
 const LISTS = ["phase", "has-club"];
 const WORDS = ["view", "lat", "lng", "within", "ownership", "max-rating", "gender", "name"];
