@@ -4,7 +4,9 @@
 /// validates a stored value; without it, every value is valid.
 macro_rules! sql_value {
     ($name:ident: $sql_type:ident as $inner:ty) => {
-        $crate::newtype::sql_value!($name: $sql_type as $inner, |value| diesel::deserialize::Result::Ok(Self(value)));
+        $crate::newtype::sql_value!($name: $sql_type as $inner, |value| {
+            Ok::<_, std::convert::Infallible>(Self(value))
+        });
     };
     ($name:ident: $sql_type:ident as $inner:ty, $new:expr) => {
         const _: () = {

@@ -6,13 +6,13 @@
 /// new one or else of a stored one. The other fields are given. It has no `..`: a missing field does not compile.
 macro_rules! build {
     ($model:ident { $($given:tt)+ } None: $($field:ident),+) => {
-        $model { $($field: None,)+ $($given)+ }
+        $model { $($given)+, $($field: None,)+ }
     };
     ($model:ident { $($given:tt)+ } $from:ident: $($field:ident),+) => {
-        $model { $($field: $from.$field,)+ $($given)+ }
+        $model { $($given)+, $($field: $from.$field,)+ }
     };
     ($model:ident { $($given:tt)+ } $new:ident or $stored:ident: $($field:ident),+) => {
-        $model { $($field: super::either($new.$field, &$stored.$field),)+ $($given)+ }
+        $model { $($given)+, $($field: super::either($new.$field, &$stored.$field),)+ }
     };
 }
 

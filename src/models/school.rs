@@ -335,7 +335,7 @@ impl NewSchool {
         build! {
             Self {
                 urn: self.urn, name: self.name, status: self.status, age_range_from, age_range_to, location, easting,
-                northing, closed_on,
+                northing, closed_on
             }
             self or stored: council, phase, school_type, gender, faith, address, postcode, website_url, is_private,
             is_selective, ofsted_rating, catchment_radius_km, opened_on, capacity, pupils, source_date
