@@ -60,6 +60,7 @@ async fn stored_urn_on_conn(connection: &mut Connection, new: &[NewSchool]) -> O
 
 /// Inserts new schools, and updates those that differ from the stored ones.
 #[maybe_async]
+#[allow(clippy::while_let_on_iterator, reason = "the batches of Postgres are awaited")]
 pub(in super::super) async fn upsert_schools_on_conn(
     connection: &mut Connection,
     stream: SchoolStream,
