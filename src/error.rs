@@ -205,7 +205,16 @@ pub enum Error {
         /// The school to merge into.
         urn: Urn,
     },
-    /// A row refers to a school that does not exist.
+    /// A row refers to a row that does not exist, or a row to delete is referred to by another. The methods of a
+    /// repository report a missing school as [`UnknownSchool`](Self::UnknownSchool) or
+    /// [`UnknownUrn`](Self::UnknownUrn): this is for statements of your own, and for tables of your own that refer to
+    /// schools.
+    #[error("a reference is violated: constraint {constraint}; the row that it refers to must be there")]
+    ForeignKey {
+        /// The constraint's name. SQLite names none: `FOREIGN KEY`.
+        constraint: String,
+    },
+    /// There is no school with this id.
     #[error("there is no such school: insert it before what belongs to it, or look its id up again")]
     UnknownSchool,
 

@@ -24,7 +24,9 @@ fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation +
             None | Some("uq_schools_urn") => None,
             Some(constraint) => Some(Error::DuplicateRow { constraint: constraint.to_owned() }),
         },
-        DatabaseErrorKind::ForeignKeyViolation => Some(Error::UnknownSchool),
+        DatabaseErrorKind::ForeignKeyViolation => {
+            Some(Error::ForeignKey { constraint: information.constraint_name()?.to_owned() })
+        }
         DatabaseErrorKind::ClosedConnection => Some(Error::ConnectionLost),
         DatabaseErrorKind::ReadOnlyTransaction => Some(Error::ReadOnly),
         DatabaseErrorKind::SerializationFailure => Some(Error::Conflict),

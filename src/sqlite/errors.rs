@@ -25,7 +25,7 @@ fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation +
         DatabaseErrorKind::UniqueViolation => after("UNIQUE constraint failed:")
             .and_then(unique_constraint)
             .map(|constraint| Error::DuplicateRow { constraint }),
-        DatabaseErrorKind::ForeignKeyViolation => Some(Error::UnknownSchool),
+        DatabaseErrorKind::ForeignKeyViolation => Some(Error::ForeignKey { constraint: "FOREIGN KEY".to_owned() }),
         // A trigger may raise the message of a CHECK.
         _ => after("CHECK constraint failed:").map(Error::of_check).or_else(|| from_message(message)),
     }

@@ -106,6 +106,26 @@ impl TestDatabase {
         &self.owner
     }
 
+    /// Returns the role that the repository's connections have on Postgres; `None` on SQLite, which has no roles. It has
+    /// rights on this crate's tables alone. A service grants it more as the owner, for tables of its own:
+    ///
+    /// ```no_run
+    /// # async fn visits(database: school_finder_db::testing::TestDatabase) -> school_finder_db::Result<()> {
+    /// if let Some(role) = database.role() {
+    ///     database.execute(&format!("GRANT SELECT, INSERT ON visits TO {role}")).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn role(&self) -> Option<&'static str> {
+        match self.config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => None,
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => Some(postgres::SERVICE),
+        }
+    }
+
     /// Returns the repository.
     pub fn repository(&self) -> &dyn SchoolRepository {
         self.repository.as_ref()

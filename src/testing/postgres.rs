@@ -21,7 +21,7 @@ const TEMPLATE_LOCK: i64 = 0x7465_6d70_6c61_7465;
 const TEMPLATE: &str = concat!("school_finder_template_", env!("SCHOOL_FINDER_MIGRATIONS"));
 
 /// The service's role, whose privileges the tests' repositories have. It cannot log in.
-const SERVICE: &str = "school_finder_test_service";
+pub(super) const SERVICE: &str = "school_finder_test_service";
 
 /// A database on the test server. Dropping it removes the database.
 #[derive(Debug)]

@@ -524,3 +524,21 @@ async fn an_unreadable_outline_is_replaced_by_an_upsert() {
         assert_eq!(repository.upsert_catchments(new, WriteMode::Commit).await.expect("as before").unchanged, 1);
     }
 }
+
+#[tokio::test]
+async fn a_foreign_key_of_a_service_is_named() {
+    let database = database().await;
+    let finder = database.repository();
+    let ids = finder.insert_schools(vec![school(1)]).await.expect("a school");
+    let visits = "CREATE TABLE visits (school_id BIGINT NOT NULL CONSTRAINT fk_visits_school REFERENCES schools (id))";
+    TestDatabase::execute(&database, visits).await.expect("a table of the service");
+    let role = database.role().expect("a role");
+    TestDatabase::execute(&database, &format!("GRANT SELECT ON visits TO {role}")).await.expect("granted");
+    let is_named =
+        |error: &Error| matches!(error, Error::ForeignKey { constraint } if constraint == "fk_visits_school");
+    let error = TestDatabase::execute(&database, "INSERT INTO visits VALUES (77)").await.expect_err("no such school");
+    assert!(is_named(&error), "{error:?}");
+    TestDatabase::execute(&database, &format!("INSERT INTO visits VALUES ({})", ids[0])).await.expect("a visit");
+    let error = finder.delete_school(ids[0]).await.expect_err("it has a visit");
+    assert!(is_named(&error), "{error:?}");
+}
