@@ -51,3 +51,15 @@ END $$;
 
 CREATE TRIGGER tr_school_reviews_update BEFORE UPDATE OF urn ON school_reviews
     FOR EACH ROW WHEN (NEW.urn <> OLD.urn) EXECUTE FUNCTION school_reviews_find_school();
+
+-- A merger moves reviews on. When the school that they were moved to is deleted, they return to the school of their URN.
+CREATE FUNCTION school_reviews_return() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE school_reviews
+        SET school_id = (SELECT id FROM schools WHERE schools.urn = school_reviews.urn AND id <> OLD.id)
+        WHERE school_id = OLD.id AND urn <> OLD.urn;
+    RETURN OLD;
+END $$;
+
+CREATE TRIGGER tr_school_reviews_deleted_school BEFORE DELETE ON schools
+    FOR EACH ROW EXECUTE FUNCTION school_reviews_return();

@@ -50,8 +50,8 @@ pub struct ReachHit {
     pub years: Vec<ReachYear>,
     /// The number of known years of the intake that has the most.
     pub years_of_evidence: usize,
-    /// [`School::is_selective`](super::School::is_selective): if so, a year in which every applicant was offered a place
-    /// promises nothing to a child who does not qualify.
+    /// [`School::is_selective`](super::School::is_selective): if so, a year in which every applicant was offered a
+    /// place promises nothing to a child who does not qualify.
     pub is_selective: Option<bool>,
     /// Always true: past years promise nothing.
     pub estimate: bool,

@@ -45,8 +45,8 @@ pub struct School {
     pub website_url: Option<String>,
     /// Whether it is independent of the state, so that parents pay fees.
     pub is_private: Option<bool>,
-    /// Whether it admits by ability, as a grammar school does. A place that it did not fill is no promise to a child who
-    /// does not qualify.
+    /// Whether it admits by ability, as a grammar school does. A place that it did not fill is no promise to a child
+    /// who does not qualify.
     pub is_selective: Option<bool>,
     /// The youngest age it admits, in years.
     pub age_range_from: Option<i16>,

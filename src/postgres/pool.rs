@@ -31,9 +31,9 @@ const MAX_IDLE: Duration = Duration::from_secs(60);
 /// The minimum timeout for the check of an idle connection, even where calls must not wait for a connection.
 const MIN_CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The interval at which idle connections are closed. The timer of a call's response timeout nearly never fires, but one
-/// that becomes the next to fire wakes the runtime's driver, which takes as long as a tenth of a query. A nearer timer
-/// prevents that.
+/// The interval at which idle connections are closed. The timer of a call's response timeout nearly never fires, but
+/// one that becomes the next to fire wakes the runtime's driver, which takes as long as a tenth of a query. A nearer
+/// timer prevents that.
 const CLOSE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The connections of a repository.

@@ -307,8 +307,9 @@ pub trait WriteSchools: Send + Sync + Debug {
     /// [`MergeIntoClosed`](crate::Error::MergeIntoClosed) where `into` is not open.
     async fn merge_schools(&self, from: Urn, into: Urn, on: NaiveDate) -> Result<MergeCounts>;
 
-    /// Deletes a school with all its collections but the reviews, and returns how many rows were deleted and kept. A
-    /// school that has closed is better kept, or merged into its successor.
+    /// Deletes a school with all its collections but the reviews, and returns how many rows were deleted and kept.
+    /// Reviews that a merger moved to it return to the school that they were written of, where that is stored. A school
+    /// that has closed is better kept, or merged into its successor.
     ///
     /// # Errors
     /// [`UnknownSchool`](crate::Error::UnknownSchool).

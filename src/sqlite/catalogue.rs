@@ -124,7 +124,8 @@ fn split_at_commas(text: &str) -> Vec<&str> {
     items
 }
 
-/// Returns a statement without comments and the quotes of names, and with each run of whitespace collapsed to one space.
+/// Returns a statement without comments and the quotes of names, and with each run of whitespace collapsed to one
+/// space.
 fn normalised(sql: &str) -> String {
     let mut text = String::with_capacity(sql.len());
     for line in sql.lines() {

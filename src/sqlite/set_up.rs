@@ -122,7 +122,8 @@ pub(super) fn existing_file(path: &Path) -> Result<String> {
     Err(Error::CannotOpen { path: path.to_owned(), reason: reason.to_owned() })
 }
 
-/// Returns the URL that opens a file in a mode, such as `rwc`, which creates a missing one. Characters with a meaning in URLs are escaped, so that any path is valid.
+/// Returns the URL that opens a file in a mode, such as `rwc`, which creates a missing one. Characters with a meaning
+/// in URLs are escaped, so that any path is valid.
 pub(super) fn file_url(path: &Path, mode: &str) -> Result<String> {
     let text = path.to_str().ok_or_else(|| Error::CannotOpen {
         path: path.to_owned(),

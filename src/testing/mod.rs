@@ -106,8 +106,8 @@ impl TestDatabase {
         &self.owner
     }
 
-    /// Returns the role that the repository's connections have on Postgres; `None` on SQLite, which has no roles. It has
-    /// rights on this crate's tables alone. A service grants it more as the owner, for tables of its own:
+    /// Returns the role that the repository's connections have on Postgres; `None` on SQLite, which has no roles. It
+    /// has rights on this crate's tables alone. A service grants it more as the owner, for tables of its own:
     ///
     /// ```no_run
     /// # async fn visits(database: school_finder_db::testing::TestDatabase) -> school_finder_db::Result<()> {

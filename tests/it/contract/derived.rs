@@ -9,6 +9,7 @@ use crate::support::{at, school, urn};
 
 on_every_backend! {
     plain_writes_leave_no_derived_row_stale,
+    reviews_of_a_merged_school_return_to_it,
 }
 
 #[cfg(feature = "sqlite")]
@@ -109,6 +110,23 @@ async fn plain_writes_leave_no_derived_row_stale(database: &TestDatabase) {
     }
     assert!(database.number("SELECT count(*) FROM admissions_reach").await.expect("a count") > 0);
     assert!(database.number("SELECT count(school_id) FROM school_links").await.expect("a count") > 0);
+}
+
+async fn reviews_of_a_merged_school_return_to_it(database: &TestDatabase) {
+    filled(database).await;
+    let finder = database.repository();
+    let day = chrono::NaiveDate::from_ymd_opt(2025, 8, 31).expect("a day");
+    let id = async |number| finder.school_by_urn(urn(number)).await.expect("a result").expect("the school").id;
+    let reviews = async |number| {
+        let details = finder.school_details(id(number).await).await.expect("a result").expect("the school");
+        details.reviews.expect("reviews").len()
+    };
+    finder.merge_schools(urn(1), urn(2), day).await.expect("merged");
+    assert_eq!((reviews(1).await, reviews(2).await), (0, 2));
+    finder.delete_school(id(2).await).await.expect("deleted");
+    assert_eq!(reviews(1).await, 1);
+    let lost = "SELECT count(*) FROM school_reviews WHERE urn = 2 AND school_id IS NULL";
+    assert_eq!(database.number(lost).await.expect("a count"), 1, "a review outlives its school");
 }
 
 #[cfg(feature = "sqlite")]
