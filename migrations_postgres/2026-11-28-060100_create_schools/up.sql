@@ -115,7 +115,7 @@ CREATE TABLE schools (
     -- The point, for searches by distance. Off the earth there is none, so that ck_coordinates refuses
     -- the row: the cast to geography would move such a point somewhere else.
     location geography(Point, 4326) GENERATED ALWAYS AS (
-        CASE WHEN lat BETWEEN -90 AND 90 AND lng BETWEEN -180 AND 180 THEN
+        CASE WHEN lat >= -90 AND lat <= 90 AND lng >= -180 AND lng <= 180 THEN
             ST_SetSRID(ST_MakePoint(lng, lat), 4326)::geography
         END
     ) STORED,
@@ -129,7 +129,7 @@ CREATE TABLE schools (
     version INTEGER NOT NULL DEFAULT 1
         CONSTRAINT ck_version CHECK (version >= 1),
     CONSTRAINT ck_age_range CHECK (
-        age_range_to BETWEEN 0 AND 99 AND (age_range_from IS NULL OR age_range_to >= age_range_from)
+        age_range_to >= 0 AND age_range_to <= 99 AND (age_range_from IS NULL OR age_range_to >= age_range_from)
     ),
     -- Both or neither, on the earth, and not (0, 0), which publishers write for an unknown location.
     CONSTRAINT ck_coordinates CHECK (

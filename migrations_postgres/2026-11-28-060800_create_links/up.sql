@@ -10,7 +10,7 @@ CREATE TABLE school_links (
     linked_school_id BIGINT
         CONSTRAINT fk_school_links_linked_school REFERENCES schools (id) ON DELETE SET NULL,
     linked_urn INTEGER NOT NULL
-        CONSTRAINT ck_link_linked_urn CHECK (linked_urn BETWEEN 1 AND 9999999 AND linked_urn <> urn),
+        CONSTRAINT ck_link_linked_urn CHECK (linked_urn >= 1 AND linked_urn <= 9999999 AND linked_urn <> urn),
     linked_name TEXT
         CONSTRAINT ck_link_linked_name CHECK (length(linked_name) BETWEEN 1 AND 200),
     -- Whether the linked school came before this one or after it.

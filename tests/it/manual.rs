@@ -162,7 +162,7 @@ fn errors_name_the_next_step() {
         ("import register edubasealldata.csv --rejects nowhere/file.csv", "check the path"),
         ("find --database nowhere.db", "school-finder migrate up"),
         ("find --limit 1001", "ask for fewer and follow the cursor"),
-        ("find --council Nowhere", "`school-finder councils` lists them"),
+        ("find --council Nowhere", "`school-finder facets` lists them"),
         ("find --within 5", "--lat"),
         ("finds", "find"),
         ("find --database mysql://localhost/x", "set DB_BACKEND to one that is, or add its feature"),

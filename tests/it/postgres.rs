@@ -496,7 +496,7 @@ async fn details_are_in_order_in_any_collation() {
         ..NewCollections::default()
     };
     repository.replace_collections(id, 1, new).await.expect("collections that fit");
-    let in_english = "DROP VIEW admissions_by_recency;
+    let in_english = "DROP VIEW admissions_by_recency, admissions_evidence;
         ALTER TABLE school_performance ALTER COLUMN metric TYPE TEXT COLLATE \"en-GB-x-icu\";
         ALTER TABLE admissions_history ALTER COLUMN intake TYPE TEXT COLLATE \"en-GB-x-icu\";";
     TestDatabase::execute(&database, in_english).await.expect("another language");

@@ -53,7 +53,7 @@ pub const OUTLINE_PARAMETERS: &[Parameter<Vec<SchoolId>>] = &[Parameter {
     about: "The schools, by the `id` of a search's result: up to 200.",
     schema: || json!({ "type": "integer", "minimum": 1, "maximum": i64::MAX }),
     repeats: true,
-    take: |ids, text| {
+    set: |ids, text| {
         if ids.len() == MAX_OUTLINES {
             return Err(format!("at most {MAX_OUTLINES} catchments may be requested at once"));
         }

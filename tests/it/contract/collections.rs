@@ -287,7 +287,7 @@ async fn a_violated_constraint_is_named_and_rolled_back(database: &TestDatabase)
         ),
     ];
     for (new, constraint) in cases {
-        let error = repository.replace_collections(ids[0], 1, new).await.expect_err(constraint);
+        let error = repository.replace_collections(ids[0], 2, new).await.expect_err(constraint);
         let named = match &error {
             Error::CheckViolated { constraint } | Error::DuplicateRow { constraint } => constraint.as_str(),
             _ => "",
@@ -310,7 +310,7 @@ async fn a_violated_constraint_is_named_and_rolled_back(database: &TestDatabase)
             "club name",
         ),
     ] {
-        let error = repository.replace_collections(ids[0], 1, new).await.expect_err(field);
+        let error = repository.replace_collections(ids[0], 2, new).await.expect_err(field);
         assert!(error.to_string().starts_with(field), "{error}");
     }
     let details = repository.school_details(ids[0]).await.expect("a result").expect("the school");

@@ -46,7 +46,7 @@ const ROWS: &str = "
 
 const WRITES: [&str; 15] = [
     "UPDATE admissions_history SET intake = 'Year 7' WHERE intake = 'Year 3' AND academic_year = 2022",
-    "UPDATE admissions_history SET intake = NULL WHERE intake = 'Year 7'",
+    "UPDATE admissions_history SET intake = NULL, academic_year = 2050 WHERE intake = 'Year 7'",
     "UPDATE admissions_history SET had_vacancies = (1 = 1) WHERE academic_year = 2023 AND intake IS NULL",
     "UPDATE admissions_history SET last_distance_offered_km = NULL WHERE academic_year = 2022",
     "UPDATE admissions_history SET academic_year = 2030 WHERE academic_year = 2021",
