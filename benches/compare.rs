@@ -62,8 +62,8 @@ fn main() {
 /// Returns the machine of the measurement.
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = told.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let model = model.map_or_else(String::new, |(_, model)| format!(" ({model})"));
     format!("{cores} cores{model}")
 }

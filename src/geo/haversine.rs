@@ -39,7 +39,7 @@ mod tests {
             ("identical at a pole", (90.0, 10.0), (90.0, -170.0), 0.0),
             ("pole to pole", (90.0, 0.0), (-90.0, 0.0), HALF_ROUND),
             ("antipodes on the equator", (0.0, 0.0), (0.0, 180.0), HALF_ROUND),
-            ("antipodes elsewhere", (52.0, -0.7), (-52.0, 179.3), HALF_ROUND),
+            ("other antipodes", (52.0, -0.7), (-52.0, 179.3), HALF_ROUND),
             ("across the dateline", (0.0, 179.5), (0.0, -179.5), HALF_ROUND / 180.0),
             ("both names of the dateline", (10.0, 180.0), (10.0, -180.0), 0.0),
             ("one degree of latitude", (51.0, 0.0), (52.0, 0.0), HALF_ROUND / 180.0),

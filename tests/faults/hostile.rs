@@ -142,7 +142,7 @@ const CURSORS: &[&str] =
     &["3ff0000000000000.~..12.", "bff0000000000000.~..12.", "~.~.416263.12.", "~.2.416263.12.", "~.~..12."];
 const SMALL: &[&str] =
     &["2025/2026", "2025-26", "12345678.90", "-0.01", "middle_primary", "proposed_to_close", "52.0406,-0.7594"];
-/// What databases say, which is told apart by its words.
+/// Messages of databases, which are classified by their text.
 const SENTENCES: &[&str] = &[
     "CHECK constraint failed: ck_age_from",
     "NOT NULL constraint failed: schools.name",

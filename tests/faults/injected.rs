@@ -145,7 +145,7 @@ async fn an_import_is_synced_before_it_is_reported() {
     let written = of(&["pwrite64("]).expect("the log is written");
     let synced = of(&["fsync(", "fdatasync("]).expect("the log is synced");
     let reported = lines.iter().position(|line| line.contains("\"inserted 300,")).expect("the program says so");
-    assert!(written < synced && synced < reported, "written {written}, synced {synced}, told {reported}");
+    assert!(written < synced && synced < reported, "written {written}, synced {synced}, reported {reported}");
 }
 
 /// The file that is imported cannot be read to its end.

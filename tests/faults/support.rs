@@ -27,7 +27,7 @@ pub fn left_out(what: &str, needs: &str) {
     say(&format!("LEFT OUT: {what}: needs {needs}"));
 }
 
-/// Whether this is root, told by whose process it is.
+/// Whether this is root, by the owner of the process.
 pub fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)

@@ -209,7 +209,7 @@ mod written_by_others {
             let refused = write(&database, &format!("MULTIPOLYGON((({numbers})))")).await;
             assert!(matches!(refused, Err(Error::InvalidGeometry { .. })), "{numbers}: {refused:?}");
         }
-        // What SQLite cannot see is told by the query, and not passed over.
+        // A value that SQLite cannot check is reported by the query, and not skipped.
         write(&database, "MULTIPOLYGON(((-1 52,0 52,0 53)))").await.expect("numbers in pairs");
         let found = database.repository().find_catchments(&SchoolSearch::near(at(52.1, -0.1))).await;
         let message = found.expect_err("it is not closed").to_string();

@@ -170,7 +170,7 @@ async fn a_long_wait_is_told_and_ends(database: &TestDatabase) {
     let error = migrator.up().await.expect_err("held by another");
     assert!(matches!(error, school_finder_db::Error::SchemaLocked { .. }), "{error:?}");
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-    assert_eq!(heard.try_iter().count(), 1, "told once");
+    assert_eq!(heard.try_iter().count(), 1, "reported once");
     holder.execute(release).await;
     assert_eq!(migrator.up().await.expect("free now").len(), 1);
 }

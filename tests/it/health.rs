@@ -122,7 +122,7 @@ mod on_postgres {
         let error = repository.health().await.expect_err("nobody answers");
         assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-        // However many ask at once, each is told in time.
+        // Each of many concurrent callers gets its error in time.
         let begun = Instant::now();
         let many: Vec<_> = (0..30)
             .map(|_| {

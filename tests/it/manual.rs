@@ -1,4 +1,4 @@
-//! What the program tells people of itself, and how it looks on a terminal.
+//! The program's help and manual pages, and its output on a terminal.
 
 use std::process::{Command, Output};
 

@@ -100,7 +100,7 @@ mod sqlite {
             let explanation = after_the_first(near().council("Rutland")).await;
             let by_council = |index: &String| index.contains("council");
             assert!(explanation.indexes.iter().any(by_council), "{when}: {explanation}");
-            // That of a phase has a good part of the country, each row of which would be read elsewhere.
+            // The index of a phase holds much of the country, and each of its rows would be looked up in the table.
             let explanation =
                 after_the_first(near().phase(Phase::MiddleSecondary).rated(Rating::Good, Unrated::Include)).await;
             assert_eq!(explanation.indexes, ["ix_schools_latitude_band"], "{when}: {explanation}");

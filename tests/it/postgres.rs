@@ -472,7 +472,7 @@ async fn a_review_finds_the_school_that_is_just_imported() {
     assert_eq!(details.reviews, Some(vec![review]));
 }
 
-/// A server sorts text as its database was told to when it was made, and this crate by its bytes.
+/// A server sorts text by its database's collation, and this crate by its bytes.
 #[tokio::test]
 async fn details_are_in_order_in_any_collation() {
     let database = database().await;

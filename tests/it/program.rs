@@ -74,7 +74,7 @@ fn the_register_is_imported_into_the_data_folder_and_read() {
 
     let output = run(data.path(), &["import", "register", file, "--dry-run"]);
     assert_eq!(text(&output.stdout), "inserted 0, updated 0, unchanged 2, rejected 1\n");
-    assert!(text(&output.stderr).contains("line 4, URN 110535"), "without a file they are told of");
+    assert!(text(&output.stderr).contains("line 4, URN 110535"), "without a file they are reported");
 
     let found = json(data.path(), &["find", "--council", "milton keynes", "--phase", "secondary"]);
     assert_eq!(found["schools"][0]["urn"], 110_534);
@@ -457,7 +457,7 @@ fn batches_are_written_and_a_bad_file_changes_nothing() {
         assert!(text(&done.stderr).contains(said), "{}", text(&done.stderr));
         assert_eq!(std::fs::read(&answers).expect("a file").get(..4), Some(b"PAR1".as_slice()));
     }
-    // What cannot be read is told with its line, and what was there before stays.
+    // An unreadable line is reported with its number, and the file that was there stays.
     let before = std::fs::read(&answers).expect("a file");
     for (content, code, reason) in [
         ("lat,lng\n52,0\nx,0\n", 2, "line 3: \"x\" is not a number of degrees"),

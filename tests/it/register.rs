@@ -243,7 +243,7 @@ async fn a_register_truncated_anywhere_is_refused() {
     for end in header + 1..whole.len() {
         let row_is_whole = whole[..end].ends_with(b"\n");
         if row_is_whole {
-            // Nothing can tell that more rows should follow; and nothing is ever deleted for being absent.
+            // That more rows should follow cannot be detected, and no school is deleted for being absent.
             continue;
         }
         let error = refused(whole[..end].to_vec()).await;

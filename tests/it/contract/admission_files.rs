@@ -89,7 +89,7 @@ async fn unusable_admissions_are_reported(database: &TestDatabase) {
     let (done, rejects) = import(database, Kind::Admissions, admissions(&rows)).await;
     assert_eq!(done.expect("an import"), counts(1, 0, 0, 10));
     for (line, (_, reason)) in (2..).zip(cases) {
-        let reject = rejects.iter().find(|reject| reject.number == line).expect("it is told");
+        let reject = rejects.iter().find(|reject| reject.number == line).expect("it is reported");
         assert!(reject.reason.contains(reason), "{reject:?} is not {reason:?}");
     }
 }
@@ -113,7 +113,7 @@ async fn links_are_imported_in_their_encoding(database: &TestDatabase) {
     assert_eq!(database.number(named).await.expect("a count"), 1);
     for cut in (header.len() + 1)..file.len() {
         let (cut_off, _) = import(database, Kind::Links, file[..cut].to_vec()).await;
-        // A file that ends at the end of a row cannot be told from a whole one.
+        // A file that ends at the end of a row cannot be distinguished from a complete one.
         let whole =
             file[..cut].ends_with(b"\r\n") || (file[..cut].ends_with(b"\"") && file[cut..].starts_with(b"\r\n"));
         let reported = matches!(&cut_off, Err(Error::Import(ImportError::Truncated { .. })));

@@ -83,10 +83,10 @@ async fn unusable_features_are_reported(database: &TestDatabase) {
     let (counts, rejects) = import(database, collection(&features), "urn").await;
     assert_eq!(counts.expect("an import"), ImportCounts { inserted: 1, updated: 0, unchanged: 0, rejected: 16 });
     for (number, (_, _, reason)) in (1..).zip(&cases) {
-        let reject = rejects.iter().find(|reject| reject.number == number).expect("it is told");
+        let reject = rejects.iter().find(|reject| reject.number == number).expect("it is reported");
         assert!(reject.reason.contains(reason), "{reject:?} is not {reason:?}");
     }
-    let reject = rejects.iter().find(|reject| reject.number == 17).expect("it is told");
+    let reject = rejects.iter().find(|reject| reject.number == 17).expect("it is reported");
     assert_eq!(reject.reason, "it has no property \"urn\" for the URN, only: URN, name");
 }
 

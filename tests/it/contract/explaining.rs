@@ -22,8 +22,7 @@ async fn a_query_is_planned_and_run_only_by_name(database: &TestDatabase) {
         assert_eq!(analyzed.sql, planned.sql);
         assert_eq!(analyzed.indexes, planned.indexes);
         let execution = analyzed.execution.expect("it was run");
-        // One more than the page, which tells whether there is a next one; where Rust chooses the nearest, all that it
-        // chooses from.
+        // One more than the page, to know whether there is a next one; where Rust chooses the nearest, all candidates.
         assert!(execution.rows >= 6, "{analyzed}");
         let reported = format!("run: {} row(s) in {} µs", execution.rows, execution.microseconds);
         assert!(analyzed.to_string().ends_with(&reported));

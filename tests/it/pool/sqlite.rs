@@ -312,7 +312,7 @@ async fn a_failed_connection_is_reported_and_opened_later() {
     let mut config = Config::sqlite_file(&path);
     school_finder_db::migrate::up(&config).await.expect("a schema");
     config.pool.max_size = 3;
-    // Long enough for the attempt to fail within it, which is what the call is told.
+    // Long enough for the attempt to fail within it, so that the call returns its error.
     config.pool.acquire_timeout = Duration::from_secs(2);
     let repository = open(&config).await;
     // The pool has one connection, and would like to have a spare one as soon as that is taken.

@@ -1,4 +1,4 @@
-//! What stands between a pool and a server: passes everything on, until it is told not to.
+//! A relay between a pool and a server. It forwards everything until a test stops it.
 
 use school_finder_db::Config;
 use school_finder_db::testing::TestDatabase;

@@ -170,7 +170,7 @@ fn path_to_programs() -> std::ffi::OsString {
     std::env::join_paths(folders).expect("a path")
 }
 
-/// `cargo test` builds the examples, but not where it is told to build one test alone.
+/// `cargo test` builds the examples, but not where it builds one test alone.
 fn require_built(example: &str) {
     let changed = |path: PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
     let built = changed(folder_of_programs().join("examples").join(example));
