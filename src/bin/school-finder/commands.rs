@@ -264,7 +264,9 @@ pub async fn open_for(
         let exact = known.get_key_value(typed).map(|(known, _)| known);
         match exact.or_else(|| known.keys().find(|known| text::fold(known) == folded)) {
             Some(known) => typed.clone_from(known),
-            None => eprintln!("no school of this status is in a council called {typed:?}: `school-finder facets` lists them"),
+            None => eprintln!(
+                "no school of this status is in a council called {typed:?}: `school-finder facets` lists them"
+            ),
         }
     }
     Ok((finder, search))
