@@ -15,6 +15,12 @@ pub(super) use super::functions::haversine;
 pub(super) use super::run::RunQueryDsl;
 pub(super) use super::transactions::{snapshot, write};
 
+/// Returns `Ok`: a read ends where its future is dropped.
+#[expect(clippy::unnecessary_wraps, reason = "as SQLite's")]
+pub(super) const fn require_caller() -> crate::error::Result<()> {
+    Ok(())
+}
+
 /// Returns a text column for ordering by bytes, whatever the database's collation.
 pub(super) fn by_bytes<C: Expression>(column: C) -> ByBytes<C> {
     ByBytes::new(column)

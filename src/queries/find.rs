@@ -13,7 +13,7 @@ use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::{MAX_LIMIT, Page, SchoolSearch, Sort};
 use crate::search::{ALL_OFFERED_KM, HitRow, ListedRow, ValidatedSearch};
 
-use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async, snapshot};
+use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async, require_caller, snapshot};
 use super::super::schema::{admissions_reach, schools};
 
 /// Returns one page of the schools that match a search.
@@ -45,6 +45,7 @@ pub(super) async fn all_schools_in_txn(connection: &mut Connection, search: &Sch
     let mut search = search.clone().limit(MAX_LIMIT);
     let mut all = Vec::new();
     loop {
+        require_caller()?;
         let page = find_schools_on_conn(connection, &ValidatedSearch::new(&search)?).await?;
         all.extend(page.items);
         match page.next {

@@ -12,7 +12,7 @@ use crate::models::{ClubKind, CouncilCount, Facets, School};
 use crate::request::{MAX_IDS, distinct};
 use crate::search::{FacetRow, ValidatedSearch, facets_of};
 
-use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async, snapshot};
+use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async, require_caller, snapshot};
 use super::super::schema::schools;
 
 /// Loads the schools that have one of the values in a column, in the order of the values.
@@ -71,6 +71,7 @@ async fn facets_in_txn(connection: &mut Connection, validated: &ValidatedSearch)
     let validated = &within_reach(connection, validated).await?;
     let mut facets = facets_of(facets_query(validated).load::<FacetRow>(connection).await?);
     for kind in ClubKind::ALL {
+        require_caller()?;
         let schools = count_in_txn(connection, &validated.with_club(*kind)).await?;
         facets.clubs.insert(kind.to_string(), schools);
     }

@@ -8,6 +8,7 @@ pub(super) use diesel::{RunQueryDsl, SqliteConnection as Connection};
 /// Removes `async` and `.await` from an item: Diesel's SQLite connections block.
 pub(super) use bisync_macros::internal_strip_async as maybe_async;
 
+pub(super) use super::caller::require_caller;
 pub(super) use super::functions::haversine;
 pub(super) use super::transactions::{snapshot, write};
 

@@ -3,6 +3,7 @@
 //! [`SqliteRepository`] implements [`SchoolRepository`](crate::SchoolRepository). For other queries, use Diesel over
 //! [`schema`] and [`functions`] on a connection that [`SqliteRepository::with_connection`] checks out.
 
+mod caller;
 mod calls;
 mod catalogue;
 mod catchment_index;

@@ -7,6 +7,7 @@ use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::query_dsl::methods::LoadQuery;
 use diesel::sqlite::Sqlite;
 
+use super::caller::require_caller;
 use super::functions::{IdIn, InBox, Unindexed};
 use super::queries::conditions::{Condition, filter_conditions};
 use super::schema::schools;
@@ -38,6 +39,7 @@ pub(super) fn nearest_on_conn(
     snapshot(connection, |connection| {
         let mut radius = validated.first_radius(EXPANSION);
         loop {
+            require_caller()?;
             let candidates = candidates_query(validated, radius).load(connection)?;
             match validated.nearest::<Candidate>(candidates, None, radius, EXPANSION) {
                 Nearest::Page(rows) => return Ok(validated.page_of_hits(with_schools_in_txn(connection, &rows)?)),

@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 use parking_lot::Mutex;
 
+use super::caller::{caller, run_for};
 use super::errors::{self, classify};
 use super::migrations::SCRIPTS;
 #[cfg(feature = "postgres")]
@@ -115,6 +116,9 @@ impl Connections {
     /// Runs a read of this crate on an idle connection and an idle thread of the pool, without waiting, where both
     /// exist.
     ///
+    /// Where this future is dropped, a read that waits does not begin, and one that has begun ends at its next check
+    /// ([`require_caller`](super::caller::require_caller)).
+    ///
     /// Not for writes: a runtime that is dropped waits only for its own blocking tasks. Not for the caller's closures
     /// either: one that uses rayon could run other calls in the middle of its own. For both, see [`with`](Self::with).
     pub(super) async fn read<T, W>(self: &Arc<Self>, work: W) -> Result<T>
@@ -123,6 +127,10 @@ impl Connections {
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
         let connections = Arc::clone(self);
+        // Dropped with this future.
+        let caller = caller();
+        let waiting = Arc::downgrade(&caller);
+        let work = move |connection: &mut SqliteConnection| run_for(&waiting, || work(connection));
         match self.idle() {
             Some((thread, mut connection)) => {
                 thread.run(move || connections.typed(clearing_full_cache(work)(&mut connection))).await
@@ -239,6 +247,7 @@ fn timed_out(waited: Duration) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::caller::require_caller;
     use super::*;
 
     #[tokio::test]
@@ -276,5 +285,45 @@ mod tests {
         // and a later call does not overtake it.
         connections.waiting.fetch_add(1, Ordering::Relaxed);
         assert!(!connections.read(is_of_pool).await.expect("an answer"));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_read_does_not_begin_or_ends_at_its_next_check() {
+        use std::sync::mpsc::channel;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = Config::sqlite_file(folder.path().join("schools.db"));
+        config.pool.max_size = 1;
+        crate::migrate::up(&config).await.expect("a schema");
+        let connections = Arc::new(Connections::open(&config).expect("a database"));
+        let spawn_read = |read: Box<dyn FnOnce() -> Result<()> + Send>| {
+            let connections = Arc::clone(&connections);
+            tokio::spawn(async move { connections.read(move |_| read()).await })
+        };
+        let (go, wait) = channel::<()>();
+        let (report, checked) = channel();
+        let begun = spawn_read(Box::new(move || {
+            let _ = wait.recv();
+            let check = require_caller();
+            let _ = report.send(check.is_err());
+            check
+        }));
+        let (waiting_began, began) = channel::<()>();
+        while connections.status().idle != 0 {
+            tokio::task::yield_now().await;
+        }
+        let waiting = spawn_read(Box::new(move || Ok(waiting_began.send(()).unwrap_or_default())));
+        while connections.status().waiting == 0 {
+            tokio::task::yield_now().await;
+        }
+        for read in [begun, waiting] {
+            read.abort();
+            assert!(read.await.expect_err("aborted").is_cancelled());
+        }
+        go.send(()).expect("it waits");
+        assert!(tokio::task::spawn_blocking(move || checked.recv()).await.expect("no panic").expect("it checks"));
+        // The next read waits for the connection behind the dropped one.
+        connections.read(|_| Ok(())).await.expect("a connection");
+        assert!(began.try_recv().is_err(), "it did not begin");
     }
 }
