@@ -31,7 +31,7 @@ pub enum Error {
         /// The given value, in degrees.
         value: f64,
     },
-    /// A school is outside the British Isles, and would be inside with its coordinates swapped.
+    /// A school or an outline to write is outside the United Kingdom, and would be inside with its coordinates swapped.
     #[error("lat {lat}, lng {lng} is far from the United Kingdom, but lat {lng}, lng {lat} is in it: swap the two")]
     SuspectSwapped {
         /// The given latitude, in degrees.
@@ -46,7 +46,7 @@ pub enum Error {
         value: f64,
     },
     /// A search contradicts itself, such as a radius without a point.
-    #[error("this search cannot be answered: {reason}")]
+    #[error("this search is invalid: {reason}")]
     InvalidSearch {
         /// The field of [`SchoolSearch`](crate::SchoolSearch) or of its filter at fault.
         field: &'static str,
@@ -54,7 +54,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The limit exceeds the largest page.
-    #[error("a page holds at most {max} schools and {given} were asked for: ask for fewer and follow the cursor")]
+    #[error("a page holds at most {max} schools, not {given}: lower the limit and follow the cursor")]
     LimitTooLarge {
         /// The given limit.
         given: u32,

@@ -27,7 +27,8 @@ use crate::repository::SchoolRepository;
 /// # Errors
 /// [`CannotOpen`](crate::Error::CannotOpen) where the database does not exist;
 /// [`SchemaMissing`](crate::Error::SchemaMissing), [`SchemaPending`](crate::Error::SchemaPending),
-/// [`SchemaTooNew`](crate::Error::SchemaTooNew) or [`SchemaUnreleased`](crate::Error::SchemaUnreleased) where its
+/// [`SchemaTooNew`](crate::Error::SchemaTooNew), [`SchemaUnreleased`](crate::Error::SchemaUnreleased),
+/// [`MigrationMissing`](crate::Error::MigrationMissing) or [`MigrationEdited`](crate::Error::MigrationEdited) where its
 /// schema is not this build's; and those of the database.
 pub async fn connect(config: &Config) -> Result<Arc<dyn SchoolRepository>> {
     match config.backend() {

@@ -35,7 +35,7 @@
 //! | `testing` | databases for the tests of a service |
 //!
 //! In reading order: requests ([`request`]), results ([`models`]), the interface ([`repository`]), and the backends
-//! that implement it ([`sqlite`], [`postgres`]). Guides by subject: [`guide`].
+//! that implement it (`sqlite`, `postgres`). Guides by subject: [`guide`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

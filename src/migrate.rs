@@ -1,7 +1,7 @@
 //! Schema migrations, with one interface for every backend.
 //!
 //! The migrations are embedded in the program. In development, `diesel migration run` can run the same files. Each call
-//! locks the schema against other programs. `docs/migrations.md` describes how to write a migration.
+//! locks the schema against other programs. The guide's page on migrations describes how to write one.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The traits of a repository. Import them to call methods on a [`SqliteRepository`](crate::sqlite::SqliteRepository)
-//! or [`PostgresRepository`](crate::postgres::PostgresRepository) by its own type. A `dyn SchoolRepository` needs none.
+//! The traits of a repository. Import them to call methods on a `SqliteRepository`
+//! or `PostgresRepository` by its own type. A `dyn SchoolRepository` needs none.
 //!
 //! ```
 //! use school_finder_db::prelude::*;

@@ -54,20 +54,22 @@ pub struct PoolConfig {
     /// The most connections of the pool. [`Config`]'s constructors set 8 for SQLite, where each may hold a cache of 32
     /// MB, and 15 for Postgres; `default()` sets 8.
     pub max_size: u32,
-    /// The most idle connections that the pool keeps; others are closed when idle for a minute. Postgres only: SQLite's
-    /// pool keeps one, and closes others after ten minutes.
+    /// Postgres only: how many idle connections stay open, 5 by default; the others close after a minute. SQLite keeps
+    /// one, and closes the others after ten minutes.
     pub keep: u32,
-    /// How long a call waits for a free connection before [`Error::PoolTimeout`]. Zero: not at all. On SQLite, zero
-    /// does not wait for a new connection to open either; the next call can use it.
+    /// How long a call waits for a free connection before [`Error::PoolTimeout`]: 5 s by default. Zero: not at all. On
+    /// SQLite the call then fails while a connection opens, and the next call can use that connection.
     pub acquire_timeout: Duration,
-    /// The lock timeout: how long a write waits for another program's lock before [`Error::Busy`].
+    /// The lock timeout: how long a statement waits for a lock that another connection holds, of this program or
+    /// another, before [`Error::Busy`]; 5 s by default.
     pub busy_timeout: Duration,
-    /// How long Postgres may take to accept a connection before [`Error::Unavailable`].
+    /// How long Postgres may take to accept a connection before [`Error::Unavailable`]: 5 s by default.
     pub connect_timeout: Duration,
-    /// How long Postgres may run one statement before [`Error::Timeout`]; zero means no limit. The response timeout of
-    /// a server is this plus the `connect_timeout`, before [`Error::Unavailable`].
+    /// How long Postgres may run one statement before [`Error::Timeout`]: 30 s by default; zero means no limit. A
+    /// server that has not responded after this plus `connect_timeout` (the response timeout) is
+    /// [`Error::Unavailable`].
     pub statement_timeout: Duration,
-    /// The duration from which calls are logged as warnings.
+    /// The duration from which calls are logged as warnings: 1 s by default.
     pub slow_query: Duration,
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::SchoolHit;
 use crate::units::AcademicYear;
 
-/// One year of an intake whose offers reached the search's point.
+/// One known year of an intake, and how far its offers reached.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReachYear {
@@ -29,7 +29,7 @@ pub struct ReachYear {
 }
 
 impl ReachYear {
-    /// Returns a year of any intake in which every applicant was offered a place, and of which nothing else is known.
+    /// Returns a year with `all_offered` true and every other value `None`.
     pub const fn new(academic_year: AcademicYear) -> Self {
         build! {
             Self { academic_year, all_offered: true }
@@ -38,7 +38,7 @@ impl ReachYear {
     }
 }
 
-/// A school that would have offered a child at the search's point a place by distance. An estimate: distances differ
+/// A school that would have offered a child at the search's point a place. An estimate: distances differ
 /// from year to year, and other criteria come before distance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -50,8 +50,8 @@ pub struct ReachHit {
     pub years: Vec<ReachYear>,
     /// The number of known years of the intake that has the most.
     pub years_of_evidence: usize,
-    /// [`School::is_selective`](super::School::is_selective): if so, a year in which every applicant was offered a
-    /// place promises nothing to a child who does not qualify.
+    /// [`School::is_selective`](super::School::is_selective), `None` where the register does not state it: if so, a
+    /// year in which every applicant was offered a place promises nothing to a child who does not qualify.
     pub is_selective: Option<bool>,
     /// Always true: past years promise nothing.
     pub estimate: bool,

@@ -133,10 +133,11 @@ stored_words! {
 
 impl Phase {
     /// Returns the phase of a school that admits children at the age `from` and teaches them until they are `to`, or
-    /// `None` where there is no year between the two.
+    /// `None` unless `to` is greater than `from`.
     ///
-    /// A child is of primary age until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5). Of
-    /// the schools that teach across 11:
+    /// A school that ends by 5 is a nursery, and one that begins at 16 or later is 16 plus. A child is of primary age
+    /// until 11 and of secondary age from then on (Education Act 1996, sections 2 and 5). Of the schools that teach
+    /// across 11:
     ///
     /// - One that begins before 7 is all-through where it continues to 16, and otherwise a primary school that keeps
     ///   its pupils longer. One that begins at 7 and continues to 16 is all-through too.

@@ -1,7 +1,7 @@
 //! The [`SchoolRepository`] trait, implemented by every backend, and the traits that it consists of.
 //!
-//! A function that takes the smallest trait that it calls, such as `&dyn FindSchools`, is tested with a double of that
-//! trait alone. An `Arc<dyn SchoolRepository>` converts into an `Arc` of each of them.
+//! A function that takes the smallest trait that it calls, such as `&dyn FindSchools`, is tested with a test double of
+//! that trait alone. An `Arc<dyn SchoolRepository>` converts into an `Arc` of each of them.
 
 mod health;
 mod pages;
@@ -71,8 +71,8 @@ pub trait SchoolRepository:
     /// Returns the current number of connections.
     fn pool_status(&self) -> PoolStatus;
 
-    /// Returns the SQL and the plan of a query for this search: of the first one, where the query takes several.
-    /// [`ExplainMode::Analyze`] also **runs** it, to report its rows and duration.
+    /// Returns the SQL and the plan of a query for this search: those of the first one, where the search runs several
+    /// queries. [`ExplainMode::Analyze`] also **runs** it, to report its rows and duration.
     ///
     /// # Errors
     /// Those of the explained method.
@@ -103,7 +103,7 @@ pub trait FindCatchments: Send + Sync + Debug {
     /// catchment's radius does, where it has one.
     ///
     /// # Errors
-    /// As [`find_schools`](Self::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without
+    /// As [`find_schools`](FindSchools::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without
     /// a point.
     async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>>;
 
@@ -133,7 +133,7 @@ pub trait FindReach: Send + Sync + Debug {
     /// in their own ways, some along paths, where this is a great circle.
     ///
     /// # Errors
-    /// As [`find_schools`](Self::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without
+    /// As [`find_schools`](FindSchools::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without
     /// a point.
     async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>>;
 
@@ -149,7 +149,7 @@ pub trait CountSchools: Send + Sync + Debug {
     /// Returns how many of the schools that match a search have each value. The search's order and page are ignored.
     ///
     /// # Errors
-    /// As [`find_schools`](Self::find_schools).
+    /// As [`find_schools`](FindSchools::find_schools).
     async fn facets(&self, search: &SchoolSearch) -> Result<Facets>;
 
     /// Returns every council with open schools, in the byte order of their names.

@@ -96,7 +96,7 @@ pub struct FeeFilter {
 /// A condition on the Ofsted rating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RatingFilter {
-    /// The worst matching rating. In JSON its number, as `at_most`.
+    /// The worst rating that matches. In JSON it is the number `at_most`, since 1 is best.
     #[serde(rename = "at_most")]
     pub at_least: Rating,
     /// How schools without a rating are treated.
@@ -183,14 +183,14 @@ impl SchoolFilter {
 /// A condition on the admissions reach: a child at the search's point would have been offered a place in each of the
 /// newest `years` known years, either by distance or because every applicant was.
 ///
-/// A year is known where its last distance is, or where every applicant was offered a place (`had_vacancies`). The
-/// second counts within the search's radius; without one, within the greatest distance that any school's offers
-/// reached. A year whose intake the source does not state counts for each intake of the school that has no row of that
-/// year, so that a new year decides even where an older one names its intake.
+/// A year is known if the source gives its last distance, or that every applicant was offered a place
+/// (`had_vacancies`). A year of the latter kind matches within the search's radius; without a radius, within the
+/// greatest last distance of any school. A year without an intake counts for each intake of the school that has no row
+/// of that year.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReachFilter {
-    /// Only this intake, such as `Year R`, as the source spells it, or years without an intake where the school has
-    /// none of it. `None`: any intake.
+    /// Only this intake (the year group that admits), such as `Year R`, as the source spells it. Where the school has
+    /// no row of this intake, its rows without an intake count. `None`: any intake.
     pub intake: Option<String>,
     /// How many of the newest known years of an intake must match, however old: 1 is its latest. An intake with fewer
     /// known years does not match.

@@ -66,9 +66,9 @@ words! {
         Name = "name",
         /// Best Ofsted rating first, then by folded name; unrated schools come last.
         Rating = "rating",
-        /// Widest margin first by which offers of past years reached the search's point. The margin is the least of the
-        /// [`ReachFilter`]'s years, and the best of its intakes. Schools where every applicant was offered a place come
-        /// first, nearest first: distance kept nobody out there. Requires such a filter.
+        /// Widest margin first: the last distance offered minus the distance of the school. Of several years the
+        /// smallest counts, of several intakes the widest. Schools that offered every applicant a place come before all
+        /// others, nearest first. Requires a [`ReachFilter`].
         Margin = "margin",
     }
 }
@@ -199,7 +199,7 @@ impl SchoolSearch {
         self
     }
 
-    /// Keeps only schools that would have offered a child at the search's point a place by distance.
+    /// Keeps only schools that would have offered a child at the search's point a place; see [`ReachFilter`].
     #[must_use]
     pub fn reached(mut self, reach: ReachFilter) -> Self {
         self.filter.reach = Some(reach);

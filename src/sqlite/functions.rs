@@ -144,7 +144,8 @@ impl ToSql<Bool, Sqlite> for HasOutline {
 /// The condition that a school is in the latitude bands and between the meridians of a box. The index
 /// `ix_schools_latitude_band` serves it.
 ///
-/// The bands are one bound value, as in [`IdIn`]. `likelihood` hints to the planner that the meridians leave few schools.
+/// The bands are one bound value, as in [`IdIn`]. `likelihood` hints to the planner that the meridians leave few
+/// schools.
 #[derive(Debug, Clone, QueryId, ValidGrouping)]
 pub(crate) struct InBox {
     bands: String,
