@@ -312,7 +312,10 @@ mod tests {
         while connections.status().idle != 0 {
             tokio::task::yield_now().await;
         }
-        let waiting = spawn_read(Box::new(move || Ok(waiting_began.send(()).unwrap_or_default())));
+        let waiting = spawn_read(Box::new(move || {
+            let _ = waiting_began.send(());
+            Ok(())
+        }));
         while connections.status().waiting == 0 {
             tokio::task::yield_now().await;
         }
