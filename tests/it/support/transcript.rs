@@ -30,7 +30,7 @@ pub const RUN: &[(&str, Run)] = &[
     ("school-finder import register edubasealldata.csv", Run::OnPublishedData),
     ("school-finder find --lat 52.0406 --lng -0.7594 --within 5 --limit 3", Run::OnPublishedData),
     ("school-finder import admissions admissions_history.csv", Run::OnPublishedData),
-    ("school-finder reach --lat 52.0406 --lng -0.7594 --limit 3", Run::OnPublishedData),
+    ("school-finder reach --lat 52.0406 --lng -0.7594 --phase secondary --limit 3", Run::OnPublishedData),
     ("cargo run --bin web_service", Run::Nowhere("it serves until it is stopped: scripts/web-test runs it")),
     ("DATABASE_URL=postgres://finder@localhost/schools cargo run --features postgres --bin web_service", Run::Nowhere("it serves until it is stopped: scripts/web-test runs it")),
     ("school-finder find --lat 52.0406 --lng -0.7594 --phase primary --max-rating 2 --has-club after_school --club-until 17:30", Run::OnTheSample),
