@@ -52,7 +52,8 @@ END $$;
 CREATE TRIGGER tr_school_reviews_update BEFORE UPDATE OF urn ON school_reviews
     FOR EACH ROW WHEN (NEW.urn <> OLD.urn) EXECUTE FUNCTION school_reviews_find_school();
 
--- A merger moves reviews on. When the school that they were moved to is deleted, they return to the school of their URN.
+-- A merger moves reviews on. When the school that they were moved to is deleted, they return to the school of their
+-- URN.
 CREATE FUNCTION school_reviews_return() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE school_reviews

@@ -38,7 +38,8 @@ CREATE TRIGGER tr_school_reviews_update AFTER UPDATE OF urn ON school_reviews WH
     UPDATE school_reviews SET school_id = (SELECT id FROM schools WHERE urn = NEW.urn) WHERE id = NEW.id;
 END;
 
--- A merger moves reviews on. When the school that they were moved to is deleted, they return to the school of their URN.
+-- A merger moves reviews on. When the school that they were moved to is deleted, they return to the school of their
+-- URN.
 CREATE TRIGGER tr_school_reviews_deleted_school BEFORE DELETE ON schools BEGIN
     UPDATE school_reviews
         SET school_id = (SELECT id FROM schools WHERE schools.urn = school_reviews.urn AND id <> OLD.id)

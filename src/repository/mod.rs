@@ -103,8 +103,8 @@ pub trait FindCatchments: Send + Sync + Debug {
     /// catchment's radius does, where it has one.
     ///
     /// # Errors
-    /// As [`find_schools`](FindSchools::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without
-    /// a point.
+    /// As [`find_schools`](FindSchools::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search
+    /// without a point.
     async fn find_catchments(&self, search: &SchoolSearch) -> Result<Page<CatchmentHit>>;
 
     /// Returns the pages of [`find_catchments`](Self::find_catchments), as [`FindSchools::pages`] does.
@@ -133,8 +133,8 @@ pub trait FindReach: Send + Sync + Debug {
     /// in their own ways, some along paths, where this is a great circle.
     ///
     /// # Errors
-    /// As [`find_schools`](FindSchools::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search without
-    /// a point.
+    /// As [`find_schools`](FindSchools::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search
+    /// without a point.
     async fn find_reach(&self, search: &SchoolSearch) -> Result<Page<ReachHit>>;
 
     /// Returns the pages of [`find_reach`](Self::find_reach), as [`FindSchools::pages`] does.

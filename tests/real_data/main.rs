@@ -344,9 +344,9 @@ async fn catchments_cover_what_their_outlines_cover() {
     assert!(served > 500, "{served} places are served");
 }
 
-/// For three homes: how many schools reach it, how many of these because their latest year had vacancies, and the years,
-/// last distances and margins (km) of schools with a limit. A separate calculation from the two files gives them: grid
-/// references by the textbook formulas and a seven-parameter shift, which is right to some 5 m.
+/// For three homes: how many schools reach it, how many of these because their latest year had vacancies, and the
+/// years, last distances and margins (km) of schools with a limit. A separate calculation from the two files gives
+/// them: grid references by the textbook formulas and a seven-parameter shift, which is right to some 5 m.
 #[tokio::test]
 async fn reach_equals_a_separate_calculation() {
     type Year = (i32, Option<&'static str>, &'static str, f64, f64);
