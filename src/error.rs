@@ -39,18 +39,18 @@ pub enum Error {
         /// The given longitude, in degrees.
         lng: f64,
     },
-    /// A radius is zero, or a distance is negative or NaN.
+    /// A radius is zero, or a distance is negative, infinite or NaN.
     #[error("{value} is not a distance in kilometres: give a finite number, for a radius one above zero")]
     InvalidRadius {
         /// The given value, in kilometres.
         value: f64,
     },
-    /// A search contradicts itself, such as a radius without a point.
+    /// A search contradicts itself, such as a radius without a point, or a filter lists too many values.
     #[error("this search is invalid: {reason}")]
     InvalidSearch {
         /// The field of [`SchoolSearch`](crate::SchoolSearch) or of its filter at fault.
         field: &'static str,
-        /// The contradiction.
+        /// The fault.
         reason: &'static str,
     },
     /// The limit exceeds the largest page.
@@ -89,7 +89,7 @@ pub enum Error {
         /// The fault.
         reason: &'static str,
     },
-    /// A text is longer than its column allows.
+    /// A text is longer than its column or its filter allows.
     #[error("{field} has {length} characters and may have at most {max}")]
     TooLong {
         /// The field at fault.
@@ -117,7 +117,7 @@ pub enum Error {
         /// The given text.
         given: String,
     },
-    /// An exact number is out of bounds, or has too many decimal places.
+    /// A text is not a number, or a number is out of bounds or has too many decimal places.
     #[error("{given:?} cannot be used: {reason}")]
     InvalidNumber {
         /// The given text.
@@ -140,7 +140,8 @@ pub enum Error {
     InvalidUrn(#[from] InvalidUrn),
 
     // --- constraints of the database -------------------------------------------------------------------------------
-    /// Two schools have one URN, within the call or with a stored school (`schools.urn` is unique).
+    /// Two schools or outlines of the call have the same URN, or a new school has that of a stored one (`schools.urn`
+    /// is unique).
     #[error("a school with URN {urn} is there already: update it, or leave it out")]
     DuplicateUrn {
         /// The duplicate URN.
@@ -179,7 +180,7 @@ pub enum Error {
         /// The column.
         column: String,
     },
-    /// The school was updated after it was read. Nothing was written.
+    /// The school or one of its collections was updated after it was read. Nothing was written.
     #[error("the school was changed in between: version {given} was edited, and {stored} is stored; read it again")]
     Stale {
         /// The version that the update was made from.
@@ -193,7 +194,7 @@ pub enum Error {
         /// The URN.
         urn: Urn,
     },
-    /// A merger names one school twice.
+    /// A school was to be merged into itself.
     #[error("the school with URN {urn} cannot be merged into itself: name the school that goes on")]
     MergeIntoSelf {
         /// The school.

@@ -1,7 +1,8 @@
 //! Schema migrations, with one interface for every backend.
 //!
-//! The migrations are embedded in the program. In development, `diesel migration run` can run the same files. Each call
-//! locks the schema against other programs. The guide's page on migrations describes how to write one.
+//! The migrations are embedded in the program. In development, `diesel migration run` can run the same files. While
+//! migrations are applied or reverted, the schema is locked against other programs. [`Migrator::status`] and
+//! [`Migrator::check`] only read, without that lock. The guide's page on migrations describes how to write one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,14 +132,15 @@ impl Migrator {
     /// Reverts the newest `steps` migrations and returns their names, the newest first.
     ///
     /// # Errors
-    /// As [`up`](Self::up), and [`LossyDown`](crate::Error::LossyDown) where data would be lost. Then no step is
+    /// As [`up`](Self::up) but [`MigrationEdited`](crate::Error::MigrationEdited), since the text of an applied
+    /// migration may differ; and [`LossyDown`](crate::Error::LossyDown) where data would be lost. Then no step is
     /// reverted.
     pub async fn down(&self, steps: usize) -> Result<Vec<String>> {
         run!(self, Access::Change, down(steps))
     }
 
-    /// Grants a Postgres role reading and writing of the rows of this crate's tables, and nothing more: for a service
-    /// that does not own the tables. Repeat it after a migration that adds a table.
+    /// Grants a Postgres role the privileges to read and write the rows of this crate's tables, and no others. It is
+    /// for a service whose role does not own the tables. Repeat it after a migration that adds a table.
     ///
     /// # Errors
     /// [`OnlyPostgres`](crate::Error::OnlyPostgres) on SQLite; those of [`connect`](crate::connect) where the schema is
@@ -169,8 +171,8 @@ impl Migrator {
     /// Reverts the newest migration, applies it again, and returns its name.
     ///
     /// # Errors
-    /// As [`down`](Self::down), and [`SchemaPending`](crate::Error::SchemaPending) where it is not the newest of this
-    /// build.
+    /// As [`down`](Self::down), and [`SchemaPending`](crate::Error::SchemaPending) where migrations of this build are
+    /// pending.
     pub async fn redo(&self) -> Result<Vec<String>> {
         run!(self, Access::Change, redo())
     }
@@ -183,8 +185,9 @@ impl Migrator {
         run!(self, Access::Read, status())
     }
 
-    /// Returns the drift of the live database from one that this build's migrations create, one sentence each: tables,
-    /// columns, constraints, indexes, triggers, views, functions and the extension. Empty where they are the same.
+    /// Returns the drift of the live database: where its schema is not what this build's migrations create, one
+    /// sentence for each. It compares tables, columns, constraints, indexes, triggers, views, functions and the
+    /// extension. Empty without drift.
     ///
     /// # Errors
     /// Those of [`connect`](crate::connect) where the versions already differ.

@@ -51,14 +51,14 @@ pub enum Target {
 pub struct PoolConfig {
     /// The pool mode. It applies to SQLite only: connections to Postgres are always pooled.
     pub mode: PoolMode,
-    /// The most connections of the pool. [`Config`]'s constructors set 8 for SQLite, where each may hold a cache of 32
-    /// MB, and 15 for Postgres; `default()` sets 8.
+    /// The most connections of the pool. [`Config`]'s constructors set 8 for SQLite and 15 for Postgres; `default()`
+    /// sets 8. On SQLite each connection may use 32 MB for its page cache.
     pub max_size: u32,
-    /// Postgres only: how many idle connections stay open, 5 by default; the others close after a minute. SQLite keeps
-    /// one, and closes the others after ten minutes.
+    /// Postgres only: how many connections stay open while idle, 5 by default; the others close after a minute. On
+    /// SQLite one stays open, and the others close after ten minutes.
     pub keep: u32,
     /// How long a call waits for a free connection before [`Error::PoolTimeout`]: 5 s by default. Zero: not at all. On
-    /// SQLite the call then fails while a connection opens, and the next call can use that connection.
+    /// SQLite a call that needs a new connection then fails, but the connection still opens, for a later call.
     pub acquire_timeout: Duration,
     /// The lock timeout: how long a statement waits for a lock that another connection holds, of this program or
     /// another, before [`Error::Busy`]; 5 s by default.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Admissions, Performance, PrivateDetails, PrivateFee, Review, School, SchoolClub, SchoolLink, TermDates};
 use crate::error::Result;
 
-/// The collections to read. Each takes one query, however many schools.
+/// The collections to read: the rows of other tables that belong to schools. Each takes one query for up to 10,000
+/// schools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a set")]
 pub struct Collections {
@@ -85,8 +86,10 @@ impl SchoolDetails {
     }
 }
 
-/// The collections to write to a school. A given collection replaces the stored one, also where it is empty; `None`
-/// leaves the stored one unchanged.
+/// The collections to write to a school. `Some` replaces the stored collection, and an empty one deletes it; `None`
+/// leaves it unchanged. Reviews and links are written by
+/// [`insert_reviews`](crate::repository::WriteSchools::insert_reviews) and
+/// [`upsert_links`](crate::repository::WriteSchools::upsert_links).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewCollections {

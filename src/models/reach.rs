@@ -11,18 +11,19 @@ use crate::units::AcademicYear;
 pub struct ReachYear {
     /// The school year.
     pub academic_year: AcademicYear,
-    /// The intake. `None` where the source does not state it: such a year counts for each intake.
+    /// The intake. `None` where the source does not state it: such a year counts for each intake of the school that has
+    /// no row of that year.
     pub intake: Option<String>,
     /// The distance of the last child who was offered a place by distance, in kilometres. `None` where every applicant
     /// was offered one.
     pub last_distance_km: Option<f64>,
-    /// The last distance minus the point's, in kilometres. Below zero, a child there was not offered a place. `None`
-    /// where every applicant was offered one.
+    /// The last distance minus the school's distance from the search's point, in kilometres. Below zero: a child at the
+    /// point would not have been offered a place. `None` where every applicant was offered one.
     pub margin_km: Option<f64>,
-    /// Whether every applicant was offered a place, at any distance. At a selective school this is no promise: only
-    /// children who qualify are applicants for its places.
+    /// Whether every applicant was offered a place, at any distance. At a selective school only children who qualify
+    /// were: see [`ReachHit::is_selective`].
     pub all_offered: bool,
-    /// The change of the last distance since the known year before, in kilometres. `None` where either year has none.
+    /// The last distance minus that of the previous known year, in kilometres. `None` where either year has none.
     pub change_km: Option<f64>,
     /// The number of applications per place, where it is known.
     pub applications_per_place: Option<f64>,
@@ -48,12 +49,12 @@ pub struct ReachHit {
     pub hit: SchoolHit,
     /// Every known year of the matching intakes, by intake, newest first.
     pub years: Vec<ReachYear>,
-    /// The number of known years of the intake that has the most.
+    /// The highest number of known years that one of the matching intakes has.
     pub years_of_evidence: usize,
-    /// [`School::is_selective`](super::School::is_selective), `None` where the register does not state it: if so, a
-    /// year in which every applicant was offered a place promises nothing to a child who does not qualify.
+    /// [`School::is_selective`](super::School::is_selective), `None` where the register does not state it. A selective
+    /// school refuses a child who does not qualify, also in a year in which every applicant was offered a place.
     pub is_selective: Option<bool>,
-    /// Always true: past years promise nothing.
+    /// Always true, so that JSON states it: past years are no promise for the next.
     pub estimate: bool,
 }
 

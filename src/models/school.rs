@@ -12,7 +12,7 @@ use crate::geo::{LatLng, Latitude, Longitude};
 use crate::ids::{SchoolId, Urn};
 use crate::units::Kilometres;
 
-/// A school with every column of its row but the outline of its catchment.
+/// A school as it is stored, without the outline of its catchment.
 ///
 /// The order of the fields is the order in which the backends select the columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
@@ -45,8 +45,8 @@ pub struct School {
     pub website_url: Option<String>,
     /// Whether it is independent of the state, so that parents pay fees.
     pub is_private: Option<bool>,
-    /// Whether it admits by ability, as a grammar school does. A place that it did not fill is no promise to a child
-    /// who does not qualify.
+    /// Whether it admits by ability, as a grammar school does. It refuses a child who does not qualify, also where
+    /// places are left.
     pub is_selective: Option<bool>,
     /// The youngest age it admits, in years.
     pub age_range_from: Option<i16>,
@@ -62,7 +62,7 @@ pub struct School {
     pub easting: Option<i32>,
     /// Metres north on the Ordnance Survey National Grid.
     pub northing: Option<i32>,
-    /// The radius of its catchment in kilometres, where a council states one. Curated: it is not in the register.
+    /// The radius of its catchment in kilometres, where a council states one. It is not in the register: you store it.
     pub catchment_radius_km: Option<f64>,
     /// The day it opened.
     pub opened_on: Option<NaiveDate>,
@@ -74,12 +74,13 @@ pub struct School {
     pub pupils: Option<i32>,
     /// The day on which the register last changed its record.
     pub source_date: Option<NaiveDate>,
-    /// The number of times the row was written. An update names the version that it was made from.
+    /// Begins at 1, and grows by one with each update of the row and each replacement of collections. An update states
+    /// the version that it was made from.
     pub version: i32,
 }
 
 impl School {
-    /// Returns a school as it is read after it was written. A test double of a repository makes its schools so.
+    /// Returns the school that a repository would return after storing `new`, for test doubles of a repository.
     pub fn stored(id: SchoolId, version: i32, new: NewSchool) -> Self {
         build! {
             Self { id, version, lat: new.location.map(LatLng::lat), lng: new.location.map(LatLng::lng) }
@@ -316,9 +317,9 @@ impl NewSchool {
         }
     }
 
-    /// Returns the register's values, or the stored ones where they are `None`, so that curated values survive. The one
-    /// exception is the closing date, which is removed when a school is open again. A new age
-    /// is combined with the stored other one, unless the two contradict each other. A new location or grid reference
+    /// Returns this school's values, or the stored ones where they are `None`, so that values from other sources than
+    /// the register survive. Exceptions: the closing date is removed when a school is open again. Where only one age is
+    /// given, the other is the stored one, unless the two contradict each other. A new location or grid reference
     /// replaces both.
     #[must_use]
     pub fn or_stored(self, stored: &Self) -> Self {

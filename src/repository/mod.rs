@@ -42,11 +42,15 @@ use pages::pages;
 ///   radius, and comes last by distance.
 /// - **Writes are atomic**: a method that fails has written nothing.
 /// - **Dropping a future** does not cancel a write that has begun: it runs to its end and stays atomic.
-/// - **The response timeout** of a server is `statement_timeout` plus `connect_timeout`. Reads are retried once on
-///   another connection. Writes that collided with others are retried; a write that may have been committed is not.
+/// - **Retries**, on Postgres only: a read whose connection is lost is retried once, on another connection. A write
+///   that collided with another is retried, except an upsert from a stream. A write that may have been committed is
+///   not.
+/// - **The response timeout** of Postgres is `statement_timeout` plus `connect_timeout`, from
+///   [`PoolConfig`](crate::config::PoolConfig).
 ///
 /// Each call that queries the database is a [`tracing`] span with the method's name, the backend, the number of rows
-/// and the duration. A method for one school is recorded as the method for many (`school` as `schools`).
+/// and the duration. A method that returns one school is recorded by the name of the method that returns many, such as
+/// `schools` for `school`.
 ///
 /// Beside its own errors, each method returns those of any database: [`Busy`](crate::Error::Busy),
 /// [`Timeout`](crate::Error::Timeout), [`PoolTimeout`](crate::Error::PoolTimeout),
@@ -99,8 +103,8 @@ pub trait FindSchools: Send + Sync + Debug {
 #[async_trait]
 pub trait FindCatchments: Send + Sync + Debug {
     /// Returns one page of the schools that match a search and whose catchment contains its point, in the search's
-    /// order, each with its evidence. A school's outline, boundary included, decides alone; without an outline its
-    /// catchment's radius does, where it has one.
+    /// order, each with its evidence: whether the outline or the radius matched. Where a school has an outline, only
+    /// the outline counts, boundary included; otherwise its catchment's radius does, where it has one.
     ///
     /// # Errors
     /// As [`find_schools`](FindSchools::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search
@@ -120,17 +124,18 @@ pub trait FindCatchments: Send + Sync + Debug {
     async fn catchments(&self, ids: &[SchoolId]) -> Result<Vec<SchoolCatchment>>;
 }
 
-/// Searches for the schools that would have offered a place by distance in past years.
+/// Searches for the schools that would have offered a place in past years, by distance or because every applicant was
+/// offered one.
 #[async_trait]
 pub trait FindReach: Send + Sync + Debug {
     /// Returns one page of the schools that match a search and would have offered a child at its point a place in past
     /// years, by distance or because every applicant was offered one, in the search's order, each with its years. The
-    /// search's [`ReachFilter`](crate::request::ReachFilter) selects the years; without one, any intake of the latest
-    /// known year counts.
+    /// search's [`ReachFilter`](crate::request::ReachFilter) selects the intake and the years; without one, the latest
+    /// known year of any intake counts.
     ///
     /// The result is an estimate. A school without a known year is never returned. Other criteria come before distance:
-    /// a selective school whose places were not filled still refuses a child who does not qualify. And councils measure
-    /// in their own ways, some along paths, where this is a great circle.
+    /// a selective school whose places were not filled still refuses a child who does not qualify. Some councils
+    /// measure distances along paths; this method measures along a great circle.
     ///
     /// # Errors
     /// As [`find_schools`](FindSchools::find_schools), and [`InvalidSearch`](crate::Error::InvalidSearch) for a search

@@ -56,9 +56,9 @@ words! {
         /// Excludes them.
         #[default]
         Exclude = "exclude",
-        /// Uses their ages: a school counts as the phase that [`Phase::of_ages`] returns. Middle schools count as
-        /// primary or secondary too, as their name says, and all-through schools as both. A school that teaches
-        /// 3-year-olds also counts as a nursery, and one that teaches 17-year-olds as 16 plus.
+        /// Uses their ages: a school counts as the phase that [`Phase::of_ages`] returns. A middle school counts as
+        /// primary (`MiddlePrimary`) or secondary (`MiddleSecondary`) too, and an all-through school as both. A school
+        /// that teaches 3-year-olds also counts as a nursery, and one that teaches 17-year-olds as 16 plus.
         ByAges = "by_ages",
     }
 }
@@ -183,10 +183,10 @@ impl SchoolFilter {
 /// A condition on the admissions reach: a child at the search's point would have been offered a place in each of the
 /// newest `years` known years, either by distance or because every applicant was.
 ///
-/// A year is known if the source gives its last distance, or that every applicant was offered a place
-/// (`had_vacancies`). A year of the latter kind matches within the search's radius; without a radius, within the
-/// greatest last distance of any school. A year without an intake counts for each intake of the school that has no row
-/// of that year.
+/// A year is known if the source states its last distance, or states that every applicant was offered a place
+/// (`had_vacancies`). A year in which every applicant was offered a place matches anywhere within the search's radius;
+/// without a radius, within the greatest last distance of any school. A year without an intake counts for each intake
+/// of the school that has no row of that year.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReachFilter {
     /// Only this intake (the year group that admits), such as `Year R`, as the source spells it. Where the school has

@@ -42,8 +42,8 @@ const DEFAULT_LIMIT: u32 = 20;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SchoolSearch {
-    /// The point to measure distances from. Setting it leaves `sort` unchanged, unlike [`SchoolSearch::near`]. `None`:
-    /// hits have no distance.
+    /// The point to measure distances from. `None`: hits have no distance. Setting this field leaves `sort` unchanged;
+    /// the constructor [`SchoolSearch::near`] sets both.
     pub near: Option<LatLng>,
     /// The largest distance from `near`, boundary included.
     pub within: Option<Kilometres>,
@@ -62,13 +62,14 @@ words! {
     Sort, "sort" {
         /// Nearest first; schools without a location come last.
         Distance = "distance",
-        /// By folded name.
+        /// By name, [folded](crate::text::fold).
         Name = "name",
         /// Best Ofsted rating first, then by folded name; unrated schools come last.
         Rating = "rating",
-        /// Widest margin first: the last distance offered minus the distance of the school. Of several years the
-        /// smallest counts, of several intakes the widest. Schools that offered every applicant a place come before all
-        /// others, nearest first. Requires a [`ReachFilter`].
+        /// Widest margin first. A year's margin is its last distance offered minus the school's distance from the
+        /// search's point. An intake has the smallest margin of its years, and a school the widest of its intakes.
+        /// Schools that offered every applicant a place in each of the years come first, nearest first. Requires a
+        /// [`ReachFilter`].
         Margin = "margin",
     }
 }
@@ -142,8 +143,8 @@ impl SchoolSearch {
         self
     }
 
-    /// Keeps only schools rated this or better. `unrated` decides about schools without a
-    /// rating, which are all in today's register: Ofsted no longer rates a whole school in one word.
+    /// Keeps only schools rated this or better. `unrated` includes or excludes schools without a rating. Today's
+    /// register has no ratings, because Ofsted no longer gives a school one overall grade.
     #[must_use]
     pub fn rated(mut self, at_least: Rating, unrated: Unrated) -> Self {
         self.filter.rating = Some(RatingFilter { at_least, unrated });
@@ -164,7 +165,7 @@ impl SchoolSearch {
         self
     }
 
-    /// Keeps only schools open to such a child; see [`SchoolFilter::gender`].
+    /// Keeps only schools that admit a child of this gender; see [`SchoolFilter::gender`].
     #[must_use]
     pub fn gender(mut self, gender: Gender) -> Self {
         self.filter.gender = Some(gender);

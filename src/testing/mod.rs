@@ -16,7 +16,7 @@ use crate::repository::SchoolRepository;
 /// An empty database for one test, with this build's schema. Dropping it removes the database.
 ///
 /// On Postgres it is created on the server that `TEST_DATABASE_URL` names, whose role must be allowed to create
-/// databases. It is a copy of a template, which remains there for the next test.
+/// databases and roles. It is a copy of a template database, which remains on the server for the next test.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -107,7 +107,7 @@ impl TestDatabase {
     }
 
     /// Returns the role that the repository's connections have on Postgres; `None` on SQLite, which has no roles. It
-    /// has rights on this crate's tables alone. A service grants it more as the owner, for tables of its own:
+    /// has rights on this crate's tables only. A test of a service with tables of its own grants it more, as the owner:
     ///
     /// ```no_run
     /// # async fn visits(database: school_finder_db::testing::TestDatabase) -> school_finder_db::Result<()> {
@@ -144,7 +144,7 @@ impl TestDatabase {
         )
     }
 
-    /// Runs the test's own query of one whole number, such as a count, as the owner.
+    /// Runs the test's own query as the owner, and returns its one value, a `BIGINT` such as a count.
     ///
     /// # Errors
     /// Those of the database, typed.
