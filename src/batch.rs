@@ -92,7 +92,7 @@ impl Nearest {
 
 impl Batch for Nearest {
     fn find(&self, home: LatLng) -> Vec<BatchHit> {
-        let mut hits = Vec::with_capacity(self.count + 1);
+        let mut hits = Vec::with_capacity(self.count.min(self.tree.size()).saturating_add(1));
         let mut enough = f64::INFINITY;
         for (point, chord_squared) in self.tree.nearest_neighbor_iter_with_distance_2(&on_sphere(home)) {
             let chord = chord_squared.sqrt();

@@ -1,18 +1,27 @@
 //! Outlines of catchments, as councils publish them: a GeoJSON `FeatureCollection` (RFC 7946) in WGS84.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read;
 
-use serde::Deserialize;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::rows::{Found, Reason};
-use super::{Import, ImportCounts, ImportError, MAX_FILE_BYTES, facts};
+use super::{Import, ImportCounts, ImportError, facts};
 use crate::error::{Error, Result};
 use crate::geo::MAX_VERTICES;
 use crate::models::NewCatchment;
 use crate::repository::SchoolRepository;
 use crate::tasks::blocking;
+
+/// The most bytes of a file: all of them are held in memory.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// The most features of a file, and the most bytes of one's properties.
+const MAX_FEATURES: usize = 1_000_000;
+const MAX_PROPERTIES_BYTES: usize = 1 << 20;
 
 /// The longest outline that is parsed, in bytes of JSON: more than the largest accepted one needs.
 const MAX_OUTLINE_BYTES: usize = 64 * MAX_VERTICES;
@@ -50,9 +59,37 @@ struct Collection<'a> {
     #[serde(rename = "type")]
     kind: Option<String>,
     #[serde(borrow)]
-    features: Option<Vec<Feature<'a>>>,
+    features: Option<Features<'a>>,
     #[serde(borrow)]
     crs: Option<&'a RawValue>,
+}
+
+/// A list of features, of which a hostile file may have a hundred million in a few bytes each.
+struct Features<'a>(Vec<Feature<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Features<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bounded;
+        impl<'de> Visitor<'de> for Bounded {
+            type Value = Features<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of features")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Features<'de>, A::Error> {
+                let mut features = Vec::new();
+                while let Some(feature) = list.next_element()? {
+                    if features.len() == MAX_FEATURES {
+                        return Err(A::Error::custom(format!("it has more than {MAX_FEATURES} features")));
+                    }
+                    features.push(feature);
+                }
+                Ok(Features(features))
+            }
+        }
+        deserializer.deserialize_seq(Bounded)
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,9 +103,9 @@ struct Feature<'a> {
 /// Reads a file to its end. The usable features keep their numbers.
 fn read(mut import: Import, source: impl Read, key: &str) -> Result<Found<NewCatchment>, ImportError> {
     let mut bytes = Vec::new();
-    source.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(ImportError::TooLarge { max: MAX_FILE_BYTES });
+    source.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(ImportError::TooLarge { max: MAX_BYTES });
     }
     let (mut rows, mut done) = (Vec::new(), 0);
     // A byte order mark, which some programs write, is not valid JSON.
@@ -76,6 +113,10 @@ fn read(mut import: Import, source: impl Read, key: &str) -> Result<Found<NewCat
         let [properties, geometry] =
             [feature.properties, feature.geometry].map(|part| part.map_or("null", RawValue::get));
         done += (properties.len() + geometry.len()) as u64;
+        if properties.len() > MAX_PROPERTIES_BYTES {
+            import.reject(number, "", format!("its properties have more than {MAX_PROPERTIES_BYTES} bytes"));
+            continue;
+        }
         // A value that is not an object has no properties.
         let properties: BTreeMap<String, &RawValue> = serde_json::from_str(properties).unwrap_or_default();
         let urn = properties.get(key).map(|urn| urn.get().trim_matches('"').trim());
@@ -109,8 +150,8 @@ fn features(json: &[u8]) -> Result<Vec<Feature<'_>>, ImportError> {
             let crs: String = crs.chars().take(100).collect();
             refused(format!("its crs is {crs:?}: convert it to WGS84 (EPSG:4326)"))
         }
-        (Some("FeatureCollection"), Some(features), _) if features.is_empty() => Err(ImportError::Empty),
-        (Some("FeatureCollection"), Some(features), _) => Ok(features),
+        (Some("FeatureCollection"), Some(Features(features)), _) if features.is_empty() => Err(ImportError::Empty),
+        (Some("FeatureCollection"), Some(Features(features)), _) => Ok(features),
         _ => refused("its type is another".to_owned()),
     }
 }

@@ -35,6 +35,7 @@ pub(super) enum Encoding {
 /// An open CSV file whose header has been read.
 pub(super) struct CsvFile<R> {
     reader: csv::Reader<Guard<R>>,
+    layout: &'static Layout,
     encoding: Encoding,
     /// The columns that are read, and their positions.
     columns: Vec<(&'static str, usize)>,
@@ -43,12 +44,20 @@ pub(super) struct CsvFile<R> {
 /// A row of a file: its line, and the columns that are read and not blank, with their trimmed texts.
 pub(super) struct Row {
     pub(super) line: u64,
+    layout: &'static Layout,
     texts: Vec<(&'static str, String)>,
+}
+
+impl Layout {
+    fn has(&self, column: &str) -> bool {
+        self.urn == column || self.required.contains(&column) || self.optional.contains(&column)
+    }
 }
 
 impl Row {
     /// Returns a column's text, or `None` where it is blank or the file lacks the column.
     pub(super) fn text(&self, column: &str) -> Option<&str> {
+        debug_assert!(self.layout.has(column), "{column} is not in the layout");
         self.texts.iter().find(|(name, _)| *name == column).map(|(_, text)| text.as_str())
     }
 
@@ -59,7 +68,7 @@ impl Row {
 }
 
 impl<R: Read> CsvFile<R> {
-    pub(super) fn open(source: R, layout: &Layout) -> Result<Self, ImportError> {
+    pub(super) fn open(source: R, layout: &'static Layout) -> Result<Self, ImportError> {
         let mut source = BufReader::with_capacity(64 << 10, source);
         let mut first = Vec::with_capacity(3);
         source.by_ref().take(3).read_to_end(&mut first)?;
@@ -81,7 +90,7 @@ impl<R: Read> CsvFile<R> {
             has_carriage_returns: None,
         };
         let reader = csv::ReaderBuilder::new().has_headers(false).flexible(false).from_reader(guard);
-        let mut file = Self { reader, encoding, columns: Vec::new() };
+        let mut file = Self { reader, layout, encoding, columns: Vec::new() };
         let Some((_, header)) = file.next_record()? else { return Err(ImportError::Empty) };
         let header = header.iter().map(|name| file.decode(1, name)).collect::<Result<Vec<_>, _>>()?;
         for column in [&[layout.urn][..], layout.required, layout.optional].concat() {
@@ -108,7 +117,7 @@ impl<R: Read> CsvFile<R> {
                 texts.push((*column, text));
             }
         }
-        Ok(Some(Row { line, texts }))
+        Ok(Some(Row { line, layout: self.layout, texts }))
     }
 
     fn next_record(&mut self) -> Result<Option<(u64, ByteRecord)>, ImportError> {

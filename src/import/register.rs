@@ -33,6 +33,7 @@ const LAYOUT: Layout = Layout {
         "EstablishmentTypeGroup (name)",
         "Gender (name)",
         "ReligiousCharacter (name)",
+        "AdmissionsPolicy (name)",
         "Street",
         "Locality",
         "Address3",

@@ -52,17 +52,22 @@ impl Admissions {
         Some(f64::from(self.applications_received?) / f64::from(places))
     }
 
-    /// Returns these values, or the stored ones where they are `None`.
+    /// Returns these values, or the stored ones where they are `None`. A new last distance contradicts a stored
+    /// `had_vacancies`, unless it comes with one.
     #[must_use]
     pub(crate) fn or_stored(self, stored: &Self) -> Self {
+        let had_vacancies = match (self.had_vacancies, self.last_distance_offered_km) {
+            (None, Some(_)) => stored.had_vacancies.filter(|had| !had),
+            (new, _) => new.or(stored.had_vacancies),
+        };
         let (appeals_upheld, appeals_heard) = super::either_range(
             (self.appeals_upheld, self.appeals_heard),
             (stored.appeals_upheld, stored.appeals_heard),
         );
         build! {
-            Self { academic_year: self.academic_year, intake: self.intake, appeals_heard, appeals_upheld }
+            Self { academic_year: self.academic_year, intake: self.intake, appeals_heard, appeals_upheld, had_vacancies }
             self or stored: places_offered, applications_received, last_distance_offered_km, waiting_list_offers,
-            had_vacancies, notes, source
+            notes, source
         }
     }
 

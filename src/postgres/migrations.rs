@@ -83,9 +83,14 @@ impl SchemaConnection for MigrationConnection {
                 self.batch_execute(&statement)?;
             }
         }
-        versions::run(self, script, direction, sql).map_err(|error| Error::MigrationFailed {
-            version: script.version(),
-            reason: format!("{error}; it cannot be rolled back, and what ran before it is committed: run it again"),
+        versions::run(self, script, direction, sql).map_err(|error| match failed(script, &error) {
+            Error::MigrationFailed { version, reason } => Error::MigrationFailed {
+                version,
+                reason: format!(
+                    "{reason}; it cannot be rolled back, and what ran before it is committed: run it again"
+                ),
+            },
+            error => error,
         })?;
         Ok(self.batch_execute("RESET lock_timeout")?)
     }

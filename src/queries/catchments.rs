@@ -15,7 +15,7 @@ use crate::request::{MAX_IDS, Page, SchoolSearch, WriteMode, distinct, refuse_tw
 use crate::search::ValidatedSearch;
 use crate::transaction::TableLock;
 
-use super::super::dialect::{Connection, RunQueryDsl, locked, maybe_async, snapshot, write};
+use super::super::dialect::{Connection, RunQueryDsl, locked, maybe_async, require_caller, snapshot, write};
 use super::super::schema::schools;
 
 /// The number of outlines that are compared with the stored ones in one step: they may be large.
@@ -47,6 +47,7 @@ pub(in super::super) async fn catchments_on_conn(
     let ids = distinct(ids);
     let mut outlines = Vec::new();
     for ids in ids.chunks(MAX_IDS) {
+        require_caller()?;
         let query = schools::table
             .filter(schools::id.eq_any(ids))
             .filter(schools::catchment_geometry.is_not_null())

@@ -290,7 +290,8 @@ pub trait WriteSchools: Send + Sync + Debug {
     async fn insert_reviews(&self, reviews: Vec<Review>) -> Result<()>;
 
     /// Inserts or updates admissions by URN, year and intake, in one transaction. A value that is `None` in a given
-    /// year leaves the stored one unchanged.
+    /// year leaves the stored one unchanged, with one exception: a last distance without `had_vacancies` makes a stored
+    /// `true` unknown, since a limit contradicts it.
     ///
     /// # Errors
     /// [`UnknownUrn`](crate::Error::UnknownUrn); [`DuplicateRow`](crate::Error::DuplicateRow) where one is given twice;

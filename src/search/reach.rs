@@ -59,7 +59,7 @@ fn reached(filter: &ReachFilter, distance: Option<Kilometres>, years: Vec<Admiss
         intakes.insert(None, unnamed);
     }
     let wanted = usize::from(filter.years);
-    let (mut passing, mut most) = (Vec::new(), 0);
+    let (mut passing, mut most) = (Vec::<ReachYear>::new(), 0);
     for mut years in intakes.into_values() {
         years.sort_by_key(|year| std::cmp::Reverse(year.academic_year));
         let years: Vec<ReachYear> =
@@ -67,9 +67,16 @@ fn reached(filter: &ReachFilter, distance: Option<Kilometres>, years: Vec<Admiss
         let reaches = |year: &ReachYear| year.margin_km.is_none_or(|margin| margin >= 0.0);
         if years.len() >= wanted && years.iter().take(wanted).all(reaches) {
             most = most.max(years.len());
-            // A year without an intake counts for several.
-            let new: Vec<ReachYear> = years.into_iter().filter(|year| !passing.contains(year)).collect();
-            passing.extend(new);
+            for year in years {
+                // A year without an intake counts for several, and may follow another year in each.
+                let is_same =
+                    |other: &&mut ReachYear| (other.academic_year, &other.intake) == (year.academic_year, &year.intake);
+                match passing.iter_mut().find(is_same) {
+                    Some(other) if other.change_km != year.change_km => other.change_km = None,
+                    Some(_) => {}
+                    None => passing.push(year),
+                }
+            }
         }
     }
     (passing, most)

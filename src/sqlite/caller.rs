@@ -13,10 +13,16 @@ thread_local! {
 
 /// Runs a read on a thread, for the caller that holds `caller`.
 pub(super) fn run_for<T>(caller: &Weak<()>, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    let outer = CALLER.replace(Some(Weak::clone(caller)));
-    let result = require_caller().and_then(|()| read());
-    CALLER.set(outer);
-    result
+    /// Restores the thread's state, also where the read panics.
+    struct Restore(Option<Weak<()>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CALLER.set(self.0.take());
+        }
+    }
+    let _restore = Restore(CALLER.replace(Some(Weak::clone(caller))));
+    require_caller()?;
+    read()
 }
 
 /// Returns an error, which nobody receives, where the caller of the current read was dropped.

@@ -310,14 +310,14 @@ mod tests {
         }));
         let (waiting_began, began) = channel::<()>();
         while connections.status().idle != 0 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let waiting = spawn_read(Box::new(move || {
             let _ = waiting_began.send(());
             Ok(())
         }));
         while connections.status().waiting == 0 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         for read in [begun, waiting] {
             read.abort();

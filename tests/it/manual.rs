@@ -161,7 +161,7 @@ fn errors_name_the_next_step() {
         ("import register nowhere.csv", "check the path"),
         ("import register edubasealldata.csv --rejects nowhere/file.csv", "check the path"),
         ("find --database nowhere.db", "school-finder migrate up"),
-        ("find --limit 1001", "ask for fewer and follow the cursor"),
+        ("find --limit 1001", "lower the limit and follow the cursor"),
         ("find --council Nowhere", "`school-finder facets` lists them"),
         ("find --within 5", "--lat"),
         ("finds", "find"),

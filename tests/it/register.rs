@@ -65,11 +65,11 @@ async fn every_fact_of_a_row_is_read() {
     let finder = finder().await;
     let header = "URN,LA (name),EstablishmentName,TypeOfEstablishment (name),EstablishmentTypeGroup (name),\
         EstablishmentStatus (name),OpenDate,CloseDate,PhaseOfEducation (name),StatutoryLowAge,StatutoryHighAge,\
-        Gender (name),ReligiousCharacter (name),SchoolCapacity,NumberOfPupils,LastChangedDate,Street,Locality,Address3,\
+        Gender (name),ReligiousCharacter (name),AdmissionsPolicy (name),SchoolCapacity,NumberOfPupils,LastChangedDate,Street,Locality,Address3,\
         Town,County (name),Postcode,SchoolWebsite,OfstedRating (name),Easting,Northing\r\n";
     let row = "\"110533\",\"Milton Keynes\",\"St M\u{e9}dard\u{2019}s, \"\"Upper\"\" School\",\"Other independent school\",\
         \"Independent schools\",\"Open, but proposed to close\",\"01-09-1999\",\"31-08-2027\",\"Middle deemed secondary\",\
-        \"9\",\"13\",\"Girls\",\"Roman Catholic\",\"420\",\"399\",\"15-01-2026\",\"1 High Street\",\"\",\"The Green\",\
+        \"9\",\"13\",\"Girls\",\"Roman Catholic\",\"Selective (grammar)\",\"420\",\"399\",\"15-01-2026\",\"1 High Street\",\"\",\"The Green\",\
         \"Wolverton\",\"Bucks\",\"mk12 5aa\",\"www.school.example\",\"Requires improvement\",\"485280\",\"238480\"\r\n";
     let (bytes, _, _) = encoding_rs_windows_1252(&format!("{header}{row}"));
     let (counts, _) = import(finder.as_ref(), bytes).await.expect("an import");
@@ -89,7 +89,7 @@ async fn every_fact_of_a_row_is_read() {
         postcode: Some("MK12 5AA".to_owned()),
         website_url: Some("http://www.school.example".to_owned()),
         is_private: Some(true),
-        is_selective: None,
+        is_selective: Some(true),
         age_range_from: Some(9),
         age_range_to: Some(13),
         ofsted_rating: Some(Rating::RequiresImprovement),

@@ -54,6 +54,9 @@ pub fn reach(page: &Page<ReachHit>, search: &SchoolSearch, format: Format, raw: 
         }),
     ];
     print_page(page, search, format, &columns, &format!("{LIST_COLUMNS},{YEAR_COLUMNS}"), school_years, raw)?;
+    if page.items.is_empty() && search.within.is_none() && search.after.is_none() {
+        eprintln!("without --within only schools within the greatest known last distance are considered");
+    }
     if matches!(format, Format::Table) && !page.items.is_empty() {
         eprintln!("an estimate from past years: next year's distance will be another");
     }
@@ -62,8 +65,11 @@ pub fn reach(page: &Page<ReachHit>, search: &SchoolSearch, format: Format, raw: 
 
 /// Returns a line for each intake of a school.
 fn by_intake(reach: &ReachHit, line: impl Fn(&[ReachYear]) -> String) -> String {
-    let intakes = reach.years.chunk_by(|one, next| one.intake == next.intake);
-    intakes.map(line).collect::<Vec<_>>().join("\n")
+    let mut years = reach.years.clone();
+    // By the first year of each: a year without an intake may stand between those of one.
+    let first = |year: &ReachYear| reach.years.iter().position(|other| other.intake == year.intake);
+    years.sort_by_key(first);
+    years.chunk_by(|one, next| one.intake == next.intake).map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns every school's every year.
@@ -270,7 +276,8 @@ fn print_csv<'a>(columns: impl IntoIterator<Item = &'a str> + Clone, rows: &[Row
 /// Returns the text of a CSV cell. An apostrophe precedes one that a spreadsheet would run as a formula, unless it is a
 /// number or the output is to be raw.
 pub fn csv_cell(text: String, raw: bool) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !text.parse().is_ok_and(f64::is_finite);
+    let is_formula = text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n'])
+        && !text.parse().is_ok_and(f64::is_finite);
     if is_formula && !raw { format!("'{text}") } else { text }
 }
 

@@ -316,6 +316,16 @@ async fn admissions_are_merged_with_stored_ones(database: &TestDatabase) {
     let id = repository.school_by_urn(urn(1)).await.expect("a result").expect("the school").id;
     let stored = repository.school_details(id).await.expect("a result").expect("the school").admissions.expect("years");
     assert_eq!(stored.len(), 2);
+    // A new limit contradicts a stored year in which all were offered a place.
+    store(database, vec![all_offered(3, 2024, None), all_offered(3, 2023, None)]).await;
+    store(database, vec![offered(3, 2024, None, Some(1.0))]).await;
+    let third = repository.school_details_by_urn(urn(3)).await.expect("a result").expect("the school");
+    let vacancies: Vec<_> = third.admissions.iter().flatten().map(|year| year.had_vacancies).collect();
+    assert_eq!(vacancies, [None, Some(true)]);
+    database
+        .execute("DELETE FROM admissions_history WHERE school_id = (SELECT max(id) FROM schools)")
+        .await
+        .expect("deleted");
     let known = stored.iter().find(|year| year.intake.is_none()).expect("the year");
     assert_eq!((known.last_distance_offered_km, known.appeals_heard), (Some(2.0), Some(3)));
 
