@@ -68,9 +68,10 @@ impl SqliteRepository {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
     /// use diesel::prelude::*;
+    /// use school_finder_db::prelude::*;
     /// use school_finder_db::sqlite::SqliteRepository;
     /// use school_finder_db::sqlite::schema::schools;
-    /// use school_finder_db::{Config, SchoolRepository, sample};
+    /// use school_finder_db::{Config, sample};
     ///
     /// let repository = SqliteRepository::connect(&Config::in_memory()).await?;
     /// repository.insert_schools(sample::schools()).await?;
