@@ -350,8 +350,9 @@ async fn catchments_cover_what_their_outlines_cover() {
 #[tokio::test]
 async fn reach_equals_a_separate_calculation() {
     type Year = (i32, Option<&'static str>, &'static str, f64, f64);
+    type Home = ((f64, f64), (usize, usize), Vec<Year>);
     let (r, seven) = (Some("Year R"), Some("Year 7"));
-    let separate: [((f64, f64), (usize, usize), Vec<Year>); 3] = [
+    let separate: [Home; 3] = [
         (
             (52.0406, -0.7594),
             (65, 60),
