@@ -51,8 +51,8 @@ impl Position {
 /// Returns the cursor of a page that ends at a position.
 pub(super) fn encode(position: &Position, search: &SchoolSearch) -> Cursor {
     let Position { km, rating, name, id } = position;
-    let km = km.map_or_else(|| "~".to_owned(), |km| format!("{:x}", km.to_bits()));
-    let rating = rating.map_or_else(|| "~".to_owned(), |rating| rating.to_string());
+    let km = km.map_or_else(|| "_".to_owned(), |km| format!("{:x}", km.to_bits()));
+    let rating = rating.map_or_else(|| "_".to_owned(), |rating| rating.to_string());
     let name: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
     Cursor::of(format!("{km}.{rating}.{name}.{id}.{:x}", fingerprint(search)))
 }
@@ -85,7 +85,7 @@ fn parse(text: &str) -> Option<Position> {
 
 /// Reads a value, or a tilde for `None`.
 fn optional<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
-    if text == "~" { Some(None) } else { read(text).map(Some) }
+    if text == "_" { Some(None) } else { read(text).map(Some) }
 }
 
 fn unhex(text: &str) -> Option<String> {
@@ -142,7 +142,7 @@ mod tests {
         }
 
         #[test]
-        fn damaged_positions_are_refused_or_read(position in "[x.~0-9a-f]{0,40}") {
+        fn damaged_positions_are_refused_or_read(position in "[x._0-9a-f]{0,40}") {
             for sort in [Sort::Distance, Sort::Margin, Sort::Name, Sort::Rating] {
                 let search = SchoolSearch::open().sort(sort);
                 let print = fingerprint(&search);

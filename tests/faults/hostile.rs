@@ -139,7 +139,7 @@ const URLS: &[&str] = &[
     "host=db.example user=finder password=s3cr3t%21",
 ];
 const CURSORS: &[&str] =
-    &["3ff0000000000000.~..12.", "bff0000000000000.~..12.", "~.~.416263.12.", "~.2.416263.12.", "~.~..12."];
+    &["3ff0000000000000._..12.", "bff0000000000000._..12.", "_._.416263.12.", "_.2.416263.12.", "_._..12."];
 const SMALL: &[&str] =
     &["2025/2026", "2025-26", "12345678.90", "-0.01", "middle_primary", "proposed_to_close", "52.0406,-0.7594"];
 /// Messages of databases, which are classified by their text.

@@ -142,7 +142,7 @@ async fn cursors_are_of_their_search(database: &TestDatabase) {
     assert!(matches!(refused, Err(Error::InvalidCursor { .. })));
     // Nor is a position in one order one in another, whatever it claims to be from.
     let (_, print) = cursor.as_str().rsplit_once('.').expect("a fingerprint");
-    for position in ["~.~.61.1", "~.1.61.1", "~.1..1", "bff0000000000000.~..1"] {
+    for position in ["_._.61.1", "_.1.61.1", "_.1..1", "bff0000000000000._..1"] {
         let other = format!("{position}.{print}").parse().expect("some text");
         let refused = database.repository().find_schools(&search.clone().after(other)).await;
         assert!(matches!(refused, Err(Error::InvalidCursor { reason: "it is damaged" })), "{position}: {refused:?}");
