@@ -71,7 +71,12 @@ pub async fn open_or_create(
 
 /// Removes the file of a database that could not be created, unless another program has created it meanwhile.
 async fn remove_unmigrated(config: &Config, path: &Path) {
-    if migrate::status(config).await.is_ok_and(|status| status.iter().all(|migration| !migration.applied)) {
+    let mut status = migrate::status(config).await;
+    if status.is_err() {
+        // A disk that failed once may work again.
+        status = migrate::status(config).await;
+    }
+    if status.is_ok_and(|status| status.iter().all(|migration| !migration.applied)) {
         remove(path);
     }
 }
