@@ -31,14 +31,21 @@ fn main() {
 
 async fn measure(backend: Backend) {
     let database = TestDatabase::new(backend).await.expect("a database");
+    let folds = "INSERT INTO folded_names SELECT 'School ' || n, 'school ' || n FROM";
     let insert = "INSERT INTO schools (urn, name, name_folded, status, age_range_from, age_range_to)
         SELECT n, 'School ' || n, 'school ' || n, 'open', CASE WHEN n % 5 > 0 THEN n % 17 END,
             CASE WHEN n % 5 > 0 THEN n % 17 + 1 + n % 8 END";
     let numbers = match backend {
-        Backend::Sqlite => format!(
-            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {SCHOOLS}) {insert} FROM numbers"
-        ),
-        _ => format!("{insert} FROM generate_series(1, {SCHOOLS}) AS numbers (n); ANALYZE schools;"),
+        Backend::Sqlite => {
+            let numbers = format!(
+                "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {SCHOOLS})"
+            );
+            format!("{numbers} {folds} numbers; {numbers} {insert} FROM numbers")
+        }
+        _ => {
+            let numbers = format!("generate_series(1, {SCHOOLS}) AS numbers (n)");
+            format!("{folds} {numbers}; {insert} FROM {numbers}; ANALYZE schools;")
+        }
     };
     database.execute(&numbers).await.expect("schools");
     let finder = database.repository();

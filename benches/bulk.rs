@@ -8,6 +8,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Cursor;
 use std::time::{Duration, Instant};
@@ -74,8 +75,10 @@ fn into_sqlite(path: &std::path::Path, schools: &[NewSchool]) -> Duration {
         let marks = ["?"; 17].join(", ");
         let mut insert =
             transaction.prepare(&format!("INSERT INTO schools ({COLUMNS}) VALUES ({marks})")).expect("a statement");
+        let mut fold = transaction.prepare("INSERT OR IGNORE INTO folded_names VALUES (?, ?)").expect("a statement");
         for school in schools {
             let place = school.location.expect("a place");
+            fold.execute([&school.name, &school.name.to_lowercase()]).expect("a fold");
             insert
                 .execute(rusqlite::params![
                     school.urn.get(),
@@ -106,6 +109,12 @@ fn into_sqlite(path: &std::path::Path, schools: &[NewSchool]) -> Duration {
 async fn into_postgres(settings: &tokio_postgres::Config, schools: &[NewSchool]) -> Duration {
     let client = client(settings).await;
     let begun = Instant::now();
+    let names: BTreeSet<&str> = schools.iter().map(|school| school.name.as_str()).collect();
+    let folds: String = names.into_iter().map(|name| format!("{name}\t{}\n", name.to_lowercase())).collect();
+    let sink = client.copy_in("COPY folded_names FROM STDIN").await.expect("a copy");
+    let mut sink = std::pin::pin!(sink);
+    sink.send(Cursor::new(folds.into_bytes())).await.expect("rows that fit");
+    sink.finish().await.expect("copied");
     let copy = format!("COPY schools ({COLUMNS}) FROM STDIN");
     let sink = client.copy_in::<_, Cursor<Vec<u8>>>(&copy).await.expect("a copy");
     let mut sink = std::pin::pin!(sink);

@@ -146,7 +146,7 @@ impl Serving {
             let (id, urn, location) = (school.id, school.urn, school.location());
             let area = match (outline, location, school.catchment_radius_km) {
                 (Some(outline), ..) => Area::Outline(outline),
-                (None, Some(location), Some(km)) => Area::Circle(location, Kilometres::new(km)?),
+                (None, Some(location), Some(km)) => Area::Circle(location, km),
                 (None, ..) => continue,
             };
             catchments.push(GeomWithData::new(area.bounds(), Served { id, urn, location, area }));

@@ -4,6 +4,8 @@
 //! returns the same variant on every backend. No message shows a password, or the contents of a row that was not part
 //! of the call.
 
+#[cfg(feature = "postgres")]
+mod connect;
 #[cfg(feature = "register")]
 mod import;
 
@@ -11,9 +13,11 @@ use std::path::PathBuf;
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 
+#[cfg(feature = "postgres")]
+pub use self::connect::ConnectError;
 #[cfg(feature = "register")]
 pub use self::import::ImportError;
-use crate::ids::{InvalidUrn, Urn};
+use crate::ids::{InvalidIdentifier, InvalidUrn, Urn};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -31,7 +35,8 @@ pub enum Error {
         /// The given value, in degrees.
         value: f64,
     },
-    /// A school or an outline to write is outside the United Kingdom, and would be inside with its coordinates swapped.
+    /// A home, or a school or an outline to write, is outside the United Kingdom, and would be inside with its
+    /// coordinates swapped.
     #[error("lat {lat}, lng {lng} is far from the United Kingdom, but lat {lng}, lng {lat} is in it: swap the two")]
     SuspectSwapped {
         /// The given latitude, in degrees.
@@ -40,7 +45,7 @@ pub enum Error {
         lng: f64,
     },
     /// A radius is zero, or a distance is negative, infinite or NaN.
-    #[error("{value} is not a distance in kilometres: give a finite number, for a radius one above zero")]
+    #[error("{value} km cannot be used: a radius is a finite number above 0, and a distance one of at least 0")]
     InvalidRadius {
         /// The given value, in kilometres.
         value: f64,
@@ -100,7 +105,7 @@ pub enum Error {
         max: usize,
     },
     /// A date is before year 1 or after year 9999.
-    #[error("{field} must lie from year 1 to year 9999")]
+    #[error("{field} must be from year 1 to year 9999")]
     InvalidDate {
         /// The field at fault.
         field: &'static str,
@@ -126,7 +131,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// A word is not in the field's vocabulary.
-    #[error("{given:?} is not a {field}: use one of {expected}")]
+    #[error("{given:?} is not a known {field}: use one of {expected}")]
     UnknownWord {
         /// The kind of word, such as `"phase"`.
         field: &'static str,
@@ -138,11 +143,25 @@ pub enum Error {
     /// A URN is not a number from 1 to 9,999,999.
     #[error(transparent)]
     InvalidUrn(#[from] InvalidUrn),
+    /// A LAESTAB or UKPRN is invalid.
+    #[error(transparent)]
+    InvalidIdentifier(#[from] InvalidIdentifier),
 
     // --- constraints of the database -------------------------------------------------------------------------------
-    /// Two schools or outlines of the call have the same URN, or a new school has that of a stored one (`schools.urn`
-    /// is unique).
-    #[error("a school with URN {urn} is there already: update it, or leave it out")]
+    /// A register lacks so many open schools that it may be incomplete. Nothing was written.
+    #[error(
+        "{missing} of the {open} open schools of its councils are not in the file, which is more than a twentieth: \
+         check that the file is complete, then close them with --force"
+    )]
+    TooManyMissing {
+        /// The number of open schools that are missing.
+        missing: usize,
+        /// The number of open schools of the register's councils.
+        open: usize,
+    },
+    /// Two schools or outlines of the call have the same URN, or a new school has the URN of a stored one
+    /// (`schools.urn` is unique).
+    #[error("a school with URN {urn} is already stored, or given twice: update the stored one, or give it once")]
     DuplicateUrn {
         /// The duplicate URN.
         urn: Urn,
@@ -157,7 +176,7 @@ pub enum Error {
     #[error("ofsted_rating must be from 1 (outstanding) to 4 (inadequate), or unknown (ck_ofsted_rating)")]
     OfstedRating,
     /// Two rows of a school have the same key, such as one intake in one year.
-    #[error("the same thing is there already: constraint {constraint}")]
+    #[error("a row with the same key is already stored, or given twice (constraint {constraint}): keep one of the two")]
     DuplicateRow {
         /// The constraint's name, which identifies its table.
         constraint: String,
@@ -169,11 +188,18 @@ pub enum Error {
     #[error("lat and lng must both be known or both unknown, in range, and not 0, 0 (ck_coordinates)")]
     Coordinates,
     /// A value violates another CHECK constraint of the schema.
-    #[error("the database refused a value: constraint {constraint}")]
+    #[error("a value violates the constraint {constraint}: the migration of its table has the condition")]
     CheckViolated {
         /// The constraint's name, which identifies its column.
         constraint: String,
     },
+    /// A statement of another program, or on a checked-out connection, wrote a school's name without its
+    /// [folded](crate::text::fold) form, which searches read. The methods of a repository write both.
+    #[error(
+        "name_folded is not the fold of name: write schools through the repository, or first store the name with its \
+         `text::fold` in folded_names"
+    )]
+    NotFolded,
     /// A required column has no value.
     #[error("{column} must have a value")]
     MissingValue {
@@ -181,7 +207,7 @@ pub enum Error {
         column: String,
     },
     /// The school or one of its collections was updated after it was read. Nothing was written.
-    #[error("the school was changed in between: version {given} was edited, and {stored} is stored; read it again")]
+    #[error("the school was updated since it was read as version {given}: read it again, now as version {stored}")]
     Stale {
         /// The version that the update was made from.
         given: i32,
@@ -189,7 +215,7 @@ pub enum Error {
         stored: i32,
     },
     /// A write refers to a URN that no school has.
-    #[error("no school has URN {urn}: import the school before what belongs to it")]
+    #[error("no school has URN {urn}: check the number or import the school first")]
     UnknownUrn {
         /// The URN.
         urn: Urn,
@@ -208,20 +234,25 @@ pub enum Error {
     },
     /// A row refers to a row that does not exist, or a row to delete is referred to by another. The methods of a
     /// repository report a missing school as [`UnknownSchool`](Self::UnknownSchool) or
-    /// [`UnknownUrn`](Self::UnknownUrn): this is for statements of your own, and for tables of your own that refer to
+    /// [`UnknownUrn`](Self::UnknownUrn). This variant is for your own statements, and for your own tables that refer to
     /// schools.
-    #[error("a reference is violated: constraint {constraint}; the row that it refers to must be there")]
+    #[error(
+        "a row refers to one that does not exist (constraint {constraint}): insert that one first, or delete what \
+         refers to it"
+    )]
     ForeignKey {
         /// The constraint's name. SQLite names none: `FOREIGN KEY`.
         constraint: String,
     },
     /// There is no school with this id.
-    #[error("there is no such school: insert it before what belongs to it, or look its id up again")]
+    #[error("no school has this id: it was deleted, or the id is of another database; look the school up by its URN")]
     UnknownSchool,
 
     // --- settings --------------------------------------------------------------------------------------------------
     /// `DB_BACKEND` names a backend that does not exist or is not compiled in.
-    #[error("backend {given:?} is not in this build ({compiled}): set DB_BACKEND to one that is, or add its feature")]
+    #[error(
+        "this build has no backend {given:?}, only {compiled}: change the URL or DB_BACKEND, or build with its feature"
+    )]
     UnknownBackend {
         /// The given backend.
         given: String,
@@ -236,13 +267,29 @@ pub enum Error {
         /// The backend of the URL.
         url_is_for: &'static str,
     },
-    /// A setting is missing or invalid. Its value is not shown.
-    #[error("setting {setting}: {reason}")]
+    /// A setting or a parameter of the database's URL is missing or invalid. Its value is not shown.
+    #[error("{setting} {reason}")]
     InvalidSetting {
         /// The setting's name, such as `DATABASE_URL`.
         setting: &'static str,
-        /// What to do about it.
+        /// The fault, and what to do about it.
         reason: &'static str,
+    },
+    /// The database's URL has a parameter that is not known.
+    #[error("the database's URL has the parameter {given:?}, which is not known: the known ones are {known}")]
+    UnknownParameter {
+        /// The name of the parameter.
+        given: String,
+        /// The names of the known ones.
+        known: String,
+    },
+    /// The database's URL is in the form of another program.
+    #[error("a database's URL that begins with {given:?} is for another program: write {write}")]
+    ForeignUrl {
+        /// The beginning of the URL.
+        given: String,
+        /// How to write it.
+        write: String,
     },
 
     // --- the database itself ------------------------------------------------------------------------------------
@@ -261,7 +308,10 @@ pub enum Error {
     #[error("the database's file is damaged: restore it from a backup")]
     Corrupt,
     /// The database has no schema of this crate.
-    #[error("this database is empty: run `school-finder migrate up`, or call `migrate::up`")]
+    #[error(
+        "this database has no tables of this crate: check that it is the right one, then run \
+         `school-finder migrate up`, or call `migrate::up`"
+    )]
     SchemaMissing,
     /// The database has pending migrations.
     #[error("this database has {pending} pending migration(s): run `school-finder migrate up`, or call `migrate::up`")]
@@ -269,13 +319,40 @@ pub enum Error {
         /// The number of pending migrations.
         pending: usize,
     },
-    /// The database was migrated by a newer build. Nothing was written.
-    #[error("this database has migration {found}, newer than this build's last ({known}): use a newer build")]
+    /// The database was migrated by a newer build, and no longer serves this one. Nothing was written.
+    #[error(
+        "this database has migration {found}, newer than this build's last ({known}), and serves builds from {floor} \
+         on: use a newer build"
+    )]
     SchemaTooNew {
-        /// A migration of the database that this build lacks.
+        /// The newest migration of the database.
         found: String,
         /// The newest migration of this build.
         known: String,
+        /// The oldest version whose builds may use the database.
+        floor: String,
+    },
+    /// The database was migrated by a newer build. This one may use it, but may neither change nor check its schema.
+    /// Nothing was written.
+    #[error(
+        "this database has migration {found}, newer than this build's last ({known}): this build may use the \
+         database; revert its migrations and check its schema by the newer build"
+    )]
+    SchemaNewer {
+        /// The newest migration of the database.
+        found: String,
+        /// The newest migration of this build.
+        known: String,
+    },
+    /// Diesel's table has versions of this crate's migrations, but the schema is not what they create: one was edited
+    /// after it ran, or a version is another program's. Nothing was written.
+    #[error(
+        "Diesel's table says that migrations of this crate ran, but {drift}: revert them by Diesel's tool and run \
+         `school-finder migrate up` in their place"
+    )]
+    CannotAdopt {
+        /// The first difference between the schema and what the migrations create.
+        drift: String,
     },
     /// The database was created by a build that was never released. Nothing was written.
     #[error(
@@ -283,7 +360,7 @@ pub enum Error {
          name another database, or delete this one, then run `school-finder migrate up` and import the data again"
     )]
     SchemaUnreleased,
-    /// The database has a migration that this build lacks, though it has later ones. Nothing was written.
+    /// The database has a migration that this build lacks, though this build has later ones. Nothing was written.
     #[error("this build lacks the applied migration {found}: use a build that has it, or put its folder back")]
     MigrationMissing {
         /// The version of the migration.
@@ -304,7 +381,7 @@ pub enum Error {
         loses: String,
     },
     /// Another program held the lock on the schema for longer than the lock timeout.
-    #[error("another program has been changing this database's schema for {waited_s} s: try again when it is done")]
+    #[error("another program still holds the lock on this database's schema after {waited_s} s: try again later")]
     SchemaLocked {
         /// How long the call waited, in seconds.
         waited_s: u64,
@@ -328,7 +405,10 @@ pub enum Error {
         needed: &'static str,
     },
     /// No connection became free in time.
-    #[error("no connection became free within {waited_ms} ms: allow more connections, or return them sooner")]
+    #[error(
+        "no connection became free within {waited_ms} ms: raise max_size or acquire_timeout, or return connections \
+         sooner"
+    )]
     PoolTimeout {
         /// How long the call waited, in milliseconds.
         waited_ms: u64,
@@ -337,11 +417,20 @@ pub enum Error {
     /// timeout. Nothing was written.
     #[error("the database is locked by another connection: try again")]
     Busy,
+    /// The unit of work has ended, and what it wrote was rolled back unless it was committed.
+    #[error("the unit of work has ended: {reason}; begin another")]
+    UnitOfWorkEnded {
+        /// Why it ended.
+        reason: &'static str,
+    },
+    /// The call would wait for a unit of work that its own task holds, or it begins a unit within a unit.
+    #[error("this task has an open unit of work, for which this call would wait: call the unit instead, or end it")]
+    UnitOfWorkOpen,
     /// The database is read-only.
-    #[error("the database is read-only: check the rights on its file and folder")]
+    #[error("the database is read-only: check the rights on its file and folder, and the mode in its URL")]
     ReadOnly,
     /// The disk is full. The call was rolled back.
-    #[error("the disk is full: nothing was written")]
+    #[error("the disk is full, and nothing was written: make room, then try again")]
     StorageFull,
     /// Reading or writing the database's file failed. The call was rolled back.
     #[error("the disk failed ({reason}): nothing was written")]
@@ -349,6 +438,10 @@ pub enum Error {
         /// The reason that SQLite reported.
         reason: String,
     },
+    /// The server answered, but no connection could be made.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The server could not be reached, or did not respond.
     #[error("cannot reach the database server: {reason}")]
     Unavailable {
@@ -373,7 +466,7 @@ pub enum Error {
     #[error("the database's schema was changed under an open connection, which was closed: try again")]
     SchemaChanged,
     /// A statement exceeded the statement timeout.
-    #[error("a statement exceeded the statement timeout and was rolled back: ask for less, or raise statement_timeout")]
+    #[error("a statement took too long and was rolled back: narrow the search, or raise statement_timeout")]
     Timeout,
     /// PostGIS is not installed in the database, and this role may not install it.
     #[error("PostGIS is missing ({reason}): an administrator runs `CREATE EXTENSION postgis` in this database")]
@@ -381,20 +474,32 @@ pub enum Error {
         /// The reason that the server reported.
         reason: String,
     },
-    /// SQLite does not support what only Postgres has.
+    /// The schema of the tables or of PostGIS does not exist, or the role may not use it or create tables in it.
+    #[error(
+        "this database role may not use the schema ({reason}): a role that the tables belong to may; else create the \
+         schema, or let the role in by `GRANT USAGE ON SCHEMA ... TO` it (`USAGE, CREATE` if it migrates)"
+    )]
+    SchemaDenied {
+        /// The reason that the server reported.
+        reason: String,
+    },
+    /// Only Postgres has this feature, and the database is SQLite.
     #[error("only Postgres has {what}")]
     OnlyPostgres {
         /// The missing feature.
         what: &'static str,
     },
     /// The server has no such role.
-    #[error("there is no role {role:?} on this server: an administrator makes it, as by `createuser`")]
+    #[error("there is no role {role:?} on this server: create it first, such as by `createuser`")]
     UnknownRole {
         /// The name of the role.
         role: String,
     },
     /// The role lacks a privilege.
-    #[error("this database role may not do that ({reason}): a role that the tables belong to may")]
+    #[error(
+        "this database role may not do that ({reason}): connect as the owner of the tables, or as the owner grant a \
+         service its rights by `school-finder migrate grant ROLE`"
+    )]
     PermissionDenied {
         /// The reason that the server reported.
         reason: String,
@@ -407,7 +512,7 @@ pub enum Error {
     },
     /// Any other error of the database. Code on a checked-out connection converts its Diesel errors into this one with
     /// `?`. When it returns, the backend converts those that it knows into their variants.
-    #[error("the database failed: {0}")]
+    #[error("a statement failed: {0}")]
     Database(DieselError),
 
     /// A data frame could not be made or written.
@@ -422,7 +527,7 @@ pub enum Error {
 }
 
 impl std::fmt::Debug for Error {
-    /// Writes the sentence and the variant's name: it is what a `main` that returns a `Result` prints.
+    /// Writes the message and the variant's name, as a `main` that returns a `Result` prints them.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{self} ({})", self.name())
     }
@@ -437,7 +542,11 @@ impl Error {
     /// assert_eq!((error.name(), error.field()), ("InvalidRadius", Some("within")));
     /// ```
     pub fn name(&self) -> &'static str {
-        self.into()
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Connect(error) => error.into(),
+            _ => self.into(),
+        }
     }
 
     /// Returns the field of the request, or of a given row, that is at fault, where there is one.
@@ -456,6 +565,7 @@ impl Error {
             Self::InvalidCursor { .. } => Some("after"),
             Self::InvalidAcademicYear { .. } => Some("academic_year"),
             Self::InvalidUrn { .. } | Self::DuplicateUrn { .. } | Self::UnknownUrn { .. } => Some("urn"),
+            Self::InvalidIdentifier { .. } => Some("identifiers"),
             Self::MergeIntoSelf { .. } | Self::MergeIntoClosed { .. } => Some("into"),
             Self::AgeFrom => Some("age_range_from"),
             Self::AgeRange => Some("age_range_to"),
@@ -467,9 +577,10 @@ impl Error {
     }
 
     /// Returns whether the same call of a repository may be retried: it wrote nothing, and the cause may pass, since
-    /// the database was busy or unavailable. A given stream is consumed, and what your own code committed earlier on a
-    /// checked-out connection stays. A retry loop needs a limit: a rejected password or an unknown database is
-    /// `Unavailable` too.
+    /// the database was busy or unavailable. A call that takes a stream has consumed it, so a retry needs a new one.
+    /// What your own code committed earlier on a checked-out connection stays committed. A retry loop needs a limit: a
+    /// server that does not exist is `Unavailable` too. A service responds with status 503, and also to
+    /// [`Timeout`](Self::Timeout), which the same call may meet again.
     ///
     /// ```
     /// # use school_finder_db::Error;
@@ -478,15 +589,17 @@ impl Error {
     /// assert!(!Error::CommitUnknown.is_retryable());
     /// ```
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Connect(error) => error.is_retryable(),
             Self::Busy
-                | Self::Conflict
-                | Self::ConnectionLost
-                | Self::PoolTimeout { .. }
-                | Self::SchemaChanged
-                | Self::Unavailable { .. }
-        )
+            | Self::Conflict
+            | Self::ConnectionLost
+            | Self::PoolTimeout { .. }
+            | Self::SchemaChanged
+            | Self::Unavailable { .. } => true,
+            _ => false,
+        }
     }
 
     /// Returns whether the request, or a given row, is invalid whatever the database holds: the same call fails again.
@@ -506,6 +619,7 @@ impl Error {
             Self::SuspectSwapped { .. }
             | Self::InvalidNumber { .. }
             | Self::Coordinates
+            | Self::NotFolded
             | Self::CheckViolated { .. } => true,
             _ => self.field().is_some(),
         }
@@ -535,6 +649,7 @@ impl Error {
             "ck_ofsted_rating" => Self::OfstedRating,
             "ck_positive_radius" => Self::Radius,
             "ck_coordinates" => Self::Coordinates,
+            "tr_schools_fold" => Self::NotFolded,
             "ck_catchment_geometry" => {
                 Self::InvalidGeometry { reason: "the database refuses it (ck_catchment_geometry)".to_owned() }
             }

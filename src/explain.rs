@@ -1,4 +1,4 @@
-//! Query plans.
+//! Query plans, which [`explain`](crate::SchoolRepository::explain) returns.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,9 @@ pub struct Explanation {
     pub indexes: Vec<String>,
     /// The tables that the plan scans from the first row to the last.
     pub scans: Vec<String>,
+    /// Those of `indexes` that the plan walks from one end, or from the nearest entry, rather than searching them for a
+    /// value. A limit may end a walk early.
+    pub index_walks: Vec<String>,
     /// The measurements of a run, or `None` where the query was only planned.
     pub execution: Option<Execution>,
 }
@@ -57,7 +60,8 @@ impl std::fmt::Display for Explanation {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "\nindexes used: {}", list(&self.indexes))?;
-        write!(f, "tables scanned whole: {}", list(&self.scans))?;
+        writeln!(f, "indexes walked: {}", list(&self.index_walks))?;
+        write!(f, "tables scanned: {}", list(&self.scans))?;
         match self.execution {
             None => Ok(()),
             Some(Execution { rows, microseconds }) => write!(f, "\nrun: {rows} row(s) in {microseconds} µs"),

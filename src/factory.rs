@@ -29,7 +29,7 @@ use crate::repository::SchoolRepository;
 /// [`SchemaMissing`](crate::Error::SchemaMissing), [`SchemaPending`](crate::Error::SchemaPending),
 /// [`SchemaTooNew`](crate::Error::SchemaTooNew), [`SchemaUnreleased`](crate::Error::SchemaUnreleased),
 /// [`MigrationMissing`](crate::Error::MigrationMissing) or [`MigrationEdited`](crate::Error::MigrationEdited) where its
-/// schema is not this build's; and those of the database.
+/// schema does not serve this build; and those of the database.
 pub async fn connect(config: &Config) -> Result<Arc<dyn SchoolRepository>> {
     match config.backend() {
         #[cfg(feature = "sqlite")]

@@ -1,4 +1,4 @@
-//! How the crate is used, a subject a page. Its examples run as documentation tests.
+//! How to use the crate, one subject per page. The examples run as documentation tests.
 #![cfg_attr(docsrs, doc(auto_cfg = false))]
 
 #[doc = include_str!("guide/backends.md")]

@@ -34,8 +34,10 @@
 //! | `polars` | backfills, batches, and any search as a data frame or Parquet |
 //! | `testing` | databases for the tests of a service |
 //!
-//! In reading order: requests ([`request`]), results ([`models`]), the interface ([`repository`]), and the backends
-//! that implement it (`sqlite`, `postgres`). Guides by subject: [`guide`].
+//! In reading order: settings ([`config`]), requests ([`request`]), results ([`models`]), the interface
+//! ([`repository`]), and the backends that implement it (`sqlite`, `postgres`). Beside them: errors ([`error`]),
+//! migrations ([`migrate`]), imports (`import`), a sample town ([`sample`]), and databases for tests (`testing`).
+//! Guides by subject: [`guide`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -92,9 +94,37 @@ pub use config::Config;
 pub use error::{Error, Result};
 pub use factory::{connect, create};
 pub use geo::LatLng;
-pub use repository::SchoolRepository;
+pub use repository::{Savepoint, SchoolRepository, UnitOfWork};
 pub use request::{Page, SchoolSearch, Sort};
 pub use units::Kilometres;
+
+/// Allows a service's own table and tables of this crate in one query, as
+/// [`allow_tables_to_appear_in_same_query!`](diesel::allow_tables_to_appear_in_same_query) does for tables of one
+/// crate. That macro does not compile across two crates once Diesel has its Postgres backend.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")] {
+/// use school_finder_db::sqlite::schema::{private_school_details, schools};
+///
+/// diesel::table! {
+///     favourites (parent, school_id) {
+///         parent -> Text,
+///         school_id -> BigInt,
+///     }
+/// }
+/// diesel::joinable!(favourites -> schools (school_id));
+/// school_finder_db::allow_own_table_in_queries!(favourites with schools, private_school_details);
+/// # }
+/// ```
+#[macro_export]
+macro_rules! allow_own_table_in_queries {
+    ($own:ident with $($table:ident),+ $(,)?) => {
+        $(
+            impl ::diesel::query_source::TableNotEqual<$table::table> for $own::table {}
+            impl ::diesel::query_source::TableNotEqual<$own::table> for $table::table {}
+        )+
+    };
+}
 
 /// Runs the README's code as documentation tests.
 #[cfg(all(doctest, feature = "sqlite"))]

@@ -1,8 +1,10 @@
 //! Schema migrations, with one interface for every backend.
 //!
-//! The migrations are embedded in the program. In development, `diesel migration run` can run the same files. While
-//! migrations are applied or reverted, the schema is locked against other programs. [`Migrator::status`] and
-//! [`Migrator::check`] only read, without that lock. The guide's page on migrations describes how to write one.
+//! The migrations are embedded in the program, and recorded in a table of their own, `school_finder_migrations`.
+//! Diesel's table is left to a service that shares the database. In development, `diesel migration run` can run the
+//! same files. While migrations are applied or reverted, the schema is locked against other programs.
+//! [`Migrator::status`] and [`Migrator::check`] only read, without that lock. The repository's `docs/migrations.md`
+//! describes how to write one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,7 +101,7 @@ impl Migrator {
         self
     }
 
-    /// Calls `report` once, when it has to wait for another program.
+    /// Calls `report` once, if the migrator has to wait for another program.
     #[must_use]
     pub fn on_wait(mut self, report: impl Fn() + Send + Sync + 'static) -> Self {
         self.engine.lock_timeout.on_wait = Some(Arc::new(report));
@@ -114,17 +116,19 @@ impl Migrator {
     }
 
     /// Applies every pending migration and returns their names, in order. Creates a missing SQLite file; a Postgres
-    /// database must exist.
+    /// database must exist. Does nothing where a newer build migrated the database and its schema serves this build.
+    ///
+    /// Migrations that Diesel's tool ran are adopted: their rows move from Diesel's table into this crate's own.
     ///
     /// All run in one transaction, except for a migration that cannot run inside one, such as a concurrent index build
-    /// on Postgres: what ran before it is committed.
+    /// on Postgres: the migrations before it are committed first.
     ///
     /// # Errors
     /// [`SchemaTooNew`](crate::Error::SchemaTooNew), [`SchemaUnreleased`](crate::Error::SchemaUnreleased),
     /// [`MigrationMissing`](crate::Error::MigrationMissing) or [`MigrationEdited`](crate::Error::MigrationEdited) where
-    /// another build changed the schema; [`SchemaLocked`](crate::Error::SchemaLocked) where another program is still
-    /// changing it; [`MigrationFailed`](crate::Error::MigrationFailed) where a migration fails. Those of opening the
-    /// database.
+    /// another build changed the schema; [`CannotAdopt`](crate::Error::CannotAdopt) where it does not match Diesel's
+    /// table; [`SchemaLocked`](crate::Error::SchemaLocked) where another program is still changing it;
+    /// [`MigrationFailed`](crate::Error::MigrationFailed) where a migration fails. Those of opening the database.
     pub async fn up(&self) -> Result<Vec<String>> {
         run!(self, Access::Create, up())
     }
@@ -132,9 +136,9 @@ impl Migrator {
     /// Reverts the newest `steps` migrations and returns their names, the newest first.
     ///
     /// # Errors
-    /// As [`up`](Self::up) but [`MigrationEdited`](crate::Error::MigrationEdited), since the text of an applied
-    /// migration may differ; and [`LossyDown`](crate::Error::LossyDown) where data would be lost. Then no step is
-    /// reverted.
+    /// As [`up`](Self::up) except [`MigrationEdited`](crate::Error::MigrationEdited), since the text of an applied
+    /// migration may differ; [`LossyDown`](crate::Error::LossyDown) where data would be lost; and
+    /// [`SchemaNewer`](crate::Error::SchemaNewer) where a newer build migrated the database. Then no step is reverted.
     pub async fn down(&self, steps: usize) -> Result<Vec<String>> {
         run!(self, Access::Change, down(steps))
     }
@@ -160,10 +164,34 @@ impl Migrator {
                 let Self { config, engine } = self.clone();
                 let (lock_timeout, role) = (engine.lock_timeout.clone(), role.to_owned());
                 let grant = move |connection: &mut _| {
-                    engine.require_current(connection)?;
+                    engine.require_usable(connection)?;
                     postgres::grants::grant_on_conn(connection, &role)
                 };
                 postgres::migrations::with_connection(&config, Access::Change, &lock_timeout, grant).await
+            }
+        }
+    }
+
+    /// Stores the settings that connections send, such as timeouts, with a Postgres role in this database. It is for a
+    /// service behind a pooler, which drops what connections send. Returns the statements that an administrator has to
+    /// run where this role may not; none where it may.
+    ///
+    /// # Errors
+    /// As [`grant`](Self::grant).
+    pub async fn grant_settings(&self, role: &str) -> Result<Vec<String>> {
+        match self.config.backend() {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => {
+                let _ = role;
+                Err(crate::Error::OnlyPostgres { what: "settings of roles" })
+            }
+            #[cfg(feature = "postgres")]
+            Backend::Postgres => {
+                let Self { config, engine } = self.clone();
+                let (lock_timeout, role) = (engine.lock_timeout.clone(), role.to_owned());
+                let settings = postgres::set_up::settings(&config.pool);
+                let store = move |connection: &mut _| postgres::grants::store_settings(connection, &role, &settings);
+                postgres::migrations::with_connection(&config, Access::Change, &lock_timeout, store).await
             }
         }
     }
@@ -189,10 +217,47 @@ impl Migrator {
     /// sentence for each. It compares tables, columns, constraints, indexes, triggers, views, functions and the
     /// extension. Empty without drift.
     ///
+    /// A service's additions are not drift: see [`additions`](Self::additions). A column or a constraint that was added
+    /// to a table of this crate is drift, since it decides which rows the table accepts.
+    ///
     /// # Errors
-    /// Those of [`connect`](crate::connect) where the versions already differ.
+    /// Those of [`connect`](crate::connect) where the versions already differ, and
+    /// [`SchemaNewer`](crate::Error::SchemaNewer) where a newer build's schema serves this build.
     pub async fn check(&self) -> Result<Vec<String>> {
-        run!(self, Access::Read, check())
+        Ok(run!(self, Access::Read, check())?.differences)
+    }
+
+    /// Returns the tables, indexes, triggers, views and functions that the database has besides this build's schema,
+    /// also on this crate's tables, one sentence for each.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub async fn additions(&self) -> Result<Vec<String>> {
+        Ok(run!(self, Access::Read, check())?.additions)
+    }
+
+    /// Returns the rows of stored copies that disagree with what they are copied from, one sentence each. Reads every
+    /// row of the copies. They are the [folded](crate::text::fold) names of schools, the ids of the schools that links
+    /// and reviews refer to by URN, the table of admissions reach, and the boxes of catchments.
+    ///
+    /// Triggers keep these copies up to date and refuse a name without its folded form, whichever program writes. Rows
+    /// disagree only if a program disabled the triggers, wrote to a copy directly, or folded names by the rules of
+    /// another build.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub async fn check_data(&self) -> Result<Vec<String>> {
+        run!(self, Access::Read, check_data())
+    }
+
+    /// Repairs the rows that [`check_data`](Self::check_data) reports, in one transaction, and returns the same
+    /// sentences.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); [`SchemaLocked`](crate::Error::SchemaLocked) or [`Busy`](crate::Error::Busy) while
+    /// other programs write.
+    pub async fn repair_data(&self) -> Result<Vec<String>> {
+        run!(self, Access::Change, repair_data())
     }
 }
 

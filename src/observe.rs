@@ -12,8 +12,9 @@ use tracing::{Instrument, Span};
 use crate::config::Backend;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
-use crate::models::{DeleteCounts, Facets, MergeCounts, School, UpsertCounts};
+use crate::models::{DeleteCounts, Facets, MergeCounts, RegisterCounts, School, UpsertCounts};
 use crate::repository::Health;
+use crate::repository::unit_of_work::UnitOfWork;
 use crate::request::Page;
 
 /// Runs a call of a repository in its own span, which records the number of rows, the duration and the error. A call
@@ -87,6 +88,7 @@ impl Rows for DeleteCounts {}
 impl Rows for Explanation {}
 impl Rows for Facets {}
 impl Rows for Health {}
+impl Rows for UnitOfWork {}
 impl Rows for MergeCounts {}
 
 impl<T> Rows for Page<T> {
@@ -110,6 +112,12 @@ impl<K, V> Rows for BTreeMap<K, V> {
 impl Rows for School {
     fn rows(&self) -> Option<u64> {
         Some(1)
+    }
+}
+
+impl Rows for RegisterCounts {
+    fn rows(&self) -> Option<u64> {
+        self.schools.rows().map(|rows| rows + self.closed)
     }
 }
 

@@ -1,6 +1,10 @@
--- Needs a superuser, once for each database, since PostGIS is no trusted extension. Any other role is refused with
--- "permission denied to create extension", unless the extension is there already.
-CREATE EXTENSION IF NOT EXISTS postgis;
+-- Needs a superuser, once for each database, since PostGIS is no trusted extension. Any other role is refused, unless the
+-- extension is there already: Azure refuses even `IF NOT EXISTS` where it is, so that is asked first.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'postgis') THEN
+        CREATE EXTENSION postgis;
+    END IF;
+END $$;
 
 -- The great-circle distance in kilometres, computed as `geo::haversine` does: the same operations in the same order.
 -- NULL where an argument is NULL, infinite or not a number, for which the sum of all is tested: LEAST skips a NULL, and
@@ -40,6 +44,12 @@ RETURN ST_Expand(
     radius_km / 111.19 + 0.00001
 );
 
+-- Names with their folds, as Rust computes them: no SQL can repeat that.
+CREATE TABLE folded_names (
+    name TEXT PRIMARY KEY,
+    name_folded TEXT COLLATE "C" NOT NULL
+);
+
 -- Schools, one row each. Names, order and meaning of columns and constraints are those of SQLite, except that a BOOLEAN
 -- needs no ck_is_private. Postgres sorts NaN above every number, so that an upper bound refuses it, and BETWEEN refuses
 -- the dates 'infinity' and those before Christ.
@@ -49,9 +59,12 @@ CREATE TABLE schools (
         CONSTRAINT uq_schools_urn UNIQUE
         CONSTRAINT ck_urn CHECK (urn BETWEEN 1 AND 9999999),
     name TEXT NOT NULL
-        CONSTRAINT ck_name CHECK (length(name) BETWEEN 1 AND 200),
-    -- The name as it is searched and sorted. Rust writes it, so that it is the same on every backend. COLLATE "C" sorts
-    -- by bytes, as SQLite does, whatever the database's own collation is.
+        CONSTRAINT ck_name CHECK (length(name) BETWEEN 1 AND 200)
+        -- pg_dump restores the folds first. It is deferred, so that the trigger's sentence comes before its error.
+        CONSTRAINT fk_schools_name REFERENCES folded_names (name) DEFERRABLE INITIALLY DEFERRED,
+    -- The name as it is searched and sorted. Rust writes it, so that it is the same on every backend. The trigger below
+    -- refuses one that is not the fold of the name. COLLATE "C" sorts by bytes, as SQLite does, whatever the database's
+    -- own collation is.
     name_folded TEXT COLLATE "C" NOT NULL
         CONSTRAINT ck_name_folded CHECK (length(name_folded) <= 1000),
     council TEXT COLLATE "C"
@@ -137,6 +150,23 @@ CREATE TABLE schools (
         AND lat BETWEEN -90 AND 90 AND lng BETWEEN -180 AND 180 AND NOT (lat = 0 AND lng = 0)
     )
 );
+
+-- A name without its fold is refused. The sentence is read by programs that know nothing of this crate.
+CREATE FUNCTION schools_check_fold() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM folded_names WHERE name = NEW.name AND name_folded = NEW.name_folded) THEN
+        RAISE EXCEPTION
+            'name_folded is not the fold of name: write by school-finder-db, or store its text::fold in folded_names'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'tr_schools_fold';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER tr_schools_fold_insert AFTER INSERT ON schools
+    FOR EACH ROW EXECUTE FUNCTION schools_check_fold();
+CREATE TRIGGER tr_schools_fold_update AFTER UPDATE OF name, name_folded ON schools
+    FOR EACH ROW WHEN ((NEW.name, NEW.name_folded) IS DISTINCT FROM (OLD.name, OLD.name_folded))
+    EXECUTE FUNCTION schools_check_fold();
 
 -- Nearly every search is for schools that are open now. A partial index serves only a query that repeats its condition,
 -- and no bound parameter: keep these in step with `OpenNow` in src/queries/conditions.rs.

@@ -1,2 +1,3 @@
 -- Loses every school.
 DROP TABLE schools;
+DROP TABLE folded_names;

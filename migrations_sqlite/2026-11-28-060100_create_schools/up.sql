@@ -8,7 +8,8 @@ CREATE TABLE schools (
         CONSTRAINT ck_urn CHECK (typeof(urn) = 'integer' AND urn BETWEEN 1 AND 9999999),
     name TEXT NOT NULL
         CONSTRAINT ck_name CHECK (typeof(name) = 'text' AND length(name) BETWEEN 1 AND 200),
-    -- The name as it is searched and sorted. Rust writes it, so that it is the same on every backend.
+    -- The name as it is searched and sorted. Rust writes it, so that it is the same on every backend. The triggers
+    -- below refuse one that is not the fold of the name.
     name_folded TEXT NOT NULL
         CONSTRAINT ck_name_folded CHECK (typeof(name_folded) = 'text' AND length(name_folded) <= 1000),
     council TEXT
@@ -97,6 +98,33 @@ CREATE TABLE schools (
         AND lat BETWEEN -90 AND 90 AND lng BETWEEN -180 AND 180 AND NOT (lat = 0 AND lng = 0)
     )
 );
+
+-- Names with their folds, as Rust computes them: no SQL can repeat that. So a program that writes a name alone, or with
+-- a fold of its own making, is refused. The sentence is read by programs that know nothing of this crate.
+CREATE TABLE folded_names (
+    name TEXT NOT NULL PRIMARY KEY
+        CONSTRAINT ck_folded_name CHECK (typeof(name) = 'text'),
+    name_folded TEXT NOT NULL
+        CONSTRAINT ck_folded_name_folded CHECK (typeof(name_folded) = 'text')
+);
+
+CREATE TRIGGER tr_schools_fold_insert AFTER INSERT ON schools
+    WHEN NOT EXISTS (SELECT 1 FROM folded_names WHERE name = NEW.name AND name_folded = NEW.name_folded)
+BEGIN
+    SELECT raise(
+        ABORT,
+        'name_folded is not the fold of name: write by school-finder-db, or store its text::fold in folded_names'
+    );
+END;
+
+CREATE TRIGGER tr_schools_fold_update AFTER UPDATE OF name, name_folded ON schools
+    WHEN NOT EXISTS (SELECT 1 FROM folded_names WHERE name = NEW.name AND name_folded = NEW.name_folded)
+BEGIN
+    SELECT raise(
+        ABORT,
+        'name_folded is not the fold of name: write by school-finder-db, or store its text::fold in folded_names'
+    );
+END;
 
 -- Nearly every search is for schools that are open now. A partial index serves only a query that repeats its condition
 -- to the letter: keep these in step with `OpenNow` in src/queries/conditions.rs.

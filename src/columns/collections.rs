@@ -40,11 +40,27 @@ macro_rules! fees {
     };
 }
 
+macro_rules! identifiers {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { $($arguments)* SchoolIdentifiers, school_identifiers {
+            la_code, establishment_number, ukprn, source
+        } }
+    };
+}
+
 macro_rules! admissions {
     ($then:ident!($($arguments:tt)*)) => {
         $then! { $($arguments)* Admissions, admissions_history {
             academic_year, intake, places_offered, applications_received, last_distance_offered_km, waiting_list_offers,
             appeals_heard, appeals_upheld, had_vacancies, notes, source
+        } }
+    };
+}
+
+macro_rules! admissions_criteria {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! { $($arguments)* AdmissionsCriterion, admissions_criteria {
+            academic_year, intake, criterion, places_offered, applications_received, last_distance_offered_km, source
         } }
     };
 }
@@ -89,6 +105,6 @@ macro_rules! child_values {
 }
 
 pub(crate) use {
-    admissions, child_values, clubs, fees, links, new_links, performance, private_details, reviews, row_values,
-    term_dates,
+    admissions, admissions_criteria, child_values, clubs, fees, identifiers, links, new_links, performance,
+    private_details, reviews, row_values, term_dates,
 };

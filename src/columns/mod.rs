@@ -5,8 +5,8 @@
 mod collections;
 
 pub(crate) use collections::{
-    admissions, child_values, clubs, fees, links, new_links, performance, private_details, reviews, row_values,
-    term_dates,
+    admissions, admissions_criteria, child_values, clubs, fees, identifiers, links, new_links, performance,
+    private_details, reviews, row_values, term_dates,
 };
 
 /// Passes every column but the id to `$then!`, after the field of a new school that it is written from.

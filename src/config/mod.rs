@@ -1,14 +1,28 @@
 //! The configuration of a database and its connections.
 
 #[cfg(feature = "postgres")]
-mod server;
+mod conninfo;
+#[cfg(feature = "sqlite")]
+mod file;
+#[cfg(feature = "postgres")]
+mod parameters;
+#[cfg(feature = "postgres")]
+mod password_file;
+#[cfg(feature = "postgres")]
+pub(crate) mod server;
+#[cfg(feature = "postgres")]
+mod tls;
 
 #[cfg(feature = "sqlite")]
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "sqlite")]
+pub use file::FileAccess;
 #[cfg(feature = "postgres")]
-pub use server::{Server, Tls};
+pub use server::Server;
+#[cfg(feature = "postgres")]
+pub use tls::{Tls, TlsMode};
 
 use crate::error::{Error, Result};
 
@@ -40,7 +54,12 @@ pub enum Target {
     SqliteMemory,
     /// An SQLite file.
     #[cfg(feature = "sqlite")]
-    SqliteFile(PathBuf),
+    SqliteFile {
+        /// The file.
+        path: PathBuf,
+        /// The access to it.
+        access: FileAccess,
+    },
     /// A Postgres server.
     #[cfg(feature = "postgres")]
     Postgres(Server),
@@ -69,6 +88,11 @@ pub struct PoolConfig {
     /// server that has not responded after this plus `connect_timeout` (the response timeout) is
     /// [`Error::Unavailable`].
     pub statement_timeout: Duration,
+    /// How long a [`UnitOfWork`](crate::UnitOfWork) may last before it is rolled back: 30 s by default.
+    pub unit_of_work_timeout: Duration,
+    /// Postgres only: the schema of this crate's tables, instead of the first of the role's `search_path`. It must
+    /// exist. [`Config::from_env`] reads it from `DATABASE_SCHEMA`.
+    pub schema: Option<String>,
     /// The duration from which calls are logged as warnings: 1 s by default.
     pub slow_query: Duration,
 }
@@ -94,6 +118,8 @@ impl Default for PoolConfig {
             busy_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
+            unit_of_work_timeout: Duration::from_secs(30),
+            schema: None,
             slow_query: Duration::from_secs(1),
         }
     }
@@ -101,14 +127,14 @@ impl Default for PoolConfig {
 
 /// The backends of this build, for error messages.
 const COMPILED: &str = match (cfg!(feature = "sqlite"), cfg!(feature = "postgres")) {
-    (true, true) => "sqlite, postgres",
+    (true, true) => "sqlite and postgres",
     (true, false) => "sqlite",
     (false, true) => "postgres",
     (false, false) => "none",
 };
 
 impl Config {
-    /// Reads `DATABASE_URL` and `DB_BACKEND` (`sqlite` or `postgres`) from the environment.
+    /// Reads `DATABASE_URL`, `DB_BACKEND` (`sqlite` or `postgres`) and `DATABASE_SCHEMA` from the environment.
     ///
     /// Without `DB_BACKEND` the URL's scheme decides. There is no default database.
     ///
@@ -122,7 +148,12 @@ impl Config {
                 Err(Error::InvalidSetting { setting, reason: "is not UTF-8 text" })
             }
         };
-        Self::from_settings(read("DB_BACKEND")?.as_deref(), read("DATABASE_URL")?.as_deref())
+        let mut config = Self::from_settings(read("DB_BACKEND")?.as_deref(), read("DATABASE_URL")?.as_deref())?;
+        config.pool.schema = read("DATABASE_SCHEMA")?.filter(|schema| !schema.is_empty());
+        if config.pool.schema.as_deref().is_some_and(|schema| schema.contains('\0')) {
+            return Err(Error::InvalidSetting { setting: "DATABASE_SCHEMA", reason: "contains a NUL character" });
+        }
+        Ok(config)
     }
 
     /// Returns the configuration of these two settings.
@@ -145,35 +176,46 @@ impl Config {
         }
     }
 
-    /// Returns the configuration of a URL: `sqlite:PATH`, a bare path, `sqlite::memory:`, or `postgres://...`
-    /// (`Server`).
+    /// Returns the configuration of a URL: `sqlite:PATH`, `file:PATH`, a bare path, `sqlite::memory:`, or a connection
+    /// string of libpq (`Server::from_url`). The page `docs/connections.md` lists every form.
     ///
     /// # Errors
-    /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::InvalidSetting`] for an invalid URL.
+    /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::ForeignUrl`] for one of another
+    /// program, [`Error::UnknownParameter`], and [`Error::InvalidSetting`] for an invalid URL.
     pub fn from_url(url: &str) -> Result<Self> {
         let pool = PoolConfig::default();
+        if let Some(error) = foreign(url) {
+            return Err(error);
+        }
+        #[cfg(feature = "postgres")]
+        if conninfo::parse(url).is_some() {
+            let server = Server::from_url(url)?;
+            let connect_timeout = server.connect_timeout.unwrap_or(pool.connect_timeout);
+            return Ok(Self {
+                target: Target::Postgres(server),
+                pool: PoolConfig { max_size: 15, connect_timeout, ..pool },
+            });
+        }
         // A mistyped Postgres URL is not treated as a path, since messages would show it with its password.
         let lower = url.trim_start().to_ascii_lowercase();
         let is_misspelt = lower.starts_with("postgres") && lower.contains(':') && !lower.contains("://");
-        if is_misspelt || url.contains("password=") || url.starts_with(char::is_whitespace) {
+        // Without a scheme: user:password@host, whose : is not that of a drive.
+        let login = url.rsplit_once('@').filter(|_| !lower.starts_with("sqlite:") && !lower.starts_with("file:"));
+        let has_login = !lower.contains("://") && login.is_some_and(|(login, _)| login.rfind(':') > Some(1));
+        let dense: String = lower.split_whitespace().collect();
+        let has_password = ["password=", "pwd="].iter().any(|key| dense.contains(key));
+        if is_misspelt || has_login || has_password || url.starts_with(char::is_whitespace) {
             return Err(Error::InvalidSetting {
                 setting: "DATABASE_URL",
                 reason: "is neither a path nor a URL: write sqlite:PATH or postgres://user@host:5432/database",
             });
         }
-        match url.split_once("://").filter(|_| !url.starts_with("sqlite:")) {
-            #[cfg(feature = "postgres")]
-            Some(("postgres" | "postgresql", _)) => {
-                Ok(Self { target: Target::Postgres(Server::from_url(url)?), pool: PoolConfig { max_size: 15, ..pool } })
-            }
+        match url.split_once("://").filter(|_| !url.starts_with("sqlite:") && !url.starts_with("file:")) {
             Some((scheme, _)) => Err(unknown_backend(scheme)),
             #[cfg(feature = "sqlite")]
-            _ => {
-                let path = url.strip_prefix("sqlite://").or(url.strip_prefix("sqlite:")).unwrap_or(url);
-                Ok(Self { target: sqlite_target(path)?, pool })
-            }
+            None => Ok(Self { target: file::target(url)?, pool }),
             #[cfg(not(feature = "sqlite"))]
-            _ => Err(unknown_backend("sqlite")),
+            None => Err(unknown_backend("sqlite")),
         }
     }
 
@@ -186,7 +228,40 @@ impl Config {
     /// Returns the configuration of an SQLite file. The path is used as it is.
     #[cfg(feature = "sqlite")]
     pub fn sqlite_file(path: impl Into<PathBuf>) -> Self {
-        Self { target: Target::SqliteFile(path.into()), pool: PoolConfig::default() }
+        let target = Target::SqliteFile { path: path.into(), access: FileAccess::default() };
+        Self { target, pool: PoolConfig::default() }
+    }
+
+    /// Sets a function that returns a new password for each connection to Postgres, such as a token that expires. The
+    /// time that it takes counts towards `connect_timeout`. If it fails, the text of its error is reported.
+    ///
+    /// ```
+    /// # use school_finder_db::Config;
+    /// let config = Config::from_url("postgres://finder@db.example/schools")?
+    ///     .with_password(|| async { Ok(std::fs::read_to_string("/run/secrets/token")?) });
+    /// # Ok::<(), school_finder_db::Error>(())
+    /// ```
+    #[cfg(feature = "postgres")]
+    #[must_use]
+    pub fn with_password<F>(mut self, password: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = std::result::Result<String, Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    {
+        #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
+        if let Target::Postgres(server) = &mut self.target {
+            server.password = Some(server::PasswordSource::new(password));
+        }
+        self
+    }
+
+    /// Returns the risks that the configuration leaves, one sentence for each. [`connect`](crate::connect) logs them.
+    pub fn warnings(&self) -> &[String] {
+        match &self.target {
+            #[cfg(feature = "sqlite")]
+            Target::SqliteMemory | Target::SqliteFile { .. } => &[],
+            #[cfg(feature = "postgres")]
+            Target::Postgres(server) => &server.warnings,
+        }
     }
 
     /// Sets the pool mode.
@@ -200,7 +275,7 @@ impl Config {
     pub fn backend(&self) -> Backend {
         match self.target {
             #[cfg(feature = "sqlite")]
-            Target::SqliteMemory | Target::SqliteFile(_) => Backend::Sqlite,
+            Target::SqliteMemory | Target::SqliteFile { .. } => Backend::Sqlite,
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => Backend::Postgres,
         }
@@ -214,7 +289,7 @@ impl std::fmt::Display for Config {
             #[cfg(feature = "sqlite")]
             Target::SqliteMemory => f.write_str("sqlite::memory:"),
             #[cfg(feature = "sqlite")]
-            Target::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
+            Target::SqliteFile { path, access } => file::write_url(f, path, *access),
             #[cfg(feature = "postgres")]
             Target::Postgres(server) => server.fmt(f),
         }
@@ -247,19 +322,41 @@ fn unknown_backend(given: &str) -> Error {
     Error::UnknownBackend { given: word.collect(), compiled: COMPILED }
 }
 
-#[cfg(feature = "sqlite")]
-fn sqlite_target(path: &str) -> Result<Target> {
-    match path {
-        "" => Err(Error::InvalidSetting {
-            setting: "DATABASE_URL",
-            reason: "names no file: write sqlite:PATH, or sqlite::memory: for a database in memory",
-        }),
-        ":memory:" => Ok(Target::SqliteMemory),
-        path if path.contains('\0') => {
-            Err(Error::InvalidSetting { setting: "DATABASE_URL", reason: "contains a NUL character" })
-        }
-        path => Ok(Target::SqliteFile(PathBuf::from(path))),
+/// Decodes the escapes of a URL: `%` and two hexadecimal digits.
+fn decode(text: &str) -> Result<String> {
+    let invalid = |reason| Error::InvalidSetting { setting: "DATABASE_URL", reason };
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(byte.ok_or(invalid("has a % that begins no escape: write %25 for it"))?);
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
     }
+    if bytes.contains(&0) {
+        return Err(invalid("contains a NUL character"));
+    }
+    String::from_utf8(bytes).map_err(|_| invalid("has escapes that are not UTF-8 text"))
+}
+
+/// Returns the error for a URL as another program writes it, with how to write it here.
+fn foreign(url: &str) -> Option<Error> {
+    let (scheme, rest) = url.strip_prefix("jdbc:").unwrap_or(url).split_once(':')?;
+    let (database, _) = scheme.split_once('+').unwrap_or((scheme, ""));
+    let is_foreign = url.starts_with("jdbc:") || scheme.contains('+');
+    let write = match database {
+        "postgres" | "postgresql" if is_foreign => "postgresql:// in its place".to_owned(),
+        "pgsql" | "postgis" | "psql" => "postgresql:// in its place".to_owned(),
+        "sqlite" if !is_foreign => return None,
+        "sqlite" | "sqlite3" | "spatialite" => {
+            // SQLAlchemy's three slashes precede a relative path, and four an absolute one.
+            let path = rest.strip_prefix("///").or(rest.strip_prefix("//")).unwrap_or(rest);
+            format!("sqlite:{}", path.split('?').next().unwrap_or_default())
+        }
+        _ => return None,
+    };
+    let given = &url[..url.len() - rest.len()];
+    Some(Error::ForeignUrl { given: given.to_owned(), write })
 }
 
 #[cfg(all(test, feature = "sqlite"))]
@@ -267,14 +364,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_name_databases() {
-        let target = |url: &str| Config::from_url(url).expect("a database").target;
-        assert_eq!(target("sqlite::memory:"), Target::SqliteMemory);
-        assert_eq!(target("sqlite:data/schools.db"), Target::SqliteFile("data/schools.db".into()));
-        assert_eq!(target("sqlite:///var/schools.db"), Target::SqliteFile("/var/schools.db".into()));
-        assert_eq!(target("/var/schools.db"), Target::SqliteFile("/var/schools.db".into()));
-        assert!(matches!(Config::from_url("sqlite:"), Err(Error::InvalidSetting { .. })));
+    fn a_url_of_another_program_is_named_with_the_right_one() {
+        for (url, begins, write) in [
+            ("sqlite+aiosqlite:///x.db", "sqlite+aiosqlite:", "sqlite:x.db"),
+            ("sqlite+pysqlite:////data/x.db?a=b", "sqlite+pysqlite:", "sqlite:/data/x.db"),
+            ("sqlite3:x.db", "sqlite3:", "sqlite:x.db"),
+            ("jdbc:sqlite:data/x.db", "jdbc:sqlite:", "sqlite:data/x.db"),
+            ("jdbc:postgresql://u:s3cr3t@h/d", "jdbc:postgresql:", "postgresql://"),
+            ("postgresql+asyncpg://u:s3cr3t@h/d", "postgresql+asyncpg:", "postgresql://"),
+            ("postgis://u:s3cr3t@h/d", "postgis:", "postgresql://"),
+        ] {
+            let error = Config::from_url(url).expect_err(url);
+            assert!(matches!(&error, Error::ForeignUrl { given, .. } if given == begins), "{error}");
+            let error = error.to_string();
+            assert!(error.contains(write) && !error.contains("s3cr3t"), "{error}");
+        }
         assert!(matches!(Config::from_url("mysql://root@localhost/x"), Err(Error::UnknownBackend { .. })));
+        assert!(matches!(Config::from_url("mysql+pymysql://root@h/x"), Err(Error::UnknownBackend { .. })));
     }
 
     #[test]
@@ -299,6 +405,12 @@ mod tests {
             "postgres:finder:s3cr3t%21@db.example/schools",
             " postgres://finder:s3cr3t%21@db.example/schools",
             "host=db.example user=finder password=s3cr3t",
+            "Host=db.example;Username=finder;Password=s3cr3t",
+            "uzer=finder password = s3cr3t",
+            "finder:s3cr3t@db.example:5432/schools",
+            "mysql:finder:s3cr3t@db.example",
+            "gssencmode=disable host=db.example password = s3cr3t",
+            "host=db.example password=my s3cr3t=x",
             "postgres://finder:@s3cr3t@db.example/schools",
             "postgres://finder:p@s3cr3t@db.example:5432/schools?sslmode=disable",
         ] {

@@ -1,8 +1,6 @@
-//! Why an import stops.
+//! The errors that stop an import.
 
-use crate::ids::Urn;
-
-/// Why an import stopped. Nothing was written.
+/// An error that stopped an import. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
@@ -15,19 +13,62 @@ pub enum ImportError {
         /// The last line.
         line: u64,
     },
-    /// The file is in another encoding than it should be.
-    #[error("line {line} is in {found}: import the file as it was published")]
+    /// The file is of another kind than the import reads.
+    #[error("the file is {kind}: {next}")]
+    WrongKind {
+        /// The kind, by the file's content.
+        kind: &'static str,
+        /// The next step.
+        next: &'static str,
+    },
+    /// An archive that cannot be unpacked.
+    #[error("the {what} {reason}")]
+    Archive {
+        /// The kind of archive.
+        what: &'static str,
+        /// The fault, and what to do about it.
+        reason: &'static str,
+    },
+    /// A ZIP archive without a file that can be imported, or with several.
+    #[error(
+        "{} in the ZIP archive can be imported: unpack it and import one of {members}",
+        if *is_ambiguous { "more than one file" } else { "no file" }
+    )]
+    Members {
+        /// The archive's files, up to a number.
+        members: String,
+        /// Whether several can be imported.
+        is_ambiguous: bool,
+    },
+    /// Every row of the file was rejected.
+    #[error("not one of {rows} {unit}{} could be used: nothing was imported", if *rows == 1 { "" } else { "s" })]
+    NothingUsable {
+        /// The number of rows.
+        rows: u64,
+        /// `"row"` for a CSV file, `"feature"` for GeoJSON.
+        unit: &'static str,
+    },
+    /// The file is not in the expected encoding.
+    #[error("line {line} is in {found}: save the file as CSV in UTF-8, or name its encoding (--encoding)")]
     WrongEncoding {
-        /// Where it shows.
+        /// The line that shows it.
         line: u64,
         /// The encoding, by its bytes.
         found: &'static str,
     },
-    /// The header lacks a column that cannot be done without.
-    #[error("the file has no column {column:?}: is it the right file?")]
+    /// A label names no encoding in which CSV files are read.
+    #[error("{label:?} is no encoding of CSV files: windows-1252, utf-8 and iso-8859-15 are some")]
+    UnknownEncoding {
+        /// The given label.
+        label: String,
+    },
+    /// The header lacks an essential column.
+    #[error("the file has no column {column:?}; its columns are {found}: is it the right file?")]
     MissingColumn {
         /// The column.
         column: &'static str,
+        /// The names in the header, up to a number.
+        found: String,
     },
     /// The header has a column twice, so that it is unknown which one to read.
     #[error("the file has the column {column:?} twice")]
@@ -35,64 +76,65 @@ pub enum ImportError {
         /// The column.
         column: &'static str,
     },
-    /// A row has more or fewer fields than the header.
-    #[error("line {line} has {found} fields and the header has {expected}")]
-    FieldCount {
-        /// The line.
-        line: u64,
-        /// How many fields it has.
-        found: u64,
-        /// How many it should have.
-        expected: u64,
+    /// An option of the import needs a column that the file lacks.
+    #[error("{option} needs the column {column:?}, which the file lacks")]
+    OptionNeedsColumn {
+        /// The program's option.
+        option: &'static str,
+        /// The column.
+        column: &'static str,
     },
-    /// A row is longer than any honest one, such as after a quotation mark that is never closed.
+    /// A column whose blanks cannot make a value unknown.
+    #[error("the column {column:?} cannot be cleared; these can: {columns}")]
+    NotClearable {
+        /// The given name.
+        column: String,
+        /// The columns that can be cleared.
+        columns: String,
+    },
+    /// The file names schools, but has no column with facts about them.
+    #[error("the file has none of the columns {columns}: nothing was imported")]
+    NoFacts {
+        /// The columns of facts that are read.
+        columns: String,
+    },
+    /// A row is longer than any valid one, such as after a quotation mark that is never closed.
     #[error("the row that begins in line {line} is longer than {max} bytes: a quotation mark may not be closed")]
     RowTooLong {
-        /// Where the row begins.
+        /// The line in which the row begins.
         line: u64,
-        /// The most that is read.
+        /// The most bytes that are read.
         max: u64,
     },
-    /// Two rows are of one school.
-    #[error("lines {first_line} and {line} both have URN {urn}")]
-    DuplicateUrn {
-        /// The school.
-        urn: Urn,
-        /// The first line.
-        first_line: u64,
-        /// The second line.
-        line: u64,
-    },
-    /// Two rows are of the same thing, such as one school, year and intake.
-    #[error("lines {first_line} and {line} are of the same thing: which is right is unknown")]
-    DuplicateRow {
-        /// The first line.
-        first_line: u64,
-        /// The second line.
-        line: u64,
-    },
-    /// The file is not the GeoJSON that is needed.
-    #[error("the file is not a GeoJSON FeatureCollection in degrees: {reason}")]
+    /// The file is not GeoJSON with outlines.
+    #[error("the file cannot be read as outlines in GeoJSON: {reason}")]
     NotGeoJson {
-        /// What is wrong, and where.
+        /// The fault, and where it is.
         reason: String,
     },
-    /// Two features are of one school.
-    #[error("features {first} and {second} both have URN {urn}: make them one MultiPolygon")]
-    DuplicateFeature {
-        /// The school.
-        urn: Urn,
-        /// The first feature's number.
-        first: u64,
-        /// The second feature's number.
-        second: u64,
+    /// The file declares itself incomplete.
+    #[error("the file is incomplete: {said}. Download the rest, or import it as it is with --partial")]
+    Incomplete {
+        /// Its declaration.
+        said: String,
     },
-    /// The file is larger than what is held in memory.
+    /// The keys of a file match schools by two kinds of key.
+    #[error("{key:?} holds {found} of schools in the database: state with --key-is which are meant")]
+    UnclearKey {
+        /// The property.
+        key: String,
+        /// The number of matches of each kind.
+        found: String,
+    },
+    /// The unpacked file is too large.
     #[error("the file has more than {max} bytes: import it in parts")]
     TooLarge {
-        /// The most that is read.
+        /// The most bytes that are read.
         max: u64,
     },
+    /// The temporary file that an import is read through could not be written.
+    #[error("no temporary file could be written: {0}; make room, or name another folder in TMPDIR")]
+    NoTemporaryFile(#[source] std::io::Error),
     /// The file could not be read.
     #[error("the file could not be read: {0}")]
     Io(#[from] std::io::Error),

@@ -101,7 +101,7 @@ impl LatLng {
 
     /// Returns whether the two coordinates were probably swapped: the point is outside the box of the United Kingdom,
     /// from 49 to 61.5 north and 9 west to 2.5 east, and would be inside with its coordinates swapped. Writing such
-    /// schools and outlines fails ([`Error::SuspectSwapped`]). A search may start anywhere.
+    /// schools and outlines, and searching from such a point, fails ([`Error::SuspectSwapped`]).
     ///
     /// ```
     /// # use school_finder_db::LatLng;
@@ -111,6 +111,14 @@ impl LatLng {
     pub fn looks_swapped(self) -> bool {
         let in_uk = |lat: f64, lng: f64| (49.0..=61.5).contains(&lat) && (-9.0..=2.5).contains(&lng);
         !in_uk(self.lat.0, self.lng.0) && in_uk(self.lng.0, self.lat.0)
+    }
+
+    /// Returns an error that has the way round that makes sense, where the coordinates look swapped.
+    pub(crate) fn refuse_swapped(self) -> Result<()> {
+        match self.looks_swapped() {
+            true => Err(Error::SuspectSwapped { lat: self.lat.0, lng: self.lng.0 }),
+            false => Ok(()),
+        }
     }
 }
 

@@ -7,16 +7,24 @@ mod coordinates;
 mod grid_reference;
 mod haversine;
 #[cfg(feature = "register")]
+mod mend;
+#[cfg(feature = "register")]
 mod ostn15;
 mod outline;
 
 pub use bounding_box::BoundingBox;
+#[cfg(feature = "register")]
+pub(crate) use catchment::Rings;
 pub(crate) use catchment::StoredOutline;
 pub use catchment::{Catchment, MAX_RINGS, MAX_VERTICES};
 pub use coordinates::{LatLng, Latitude, Longitude};
 #[cfg(feature = "register")]
 pub use grid_reference::GridReference;
 pub use haversine::{EARTH_RADIUS_KM, haversine};
+#[cfg(feature = "register")]
+pub(crate) use mend::{Mends, mended};
+#[cfg(feature = "register")]
+pub(crate) use ostn15::to_lat_lng as from_national_grid;
 #[cfg(feature = "sqlite")]
 pub(crate) use outline::{is_wkb, to_wkb, wkb_covers};
 

@@ -1,248 +1,352 @@
-//! An untrusted CSV file: its encoding, its header, its end and the length of its rows are checked.
+//! An untrusted CSV file: its encoding, its delimiter, its header, its end and the length of its rows.
 
-use std::io::{self, BufReader, Read};
+use std::io::BufReader;
 
-use csv::ByteRecord;
-use encoding_rs::WINDOWS_1252;
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use tempfile::SpooledTempFile;
 
-use super::ImportError;
+use super::records::Records;
+use super::source::{Opened, Utf8};
+use super::{ImportError, values};
+use crate::units::kilometres_of;
 
-/// The longest row that is read, in bytes. The register's longest has about 3,000.
-const MAX_ROW_BYTES: u64 = 1 << 20;
+/// The delimiters that are looked for.
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
-/// What is read of a kind of file.
+/// How many names of columns one message lists, and how many where there are more.
+const COLUMNS_SHOWN: usize = 12;
+const COLUMNS_SHOWN_OF_MORE: usize = 2;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// What is read of a kind of file. Columns are found by their names, whatever their case, spaces and punctuation.
 pub(super) struct Layout {
-    /// The encoding of a file without a UTF-8 byte order mark.
-    pub(super) encoding: Encoding,
+    /// The encoding of the published files. A file in another one is reported.
+    pub(super) encoding: &'static Encoding,
     /// The largest file, in bytes.
     pub(super) max_bytes: u64,
-    /// The column of the URN.
-    pub(super) urn: &'static str,
+    /// The columns that identify a row's school. The first one that the file has is read.
+    pub(super) keys: &'static [&'static str],
     /// The other columns that every such file has.
     pub(super) required: &'static [&'static str],
     /// The columns that some files have.
     pub(super) optional: &'static [&'static str],
-    /// The second names of columns: each is read where the header lacks the first.
+    /// The columns of distances that some files have: their unit may end their names.
+    pub(super) distances: &'static [&'static str],
+    /// Further names of columns: each is read where the header lacks the first.
     pub(super) aliases: &'static [(&'static str, &'static str)],
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Windows1252,
-    Utf8,
-}
-
 /// An open CSV file whose header has been read.
-pub(super) struct CsvFile<R> {
-    reader: csv::Reader<Guard<R>>,
-    layout: &'static Layout,
-    encoding: Encoding,
-    /// The columns that are read, and their positions.
-    columns: Vec<(&'static str, usize)>,
+pub(super) struct CsvFile {
+    records: Records<BufReader<SpooledTempFile>>,
+    encoding: &'static Encoding,
+    columns: Vec<Column>,
+    /// How many columns the header has.
+    width: usize,
+    /// Where the rows begin: the byte, and the lines before it.
+    begins: (u64, u64),
+    /// What is to be reported of the file as a whole.
+    pub(super) remarks: Vec<String>,
 }
 
-/// A row of a file: its line, and the columns that are read and not blank, with their trimmed texts.
-pub(super) struct Row {
+/// A column that is read.
+pub(super) struct Column {
+    /// Its name in the layout.
+    pub(super) name: &'static str,
+    /// Its name in the file.
+    pub(super) header: String,
+    /// The kilometres of the unit in its name.
+    pub(super) unit: Option<f64>,
+    /// Whether a row cannot do without it.
+    is_essential: bool,
+    /// Its place in the header.
+    pub(super) at: usize,
+}
+
+/// A row of a file, with the trimmed text of each column that is read.
+pub(super) struct Row<'a> {
+    /// The line it begins in.
     pub(super) line: u64,
-    layout: &'static Layout,
-    texts: Vec<(&'static str, String)>,
+    pub(super) columns: &'a [Column],
+    texts: Vec<String>,
+    /// How many columns the header has.
+    pub(super) width: usize,
+    /// How many fields it has, where the header has another number of columns.
+    pub(super) odd_fields: Option<usize>,
+    /// Whether a quotation mark in its line is not closed, so that only the fields before it are certain.
+    pub(super) is_unclosed: bool,
+    /// Whether it is the last one, no line break ends it, and its last field is a number that could go on.
+    pub(super) may_be_cut_off: bool,
+}
+
+impl Row<'_> {
+    /// Returns a column and its text, or `None` where the text is unknown or the file lacks the column. In a row with
+    /// more fields than columns, only essential columns are known: a delimiter in a value shifts the ones after it.
+    pub(super) fn cell(&self, name: &str) -> Option<(&Column, &str)> {
+        let at = self.columns.iter().position(|column| column.name == name)?;
+        if !self.columns[at].is_essential && self.odd_fields.is_some_and(|fields| fields > self.width) {
+            return None;
+        }
+        Some((&self.columns[at], self.texts[at].as_str())).filter(|(_, text)| !values::is_unknown(text))
+    }
+
+    /// Returns a column's text, or `None` where it is unknown or the file lacks the column.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.cell(name).map(|(_, text)| text)
+    }
 }
 
 impl Layout {
-    fn has(&self, column: &str) -> bool {
-        self.urn == column || self.required.contains(&column) || self.optional.contains(&column)
+    /// Returns whether a file that begins with these bytes has the columns that every such file has.
+    pub(super) fn fits(&self, head: &[u8]) -> bool {
+        let header = self.beginning(head).header;
+        self.key(&header).is_some() && self.required.iter().all(|name| self.positions(&header, name).next().is_some())
+    }
+
+    /// Finds the header and the delimiter: the one that gives the most known columns.
+    fn beginning(&self, head: &[u8]) -> Beginning {
+        let mut skipped = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let rest = &head[skipped..];
+        let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
+        let has_both = rest[end..].starts_with(b"\r\n");
+        let line = &rest[..(end + 1 + usize::from(has_both)).min(rest.len())];
+        // A line that Excel reads: the delimiter.
+        let declared = line.trim_ascii_start().strip_prefix(b"sep=").and_then(|rest| rest.first().copied());
+        if declared.is_some() {
+            skipped += line.len();
+        }
+        let header = |delimiter| {
+            let mut records = Records::new(&head[skipped..], delimiter);
+            match records.next() {
+                Ok(Some(_)) => records.fields().map(|name| decoded(name, None)).collect(),
+                _ => Vec::new(),
+            }
+        };
+        let known = |header: &Vec<String>| header.iter().filter(|name| self.knows(name)).count();
+        let candidates: Vec<u8> = declared.map_or(DELIMITERS.to_vec(), |delimiter| vec![delimiter]);
+        let headers = candidates.into_iter().map(|delimiter| (delimiter, header(delimiter)));
+        // The first of equals is kept.
+        let best = headers.reduce(|best, next| if known(&next.1) > known(&best.1) { next } else { best });
+        let (delimiter, header) = best.unwrap_or_default();
+        Beginning { skipped: skipped as u64, lines: u64::from(declared.is_some()), delimiter, header }
+    }
+
+    /// Returns whether a name in a header is that of a column which is read.
+    fn knows(&self, name: &String) -> bool {
+        self.names().any(|column| self.positions(std::slice::from_ref(name), column).next().is_some())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        [self.keys, self.required, self.optional, self.distances].into_iter().flatten().copied()
+    }
+
+    /// Returns the column of the header that identifies a row's school.
+    fn key(&self, header: &[String]) -> Option<&'static str> {
+        self.keys.iter().copied().find(|key| self.positions(header, key).next().is_some())
+    }
+
+    /// Returns where a header has a column, under its own name or else under another one.
+    fn positions(&self, header: &[String], name: &'static str) -> impl Iterator<Item = usize> {
+        let aliases = self.aliases.iter().filter(|(column, _)| *column == name).map(|(_, alias)| *alias);
+        let of = |wanted: &str| {
+            let wanted = folded(wanted);
+            let is_it = |header: &String| {
+                let header = folded(header);
+                let is_distance = self.distances.contains(&name);
+                header == wanted
+                    || is_distance && header.strip_prefix(&wanted).is_some_and(|unit| kilometres_of(unit).is_some())
+            };
+            let found = header.iter().enumerate().filter(|(_, header)| is_it(header));
+            found.map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        let found = std::iter::once(name).chain(aliases).map(of).find(|found| !found.is_empty());
+        found.unwrap_or_default().into_iter()
     }
 }
 
-impl Row {
-    /// Returns a column's text, or `None` where it is blank or the file lacks the column.
-    pub(super) fn text(&self, column: &str) -> Option<&str> {
-        debug_assert!(self.layout.has(column), "{column} is not in the layout");
-        self.texts.iter().find(|(name, _)| *name == column).map(|(_, text)| text.as_str())
-    }
-
-    /// As [`text`](Self::text), as an owned text.
-    pub(super) fn owned(&self, column: &str) -> Option<String> {
-        self.text(column).map(str::to_owned)
-    }
+/// What precedes a file's rows.
+struct Beginning {
+    /// How many bytes precede the header.
+    skipped: u64,
+    /// How many lines precede the header.
+    lines: u64,
+    delimiter: u8,
+    /// The names of the columns.
+    header: Vec<String>,
 }
 
-impl<R: Read> CsvFile<R> {
-    pub(super) fn open(source: R, layout: &'static Layout) -> Result<Self, ImportError> {
-        let mut source = BufReader::with_capacity(64 << 10, source);
-        let mut first = Vec::with_capacity(3);
-        source.by_ref().take(3).read_to_end(&mut first)?;
-        let (encoding, first) = match first.as_slice() {
-            [] => return Err(ImportError::Empty),
-            [0xEF, 0xBB, 0xBF] => (Encoding::Utf8, Vec::new()),
-            [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => {
-                return Err(ImportError::WrongEncoding { line: 1, found: "UTF-16" });
-            }
-            _ => (layout.encoding, first),
+impl CsvFile {
+    pub(super) fn open(
+        opened: Opened,
+        layout: &'static Layout,
+        encoding: Option<&'static Encoding>,
+    ) -> Result<Self, ImportError> {
+        let Opened { file, head, bytes: _, utf8 } = opened;
+        let mut remarks = Vec::new();
+        let encoding = encoding_of(&head, utf8, layout, encoding, &mut remarks)?;
+        let Beginning { skipped, lines, delimiter, header: _ } = layout.beginning(&head);
+        let mut records = Records::new(file, delimiter);
+        records.go_to((skipped, lines))?;
+        if records.next()?.is_none() {
+            return Err(ImportError::Empty);
+        }
+        let header: Vec<String> = records.fields().map(|name| decoded(name, Some(encoding))).collect();
+        let mut file = Self {
+            begins: (records.bytes, records.lines),
+            records,
+            encoding,
+            columns: Vec::new(),
+            width: header.len(),
+            remarks,
         };
-        let guard = Guard {
-            source: io::Cursor::new(first).chain(source),
-            bytes: 0,
-            row_begins_at: 0,
-            last: 0,
-            quotes: 0,
-            has_nul: false,
-            has_carriage_returns: None,
-        };
-        let reader = csv::ReaderBuilder::new().has_headers(false).flexible(false).from_reader(guard);
-        let mut file = Self { reader, layout, encoding, columns: Vec::new() };
-        let Some((_, header)) = file.next_record()? else { return Err(ImportError::Empty) };
-        let header = header.iter().map(|name| file.decode(1, name)).collect::<Result<Vec<_>, _>>()?;
-        for column in [&[layout.urn][..], layout.required, layout.optional].concat() {
-            let mut at = position(&header, column)?;
-            if let (None, Some((_, alias))) = (at, layout.aliases.iter().find(|(name, _)| *name == column)) {
-                at = position(&header, alias)?;
+        let key = layout.key(&header);
+        for name in layout.names() {
+            let is_needed = layout.required.contains(&name) || key.is_none() && layout.keys.first() == Some(&name);
+            let mut positions = layout.positions(&header, name);
+            match (positions.next(), positions.next()) {
+                (Some(_), Some(_)) if !layout.distances.contains(&name) => {
+                    return Err(ImportError::DuplicateColumn { column: name });
+                }
+                (Some(at), _) if !layout.keys.contains(&name) || key == Some(name) => {
+                    let is_essential = layout.keys.contains(&name) || layout.required.contains(&name);
+                    let (header, unit) = (header[at].clone(), unit_of(&header[at]));
+                    file.columns.push(Column { name, header, unit, is_essential, at });
+                }
+                (None, _) if is_needed => {
+                    return Err(ImportError::MissingColumn { column: name, found: listed(header.iter()) });
+                }
+                _ => {}
             }
-            match at {
-                Some(at) => file.columns.push((column, at)),
-                None if layout.optional.contains(&column) => {}
-                None => return Err(ImportError::MissingColumn { column }),
-            }
+        }
+        let is_read = |at: &usize| file.columns.iter().any(|column| column.at == *at);
+        let unread = header.iter().enumerate().filter(|(at, name)| !is_read(at) && !name.is_empty());
+        let unread: Vec<&String> = unread.map(|(_, name)| name).collect();
+        if !unread.is_empty() {
+            file.remarks.push(format!("columns that were not read: {}", listed(unread.into_iter())));
         }
         Ok(file)
     }
 
-    /// Returns the next row, or `None` at the end of a complete file.
-    pub(super) fn next_row(&mut self) -> Result<Option<Row>, ImportError> {
-        let Some((line, record)) = self.next_record()? else { return Ok(None) };
-        let mut texts = Vec::with_capacity(self.columns.len());
-        for (column, at) in &self.columns {
-            let text = self.decode(line, record.get(*at).unwrap_or_default())?;
-            if !text.is_empty() {
-                texts.push((*column, text));
-            }
-        }
-        Ok(Some(Row { line, layout: self.layout, texts }))
+    /// Returns whether the file has a column.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.name == name)
     }
 
-    fn next_record(&mut self) -> Result<Option<(u64, ByteRecord)>, ImportError> {
-        let begins = self.line(self.reader.position());
-        let guard = self.reader.get_mut();
-        guard.row_begins_at = guard.bytes;
-        let mut record = ByteRecord::new();
-        let read = self.reader.read_byte_record(&mut record);
-        let guard = self.reader.get_ref();
-        match read {
-            Ok(true) if guard.has_nul => {
-                Err(ImportError::WrongEncoding { line: begins, found: "UTF-16 or binary data" })
-            }
-            Ok(true) => Ok(Some((begins, record))),
-            Ok(false) if guard.bytes == 0 || guard.is_complete() => Ok(None),
-            Ok(false) => Err(ImportError::Truncated { line: begins }),
-            Err(error) => Err(self.broken_row(begins, error)),
-        }
+    /// Returns to the first row.
+    pub(super) fn rewind(&mut self) -> Result<(), ImportError> {
+        self.records.go_to(self.begins)
     }
 
-    /// Returns the line of a position. After `\r\n` the parser is before the `\n`, and counts it with the next row.
-    fn line(&self, position: &csv::Position) -> u64 {
-        let is_behind = position.byte() > 0 && self.reader.get_ref().has_carriage_returns == Some(true);
-        position.line() + u64::from(is_behind)
-    }
-
-    fn broken_row(&mut self, begins: u64, error: csv::Error) -> ImportError {
-        match error.into_kind() {
-            csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-                let line = pos.map_or(begins, |pos| self.line(&pos));
-                // A last row that is too short, or that no line break ends, was truncated.
-                let last = matches!(self.reader.read_byte_record(&mut ByteRecord::new()), Ok(false));
-                if last && (len < expected_len || !self.reader.get_ref().is_complete()) {
-                    ImportError::Truncated { line }
-                } else {
-                    ImportError::FieldCount { line, found: len, expected: expected_len }
-                }
+    /// Returns the next row that has a value, or `None` at the end of a complete file.
+    pub(super) fn next_row(&mut self) -> Result<Option<Row<'_>>, ImportError> {
+        let (line, is_ended) = loop {
+            let Some(record) = self.records.next()? else { return Ok(None) };
+            if self.records.fields().any(|field| !field.trim_ascii().is_empty()) {
+                break record;
             }
-            csv::ErrorKind::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<RowTooLong>()) => {
-                ImportError::RowTooLong { line: begins, max: MAX_ROW_BYTES }
-            }
-            csv::ErrorKind::Io(error) => ImportError::Io(error),
-            other => ImportError::Io(io::Error::other(format!("{other:?}"))),
-        }
-    }
-
-    /// Decodes and trims a field.
-    ///
-    /// Any bytes are valid windows-1252, so UTF-8 would be read as `Ã©` for `é`. Its multi-byte sequences reveal it: as
-    /// windows-1252 they are sequences that occur in no name.
-    fn decode(&self, line: u64, field: &[u8]) -> Result<String, ImportError> {
-        let found = match (self.encoding, std::str::from_utf8(field)) {
-            (Encoding::Utf8, Ok(text)) => return Ok(text.trim().to_owned()),
-            (Encoding::Windows1252, Ok(text)) if text.is_ascii() => return Ok(text.trim().to_owned()),
-            (Encoding::Windows1252, Err(_)) => {
-                return Ok(WINDOWS_1252.decode_without_bom_handling(field).0.trim().to_owned());
-            }
-            (Encoding::Utf8, Err(_)) => "an encoding that is not UTF-8",
-            (Encoding::Windows1252, Ok(_)) => "UTF-8",
         };
-        Err(ImportError::WrongEncoding { line, found })
+        let fields = self.records.fields().count();
+        if fields < self.width && !is_ended {
+            return Err(ImportError::Truncated { line });
+        }
+        // Blanks beyond the header's columns change nothing.
+        let is_odd =
+            fields < self.width || self.records.fields().skip(self.width).any(|field| !field.trim_ascii().is_empty());
+        let texts = self.columns.iter().map(|column| decoded(self.records.field(column.at), Some(self.encoding)));
+        Ok(Some(Row {
+            line,
+            columns: &self.columns,
+            texts: texts.collect(),
+            width: self.width,
+            odd_fields: is_odd.then_some(fields),
+            is_unclosed: self.records.is_unclosed,
+            may_be_cut_off: !is_ended && self.records.ends_in_number(),
+        }))
     }
 
     /// Returns how many bytes were read so far.
     pub(super) fn bytes_read(&self) -> u64 {
-        self.reader.get_ref().bytes
+        self.records.bytes
     }
 }
 
-fn position(header: &[String], column: &'static str) -> Result<Option<usize>, ImportError> {
-    let mut positions = header.iter().enumerate().filter(|(_, name)| *name == column).map(|(at, _)| at);
-    let first = positions.next();
-    match positions.next() {
-        None => Ok(first),
-        Some(_) => Err(ImportError::DuplicateColumn { column }),
+/// Returns the encoding of a file. One that is not that of the published files is remarked on.
+fn encoding_of(
+    head: &[u8],
+    utf8: Utf8,
+    layout: &Layout,
+    given: Option<&'static Encoding>,
+    remarks: &mut Vec<String>,
+) -> Result<&'static Encoding, ImportError> {
+    if head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF") {
+        return Err(ImportError::WrongEncoding { line: 1, found: "UTF-16" });
     }
-}
-
-/// Inspects the bytes on their way to the CSV parser, and stops at a row that does not end.
-struct Guard<R> {
-    source: io::Chain<io::Cursor<Vec<u8>>, BufReader<R>>,
-    bytes: u64,
-    row_begins_at: u64,
-    /// The last byte.
-    last: u8,
-    /// The number of quotation marks.
-    quotes: u64,
-    has_nul: bool,
-    /// Whether the first line ends in `\r\n`, or `None` before its end.
-    has_carriage_returns: Option<bool>,
-}
-
-impl<R> Guard<R> {
-    /// Returns whether the last row is complete. It ends at a line break or, in some published files, at the closing
-    /// mark of a quoted field, in which case the file has an even number of quotation marks.
-    fn is_complete(&self) -> bool {
-        match self.last {
-            b'\n' => true,
-            b'"' => self.quotes.is_multiple_of(2),
-            _ => false,
+    match (utf8, given) {
+        (_, Some(given)) if given != UTF_8 => Ok(given),
+        (Utf8::Valid, _) => Ok(UTF_8),
+        (Utf8::CutOff { line }, _) => Err(ImportError::Truncated { line }),
+        (Utf8::Invalid { line, .. }, given) if given.is_some() || head.starts_with(BYTE_ORDER_MARK) => {
+            Err(ImportError::WrongEncoding { line, found: "an encoding that is not UTF-8" })
+        }
+        (Utf8::Invalid { line, is_mixture }, _) => {
+            let hint = "read as windows-1252: check names with accents, and say another one with --encoding";
+            if is_mixture {
+                remarks.push(format!("line {line} is not UTF-8 and lines before it are; the file was {hint}"));
+            } else if layout.encoding != WINDOWS_1252 {
+                remarks.push(format!("line {line} is not UTF-8, so the file was {hint}"));
+            }
+            Ok(WINDOWS_1252)
         }
     }
 }
 
-impl<R: Read> Read for Guard<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        let bytes = &buffer[..count];
-        if self.has_carriage_returns.is_none()
-            && let Some(at) = bytes.iter().position(|byte| *byte == b'\n')
-        {
-            let before = if at == 0 { self.last } else { bytes[at - 1] };
-            self.has_carriage_returns = Some(before == b'\r');
-        }
-        self.quotes += bytes.iter().filter(|byte| **byte == b'"').count() as u64;
-        self.has_nul |= bytes.contains(&0);
-        self.last = bytes.last().copied().unwrap_or(self.last);
-        self.bytes += count as u64;
-        if self.bytes - self.row_begins_at > MAX_ROW_BYTES {
-            return Err(io::Error::other(RowTooLong));
-        }
-        Ok(count)
-    }
+/// Decodes and trims a text. Where its encoding is not known yet, it is UTF-8 if it can be.
+fn decoded(bytes: &[u8], encoding: Option<&'static Encoding>) -> String {
+    let text = match (encoding, std::str::from_utf8(bytes)) {
+        (Some(encoding), Ok(text)) if text.is_ascii() || encoding == UTF_8 => text.into(),
+        (None, Ok(text)) => text.into(),
+        (encoding, _) => encoding.unwrap_or(WINDOWS_1252).decode_without_bom_handling(bytes).0,
+    };
+    text.trim().to_owned()
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("a row is too long")]
-struct RowTooLong;
+/// Returns a column's name as names are compared.
+pub(super) fn folded(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Returns the kilometres of the unit that ends a column's name.
+fn unit_of(header: &str) -> Option<f64> {
+    kilometres_of(header.rsplit(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty())?)
+}
+
+/// Lists names, up to a number.
+fn listed<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
+    let shown = if names.len() > COLUMNS_SHOWN { COLUMNS_SHOWN_OF_MORE } else { COLUMNS_SHOWN };
+    let more = names.len().saturating_sub(shown);
+    let shown = names.take(shown).map(|name| name.chars().take(40).collect::<String>());
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_columns_are_compared_without_case_and_spaces() {
+        assert_eq!(folded(" la (NAME)"), folded("LA (name)"));
+        assert_eq!(folded("Academic Year"), folded("academic_year"));
+        for (header, km) in [
+            ("last_distance_offered_miles", Some(1.609_344)),
+            ("Last distance offered (m)", Some(0.001)),
+            ("last-distance-offered-miles", Some(1.609_344)),
+            ("Last distance offered [m]", Some(0.001)),
+            ("Last distance offered", None),
+            ("last_distance_offered_km", Some(1.0)),
+        ] {
+            assert_eq!(unit_of(header), km, "{header}");
+        }
+    }
+}

@@ -1,96 +1,200 @@
-//! Converts the register's values to this crate's. An error is the reason to reject a row.
+//! Converts the values of a row to this crate's. One that cannot be read is unknown, and noted.
 
-use chrono::NaiveDate;
+use std::fmt::Display;
 
-use super::csv_file::Row;
-use crate::error::Error;
+use super::csv_file::{Column, Row};
+use super::rows::Reason;
+use super::values;
 use crate::geo::{GridReference, LatLng};
 use crate::ids::Urn;
 use crate::models::{Gender, Phase, Rating, Status};
 use crate::request::NO_FAITH;
 use crate::text::fold;
 
-pub(super) fn grid_reference(
-    easting: Option<&str>,
-    northing: Option<&str>,
-) -> Result<Option<(GridReference, LatLng)>, String> {
-    let metres = |text: &str| text.parse::<i32>().map_err(|_| format!("the grid reference {text:?} is not a number"));
-    let grid = match (easting, northing) {
-        (None, None) => return Ok(None),
-        (Some(easting), Some(northing)) => GridReference { easting: metres(easting)?, northing: metres(northing)? },
-        _ => return Err("the grid reference has only one of easting and northing".to_owned()),
-    };
-    if grid == (GridReference { easting: 0, northing: 0 }) {
-        return Ok(None);
-    }
-    let GridReference { easting, northing } = grid;
-    let location = grid.to_lat_lng();
-    let location =
-        location.ok_or_else(|| format!("the grid reference {easting}, {northing} is not in Great Britain"))?;
-    Ok(Some((grid, location)))
+/// The facts of a row. What cannot be read is noted with its column and its value, and is unknown.
+pub(super) struct Facts<'a> {
+    row: &'a Row<'a>,
+    notes: Vec<String>,
+    /// How many values were read.
+    read: usize,
 }
 
-pub(super) fn ages(from: Option<&str>, to: Option<&str>) -> Result<(Option<i16>, Option<i16>), String> {
-    let years = |text: &str| text.parse::<i16>().map_err(|_| format!("the age {text:?} is not a number"));
-    let (from, to) = (from.map(years).transpose()?, to.map(years).transpose()?);
-    if from.is_some_and(|from| !(0..=19).contains(&from)) {
-        return Err(Error::AgeFrom.to_string());
+impl<'a> Facts<'a> {
+    pub(super) fn new(row: &'a Row<'a>) -> Self {
+        let mut facts = Self { row, notes: Vec::new(), read: 0 };
+        if row.may_be_cut_off {
+            facts.note("no line break ends this last line: its last number may be incomplete".to_owned());
+        }
+        if let Some(found) = row.odd_fields {
+            let unknown = if found < row.width { "the others are" } else { "all but the essential ones are" };
+            facts.note(format!("it has {found} fields and the header has {}: {unknown} unknown", row.width));
+        }
+        facts
     }
-    if to.is_some_and(|to| !(from.unwrap_or(0)..=99).contains(&to)) {
-        return Err(Error::AgeRange.to_string());
+
+    /// Returns whether the file has a column.
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.row.columns.iter().any(|read| read.name == column)
     }
-    Ok((from, to))
+
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    pub(super) fn into_notes(self) -> Vec<String> {
+        self.notes
+    }
+
+    /// Returns whether values were there, and none of them could be read.
+    pub(super) fn are_unreadable(&self) -> bool {
+        self.read == 0 && !self.notes.is_empty()
+    }
+
+    /// Returns a column's text, or `None` where it is unknown or the file lacks the column.
+    pub(super) fn text(&self, column: &str) -> Option<&'a str> {
+        self.row.text(column)
+    }
+
+    /// Returns whether every one of these columns is unknown, of a row that has every column.
+    pub(super) fn are_blank(&self, columns: &[&str]) -> bool {
+        self.row.odd_fields.is_none() && columns.iter().all(|column| self.text(column).is_none())
+    }
+
+    /// Returns whether a row has more fields than columns, and this column may hold the text of another one: a
+    /// delimiter within a value shifts what follows it. A `certain` column after it shows that nothing is shifted.
+    pub(super) fn may_be_of_another_column(&self, column: &str, certain: &str) -> bool {
+        let at = |name| self.row.columns.iter().find(|read| read.name == name).map(|read| read.at);
+        self.row.odd_fields.is_some_and(|fields| fields > self.row.width) && at(column) > at(certain)
+    }
+
+    /// Returns the school's URN, which a row cannot do without.
+    pub(super) fn urn(&self, column: &str) -> Result<Urn, Reason> {
+        Ok(urn(self.text(column).unwrap_or_default())?)
+    }
+
+    /// Reads a value, and notes one that cannot be read.
+    pub(super) fn value<T, E: Display>(
+        &mut self,
+        column: &str,
+        read: impl FnOnce(&Column, &str) -> Result<T, E>,
+    ) -> Option<T> {
+        let (column, text) = self.row.cell(column)?;
+        match read(column, text) {
+            Ok(value) => {
+                self.read += 1;
+                Some(value)
+            }
+            Err(reason) => {
+                self.note(format!("{} {:?} {reason}", column.header, shown(text)));
+                None
+            }
+        }
+    }
+
+    /// Reads a text that has at most so many characters.
+    pub(super) fn owned(&mut self, column: &str, max: usize) -> Option<String> {
+        self.value(column, |_, text| match text.chars().count() {
+            length if length > max => Err(format!("has {length} characters; at most {max} are stored")),
+            _ => Ok(text.to_owned()),
+        })
+    }
+
+    pub(super) fn date(&mut self, column: &str) -> Option<chrono::NaiveDate> {
+        self.value(column, |_, text| values::date(text))
+    }
+
+    pub(super) fn count(&mut self, column: &str) -> Option<i32> {
+        self.value(column, |_, text| values::count(text))
+    }
+
+    /// Reads a number within bounds.
+    pub(super) fn number(&mut self, column: &str, bounds: std::ops::RangeInclusive<i16>) -> Option<i16> {
+        self.value(column, |_, text| match values::whole::<i16>(text) {
+            Ok(number) if bounds.contains(&number) => Ok(number),
+            Ok(_) => Err(format!("is not from {} to {}", bounds.start(), bounds.end())),
+            Err(reason) => Err(reason),
+        })
+    }
+
+    /// Reads a word of a vocabulary, some of which mean that the fact is unknown.
+    pub(super) fn word<T>(&mut self, column: &str, word: fn(&str) -> Option<Option<T>>) -> Option<T> {
+        self.value(column, |_, text| word(text).ok_or("is not a known word")).flatten()
+    }
+
+    /// Reads the grid reference and its location.
+    pub(super) fn grid_reference(&mut self, easting: &str, northing: &str) -> Option<(GridReference, LatLng)> {
+        let metres = |facts: &mut Self, column: &str| facts.value(column, |_, text| values::whole::<i32>(text));
+        let (easting, northing) = match (self.text(easting), self.text(northing)) {
+            (None, None) => return None,
+            (Some(_), Some(_)) => (metres(self, easting)?, metres(self, northing)?),
+            (Some(text), None) => {
+                self.note(format!("{easting} {:?} has no {northing}: the school is not located", shown(text)));
+                return None;
+            }
+            (None, Some(text)) => {
+                self.note(format!("{northing} {:?} has no {easting}: the school is not located", shown(text)));
+                return None;
+            }
+        };
+        // The register's sign for none.
+        if (easting, northing) == (0, 0) {
+            return None;
+        }
+        let grid = GridReference { easting, northing };
+        let location = grid.to_lat_lng();
+        if location.is_none() {
+            self.note(format!("the grid reference {easting}, {northing} is not in Great Britain"));
+        }
+        location.map(|location| (grid, location))
+    }
 }
 
-pub(super) fn status(word: Option<&str>) -> Result<Status, String> {
+pub(super) fn status(word: Option<&str>) -> Result<Status, Reason> {
     match word.map(fold).as_deref() {
         Some("open") => Ok(Status::Open),
         Some("closed") => Ok(Status::Closed),
         Some("open but proposed to close") => Ok(Status::ProposedToClose),
         Some("proposed to open") => Ok(Status::ProposedToOpen),
-        _ => Err(unknown("status", word.unwrap_or_default())),
+        None => Err("the status is blank".into()),
+        Some(_) => Err(format!("{:?} is not a status that is known", shown(word.unwrap_or_default())).into()),
     }
 }
 
-pub(super) fn phase(word: &str) -> Result<Phase, String> {
+pub(super) fn phase(word: &str) -> Option<Option<Phase>> {
     match fold(word).as_str() {
-        "nursery" => Ok(Phase::Nursery),
-        "primary" => Ok(Phase::Primary),
-        "middle deemed primary" => Ok(Phase::MiddlePrimary),
-        "middle deemed secondary" => Ok(Phase::MiddleSecondary),
-        "secondary" => Ok(Phase::Secondary),
-        "all through" => Ok(Phase::AllThrough),
-        "16 plus" => Ok(Phase::SixteenPlus),
-        "not applicable" => Ok(Phase::NotApplicable),
-        _ => Err(unknown("phase", word)),
+        "nursery" => Some(Some(Phase::Nursery)),
+        "primary" => Some(Some(Phase::Primary)),
+        "middle deemed primary" => Some(Some(Phase::MiddlePrimary)),
+        "middle deemed secondary" => Some(Some(Phase::MiddleSecondary)),
+        "secondary" => Some(Some(Phase::Secondary)),
+        "all through" => Some(Some(Phase::AllThrough)),
+        "16 plus" => Some(Some(Phase::SixteenPlus)),
+        "not applicable" => Some(Some(Phase::NotApplicable)),
+        _ => None,
     }
 }
 
-pub(super) fn gender(word: &str) -> Result<Option<Gender>, String> {
+pub(super) fn gender(word: &str) -> Option<Option<Gender>> {
     match fold(word).as_str() {
-        "mixed" => Ok(Some(Gender::Mixed)),
-        "boys" => Ok(Some(Gender::Boys)),
-        "girls" => Ok(Some(Gender::Girls)),
-        "not applicable" => Ok(None),
-        _ => Err(unknown("gender", word)),
+        "mixed" => Some(Some(Gender::Mixed)),
+        "boys" => Some(Some(Gender::Boys)),
+        "girls" => Some(Some(Gender::Girls)),
+        "not applicable" => Some(None),
+        _ => None,
     }
 }
 
 /// Returns Ofsted's rating. "Satisfactory" was the third grade until 2012; the two kinds of the fourth
 /// grade have their own names.
-pub(super) fn rating(word: &str) -> Result<Option<Rating>, String> {
+pub(super) fn rating(word: &str) -> Option<Option<Rating>> {
     match fold(word).as_str() {
-        "outstanding" => Ok(Some(Rating::Outstanding)),
-        "good" => Ok(Some(Rating::Good)),
-        "requires improvement" | "satisfactory" => Ok(Some(Rating::RequiresImprovement)),
-        "inadequate" | "special measures" | "serious weaknesses" => Ok(Some(Rating::Inadequate)),
-        "not applicable" | "not rated" => Ok(None),
-        _ => Err(unknown("Ofsted rating", word)),
+        "outstanding" => Some(Some(Rating::Outstanding)),
+        "good" => Some(Some(Rating::Good)),
+        "requires improvement" | "satisfactory" => Some(Some(Rating::RequiresImprovement)),
+        "inadequate" | "special measures" | "serious weaknesses" => Some(Some(Rating::Inadequate)),
+        "not applicable" | "not rated" => Some(None),
+        _ => None,
     }
-}
-
-fn unknown(what: &str, word: &str) -> String {
-    format!("{:?} is not a {what} that is known", word.chars().take(60).collect::<String>())
 }
 
 /// Unifies "None" and "Does not apply", both of which the register uses for schools without a religious character.
@@ -149,29 +253,21 @@ pub(super) fn website_url(text: &str) -> Option<String> {
     (has_host && !url.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c))).then_some(url)
 }
 
-pub(super) fn date(row: &Row, column: &str) -> Result<Option<NaiveDate>, String> {
-    let date = |text| {
-        NaiveDate::parse_from_str(text, "%d-%m-%Y")
-            .map_err(|_| format!("{column} {:?} is not a date like 31-08-2026", shown(text)))
-    };
-    row.text(column).map(date).transpose()
-}
-
-pub(super) fn count(row: &Row, column: &str) -> Result<Option<i32>, String> {
-    let count = |text: &str| match text.parse::<i32>() {
-        Ok(count) if count >= 0 => Ok(count),
-        _ => Err(format!("{column} {:?} is not a count", shown(text))),
-    };
-    row.text(column).map(count).transpose()
+/// Returns whether a postcode's place has no reference on the grid of Great Britain: Northern Ireland, which has a grid
+/// of its own whose numbers are alike, Jersey, Guernsey and the Isle of Man.
+pub(super) fn is_off_the_grid(postcode: &str) -> bool {
+    let area = postcode.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    ["BT", "JE", "GY", "IM"].iter().any(|other| area.eq_ignore_ascii_case(other))
 }
 
 pub(super) fn urn(text: &str) -> Result<Urn, &'static str> {
-    text.parse().map_err(|_| "the URN is not a number of up to seven digits")
+    let number = values::whole(text).ok().and_then(|number| Urn::new(number).ok());
+    number.ok_or("the URN is not a number of up to seven digits")
 }
 
 /// Returns what an error message shows of a text.
 pub(super) fn shown(text: &str) -> String {
-    text.chars().take(20).collect()
+    text.chars().take(40).collect()
 }
 
 #[cfg(test)]
@@ -218,15 +314,5 @@ mod tests {
             assert_eq!(is_private(None, Some(either)), None, "{either}");
         }
         assert_eq!(is_private(Some("Other types"), Some("Secure units")), Some(false));
-    }
-
-    #[test]
-    fn grid_references_are_complete_or_unknown() {
-        assert_eq!(grid_reference(None, None), Ok(None));
-        assert_eq!(grid_reference(Some("0"), Some("0")), Ok(None));
-        assert!(grid_reference(Some("485280"), None).is_err());
-        assert!(grid_reference(Some("x"), Some("238480")).is_err());
-        assert!(grid_reference(Some("1"), Some("1")).is_err(), "in the Atlantic");
-        assert!(grid_reference(Some("485280"), Some("238480")).is_ok_and(|located| located.is_some()));
     }
 }

@@ -2,22 +2,22 @@
 
 use std::io::Read;
 
-use super::csv_file::{Encoding, Layout, Row};
-use super::facts::{self, date};
+use super::csv_file::Layout;
+use super::facts::Facts;
 use super::rows::{Found, Reason};
-use super::{Import, ImportCounts, ImportError, MAX_FILE_BYTES};
+use super::{Import, ImportCounts, MAX_FILE_BYTES};
 use crate::error::Result;
-use crate::ids::Urn;
 use crate::models::{LinkKind, NewLink};
 use crate::repository::SchoolRepository;
 use crate::text::fold;
 
 const LAYOUT: Layout = Layout {
-    encoding: Encoding::Windows1252,
+    encoding: encoding_rs::WINDOWS_1252,
     max_bytes: MAX_FILE_BYTES,
-    urn: "URN",
-    required: &["LinkURN", "LinkName", "LinkType", "LinkEstablishedDate"],
-    optional: &[],
+    keys: &["URN"],
+    required: &["LinkURN", "LinkType"],
+    optional: &["LinkName", "LinkEstablishedDate"],
+    distances: &[],
     aliases: &[],
 };
 
@@ -28,32 +28,30 @@ impl Import {
     /// through them. An unusable row is reported and skipped. The import is atomic.
     ///
     /// # Errors
-    /// [`Error::Import`](crate::Error::Import) where the file cannot be trusted; those of the database. Nothing is
-    /// written on an error.
+    /// [`Error::Import`](crate::Error::Import) where the file cannot be what it claims; those of the database. Nothing
+    /// is written on an error.
     pub async fn links(
         self,
         repository: &dyn SchoolRepository,
         source: impl Read + Send + 'static,
     ) -> Result<ImportCounts> {
         let mut links = Found::read(self, source, &LAYOUT, link).await?;
-        links.refuse_repeated(
-            |link| (link.urn, link.linked_urn, link.kind),
-            |_, first_line, line| ImportError::DuplicateRow { first_line, line },
-        )?;
-        let counts = repository.upsert_links(links.take(), links.import.mode).await?;
+        links.settle_repeated(|link| (link.urn, link.linked_urn, link.kind), |link| link.urn.to_string());
+        let counts = repository.upsert_links(links.take("row")?, links.import.mode).await?;
         Ok(ImportCounts::new(counts, &links.import.rejected))
     }
 }
 
-fn link(urn: Urn, row: &Row) -> Result<NewLink, Reason> {
-    let link_type = row.text("LinkType").ok_or("the kind of link is blank")?;
+fn link(facts: &mut Facts) -> Result<NewLink, Reason> {
+    let urn = facts.urn("URN")?;
+    let link_type = facts.text("LinkType").ok_or("the kind of link is blank")?;
     let link = NewLink {
         urn,
-        linked_urn: facts::urn(row.text("LinkURN").unwrap_or_default())?,
+        linked_urn: facts.urn("LinkURN")?,
         kind: kind(link_type),
-        linked_name: row.owned("LinkName"),
-        link_type: Some(link_type.to_owned()),
-        linked_on: date(row, "LinkEstablishedDate")?,
+        linked_name: facts.owned("LinkName", 200),
+        link_type: facts.owned("LinkType", 200),
+        linked_on: facts.date("LinkEstablishedDate"),
     };
     if link.linked_urn == urn {
         return Err("it links a school to itself".into());

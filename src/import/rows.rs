@@ -1,15 +1,16 @@
-//! The rows of a file: read one at a time, or all of them before anything is written.
+//! The rows of a file: checked once to its end, and read again or all held before anything is written.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::hash::Hash;
 use std::io::Read;
 
-use super::csv_file::{CsvFile, Layout, Row};
-use super::{Import, ImportError, facts};
-use crate::error::{Error, Result};
+use super::csv_file::{CsvFile, Layout};
+use super::facts::{self, Facts};
+use super::source::{self, Format, Wanted};
+use super::{Import, ImportError};
+use crate::error::Result;
 use crate::ids::Urn;
-use crate::repository::SchoolRepository;
 use crate::tasks::blocking;
 
 /// Why a row is rejected.
@@ -21,50 +22,74 @@ impl<E: Display> From<E> for Reason {
     }
 }
 
-/// Converts a row and its URN to the value to write.
-pub(super) type Convert<T> = fn(Urn, &Row) -> Result<T, Reason>;
-
-/// The usable rows of a CSV file, each with its line. Unusable rows are reported and skipped.
-pub(super) struct Rows<R, T> {
-    import: Import,
-    file: CsvFile<R>,
+/// The rows of a CSV file that can be used, each with its line.
+pub(super) struct Rows<C> {
+    file: CsvFile,
     layout: &'static Layout,
-    convert: Convert<T>,
-    count: u64,
+    convert: C,
+    /// How many rows were read.
+    pub(super) count: u64,
+    /// The schools whose rows were rejected, where the URN can be read.
+    pub(super) rejected: HashSet<Urn>,
 }
 
-impl<R: Read, T> Rows<R, T> {
+impl<T, C: Fn(&mut Facts) -> Result<T, Reason>> Rows<C> {
+    /// Opens a file, and reports what is to be said of it as a whole.
     pub(super) fn open(
-        import: Import,
-        source: R,
+        import: &mut Import,
+        source: impl Read,
         layout: &'static Layout,
-        convert: Convert<T>,
+        convert: C,
     ) -> Result<Self, ImportError> {
-        Ok(Self { import, file: CsvFile::open(source, layout)?, layout, convert, count: 0 })
+        let wanted = Wanted { format: Format::Csv, max_bytes: layout.max_bytes };
+        let opened = source::open(source, wanted, |head| layout.fits(head))?;
+        let mut file = CsvFile::open(opened, layout, import.encoding)?;
+        for remark in std::mem::take(&mut file.remarks) {
+            import.remark(remark);
+        }
+        Ok(Self { file, layout, convert, count: 0, rejected: HashSet::new() })
     }
 
-    fn next_usable(&mut self) -> Result<Option<(u64, T)>, ImportError> {
-        while let Some(row) = self.file.next_row()? {
+    /// Returns whether the file has a column.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.file.has(name)
+    }
+
+    /// Returns the next row that can be used. Reports others, and the values that cannot be read, to `import`, which is
+    /// `None` where the file is read again.
+    pub(super) fn next(&mut self, mut import: Option<&mut Import>) -> Result<Option<(u64, T)>, ImportError> {
+        loop {
+            let bytes = self.file.bytes_read();
+            let Some(row) = self.file.next_row()? else { break };
             self.count += 1;
-            if self.file.bytes_read() > self.layout.max_bytes {
-                return Err(ImportError::TooLarge { max: self.layout.max_bytes });
+            let key = self.layout.keys.iter().find_map(|key| row.text(key)).unwrap_or_default();
+            let (value, notes) = if row.is_unclosed {
+                (Err("a quotation mark in it is not closed".into()), Vec::new())
+            } else {
+                let mut facts = Facts::new(&row);
+                ((self.convert)(&mut facts), facts.into_notes())
+            };
+            if let Some(import) = &mut import {
+                (import.on_progress)(self.count, bytes);
+                for note in notes {
+                    import.note(row.line, key, note);
+                }
+                if let Err(Reason(reason)) = &value {
+                    import.reject(row.line, key, reason.clone());
+                    self.rejected.extend(facts::urn(key));
+                }
             }
-            (self.import.on_progress)(self.count, self.file.bytes_read());
-            let urn = row.text(self.layout.urn).unwrap_or_default();
-            match facts::urn(urn).map_err(Reason::from).and_then(|urn| (self.convert)(urn, &row)) {
-                Ok(value) => return Ok(Some((row.line, value))),
-                Err(Reason(reason)) => self.import.reject(row.line, urn, reason),
+            if let Ok(value) = value {
+                return Ok(Some((row.line, value)));
             }
         }
         if self.count == 0 { Err(ImportError::Empty) } else { Ok(None) }
     }
-}
 
-impl<R: Read, T> Iterator for Rows<R, T> {
-    type Item = Result<(u64, T), ImportError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_usable().transpose()
+    /// Returns to the first row, to read the file again.
+    pub(super) fn rewind(&mut self) -> Result<(), ImportError> {
+        self.count = 0;
+        self.file.rewind()
     }
 }
 
@@ -72,56 +97,74 @@ impl<R: Read, T> Iterator for Rows<R, T> {
 pub(super) struct Found<T> {
     pub(super) import: Import,
     pub(super) rows: Vec<(u64, T)>,
+    /// How many rows the file has.
+    pub(super) count: u64,
 }
 
 impl<T: Send + 'static> Found<T> {
     pub(super) async fn read(
-        import: Import,
+        mut import: Import,
         source: impl Read + Send + 'static,
         layout: &'static Layout,
-        convert: Convert<T>,
+        convert: impl Fn(&mut Facts) -> Result<T, Reason> + Send + 'static,
     ) -> Result<Self> {
         blocking(move || {
-            let mut rows = Rows::open(import, source, layout, convert)?;
-            let found = rows.by_ref().collect::<Result<_, _>>()?;
-            Ok(Self { import: rows.import, rows: found })
+            let mut file = Rows::open(&mut import, source, layout, convert)?;
+            let mut rows = Vec::new();
+            while let Some(row) = file.next(Some(&mut import))? {
+                rows.push(row);
+            }
+            Ok(Self { import, rows, count: file.count })
         })
         .await
     }
 
-    /// Rejects rows of schools that are not in the database.
-    pub(super) async fn reject_unknown_schools(
-        &mut self,
-        repository: &dyn SchoolRepository,
-        urn: fn(&T) -> Urn,
-    ) -> Result<()> {
-        let urns: Vec<Urn> = self.rows.iter().map(|(_, row)| urn(row)).collect();
-        let known: HashSet<Urn> =
-            repository.schools_by_urn(&urns).await?.into_iter().map(|school| school.urn).collect();
-        for (number, row) in self.rows.extract_if(.., |(_, row)| !known.contains(&urn(row))) {
-            let urn = urn(&row);
-            self.import.reject(number, &urn.to_string(), Error::UnknownUrn { urn }.to_string());
+    /// Takes the rows to write, each of which is a `unit`. A file of which no row can be used is an error.
+    pub(super) fn take(&mut self, unit: &'static str) -> Result<Vec<T>, ImportError> {
+        if self.rows.is_empty() {
+            return Err(ImportError::NothingUsable { rows: self.count, unit });
         }
-        Ok(())
+        Ok(self.rows.drain(..).map(|(_, row)| row).collect())
     }
+}
 
-    /// Returns an error for a file with two rows of the same key: either may be wrong.
-    pub(super) fn refuse_repeated<K: Eq + Hash>(
-        &self,
-        key: impl Fn(&T) -> K,
-        error: impl Fn(&T, u64, u64) -> ImportError,
-    ) -> Result<(), ImportError> {
-        let mut numbers = HashMap::with_capacity(self.rows.len());
-        for (number, row) in &self.rows {
-            if let Some(first) = numbers.insert(key(row), *number) {
-                return Err(error(row, first, *number));
+impl<T: PartialEq> Found<T> {
+    /// Makes rows of one key that agree one row, and rejects those that disagree: which is right is unknown.
+    pub(super) fn settle_repeated<K: Eq + Hash>(&mut self, key: impl Fn(&T) -> K, urn: impl Fn(&T) -> String) {
+        let mut first: HashMap<K, usize> = HashMap::with_capacity(self.rows.len());
+        // Of each row: the line that it repeats, or that contradicts it.
+        let mut repeats = vec![false; self.rows.len()];
+        let mut contradicts: Vec<Option<u64>> = vec![None; self.rows.len()];
+        for (at, (line, row)) in self.rows.iter().enumerate() {
+            let earlier = *first.entry(key(row)).or_insert(at);
+            if earlier == at {
+                continue;
+            }
+            if self.rows[earlier].1 == *row {
+                repeats[at] = true;
+            } else {
+                contradicts[at] = Some(self.rows[earlier].0);
+                contradicts[earlier].get_or_insert(*line);
             }
         }
-        Ok(())
+        // What repeats a row goes the way of that row.
+        let mut at = 0;
+        let mut rejected = Vec::new();
+        self.rows.retain(|(line, row)| {
+            let (is_repeated, other) = (repeats[at], contradicts[at]);
+            at += 1;
+            if let Some(other) = other {
+                rejected.push((*line, urn(row), other));
+            }
+            !is_repeated && other.is_none()
+        });
+        for (line, urn, other) in rejected {
+            self.import.reject(line, &urn, contradiction(other));
+        }
     }
+}
 
-    /// Takes the rows to write.
-    pub(super) fn take(&mut self) -> Vec<T> {
-        self.rows.drain(..).map(|(_, row)| row).collect()
-    }
+/// Why a row is rejected that another line contradicts.
+pub(super) fn contradiction(other: u64) -> String {
+    format!("line {other} has other values for the same: which is right is unknown")
 }

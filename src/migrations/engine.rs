@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::MigrationStatus;
+use super::drift::Drift;
+use super::history::{Applied, History, Records};
 use super::script::{Direction, Script};
 use crate::error::{Error, Result};
 
@@ -15,6 +17,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) struct LockTimeout {
     pub(crate) longest: Duration,
     pub(crate) on_wait: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+impl Default for LockTimeout {
+    fn default() -> Self {
+        Self { longest: Duration::from_secs(120), on_wait: None }
+    }
 }
 
 impl LockTimeout {
@@ -55,39 +63,42 @@ pub(crate) enum Access {
 }
 
 /// A connection through which a schema is changed.
-pub(crate) trait SchemaConnection: VersionTables + Sized {
+pub(crate) trait SchemaConnection: HistoryTable + Sized {
     /// Runs `work` while no other program can change the schema.
     fn exclusively<T>(&mut self, lock_timeout: &LockTimeout, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T>;
 
     /// Runs `work` in one transaction, unless `is_possible` is false.
     fn in_transaction<T>(&mut self, is_possible: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T>;
 
-    /// Runs a migration by Diesel's harness, which records it.
-    fn run_script(&mut self, script: &Script, direction: Direction) -> Result<()>;
+    /// Runs a migration after the `applied` ones. What another program has on this crate's tables stays.
+    fn run_script(&mut self, applied: &[Script], script: &Script, direction: Direction) -> Result<()>;
 
     /// Returns whether an applied migration is half done, such as by an interrupted removal of an index.
     fn is_half_done(&mut self, script: &Script) -> Result<bool>;
 
-    /// Returns the drift of this database from a new one that the migrations create, one sentence each.
-    fn drift_from(&mut self, scripts: &'static [Script]) -> Result<Vec<String>>;
+    /// Returns the rows of stored copies that disagree with what they are copied from, one sentence each.
+    fn stale_copies(&mut self) -> Result<Vec<String>>;
+
+    /// Repairs the rows of stored copies in an open transaction, and returns them as they were.
+    fn repair_copies(&mut self) -> Result<Vec<String>>;
+
+    /// Returns the drift of this database from a new one that the migrations create.
+    fn drift_from(&mut self, scripts: &[Script]) -> Result<Drift>;
 }
 
 /// The tables of a database in which its migrations are recorded.
-pub(crate) trait VersionTables {
-    /// Creates Diesel's table of versions where it is missing.
-    fn create_version_table(&mut self) -> Result<()>;
+pub(crate) trait HistoryTable {
+    /// Returns what the database records.
+    fn records(&mut self) -> Result<Records>;
 
-    /// Returns the applied versions, in order; none where the table is missing.
-    fn applied_versions(&mut self) -> Result<Vec<String>>;
+    /// Records an applied migration.
+    fn record(&mut self, applied: Applied) -> Result<()>;
 
     /// Records a version as not applied.
-    fn forget_version(&mut self, version: &str) -> Result<()>;
+    fn forget(&mut self, version: &str) -> Result<()>;
 
-    /// Returns the versions with recorded checksums; `None` where the table is missing.
-    fn checksums(&mut self) -> Result<Option<Vec<(String, String)>>>;
-
-    /// Records the checksum of a migration's text.
-    fn record_checksum(&mut self, version: &str, checksum: String) -> Result<()>;
+    /// Deletes a version from Diesel's table.
+    fn forget_in_diesels_table(&mut self, version: &str) -> Result<()>;
 }
 
 /// Runs migrations on any backend's connection.
@@ -102,50 +113,55 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(scripts: &'static [Script]) -> Self {
-        let lock_timeout = LockTimeout { longest: Duration::from_secs(120), on_wait: None };
-        Self { scripts, lock_timeout, accepts_loss: false }
+        Self { scripts, lock_timeout: LockTimeout::default(), accepts_loss: false }
     }
 
-    /// Applies every pending migration and returns their names.
+    fn history<C: HistoryTable>(&self, connection: &mut C) -> Result<History> {
+        Ok(History::new(self.scripts, connection.records()?))
+    }
+
+    /// Applies every pending migration and returns their names. None is pending where a newer build's schema serves
+    /// this build.
     pub(crate) fn up<C: SchemaConnection>(&self, connection: &mut C) -> Result<Vec<String>> {
         connection.exclusively(&self.lock_timeout, |connection| {
-            refuse_unknown(self.scripts, &connection.applied_versions()?)?;
-            refuse_edited(self.scripts, &connection.checksums()?.unwrap_or_default())?;
+            let history = self.history(connection)?;
+            if history.newer()?.is_some() && history.pending() == 0 {
+                return Ok(Vec::new());
+            }
+            history.refuse_newer()?;
+            history.refuse_edited()?;
+            self.adopt(connection, &history)?;
             self.up_in_lock(connection)
         })
     }
 
     fn up_in_lock<C: SchemaConnection>(&self, connection: &mut C) -> Result<Vec<String>> {
-        let applied = connection.applied_versions()?;
-        let (applied, pending): (Vec<_>, Vec<_>) =
-            self.scripts.iter().partition(|script| applied.contains(&script.version()));
+        let history = self.history(connection)?;
+        let (applied, pending): (Vec<_>, Vec<_>) = self.scripts.iter().partition(|script| history.has(script));
         for script in applied {
             if connection.is_half_done(script)? {
                 // Pending at first, so that the next program resumes an interrupted repair.
-                connection.forget_version(&script.version())?;
-                connection.run_script(script, Direction::Up)?;
+                connection.forget(&script.version())?;
+                self.run(connection, script, Direction::Up)?;
             }
         }
         self.run_all(connection, &pending, Direction::Up)?;
-        if pending.is_empty() {
-            // Migrations applied by Diesel's own tool have no checksum yet.
-            connection.in_transaction(true, |connection| self.record_checksums(connection))?;
-        }
         Ok(names(&pending))
     }
 
     /// Reverts the newest `steps` migrations, the newest first, and returns their names.
     pub(crate) fn down<C: SchemaConnection>(&self, connection: &mut C, steps: usize) -> Result<Vec<String>> {
         connection.exclusively(&self.lock_timeout, |connection| {
-            refuse_unknown(self.scripts, &connection.applied_versions()?)?;
+            let history = self.history(connection)?;
+            history.refuse_newer()?;
+            self.adopt(connection, &history)?;
             self.down_in_lock(connection, steps)
         })
     }
 
     fn down_in_lock<C: SchemaConnection>(&self, connection: &mut C, steps: usize) -> Result<Vec<String>> {
-        let applied = connection.applied_versions()?;
-        let is_applied = |script: &&Script| applied.contains(&script.version());
-        let newest: Vec<_> = self.scripts.iter().rev().filter(is_applied).take(steps).collect();
+        let history = self.history(connection)?;
+        let newest: Vec<_> = self.scripts.iter().rev().filter(|script| history.has(script)).take(steps).collect();
         for script in &newest {
             if let Some(loses) = script.loses().filter(|_| !self.accepts_loss) {
                 return Err(Error::LossyDown { migration: script.name.to_owned(), loses: loses.to_owned() });
@@ -158,12 +174,13 @@ impl Engine {
     /// Reverts the newest migration and applies it again, and returns the names of what was reverted.
     pub(crate) fn redo<C: SchemaConnection>(&self, connection: &mut C) -> Result<Vec<String>> {
         connection.exclusively(&self.lock_timeout, |connection| {
-            let applied = connection.applied_versions()?;
-            refuse_unknown(self.scripts, &applied)?;
-            match pending(self.scripts, &applied) {
+            let history = self.history(connection)?;
+            history.refuse_newer()?;
+            match history.pending() {
                 0 => {}
                 pending => return Err(Error::SchemaPending { pending }),
             }
+            self.adopt(connection, &history)?;
             let in_transaction = self.scripts.last().is_none_or(|script| script.run_in_transaction);
             connection.in_transaction(in_transaction, |connection| {
                 let reverted = self.down_in_lock(connection, 1)?;
@@ -175,27 +192,69 @@ impl Engine {
 
     /// Returns every migration, in order of version, and then the database's other applied migrations.
     pub(crate) fn status<C: SchemaConnection>(&self, connection: &mut C) -> Result<Vec<MigrationStatus>> {
-        let mut applied = connection.applied_versions()?;
-        let mut all = Vec::new();
-        for script in self.scripts {
-            let is_applied = applied.contains(&script.version());
-            all.push(MigrationStatus { name: script.name.to_owned(), applied: is_applied, known: true });
-        }
-        applied.retain(|version| !is_known(self.scripts, version));
-        all.extend(applied.into_iter().map(|name| MigrationStatus { name, applied: true, known: false }));
-        Ok(all)
+        let history = self.history(connection)?;
+        let of_build = self.scripts.iter().map(|script| MigrationStatus {
+            name: script.name.to_owned(),
+            applied: history.has(script),
+            known: true,
+        });
+        let others = history.unknown().map(|applied| MigrationStatus {
+            name: applied.version.clone(),
+            applied: true,
+            known: false,
+        });
+        Ok(of_build.chain(others).collect())
     }
 
-    /// Returns the newest migration's name, or an error where the schema is not exactly that of the migrations. Writes
-    /// nothing.
-    pub(crate) fn require_current<C: SchemaConnection>(&self, connection: &mut C) -> Result<String> {
-        require(self.scripts, &connection.applied_versions()?, &connection.checksums()?.unwrap_or_default())
+    /// Returns the newest applied migration, or an error where this build may not use the schema. Writes nothing.
+    pub(crate) fn require_usable<C: SchemaConnection>(&self, connection: &mut C) -> Result<String> {
+        self.history(connection)?.require_usable()
     }
 
-    /// Returns the drift of a database from a new one that the migrations create, one sentence each.
-    pub(crate) fn check<C: SchemaConnection>(&self, connection: &mut C) -> Result<Vec<String>> {
-        self.require_current(connection)?;
+    /// Returns the drift of a database from a new one that the migrations create.
+    pub(crate) fn check<C: SchemaConnection>(&self, connection: &mut C) -> Result<Drift> {
+        self.refuse_other_schema(connection)?;
         connection.drift_from(self.scripts)
+    }
+
+    /// Returns the rows of stored copies that disagree, one sentence each.
+    pub(crate) fn check_data<C: SchemaConnection>(&self, connection: &mut C) -> Result<Vec<String>> {
+        self.refuse_other_schema(connection)?;
+        connection.stale_copies()
+    }
+
+    /// Repairs the rows of stored copies that disagree, and returns a sentence for each.
+    pub(crate) fn repair_data<C: SchemaConnection>(&self, connection: &mut C) -> Result<Vec<String>> {
+        connection.exclusively(&self.lock_timeout, |connection| {
+            self.refuse_other_schema(connection)?;
+            connection.in_transaction(true, C::repair_copies)
+        })
+    }
+
+    /// Returns an error unless the schema is exactly this build's.
+    fn refuse_other_schema<C: SchemaConnection>(&self, connection: &mut C) -> Result<()> {
+        let history = self.history(connection)?;
+        history.refuse_newer()?;
+        history.require_usable().map(drop)
+    }
+
+    /// Moves the rows of this crate's migrations from Diesel's table into the crate's own. The versions alone may be
+    /// another program's, so the schema has to be theirs too.
+    fn adopt<C: SchemaConnection>(&self, connection: &mut C, history: &History) -> Result<()> {
+        let rows = history.to_adopt();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if let Some(drift) = connection.drift_from(&history.scripts())?.differences.into_iter().next() {
+            return Err(Error::CannotAdopt { drift });
+        }
+        connection.in_transaction(true, |connection| {
+            for applied in rows {
+                connection.record(applied.clone())?;
+                connection.forget_in_diesels_table(&applied.version)?;
+            }
+            Ok(())
+        })
     }
 
     /// Runs some of the migrations in one direction. Consecutive ones that may share a transaction do.
@@ -203,78 +262,21 @@ impl Engine {
         for group in some.chunk_by(|a, b| a.run_in_transaction && b.run_in_transaction) {
             let in_transaction = group.iter().all(|script| script.run_in_transaction);
             connection.in_transaction(in_transaction, |connection| {
-                connection.create_version_table()?;
-                for script in group {
-                    connection.run_script(script, direction)?;
-                }
-                self.record_checksums(connection)
+                group.iter().try_for_each(|script| self.run(connection, script, direction))
             })?;
         }
         Ok(())
     }
 
-    /// Records the missing checksums of applied migrations.
-    fn record_checksums<C: SchemaConnection>(&self, connection: &mut C) -> Result<()> {
-        let Some(recorded) = connection.checksums()? else { return Ok(()) };
-        let applied = connection.applied_versions()?;
-        for script in self.scripts {
-            let version = script.version();
-            if applied.contains(&version) && !recorded.iter().any(|(recorded, _)| *recorded == version) {
-                connection.record_checksum(&version, script.checksum())?;
-            }
+    /// Runs a migration and records it.
+    fn run<C: SchemaConnection>(&self, connection: &mut C, script: &Script, direction: Direction) -> Result<()> {
+        let applied = self.history(connection)?.scripts();
+        connection.run_script(&applied, script, direction)?;
+        match direction {
+            Direction::Up => connection.record(script.into()),
+            Direction::Down => connection.forget(&script.version()),
         }
-        Ok(())
     }
-}
-
-/// Returns the newest migration's name, or an error where the applied versions, in order, and their checksums are not
-/// exactly those of the migrations.
-pub(crate) fn require(scripts: &[Script], applied: &[String], checksums: &[(String, String)]) -> Result<String> {
-    refuse_unknown(scripts, applied)?;
-    refuse_edited(scripts, checksums)?;
-    match pending(scripts, applied) {
-        0 => Ok(scripts.last().map_or("", |script| script.name).to_owned()),
-        pending if pending == scripts.len() => Err(Error::SchemaMissing),
-        pending => Err(Error::SchemaPending { pending }),
-    }
-}
-
-/// The first migration of builds that were never released. Their migrations were merged into this build's, which cannot
-/// upgrade their schema.
-const UNRELEASED: &str = "20261124060000";
-
-/// Returns an error for a database with a migration that this build does not have.
-fn refuse_unknown(scripts: &[Script], applied: &[String]) -> Result<()> {
-    let newest = scripts.last().map(Script::version).unwrap_or_default();
-    let mut unknown = applied.iter().filter(|version| !is_known(scripts, version));
-    if unknown.clone().any(|version| version == UNRELEASED) {
-        return Err(Error::SchemaUnreleased);
-    }
-    match unknown.next_back() {
-        Some(found) if *found > newest => Err(Error::SchemaTooNew { found: found.clone(), known: newest }),
-        Some(found) => Err(Error::MigrationMissing { found: found.clone() }),
-        None => Ok(()),
-    }
-}
-
-/// Returns an error for a database with a migration whose text differs from this build's.
-fn refuse_edited(scripts: &[Script], checksums: &[(String, String)]) -> Result<()> {
-    let is_edited = |script: &&Script| {
-        checksums.iter().any(|(version, checksum)| *version == script.version() && *checksum != script.checksum())
-    };
-    match scripts.iter().find(is_edited) {
-        Some(script) => Err(Error::MigrationEdited { migration: script.name.to_owned() }),
-        None => Ok(()),
-    }
-}
-
-/// Returns how many migrations are not applied.
-fn pending(scripts: &[Script], applied: &[String]) -> usize {
-    scripts.iter().filter(|script| !applied.contains(&script.version())).count()
-}
-
-fn is_known(scripts: &[Script], version: &str) -> bool {
-    scripts.iter().any(|script| script.version() == version)
 }
 
 fn names(scripts: &[&Script]) -> Vec<String> {

@@ -1,17 +1,20 @@
-//! The migration engine, for every backend: what a migration is, the order in which migrations run, and schema drift.
+//! The migration engine, for every backend: what a migration is, which of them a database has, the order in which they
+//! run, and schema drift.
 //!
 //! Backends implement [`SchemaConnection`]. [`migrate`](crate::migrate) opens databases, and is built on the backends.
 
 mod drift;
 mod engine;
+mod history;
 mod script;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::drift::{Entry, drift};
+pub(crate) use self::drift::{Drift, Entry};
+pub(crate) use self::engine::{Access, Engine, HistoryTable, LockTimeout, SchemaConnection};
 #[cfg(feature = "postgres")]
-pub(crate) use self::engine::require;
-pub(crate) use self::engine::{Access, Engine, LockTimeout, SchemaConnection, VersionTables};
+pub(crate) use self::history::History;
+pub(crate) use self::history::{Applied, Records};
 pub(crate) use self::script::Direction;
 pub use self::script::Script;
 #[cfg(feature = "testing")]

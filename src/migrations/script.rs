@@ -28,7 +28,14 @@ pub struct Script {
 impl Script {
     /// Returns the version, as Diesel records it: the name's digits.
     pub(crate) fn version(&self) -> String {
-        self.name.split('_').next().unwrap_or_default().replace('-', "")
+        version(self.name)
+    }
+
+    /// Returns the oldest version whose builds may use the schema that the migration leaves, from a comment in `up.sql`
+    /// such as `-- Serves builds from 2026-11-28-061000_create_catchments on.` Without one, no older build may.
+    pub(crate) fn floor(&self) -> String {
+        let oldest = self.up.lines().find_map(|line| line.strip_prefix("-- Serves builds from "));
+        version(oldest.unwrap_or(self.name))
     }
 
     /// Returns the SQL for a direction.
@@ -51,6 +58,11 @@ impl Script {
         let line = self.down.lines().find_map(|line| line.strip_prefix("-- Loses "))?;
         Some(line.trim_end_matches(['.', '\r']))
     }
+}
+
+/// Returns the version at the start of a migration's name.
+fn version(name: &str) -> String {
+    name.split(['_', ' ']).next().unwrap_or_default().replace('-', "")
 }
 
 /// Reads the migrations of a folder, for tests of schema changes. Like the embedded ones, they stay in memory for the
@@ -100,8 +112,12 @@ mod tests {
     };
 
     #[test]
-    fn a_script_has_its_version_its_loss_and_its_checksum() {
-        assert_eq!(SCRIPT.version(), "20261128060000");
+    fn a_script_has_its_version_its_floor_its_loss_and_its_checksum() {
+        assert_eq!((SCRIPT.version().as_str(), SCRIPT.floor().as_str()), ("20261128060000", "20261128060000"));
+        for oldest in ["2026-11-27-010203", "2026-11-27-010203_add_phase"] {
+            let up = format!("-- Adds a motto.\r\n-- Serves builds from {oldest} on.\r\nSELECT 1;").leak();
+            assert_eq!(Script { up, ..SCRIPT }.floor(), "20261127010203");
+        }
         assert_eq!(SCRIPT.loses(), Some("every motto"));
         assert_eq!(Script { down: "DROP INDEX ix_motto;", ..SCRIPT }.loses(), None);
         let same = Script { up: "ALTER TABLE schools\r\nADD COLUMN motto TEXT;\r\n", ..SCRIPT };

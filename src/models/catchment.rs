@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::school::SchoolHit;
 use super::words::words;
-use crate::error::{Error, Result};
-use crate::geo::Catchment;
+use crate::error::Result;
+use crate::geo::{Catchment, LatLng};
 use crate::ids::{SchoolId, Urn};
 
 words! {
@@ -70,13 +70,9 @@ impl NewCatchment {
     /// Checks what no database checks.
     ///
     /// # Errors
-    /// [`Error::SuspectSwapped`] where the outline would lie in the United Kingdom with its coordinates swapped.
+    /// [`SuspectSwapped`](crate::Error::SuspectSwapped) where the outline would lie in the United Kingdom with its
+    /// coordinates swapped.
     pub fn validate(&self) -> Result<()> {
-        match self.outline.as_ref().and_then(Catchment::corner) {
-            Some(corner) if corner.looks_swapped() => {
-                Err(Error::SuspectSwapped { lat: corner.lat().degrees(), lng: corner.lng().degrees() })
-            }
-            _ => Ok(()),
-        }
+        self.outline.as_ref().and_then(Catchment::corner).map_or(Ok(()), LatLng::refuse_swapped)
     }
 }

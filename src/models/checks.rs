@@ -23,7 +23,7 @@ pub(super) fn check_text(field: &'static str, text: Option<&String>, max: usize)
     Ok(())
 }
 
-/// Checks that a link is one of the web: a page would run `javascript:` where it is shown as a link.
+/// Checks that a link begins with `http://` or `https://`: a page that shows a `javascript:` link would run it.
 pub(super) fn check_link(field: &'static str, link: Option<&String>) -> Result<()> {
     let begins = |link: &str, scheme| link.to_ascii_lowercase().starts_with(scheme);
     match link {

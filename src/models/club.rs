@@ -77,8 +77,7 @@ impl Weekdays {
     /// Monday to Friday.
     pub const EVERY: Self = Self(31);
 
-    /// Returns these days, or `None` where there is none. Unknown days are `None`; a school without a club has no club
-    /// row.
+    /// Returns these days, or `None` where there is none: a club whose days are unknown has `None`.
     pub fn new(days: impl IntoIterator<Item = Weekday>) -> Option<Self> {
         let days = days.into_iter().fold(0, |days, day| days | day.bit());
         (days > 0).then_some(Self(days))

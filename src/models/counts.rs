@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use diesel::Queryable;
 use serde::{Deserialize, Serialize};
 
+use crate::ids::Urn;
+
 /// A council and its open schools.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
 #[non_exhaustive]
@@ -31,8 +33,8 @@ impl CouncilCount {
 
 /// The number of schools with each value, of those that match a search.
 ///
-/// Every map but `clubs` counts the same schools, so each sums to `total`. The key `"unknown"` counts the schools whose
-/// value is unknown.
+/// Every map but `clubs` counts each of these schools once, so its values sum to `total`. The key `"unknown"` counts
+/// the schools whose value is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Facets {
@@ -58,6 +60,7 @@ pub struct Facets {
 
 /// The rows of an upsert.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct UpsertCounts {
     /// Rows that were inserted.
     pub inserted: u64,
@@ -65,6 +68,25 @@ pub struct UpsertCounts {
     pub updated: u64,
     /// Rows that were already stored as given.
     pub unchanged: u64,
+}
+
+impl UpsertCounts {
+    /// Returns these counts.
+    pub const fn new(inserted: u64, updated: u64, unchanged: u64) -> Self {
+        Self { inserted, updated, unchanged }
+    }
+}
+
+/// The result of an upsert of a register.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegisterCounts {
+    /// The schools of the register.
+    pub schools: UpsertCounts,
+    /// The open schools of its councils that the register lacks, by URN.
+    pub missing: Vec<(Urn, String)>,
+    /// The number of them that were closed.
+    pub closed: u64,
 }
 
 /// The rows that merging two schools wrote.
@@ -91,8 +113,12 @@ pub struct DeleteCounts {
     pub private_details: u64,
     /// Fees that were deleted.
     pub fees: u64,
+    /// Other identifiers that were deleted.
+    pub identifiers: u64,
     /// Years of admissions that were deleted.
     pub admissions: u64,
+    /// Offers by criteria other than distance that were deleted.
+    pub admissions_criteria: u64,
     /// The school's own links, which were deleted.
     pub links: u64,
     /// Reviews that were kept, and belong to no school any more.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Admissions, Performance, PrivateDetails, PrivateFee, Review, School, SchoolClub, SchoolLink, TermDates};
+use super::{
+    Admissions, AdmissionsCriterion, Performance, PrivateDetails, PrivateFee, Review, School, SchoolClub,
+    SchoolIdentifiers, SchoolLink, TermDates,
+};
 use crate::error::Result;
 
 /// The collections to read: the rows of other tables that belong to schools. Each takes one query for up to 10,000
@@ -20,8 +23,12 @@ pub struct Collections {
     pub private_details: bool,
     /// Fees of private schools.
     pub fees: bool,
+    /// Other identifiers.
+    pub identifiers: bool,
     /// Admissions of past years.
     pub admissions: bool,
+    /// Offers by criteria other than distance.
+    pub admissions_criteria: bool,
     /// Reviews.
     pub reviews: bool,
     /// Links to other schools.
@@ -36,7 +43,9 @@ impl Collections {
         performance: true,
         private_details: true,
         fees: true,
+        identifiers: true,
         admissions: true,
+        admissions_criteria: true,
         reviews: true,
         links: true,
     };
@@ -65,9 +74,15 @@ pub struct SchoolDetails {
     /// Its fees, newest year first, then by age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fees: Option<Vec<PrivateFee>>,
+    /// Its other identifiers: one row or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifiers: Option<Vec<SchoolIdentifiers>>,
     /// Its admissions, newest year first, then by intake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admissions: Option<Vec<Admissions>>,
+    /// Its offers by criteria other than distance, newest year first, then by intake and criterion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admissions_criteria: Option<Vec<AdmissionsCriterion>>,
     /// Its reviews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviews: Option<Vec<Review>>,
@@ -81,7 +96,8 @@ impl SchoolDetails {
     pub fn new(school: School) -> Self {
         build! {
             Self { school }
-            None: clubs, term_dates, performance, private_details, fees, admissions, reviews, links
+            None: clubs, term_dates, performance, private_details, fees, identifiers, admissions,
+            admissions_criteria, reviews, links
         }
     }
 }
@@ -103,17 +119,32 @@ pub struct NewCollections {
     pub private_details: Option<Vec<PrivateDetails>>,
     /// Its fees.
     pub fees: Option<Vec<PrivateFee>>,
+    /// Its other identifiers: one row at most.
+    pub identifiers: Option<Vec<SchoolIdentifiers>>,
     /// Its admissions.
     pub admissions: Option<Vec<Admissions>>,
+    /// Its offers by criteria other than distance.
+    pub admissions_criteria: Option<Vec<AdmissionsCriterion>>,
 }
 
 impl NewCollections {
     pub(crate) fn validate(&self) -> Result<()> {
-        let Self { clubs, term_dates, performance, private_details, fees: _, admissions } = self;
+        let Self {
+            clubs,
+            term_dates,
+            performance,
+            private_details,
+            fees: _,
+            identifiers,
+            admissions,
+            admissions_criteria,
+        } = self;
         clubs.iter().flatten().try_for_each(SchoolClub::validate)?;
         term_dates.iter().flatten().try_for_each(TermDates::validate)?;
         performance.iter().flatten().try_for_each(Performance::validate)?;
         private_details.iter().flatten().try_for_each(PrivateDetails::validate)?;
-        admissions.iter().flatten().try_for_each(Admissions::validate)
+        identifiers.iter().flatten().try_for_each(SchoolIdentifiers::validate)?;
+        admissions.iter().flatten().try_for_each(Admissions::validate)?;
+        admissions_criteria.iter().flatten().try_for_each(AdmissionsCriterion::validate)
     }
 }

@@ -21,7 +21,7 @@ pub struct SchoolLink {
     pub linked_school_id: Option<SchoolId>,
     /// The other school's name.
     pub linked_name: Option<String>,
-    /// What the other school is to this one.
+    /// The relation of the other school to this one.
     pub kind: LinkKind,
     /// The register's words for the link, such as `Successor - amalgamated`.
     pub link_type: Option<String>,
@@ -30,7 +30,7 @@ pub struct SchoolLink {
 }
 
 impl SchoolLink {
-    /// Returns a link to a school that is not stored, without what else the register knows of it.
+    /// Returns a link to a school that is not stored, with every other value `None`.
     pub const fn new(urn: Urn, linked_urn: Urn, kind: LinkKind) -> Self {
         build! {
             Self { urn, linked_urn, kind }
@@ -47,7 +47,7 @@ pub struct NewLink {
     pub urn: Urn,
     /// The other school, which need not be stored either.
     pub linked_urn: Urn,
-    /// What the other school is to this one.
+    /// The relation of the other school to this one.
     pub kind: LinkKind,
     /// The other school's name. At most 200 characters.
     pub linked_name: Option<String>,

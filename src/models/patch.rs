@@ -7,6 +7,7 @@ use super::rating::Rating;
 use super::school::NewSchool;
 use super::words::{Gender, Phase, Status};
 use crate::geo::LatLng;
+use crate::units::Kilometres;
 
 /// A patch of [`NewSchool`]: an `Option` for each field of it but the URN. A missing field does not compile.
 macro_rules! school_patch {
@@ -60,7 +61,7 @@ school_patch! {
         location: Option<LatLng>,
         easting: Option<i32>,
         northing: Option<i32>,
-        catchment_radius_km: Option<f64>,
+        catchment_radius_km: Option<Kilometres>,
         opened_on: Option<NaiveDate>,
         closed_on: Option<NaiveDate>,
         capacity: Option<i32>,

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::SchoolHit;
-use crate::units::AcademicYear;
+use crate::units::{AcademicYear, Kilometres, SignedKilometres};
 
-/// One known year of an intake, and how far its offers reached.
+/// One known year of an intake: its last distance offered, and the margin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReachYear {
@@ -14,17 +14,17 @@ pub struct ReachYear {
     /// The intake. `None` where the source does not state it: such a year counts for each intake of the school that has
     /// no row of that year.
     pub intake: Option<String>,
-    /// The distance of the last child who was offered a place by distance, in kilometres. `None` where every applicant
+    /// The distance of the last child who was offered a place by distance. `None` where every applicant
     /// was offered one.
-    pub last_distance_km: Option<f64>,
-    /// The last distance minus the school's distance from the search's point, in kilometres. Below zero: a child at the
+    pub last_distance_km: Option<Kilometres>,
+    /// The last distance minus the school's distance from the search's point. Below zero: a child at the
     /// point would not have been offered a place. `None` where every applicant was offered one.
-    pub margin_km: Option<f64>,
+    pub margin_km: Option<SignedKilometres>,
     /// Whether every applicant was offered a place, at any distance. At a selective school only children who qualify
     /// were: see [`ReachHit::is_selective`].
     pub all_offered: bool,
-    /// The last distance minus that of the previous known year, in kilometres. `None` where either year has none.
-    pub change_km: Option<f64>,
+    /// The last distance minus that of the previous known year. `None` where either year has none.
+    pub change_km: Option<SignedKilometres>,
     /// The number of applications per place, where it is known.
     pub applications_per_place: Option<f64>,
 }

@@ -63,7 +63,7 @@ pub struct School {
     /// Metres north on the Ordnance Survey National Grid.
     pub northing: Option<i32>,
     /// The radius of its catchment in kilometres, where a council states one. It is not in the register: you store it.
-    pub catchment_radius_km: Option<f64>,
+    pub catchment_radius_km: Option<Kilometres>,
     /// The day it opened.
     pub opened_on: Option<NaiveDate>,
     /// The day it closed.
@@ -74,8 +74,8 @@ pub struct School {
     pub pupils: Option<i32>,
     /// The day on which the register last changed its record.
     pub source_date: Option<NaiveDate>,
-    /// Begins at 1, and grows by one with each update of the row and each replacement of collections. An update states
-    /// the version that it was made from.
+    /// The version of the row: 1 at first, and one more after each update of the row or replacement of collections. An
+    /// update states the version that it was made from.
     pub version: i32,
 }
 
@@ -256,7 +256,7 @@ pub struct NewSchool {
     /// See [`School::northing`].
     pub northing: Option<i32>,
     /// See [`School::catchment_radius_km`].
-    pub catchment_radius_km: Option<f64>,
+    pub catchment_radius_km: Option<Kilometres>,
     /// See [`School::opened_on`].
     pub opened_on: Option<NaiveDate>,
     /// See [`School::closed_on`].
@@ -305,16 +305,10 @@ impl NewSchool {
         check_date("opened_on", *opened_on)?;
         check_date("closed_on", *closed_on)?;
         check_date("source_date", *source_date)?;
-        // SQLite stores a NaN as NULL, which would mean "unknown".
-        if catchment_radius_km.is_some_and(|km| !(km > 0.0 && km <= 20_015.1)) {
+        if catchment_radius_km.is_some_and(|km| !(km > Kilometres::ZERO && km.get() <= 20_015.1)) {
             return Err(Error::Radius);
         }
-        match location {
-            Some(point) if point.looks_swapped() => {
-                Err(Error::SuspectSwapped { lat: point.lat().degrees(), lng: point.lng().degrees() })
-            }
-            _ => Ok(()),
-        }
+        location.map_or(Ok(()), LatLng::refuse_swapped)
     }
 
     /// Returns this school's values, or the stored ones where they are `None`, so that values from other sources than

@@ -46,9 +46,10 @@ impl TermDates {
 }
 
 /// Returns whether a school with these terms is in session on a day: a weekday within a term and outside its half-term
-/// holiday. `None` on a day in no known term or half-term holiday, where not all three terms of the school year are
-/// known, and in August, when some schools begin their next year, where its autumn term is not known. Bank holidays and
-/// training days are not considered.
+/// holiday. Bank holidays and training days are not considered.
+///
+/// Returns `None` for a day in no known term where not all three terms of its school year are known. In August it also
+/// needs the next autumn term, because some schools begin their next year in that month.
 pub fn in_session(terms: &[TermDates], day: NaiveDate) -> Option<bool> {
     if terms.iter().any(|term| term.contains(day)) {
         return Some(day.weekday().num_days_from_monday() < 5);
@@ -76,8 +77,8 @@ fn school_year(day: NaiveDate) -> Option<AcademicYear> {
 }
 
 /// Returns the Mondays of the weeks of a school year in which neither of two schools is in session from Monday to
-/// Friday, so that a family can go away. `None` where not all three terms of that year are known for both. Of the next
-/// year, a term that begins in August counts where it is known.
+/// Friday, so that a family can go away. `None` where not all three terms of that year are known for both. A known term
+/// of the next year that begins in August counts.
 pub fn common_holiday_weeks(ours: &[TermDates], theirs: &[TermDates], year: AcademicYear) -> Option<Vec<NaiveDate>> {
     if !knows_all_terms(ours, year) || !knows_all_terms(theirs, year) {
         return None;

@@ -1,4 +1,4 @@
-//! The closed vocabularies: one word per value, the same on the command line, in JSON and in the database.
+//! The enums with a word for each value, the same word on the command line, in JSON and in the database.
 
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};

@@ -47,7 +47,7 @@ macro_rules! read {
         };
         let call = async {
             match read().await {
-                Err($crate::Error::ConnectionLost | $crate::Error::SchemaChanged) => read().await,
+                Err($crate::Error::ConnectionLost | $crate::Error::SchemaChanged) if !connections.is_unit() => read().await,
                 result => result,
             }
         };
@@ -62,7 +62,7 @@ macro_rules! write {
         let connections = $repository.connections.clone();
         let slow_query = connections.slow_query;
         let call = async move {
-            for pause in $crate::postgres::calls::pauses() {
+            for pause in connections.retries() {
                 match $crate::postgres::calls::run!(connections, Write, |connection| queries::$query(connection $(, $argument)*)) {
                     Err($crate::Error::Conflict) => tokio::time::sleep(pause).await,
                     result => return result,

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 
 pub(super) use diesel::pg::Pg as Db;
 pub(super) use diesel_async::AsyncPgConnection as Connection;
+pub(super) use diesel_async::SimpleAsyncConnection as BatchExecute;
 pub(super) use diesel_async::methods::LoadQuery;
 
 /// Leaves an item unchanged: connections to Postgres are asynchronous.

@@ -3,7 +3,9 @@
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 
-use crate::error::Error;
+use super::tls;
+use crate::config::server::host_and_port;
+use crate::error::{ConnectError, Error};
 
 /// Converts an error reported by Diesel to its typed form, as it leaves a connection.
 pub(crate) fn classify(error: Error) -> Error {
@@ -40,7 +42,14 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
     if message.contains(" with OID ") && message.contains("does not exist") {
         return Some(Error::SchemaChanged);
     }
+    if message.starts_with("schema \"") && message.ends_with("\" does not exist") {
+        return Some(Error::SchemaDenied { reason: message.to_owned() });
+    }
+    if message.contains("prepared statement \"") {
+        return Some(ConnectError::PreparedStatements { reason: message.to_owned() }.into());
+    }
     let postgis_missing = || Error::PostgisMissing { reason: message.to_owned() };
+    let schema_denied = || Error::SchemaDenied { reason: message.to_owned() };
     let permission_denied = || Error::PermissionDenied { reason: message.to_owned() };
     let (_, error) = [
         ("canceling statement due to statement timeout", Error::Timeout),
@@ -60,6 +69,11 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
         ("extension \"postgis\" is not available", postgis_missing()),
         ("type \"geography\" does not exist", postgis_missing()),
         ("type \"geometry\" does not exist", postgis_missing()),
+        // Azure's texts.
+        ("are allowed to use CREATE EXTENSION", postgis_missing()),
+        ("is not allow-listed", postgis_missing()),
+        ("permission denied for schema", schema_denied()),
+        ("no schema has been selected to create in", schema_denied()),
         ("permission denied", permission_denied()),
         ("must be owner of", permission_denied()),
         ("must be superuser", permission_denied()),
@@ -72,20 +86,87 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
 
 /// Returns whether a connection that returned this error cannot be used again.
 pub(super) fn ends_connection(error: &Error) -> bool {
-    matches!(error, Error::ConnectionLost | Error::CommitUnknown | Error::SchemaChanged | Error::Unavailable { .. })
+    matches!(
+        error,
+        Error::ConnectionLost
+            | Error::CommitUnknown
+            | Error::SchemaChanged
+            | Error::Unavailable { .. }
+            | Error::Connect(ConnectError::PreparedStatements { .. })
+    )
 }
 
 /// Returns why a connection could not be made. The server's message contains no password and is returned.
 /// Other errors may repeat configured values, so only the innermost cause is returned.
-pub(super) fn cannot_connect(error: &tokio_postgres::Error) -> Error {
+pub(super) fn cannot_connect(settings: &tokio_postgres::Config, error: &tokio_postgres::Error) -> Error {
     if let Some(server) = error.as_db_error() {
-        return Error::Unavailable { reason: server.message().to_owned() };
+        return refused(server).into();
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    Error::Unavailable { reason: cause.to_string() }
+    // The source of an error of I/O is that of the error within.
+    let io = cause.downcast_ref::<std::io::Error>();
+    if let Some(tls) = io.and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return ConnectError::Tls { reason: tls::explained(tls) }.into();
+    }
+    let reason = cause.to_string();
+    let login = |next_step| ConnectError::LoginRefused { reason: reason.clone(), next_step };
+    // tokio-postgres has texts and no types for these.
+    match (error.to_string().as_str(), reason.as_str()) {
+        (_, "password missing") => ConnectError::PasswordMissing.into(),
+        (_, "server does not support TLS") => ConnectError::Tls {
+            reason: "it offers none: turn `ssl` on in its settings, check that this is PostgreSQL's port, or, for a \
+                     network that nobody else reaches, add sslmode=disable"
+                .to_owned(),
+        }
+        .into(),
+        ("authentication error", "server did not use channel binding") => {
+            login("channel_binding=require needs TLS, and a password that the server stores for scram-sha-256").into()
+        }
+        ("authentication error", _) => login("give the role a password for scram-sha-256").into(),
+        ("unexpected message from server" | "error parsing response from server", _) => not_postgres(settings),
+        _ if reason == "bytes remaining on stream"
+            || io.is_some_and(|io| {
+                matches!(io.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput)
+            }) =>
+        {
+            not_postgres(settings)
+        }
+        ("connection closed", _) => {
+            Error::Unavailable { reason: "it closed the connection before it answered".to_owned() }
+        }
+        _ => Error::Unavailable { reason },
+    }
+}
+
+fn not_postgres(settings: &tokio_postgres::Config) -> Error {
+    ConnectError::NotPostgres { server: host_and_port(settings) }.into()
+}
+
+fn is_of_database(reason: &str) -> bool {
+    reason.contains("no such database") || (reason.starts_with("database ") && reason.ends_with(" does not exist"))
+}
+
+/// Returns the typed error for a server's refusal of a connection, by its SQLSTATE.
+fn refused(server: &tokio_postgres::error::DbError) -> ConnectError {
+    let reason = server.message().to_owned();
+    let login = |next_step| ConnectError::LoginRefused { reason: reason.clone(), next_step };
+    match server.code().code() {
+        "28P01" => login("check the role and its password, whose special characters a URL has as % escapes"),
+        "28000" if reason.contains("certificate") => login("name a certificate by sslcert and its key by sslkey"),
+        "28000" => login("check the role, and the server's rules in pg_hba.conf for it, this address and TLS"),
+        "3D000" => ConnectError::UnknownDatabase { reason },
+        "42501" => login("let the role in by `GRANT CONNECT ON DATABASE`"),
+        "53300" => ConnectError::ServerFull { reason },
+        "55000" | "57P01" | "57P02" | "57P03" => ConnectError::ServerNotReady { reason },
+        "08P01" if reason.contains("startup parameter") => ConnectError::StartupParameter { reason },
+        // pgbouncer has one code for all that it reports.
+        "08P01" if is_of_database(&reason) => ConnectError::UnknownDatabase { reason },
+        "08P01" if reason.contains("no more connections") => ConnectError::ServerFull { reason },
+        _ => ConnectError::Rejected { reason },
+    }
 }
 
 #[cfg(test)]

@@ -31,8 +31,8 @@ diesel::define_sql_function! {
     ) -> Nullable<Bool>;
 }
 
-// How far apart two geographies are, in metres on the sphere of `ST_DWithin`. `ORDER BY` it is read from a GiST index,
-// the nearest first.
+// How far apart two geographies are, in metres on the sphere of `ST_DWithin`. A GiST index serves an `ORDER BY` of it,
+// nearest first.
 diesel::infix_operator!(DistanceOrder, " <-> ", Nullable<Double>, backend: Pg);
 
 diesel::define_sql_function! {
@@ -49,7 +49,7 @@ diesel::define_sql_function! {
 }
 
 diesel::define_sql_function! {
-    /// The same coordinates, said to be in this reference system: 4326 for degrees of WGS84. Nothing is converted.
+    /// The same point with this reference system as its SRID: 4326 for degrees of WGS84. No coordinate is converted.
     #[sql_name = "ST_SetSRID"]
     fn st_set_srid(shape: Nullable<Geometry>, srid: Integer) -> Nullable<Geometry>;
 }
@@ -72,7 +72,7 @@ diesel::define_sql_function! {
 }
 
 diesel::define_sql_function! {
-    /// A school's outline, or else the box of its circle: what `ix_schools_catchment` is of.
+    /// A school's outline, or else the box of its circle. The index `ix_schools_catchment` is over this expression.
     #[sql_name = "COALESCE"]
     fn outline_or_circle(outline: Nullable<Geometry>, circle: Nullable<Geometry>) -> Nullable<Geometry>;
 }
@@ -87,7 +87,7 @@ pub fn postgis_point(point: LatLng) -> Point {
 
 /// Returns a point beside another, at most 0.22 m from it, for candidates by `<->`.
 ///
-/// PostGIS takes points that are less than 1e-12 radians apart for one, and its index does not. Where a school is so
+/// PostGIS treats points that are less than 1e-12 radians apart as equal, and its index does not. Where a school is so
 /// close to the point, the server refuses the order ("index returned tuples in wrong order"). Homes and schools often
 /// share coordinates, so the point is shifted in each direction, towards the equator and the prime meridian, by a
 /// number of degrees that no coordinate of 9 decimals or fewer has.

@@ -66,6 +66,13 @@ impl CallState {
         })
     }
 
+    /// Returns the state of a call in a transaction that was begun before.
+    pub(super) fn in_transaction(kind: CallKind) -> Arc<Self> {
+        let call = Self::new(kind);
+        call.is_in_transaction.store(true, Relaxed);
+        call
+    }
+
     /// Returns whether the connection must be closed after this call.
     pub(super) fn must_close(&self) -> bool {
         self.must_close.load(Relaxed)

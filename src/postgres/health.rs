@@ -5,10 +5,10 @@ use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::AsyncPgConnection;
 
 use super::migrations::{__diesel_schema_migrations, SCRIPTS};
-use super::schema::migration_checksums;
+use super::schema::school_finder_migrations;
 use crate::config::Backend;
 use crate::error::{Error, Result};
-use crate::migrations::require;
+use crate::migrations::{Applied, History, Records};
 use crate::postgres::run::RunQueryDsl;
 use crate::repository::{Health, refuse_older};
 
@@ -25,10 +25,14 @@ struct Software {
     server: String,
     #[diesel(sql_type = Nullable<Text>)]
     postgis: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    denied_schema: Option<String>,
     #[diesel(sql_type = Bool)]
-    has_versions: bool,
+    has_history: bool,
     #[diesel(sql_type = Bool)]
-    has_checksums: bool,
+    has_diesels_table: bool,
+    #[diesel(sql_type = Bool)]
+    is_unreleased: bool,
 }
 
 /// Returns whether this build can use the database, and the error where it cannot. Writes nothing.
@@ -36,25 +40,43 @@ pub(super) async fn health_on_conn(connection: &mut AsyncPgConnection) -> Result
     let query = diesel::sql_query(
         "SELECT current_setting('server_version') AS server,
              (SELECT extversion FROM pg_extension WHERE extname = 'postgis') AS postgis,
-             to_regclass('__diesel_schema_migrations') IS NOT NULL AS has_versions,
-             to_regclass('migration_checksums') IS NOT NULL AS has_checksums",
+             (SELECT extnamespace::regnamespace::text FROM pg_extension
+                 WHERE extname = 'postgis' AND NOT has_schema_privilege(extnamespace, 'USAGE')) AS denied_schema,
+             to_regclass('school_finder_migrations') IS NOT NULL AS has_history,
+             to_regclass('__diesel_schema_migrations') IS NOT NULL AS has_diesels_table,
+             to_regclass('school_finder_migrations') IS NULL AND to_regclass('migration_checksums') IS NOT NULL
+                 AS is_unreleased",
     );
-    let Software { server, postgis, has_versions, has_checksums } = query.get_result(connection).await?;
+    let Software { server, postgis, denied_schema, has_history, has_diesels_table, is_unreleased } =
+        query.get_result(connection).await?;
     refuse_older("PostgreSQL", &server, OLDEST_SERVER)?;
-    let applied: Vec<String> = if has_versions {
-        let versions = __diesel_schema_migrations::table.select(__diesel_schema_migrations::version);
-        versions.order_by(__diesel_schema_migrations::version).load(connection).await?
-    } else {
-        Vec::new()
-    };
-    let checksums: Vec<(String, String)> =
-        if has_checksums { migration_checksums::table.load(connection).await? } else { Vec::new() };
-    let migration = require(SCRIPTS, &applied, &checksums)?;
+    refuse_denied(denied_schema)?;
+    let mut records = Records { is_unreleased, ..Records::default() };
+    if has_history {
+        let own: Vec<Applied> =
+            school_finder_migrations::table.order_by(school_finder_migrations::version).load(connection).await?;
+        if own.is_empty() && has_diesels_table {
+            records.diesel =
+                __diesel_schema_migrations::table.select(__diesel_schema_migrations::version).load(connection).await?;
+        }
+        records.own = Some(own);
+    }
+    let migration = History::new(SCRIPTS, records).require_usable()?;
     // Checked after the schema: the first migration creates the extension.
     let postgis = postgis
         .ok_or_else(|| Error::PostgisMissing { reason: "this database does not have the extension".to_owned() })?;
     refuse_older("PostGIS", &postgis, OLDEST_POSTGIS)?;
     Ok(Health::new(Backend::Postgres, format!("PostgreSQL {server}, PostGIS {postgis}"), migration))
+}
+
+/// Refuses a schema of PostGIS that the role may not use: its functions would seem not to exist.
+pub(super) fn refuse_denied(schema: Option<String>) -> Result<()> {
+    match schema {
+        None => Ok(()),
+        Some(schema) => {
+            Err(Error::SchemaDenied { reason: format!("PostGIS is in {schema}, without USAGE for this role") })
+        }
+    }
 }
 
 /// Logs a warning if the server's error messages are not in English. Diesel does not expose the SQLSTATE, so some

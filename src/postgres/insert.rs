@@ -6,7 +6,7 @@ use diesel::dsl::SqlTypeOf;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Integer};
+use diesel::sql_types::{Array, BigInt, Integer, Text};
 use diesel_async::AsyncPgConnection;
 use tokio::task::JoinHandle;
 
@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
 use crate::models::NewSchool;
-use crate::request::{self, SchoolStream};
+use crate::request::{self, RegisterSchool, RegisterStream};
 
 /// How many schools are compared and inserted at a time.
 pub(super) const ROWS_AN_INSERT: usize = 2_000;
@@ -76,14 +76,14 @@ macro_rules! insert_schools {
 }
 
 /// A batch of a stream, and the rest of the stream.
-type Batch = (Option<Result<Vec<NewSchool>>>, request::Batches);
+type Batch = (Option<Result<Vec<RegisterSchool>>>, request::Batches);
 
 /// A stream of schools in batches, each school validated. The stream may read a file, so it is read on a thread that
 /// may block, one batch ahead.
 pub(super) struct Batches(JoinHandle<Batch>);
 
 impl Batches {
-    pub(super) fn new(stream: SchoolStream, size: usize) -> Self {
+    pub(super) fn new(stream: RegisterStream, size: usize) -> Self {
         Self::ahead(request::Batches::new(stream, size))
     }
 
@@ -92,7 +92,7 @@ impl Batches {
     }
 
     /// Returns the next batch. A panic of the stream is passed on.
-    pub(super) async fn next(&mut self) -> Option<Result<Vec<NewSchool>>> {
+    pub(super) async fn next(&mut self) -> Option<Result<Vec<RegisterSchool>>> {
         let read = outside_server(&mut self.0).await;
         let (batch, batches) = read.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
         *self = Self::ahead(batches);
@@ -108,4 +108,21 @@ pub(super) async fn insert_in_txn(connection: &mut AsyncPgConnection, new: &[New
     // SQL does not guarantee the order of returned rows.
     let ids: HashMap<Urn, SchoolId> = insert_schools!(new).load(connection).await?.into_iter().collect();
     Ok(new.iter().filter_map(|school| ids.get(&school.urn).copied()).collect())
+}
+
+/// Stores names with their folds. A fold of an older build, whose rules differ, is replaced; an equal one is not
+/// written, which would leave a dead row.
+pub(super) async fn upsert_folds_in_txn(
+    connection: &mut AsyncPgConnection,
+    folds: Vec<(&str, String)>,
+) -> QueryResult<()> {
+    let (names, folds): (Vec<_>, Vec<_>) = folds.into_iter().unzip();
+    // One statement, prepared once, for any number of names.
+    let upsert = diesel::sql_query(
+        "INSERT INTO folded_names (name, name_folded) SELECT unnest($1), unnest($2)
+         ON CONFLICT (name) DO UPDATE SET name_folded = excluded.name_folded
+         WHERE folded_names.name_folded <> excluded.name_folded",
+    );
+    upsert.bind::<Array<Text>, _>(names).bind::<Array<Text>, _>(folds).execute(connection).await?;
+    Ok(())
 }

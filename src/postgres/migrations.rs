@@ -6,18 +6,30 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 
+use self::derived::StoredCopy;
 pub(super) use self::versions::__diesel_schema_migrations;
-use self::versions::failed;
+pub use self::versions::run_pending_migrations;
 use super::catalogue::catalogue;
 use super::errors::classify;
+use super::health::refuse_denied;
+use super::pooler;
 use super::set_up::SetUp;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::migrations::{Access, Direction, LockTimeout, SchemaConnection, Script, VersionTables, drift};
+use crate::migrations::{Access, Direction, Drift, LockTimeout, SchemaConnection, Script};
 use crate::tasks::blocking;
 
+#[path = "../queries/derived.rs"]
+mod derived;
 #[path = "../queries/versions.rs"]
 mod versions;
+
+/// Keeps other programs from writing what is compared.
+const LOCK_COPIES: &str = "LOCK TABLE schools, folded_names, school_links, school_reviews, admissions_history,
+    admissions_reach IN SHARE ROW EXCLUSIVE MODE";
+
+/// Boxes and points are generated columns, which no program can write.
+const COPIES: &[StoredCopy] = &[];
 
 /// The migrations, by version.
 pub(crate) static SCRIPTS: &[Script] = include!(concat!(env!("OUT_DIR"), "/migrations_postgres.rs"));
@@ -50,9 +62,17 @@ where
 pub(crate) async fn open(config: &Config) -> Result<AsyncPgConnection> {
     use diesel_async::SimpleAsyncConnection;
     let mut connection = SetUp::new(config)?.connect().await?;
+    pooler::refuse(&mut connection).await.map_err(classify)?;
     // The server checks regularly that the program is still connected, so that a killed program releases its lock.
     let settings = "SET statement_timeout = 0; SET client_connection_check_interval = '1s'";
     connection.batch_execute(settings).await.map_err(|error| classify(error.into()))?;
+    let denied = diesel::dsl::sql::<Text>(
+        "SELECT extnamespace::regnamespace::text FROM pg_extension
+         WHERE extname = 'postgis' AND NOT has_schema_privilege(extnamespace, 'USAGE')",
+    );
+    let denied =
+        super::run::RunQueryDsl::load(denied, &mut connection).await.map_err(|error| classify(error.into()))?;
+    refuse_denied(denied.into_iter().next())?;
     Ok(connection)
 }
 
@@ -71,10 +91,11 @@ impl SchemaConnection for MigrationConnection {
         if is_possible { self.transaction(work) } else { work(self) }
     }
 
-    fn run_script(&mut self, script: &Script, direction: Direction) -> Result<()> {
+    /// Postgres itself refuses to drop what another program's table or view needs.
+    fn run_script(&mut self, _applied: &[Script], script: &Script, direction: Direction) -> Result<()> {
         let sql = script.sql(direction);
         if script.run_in_transaction {
-            return versions::run(self, script, direction, sql).map_err(|error| failed(script, &error));
+            return versions::run(self, script, sql);
         }
         // A concurrent index build waits for every older transaction, and blocks no other session meanwhile.
         self.batch_execute("SET lock_timeout = '2min'")?;
@@ -83,7 +104,7 @@ impl SchemaConnection for MigrationConnection {
                 self.batch_execute(&statement)?;
             }
         }
-        versions::run(self, script, direction, sql).map_err(|error| match failed(script, &error) {
+        versions::run(self, script, sql).map_err(|error| match error {
             Error::MigrationFailed { version, reason } => Error::MigrationFailed {
                 version,
                 reason: format!(
@@ -99,8 +120,16 @@ impl SchemaConnection for MigrationConnection {
         Ok(!script.run_in_transaction && !unfinished_indexes(self, script)?.is_empty())
     }
 
+    fn stale_copies(&mut self) -> Result<Vec<String>> {
+        derived::stale_on_conn(self)
+    }
+
+    fn repair_copies(&mut self) -> Result<Vec<String>> {
+        derived::repair_in_txn(self)
+    }
+
     /// Creates the new database in its own schema, in a transaction that is rolled back.
-    fn drift_from(&mut self, scripts: &'static [Script]) -> Result<Vec<String>> {
+    fn drift_from(&mut self, scripts: &[Script]) -> Result<Drift> {
         let found = catalogue(self)?;
         let mut expected = Vec::new();
         let rolled_back = self.transaction::<(), Error, _>(|connection| {
@@ -108,17 +137,18 @@ impl SchemaConnection for MigrationConnection {
                 "CREATE SCHEMA school_finder_expected;
                  SELECT set_config('search_path', 'school_finder_expected,' || current_setting('search_path'), true);",
             )?;
-            connection.create_version_table()?;
             for script in scripts {
                 // Building concurrently matters only for live tables; on an empty table the result is the same.
                 let up = script.up.replace(" CONCURRENTLY", "");
-                connection.batch_execute(&up).map_err(|error| failed(script, &error))?;
+                versions::run(connection, script, &up)?;
             }
             expected = catalogue(connection)?;
             Err(diesel::result::Error::RollbackTransaction.into())
         });
         match rolled_back {
-            Ok(()) | Err(Error::Database(diesel::result::Error::RollbackTransaction)) => Ok(drift(&expected, &found)),
+            Ok(()) | Err(Error::Database(diesel::result::Error::RollbackTransaction)) => {
+                Ok(Drift::between(&expected, &found))
+            }
             Err(error) => Err(error),
         }
     }

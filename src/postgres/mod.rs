@@ -1,7 +1,9 @@
 //! The server backend: PostgreSQL with PostGIS, through diesel-async and deadpool.
 //!
 //! [`PostgresRepository`] implements [`SchoolRepository`](crate::SchoolRepository). For other queries, use Diesel over
-//! [`schema`] and [`functions`] on a connection that [`PostgresRepository::with_connection`] checks out.
+//! [`schema`] on a connection that [`PostgresRepository::with_connection`] checks out. [`ids`] makes a search a
+//! subquery of such a query, [`distance`] is a column, [`functions`] has the SQL functions, and [`explain`] returns a
+//! query's plan.
 
 mod calls;
 mod catalogue;
@@ -17,22 +19,30 @@ pub(crate) mod migrations;
 mod nearest;
 mod plan;
 mod pool;
+mod pooler;
 #[path = "../queries/mod.rs"]
 mod queries;
 mod run;
 #[allow(missing_docs, clippy::wildcard_imports)]
 pub mod schema;
-mod set_up;
+pub(crate) mod set_up;
+mod tls;
 mod transactions;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
 
+pub use self::migrations::run_pending_migrations;
+pub use self::plan::explain;
 use self::pool::Connections;
+pub use self::queries::own::{SchoolIds, distance, ids};
 use crate::config::Config;
 use crate::error::Result;
 use crate::repository::Health;
+use crate::repository::unit_of_work::UnitOfWork;
+use crate::request::WriteMode;
 
 #[path = "../queries/repository.rs"]
 mod methods;
@@ -74,12 +84,36 @@ impl PostgresRepository {
     /// # }
     /// ```
     ///
+    /// The connection has the settings of this crate's queries: `plan_cache_mode=force_generic_plan`, no parallel
+    /// workers, no JIT, and the timeouts of [`PoolConfig`](crate::config::PoolConfig). An aggregate over a large table
+    /// may be faster with the server's own, which `SET LOCAL plan_cache_mode = auto` and `SET LOCAL
+    /// max_parallel_workers_per_gather = 2` restore until a transaction ends.
+    ///
     /// # Errors
     /// Those of `work`, [`PoolTimeout`](crate::Error::PoolTimeout) and [`Unavailable`](crate::Error::Unavailable);
     /// [`CommitUnknown`](crate::Error::CommitUnknown) where the connection was lost and a statement may have been
     /// committed. A connection with a transaction begun in plain SQL is closed afterwards.
     pub async fn with_connection<T>(&self, work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>) -> Result<T> {
+        if self.connections.is_unit() {
+            // A savepoint, so that work that fails has written nothing.
+            return calls::run!(self.connections, Custom, |connection| transactions::write(
+                connection,
+                &[],
+                WriteMode::Commit,
+                work
+            ));
+        }
         calls::run!(self.connections, Custom, |connection| work(connection))
+    }
+
+    async fn begin_unit(&self) -> Result<UnitOfWork> {
+        let (connections, limit) = self.connections.begin_unit().await?;
+        Ok(UnitOfWork::new(Arc::new(Self { connections }), limit))
+    }
+
+    async fn finish_unit(&self, mode: WriteMode) -> Result<()> {
+        let connections = self.connections.clone();
+        calls::spawned(async move { connections.finish_unit(mode).await }).await
     }
 
     const fn slow_query(&self) -> Duration {

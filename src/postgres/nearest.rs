@@ -106,7 +106,7 @@ fn within(point: LatLng, radius: Kilometres) -> Within {
 
 /// Returns the indexed condition that holds for all schools within the search's radius; `None` where it would exclude
 /// few schools.
-pub(super) fn index_condition(validated: &ValidatedSearch) -> Option<Condition<'static>> {
+pub(super) fn index_condition(validated: &ValidatedSearch) -> Option<Condition> {
     let (point, radius) = validated.circle(f64::INFINITY)?;
     (radius.get() <= EXPANSION.last_km).then(|| Condition::new(within(point, radius)))
 }

@@ -5,27 +5,36 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::Text;
 use diesel_async::AsyncPgConnection;
-use diesel_async::methods::LoadQuery;
 
 use super::run::RunQueryDsl;
 use crate::error::Result;
 use crate::explain::{Execution, ExplainMode, Explanation};
 
-/// Explains a query, and runs it if the mode requires it.
-pub(super) async fn explain<'a, Q, U>(
-    connection: &mut AsyncPgConnection,
-    query: Q,
-    mode: ExplainMode,
-) -> Result<Explanation>
+/// Returns the plan of any Diesel query. [`ExplainMode::Analyze`] also **runs** the query, which writes where it is a
+/// write.
+///
+/// # Errors
+/// Those of the query.
+pub async fn explain<Q>(connection: &mut AsyncPgConnection, query: Q, mode: ExplainMode) -> Result<Explanation>
 where
-    Q: LoadQuery<'a, AsyncPgConnection, U> + QueryFragment<Pg> + QueryId + Send,
+    Q: QueryFragment<Pg> + QueryId + Send,
 {
     let sql = diesel::debug_query::<Pg, _>(&query).to_string();
     let steps: Vec<String> = Planned { mode, query }.load(connection).await?;
-    let mut indexes: Vec<String> = steps
-        .iter()
-        .filter_map(|step| word_after(step, &["Index Scan using ", "Index Only Scan using ", "Bitmap Index Scan on "]))
-        .collect();
+    let (mut indexes, mut index_walks) = (Vec::new(), Vec::new());
+    for (at, step) in steps.iter().enumerate() {
+        let Some(index) = word_after(step, &["Index Scan using ", "Index Only Scan using ", "Bitmap Index Scan on "])
+        else {
+            continue;
+        };
+        // The lines of a step, up to the next step.
+        let mut details =
+            steps[at + 1..].iter().map(|line| line.trim_start()).take_while(|line| !line.starts_with("->"));
+        if !details.any(|line| line.starts_with("Index Cond:")) {
+            index_walks.push(index.clone());
+        }
+        indexes.push(index);
+    }
     indexes.sort();
     indexes.dedup();
     let scans = steps.iter().filter_map(|step| word_after(step, &["Seq Scan on "])).collect();
@@ -33,7 +42,7 @@ where
         ExplainMode::Plan => None,
         ExplainMode::Analyze => execution(&steps),
     };
-    Ok(Explanation { sql, plan: steps, indexes, scans, execution })
+    Ok(Explanation { sql, plan: steps, indexes, scans, index_walks, execution })
 }
 
 /// Returns what the server reports of a run: the rows of the first step, and the total time.
@@ -71,7 +80,7 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Planned<Q> {
         out.unsafe_to_cache_prepared();
         out.push_sql(match self.mode {
             ExplainMode::Plan => "EXPLAIN (COSTS OFF) ",
-            ExplainMode::Analyze => "EXPLAIN (ANALYZE, COSTS OFF) ",
+            ExplainMode::Analyze => "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) ",
         });
         self.query.walk_ast(out)
     }

@@ -6,21 +6,26 @@ use std::time::Duration;
 use deadpool::Runtime;
 use deadpool::managed::{Hook, HookError, Metrics, PoolError, TimeoutType};
 use diesel::ConnectionError;
+use diesel::result::Error::QueryBuilderError;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, PoolError as ConnectError, PoolableConnection, RecyclingMethod,
 };
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 use futures_util::FutureExt;
 use tokio::sync::Mutex;
 
-use super::errors;
-use super::guard::{CallKind, CallState};
+use super::calls::pauses;
+use super::guard::{CallKind, CallState, guarded};
 use super::health::{health_on_conn, warn_of_language};
 use super::set_up::{NO_RESPONSE, SetUp, within};
+use super::transactions::end;
+use super::{errors, pooler};
 use crate::config::{Config, PoolConfig};
 use crate::error::{Error, Result};
+use crate::repository::unit_of_work::{InTurn, Slot};
 use crate::repository::{Health, PoolStatus};
+use crate::request::WriteMode;
 
 /// How long after a call its connection is reused without a check.
 const TRUSTED: Duration = Duration::from_millis(500);
@@ -44,28 +49,36 @@ pub(super) struct Connections {
     pub(super) slow_query: Duration,
     set_up: Arc<SetUp>,
     health_check: Arc<Mutex<()>>,
+    unit_of_work_timeout: Duration,
+    /// The connection of a unit of work; `None` for those of the pool.
+    unit: Option<Arc<Slot<UnitConnection>>>,
 }
 
 impl Connections {
     /// Connects, and checks that the database has this build's schema. Writes nothing.
     pub(super) async fn open(config: &Config) -> Result<Self> {
         let set_up = Arc::new(SetUp::new(config)?);
+        for warning in config.warnings() {
+            tracing::warn!(server = %config, "{warning}");
+        }
         let mut first = set_up.connect().await?;
         let checked = async {
+            pooler::check(&set_up, &mut first).await?;
             health_on_conn(&mut first).await?;
             warn_of_language(&mut first).await
         };
         within(set_up.connect_timeout, checked).await?;
         drop(first);
 
-        let PoolConfig { max_size, keep, acquire_timeout, slow_query, .. } = config.pool;
+        let PoolConfig { max_size, keep, acquire_timeout, unit_of_work_timeout, slow_query, .. } = config.pool;
         let mut manager = ManagerConfig::default();
         manager.recycling_method = RecyclingMethod::Fast;
         let each = Arc::clone(&set_up);
         manager.custom_setup = Box::new(move |_| {
             let set_up = Arc::clone(&each);
-            async move { set_up.connect().await.map_err(|error| ConnectionError::BadConnection(error.to_string())) }
-                .boxed()
+            // The error keeps its type on its way through the pool.
+            let passed_on = |error| ConnectionError::CouldntSetupConfiguration(QueryBuilderError(Box::new(error)));
+            async move { set_up.connect().await.map_err(passed_on) }.boxed()
         });
         let manager = AsyncDieselConnectionManager::new_with_config(String::new(), manager);
         let pool = Pool::builder(manager)
@@ -81,11 +94,24 @@ impl Connections {
             .build()
             .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
         tokio::spawn(close_idle(pool.weak(), usize::try_from(keep).unwrap_or(usize::MAX)));
-        Ok(Self { pool, acquire_timeout, slow_query, set_up, health_check: Arc::default() })
+        Ok(Self {
+            pool,
+            acquire_timeout,
+            slow_query,
+            set_up,
+            health_check: Arc::default(),
+            unit_of_work_timeout,
+            unit: None,
+        })
     }
 
     /// Checks a connection out for one call. One that was idle for a while is checked first.
     pub(super) async fn check_out(&self, kind: CallKind) -> Result<CheckedOut> {
+        if let Some(unit) = &self.unit {
+            let (mut connection, in_turn) = unit.check_out().await?;
+            let call = CallState::in_transaction(kind);
+            return Ok(CheckedOut { connection: connection.0.take(), in_turn: Some(in_turn), call });
+        }
         // One timeout covers all attempts: each lost idle connection takes time to detect.
         let timeout = self.acquire_timeout.saturating_add(self.set_up.connect_limit());
         let connection = match tokio::time::timeout(timeout, self.pool.get()).await {
@@ -95,7 +121,7 @@ impl Connections {
                 return Err(Error::Unavailable { reason: NO_RESPONSE.to_owned() });
             }
         };
-        Ok(CheckedOut { connection: Some(connection), call: CallState::new(kind) })
+        Ok(CheckedOut { connection: Some(connection), in_turn: None, call: CallState::new(kind) })
     }
 
     fn cannot_acquire(&self, error: PoolError<ConnectError>) -> Error {
@@ -106,9 +132,12 @@ impl Connections {
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
                 Error::Unavailable { reason: NO_RESPONSE.to_owned() }
             }
-            PoolError::Backend(ConnectError::ConnectionError(ConnectionError::BadConnection(reason))) => {
-                Error::Unavailable { reason }
-            }
+            PoolError::Backend(ConnectError::ConnectionError(ConnectionError::CouldntSetupConfiguration(
+                QueryBuilderError(error),
+            ))) => match error.downcast::<Error>() {
+                Ok(error) => *error,
+                Err(other) => Error::Unavailable { reason: other.to_string() },
+            },
             PoolError::Backend(ConnectError::QueryError(error)) => errors::classify(error.into()),
             other => Error::Unavailable { reason: other.to_string() },
         }
@@ -125,6 +154,75 @@ impl Connections {
         if result.as_ref().is_err_and(errors::ends_connection) {
             drop(checked_out.connection.take().map(Object::take));
             self.pool.retain(|_, _| false);
+        }
+        if let Some(in_turn) = checked_out.in_turn.take()
+            && let Some(mut connection) = checked_out.connection.take()
+        {
+            // Diesel reports a transaction whose savepoint could not be rolled back.
+            let status = AnsiTransactionManager::transaction_manager_status_mut(&mut *connection);
+            if status.transaction_depth().is_ok_and(|depth| depth.is_some()) {
+                in_turn.check_in(UnitConnection(Some(connection)));
+            } else {
+                drop(Object::take(connection));
+            }
+        }
+    }
+
+    /// Returns the number of retries of a write that collided with others, and the pauses before them. A unit of work
+    /// is repeated as a whole, by its owner.
+    pub(super) fn retries(&self) -> impl Iterator<Item = Duration> + use<> {
+        let retries = if self.unit.is_some() { 0 } else { usize::MAX };
+        pauses().take(retries)
+    }
+
+    /// Returns whether these are the connections of a unit of work.
+    pub(super) fn is_unit(&self) -> bool {
+        self.unit.is_some()
+    }
+
+    /// Begins a transaction, and returns the connections of a unit of work.
+    pub(super) async fn begin_unit(&self) -> Result<(Self, Duration)> {
+        if self.is_unit() {
+            return Err(Error::UnitOfWorkOpen);
+        }
+        let mut checked_out = self.check_out(CallKind::Write).await?;
+        let call = Arc::clone(&checked_out.call);
+        let connection = checked_out.get()?;
+        let begin = async { Ok(AnsiTransactionManager::begin_transaction(connection).await?) };
+        let begun = guarded(&call, self.response_timeout(), begin).await;
+        match (&begun, checked_out.connection.take()) {
+            (Ok(()), Some(connection)) => Ok((
+                Self { unit: Some(Slot::new(UnitConnection(Some(connection)))), ..self.clone() },
+                self.unit_of_work_timeout,
+            )),
+            (_, connection) => {
+                checked_out.connection = connection;
+                self.check_in(&begun, checked_out);
+                Err(begun.err().unwrap_or(Error::ConnectionLost))
+            }
+        }
+    }
+
+    /// Commits or rolls back a unit of work.
+    pub(super) async fn finish_unit(&self, mode: WriteMode) -> Result<()> {
+        let Some(unit) = &self.unit else { return Ok(()) };
+        let mut checked_out = self.check_out(CallKind::Write).await?;
+        let call = Arc::clone(&checked_out.call);
+        let connection = checked_out.get()?;
+        let finished = guarded(&call, self.response_timeout(), end(connection, mode, async |_| Ok(()))).await;
+        unit.end(match (&finished, mode) {
+            (Ok(()), WriteMode::Commit) => "it was committed",
+            _ => "it was rolled back",
+        });
+        checked_out.in_turn = None;
+        self.check_in(&finished, checked_out);
+        finished
+    }
+
+    /// Rolls back a unit of work that has not ended.
+    pub(super) fn end_unit(&self, reason: &'static str) {
+        if let Some(unit) = &self.unit {
+            unit.end(reason);
         }
     }
 
@@ -153,6 +251,8 @@ impl Connections {
 pub(super) struct CheckedOut {
     /// `None` once the connection is checked in.
     connection: Option<Object<AsyncPgConnection>>,
+    /// Where the connection belongs to a unit of work.
+    in_turn: Option<InTurn<UnitConnection>>,
     pub(super) call: Arc<CallState>,
 }
 
@@ -160,6 +260,16 @@ impl CheckedOut {
     /// Returns the connection to run queries on.
     pub(super) fn get(&mut self) -> Result<&mut AsyncPgConnection> {
         Ok(self.connection.as_mut().ok_or(Error::ConnectionLost)?)
+    }
+}
+
+/// The connection of a unit of work. Dropping it closes it, which rolls back: in the pool it would hold locks until its
+/// next use.
+struct UnitConnection(Option<Object<AsyncPgConnection>>);
+
+impl Drop for UnitConnection {
+    fn drop(&mut self) {
+        drop(self.0.take().map(Object::take));
     }
 }
 

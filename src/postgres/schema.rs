@@ -4,6 +4,23 @@ diesel::table! {
     use diesel::sql_types::*;
     use postgis_diesel::sql_types::*;
 
+    admissions_criteria (id) {
+        id -> Int8,
+        school_id -> Int8,
+        academic_year -> Int2,
+        intake -> Nullable<Text>,
+        criterion -> Text,
+        places_offered -> Nullable<Int4>,
+        applications_received -> Nullable<Int4>,
+        last_distance_offered_km -> Nullable<Float8>,
+        source -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
     admissions_history (id) {
         id -> Int8,
         school_id -> Int8,
@@ -39,9 +56,9 @@ diesel::table! {
     use diesel::sql_types::*;
     use postgis_diesel::sql_types::*;
 
-    migration_checksums (version) {
-        version -> Text,
-        checksum -> Text,
+    folded_names (name) {
+        name -> Text,
+        name_folded -> Text,
     }
 }
 
@@ -88,6 +105,31 @@ diesel::table! {
         ends_at -> Nullable<Time>,
         cost -> Nullable<Numeric>,
         cost_per -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
+    school_finder_migrations (version) {
+        version -> Text,
+        checksum -> Text,
+        floor -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
+    school_identifiers (id) {
+        id -> Int8,
+        school_id -> Int8,
+        la_code -> Nullable<Int2>,
+        establishment_number -> Nullable<Int2>,
+        ukprn -> Nullable<Int4>,
+        source -> Nullable<Text>,
     }
 }
 
@@ -197,21 +239,27 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(admissions_criteria -> schools (school_id));
 diesel::joinable!(admissions_history -> schools (school_id));
 diesel::joinable!(private_school_details -> schools (school_id));
 diesel::joinable!(private_school_fees -> schools (school_id));
 diesel::joinable!(school_clubs -> schools (school_id));
+diesel::joinable!(school_identifiers -> schools (school_id));
 diesel::joinable!(school_performance -> schools (school_id));
 diesel::joinable!(school_reviews -> schools (school_id));
 diesel::joinable!(school_term_dates -> schools (school_id));
+diesel::joinable!(schools -> folded_names (name));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    admissions_criteria,
     admissions_history,
     admissions_reach,
-    migration_checksums,
+    folded_names,
     private_school_details,
     private_school_fees,
     school_clubs,
+    school_finder_migrations,
+    school_identifiers,
     school_links,
     school_performance,
     school_reviews,

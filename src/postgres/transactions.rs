@@ -6,17 +6,21 @@ use crate::error::Result;
 use crate::request::WriteMode;
 use crate::transaction::TableLock;
 
-/// Reads from one snapshot.
+/// Reads from one snapshot. Inside another transaction, this is a savepoint, and each statement has its own snapshot.
 pub(super) async fn snapshot<T>(
     connection: &mut AsyncPgConnection,
     work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>,
 ) -> Result<T> {
     let begin = "BEGIN TRANSACTION READ ONLY ISOLATION LEVEL REPEATABLE READ";
-    AnsiTransactionManager::begin_transaction_sql(connection, begin).await?;
+    let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
+    match status.transaction_depth()? {
+        None => AnsiTransactionManager::begin_transaction_sql(connection, begin).await?,
+        Some(_) => AnsiTransactionManager::begin_transaction(connection).await?,
+    }
     end(connection, WriteMode::Commit, work).await
 }
 
-/// Writes in one transaction, which first takes these locks, in their order.
+/// Writes in one transaction, or in a savepoint of one, which first takes these locks, in their order.
 pub(super) async fn write<T>(
     connection: &mut AsyncPgConnection,
     locks: &[TableLock],
@@ -43,7 +47,7 @@ pub(super) async fn write<T>(
 }
 
 /// Runs the work of an open transaction, and commits it or rolls it back.
-async fn end<T>(
+pub(super) async fn end<T>(
     connection: &mut AsyncPgConnection,
     mode: WriteMode,
     work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>,

@@ -16,7 +16,7 @@ use super::super::dialect::{Connection, RunQueryDsl, maybe_async, write};
 use super::super::schema::schools;
 
 /// Returns the condition that a school lacks a phase.
-fn lacks_phase(gaps: PhaseGaps) -> Condition<'static> {
+fn lacks_phase(gaps: PhaseGaps) -> Condition {
     let or_not_applicable = (gaps == PhaseGaps::UnknownOrNotApplicable).into_sql::<Bool>().nullable();
     let not_applicable = or_not_applicable.and(schools::phase.eq(Phase::NotApplicable));
     Condition::new(schools::phase.is_null().nullable().or(not_applicable))

@@ -9,8 +9,8 @@ use crate::columns::{self, child_values};
 use crate::error::{Error, Result};
 use crate::ids::{SchoolId, Urn};
 use crate::models::{
-    Admissions, Collections, NewCollections, Performance, PrivateDetails, PrivateFee, Review, SchoolClub,
-    SchoolDetails, SchoolLink, TermDates,
+    Admissions, AdmissionsCriterion, Collections, NewCollections, Performance, PrivateDetails, PrivateFee, Review,
+    SchoolClub, SchoolDetails, SchoolIdentifiers, SchoolLink, TermDates,
 };
 use crate::request::{MAX_IDS, WriteMode, distinct};
 use crate::search::attach;
@@ -18,8 +18,8 @@ use crate::transaction::TableLock;
 
 use super::super::dialect::{Connection, RunQueryDsl, by_bytes, locked, maybe_async, snapshot, write};
 use super::super::schema::{
-    admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
-    school_reviews, school_term_dates, schools,
+    admissions_criteria, admissions_history, private_school_details, private_school_fees, school_clubs,
+    school_identifiers, school_links, school_performance, school_reviews, school_term_dates, schools,
 };
 
 /// The most rows of one INSERT. With at most 13 values each, they stay well below the limits of 32,766 bound values on
@@ -61,7 +61,18 @@ async fn details_in_txn(
     let schools = schools_on_conn(connection, ids).await?;
     let ids: Vec<SchoolId> = schools.iter().map(|school| school.id).collect();
     let mut details: Vec<SchoolDetails> = schools.into_iter().map(SchoolDetails::new).collect();
-    let Collections { clubs, term_dates, performance, private_details, fees, admissions, reviews, links } = collections;
+    let Collections {
+        clubs,
+        term_dates,
+        performance,
+        private_details,
+        fees,
+        identifiers,
+        admissions,
+        admissions_criteria,
+        reviews,
+        links,
+    } = collections;
     macro_rules! load {
         ($collection:ident, $order:expr) => {
             if $collection {
@@ -78,12 +89,27 @@ async fn details_in_txn(
         fees,
         (private_school_fees::academic_year.desc(), private_school_fees::age_from, private_school_fees::age_to)
     );
+    if identifiers {
+        attach(&mut details, identifiers_in_txn(connection, &ids).await?, |school| &mut school.identifiers);
+    }
     if admissions {
         attach(&mut details, admissions_in_txn(connection, &ids).await?, |school| &mut school.admissions);
+    }
+    if admissions_criteria {
+        attach(&mut details, criteria_in_txn(connection, &ids).await?, |school| &mut school.admissions_criteria);
     }
     load!(reviews, (school_reviews::reviewed_on.is_null(), school_reviews::reviewed_on.desc(), school_reviews::id));
     load!(links, (school_links::kind, school_links::linked_urn));
     Ok(details)
+}
+
+/// Returns the other identifiers of many schools.
+#[maybe_async]
+pub(super) async fn identifiers_in_txn(
+    connection: &mut Connection,
+    ids: &[SchoolId],
+) -> Result<Vec<(SchoolId, SchoolIdentifiers)>> {
+    Ok(columns::identifiers!(of_schools!(connection, ids, school_identifiers::id,)))
 }
 
 /// Returns the admissions of many schools, newest year first, then by intake, unknown ones last.
@@ -95,6 +121,17 @@ pub(super) async fn admissions_in_txn(
     let intake = by_bytes(admissions_history::intake);
     let order = (admissions_history::academic_year.desc(), admissions_history::intake.is_null(), intake);
     Ok(columns::admissions!(of_schools!(connection, ids, order,)))
+}
+
+/// Returns the offers by other criteria of many schools, newest year first, then by intake and criterion.
+#[maybe_async]
+pub(super) async fn criteria_in_txn(
+    connection: &mut Connection,
+    ids: &[SchoolId],
+) -> Result<Vec<(SchoolId, AdmissionsCriterion)>> {
+    let (intake, criterion) = (by_bytes(admissions_criteria::intake), by_bytes(admissions_criteria::criterion));
+    let order = (admissions_criteria::academic_year.desc(), admissions_criteria::intake.is_null(), intake, criterion);
+    Ok(columns::admissions_criteria!(of_schools!(connection, ids, order,)))
 }
 
 /// Replaces a collection of a school if it is given.
@@ -120,8 +157,11 @@ pub(in super::super) async fn replace_collections_on_conn(
     new: &NewCollections,
 ) -> Result<i32> {
     new.validate()?;
-    // An import of admissions also locks the table before its rows, so that the two cannot deadlock.
-    let locks = new.admissions.iter().map(|_| TableLock::Rows("admissions_history")).collect::<Vec<_>>();
+    // Imports also lock the table before its rows, so that the two cannot deadlock.
+    let identifiers = new.identifiers.iter().map(|_| TableLock::Rows("schools"));
+    let has_admissions = new.admissions.is_some() || new.admissions_criteria.is_some();
+    let locks = identifiers.chain(has_admissions.then_some(TableLock::Rows("admissions_history")));
+    let locks = locks.collect::<Vec<_>>();
     write(connection, &locks, WriteMode::Commit, async |connection| {
         // Locked, so that two concurrent replacements do not both insert.
         let school = locked!(for_no_key_update, schools::table.find(id).select(schools::version));
@@ -129,13 +169,24 @@ pub(in super::super) async fn replace_collections_on_conn(
         if stored != version {
             return Err(Error::Stale { given: version, stored });
         }
-        let NewCollections { clubs, term_dates, performance, private_details, fees, admissions } = new;
+        let NewCollections {
+            clubs,
+            term_dates,
+            performance,
+            private_details,
+            fees,
+            identifiers,
+            admissions,
+            admissions_criteria,
+        } = new;
         columns::clubs!(replace!(connection, id, clubs,));
         columns::term_dates!(replace!(connection, id, term_dates,));
         columns::performance!(replace!(connection, id, performance,));
         columns::private_details!(replace!(connection, id, private_details,));
         columns::fees!(replace!(connection, id, fees,));
+        columns::identifiers!(replace!(connection, id, identifiers,));
         columns::admissions!(replace!(connection, id, admissions,));
+        columns::admissions_criteria!(replace!(connection, id, admissions_criteria,));
         diesel::update(schools::table.find(id)).set(schools::version.eq(version + 1)).execute(connection).await?;
         Ok(version + 1)
     })

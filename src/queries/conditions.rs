@@ -9,6 +9,7 @@ use diesel::sql_types::{Bool, BoolOrNullableBool, Double, Nullable, SmallInt};
 
 use super::nearest::index_condition;
 use super::phase_by_ages::counts_as;
+use crate::geo::LatLng;
 use crate::models::{Gender, Phase, Weekday};
 use crate::request::{
     ClubFilter, Faith, FeeFilter, NO_FAITH, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter, Sort, Unrated,
@@ -27,36 +28,36 @@ diesel::infix_operator!(Minus, " - ", Double);
 ///
 /// Diesel checks that it fits the table where it is created, but then accepts it in any query. The caller must use it
 /// only in queries that have `schools` among their tables.
-pub(in super::super) struct Condition<'a>(Box<dyn QueryFragment<Db> + Send + 'a>);
+pub(in super::super) struct Condition(Box<dyn QueryFragment<Db> + Send>);
 
-impl<'a> Condition<'a> {
+impl Condition {
     pub(in super::super) fn new<C>(condition: C) -> Self
     where
-        C: AppearsOnTable<schools::table> + QueryFragment<Db> + Send + 'a,
+        C: AppearsOnTable<schools::table> + QueryFragment<Db> + Send + 'static,
         C::SqlType: BoolOrNullableBool,
     {
         Self(Box::new(condition))
     }
 }
 
-impl Expression for Condition<'_> {
+impl Expression for Condition {
     type SqlType = Nullable<Bool>;
 }
 
-impl<Tables> AppearsOnTable<Tables> for Condition<'_> {}
+impl<Tables> AppearsOnTable<Tables> for Condition {}
 
-impl<Groups> ValidGrouping<Groups> for Condition<'_> {
+impl<Groups> ValidGrouping<Groups> for Condition {
     type IsAggregate = is_aggregate::No;
 }
 
 // Its type does not determine its SQL.
-impl QueryId for Condition<'_> {
+impl QueryId for Condition {
     type QueryId = ();
 
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl QueryFragment<Db> for Condition<'_> {
+impl QueryFragment<Db> for Condition {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Db>) -> QueryResult<()> {
         self.0.walk_ast(out)
     }
@@ -84,24 +85,24 @@ impl<DB: Backend> QueryFragment<DB> for OpenNow {
 }
 
 /// The conditions of a search's filter, grouped by the indexes that serve them.
-pub(in super::super) struct Conditions<'a> {
+pub(in super::super) struct Conditions {
     /// [`OpenNow`], unless the search names statuses.
-    pub(in super::super) open: Option<Condition<'a>>,
+    pub(in super::super) open: Option<Condition>,
     /// The condition on the council.
-    pub(in super::super) council: Option<Condition<'a>>,
+    pub(in super::super) council: Option<Condition>,
     /// All other conditions.
-    pub(in super::super) others: Vec<Condition<'a>>,
+    pub(in super::super) others: Vec<Condition>,
 }
 
-impl<'a> Conditions<'a> {
+impl Conditions {
     /// Returns all conditions.
-    pub(in super::super) fn all(self) -> impl Iterator<Item = Condition<'a>> {
+    pub(in super::super) fn all(self) -> impl Iterator<Item = Condition> {
         self.open.into_iter().chain(self.council).chain(self.others)
     }
 }
 
 /// Returns the conditions of a search: its radius, first as an index serves it and then exactly, and its filter.
-pub(in super::super) fn conditions(validated: &ValidatedSearch) -> impl Iterator<Item = Condition<'_>> {
+pub(in super::super) fn conditions(validated: &ValidatedSearch) -> impl Iterator<Item = Condition> {
     let exact = validated.radius().map(|radius| Condition::new(distance(validated).le(radius.get())));
     index_condition(validated).into_iter().chain(exact).chain(filter_conditions(validated).all())
 }
@@ -112,8 +113,8 @@ macro_rules! one_of {
     ($column:expr, $values:expr) => {
         match $values.as_slice() {
             [] => None,
-            [value] => Some(Condition::new($column.eq(value))),
-            values => Some(Condition::new($column.eq_any(values))),
+            [value] => Some(Condition::new($column.eq(value.clone()))),
+            values => Some(Condition::new($column.eq_any(values.to_vec()))),
         }
     };
 }
@@ -145,7 +146,7 @@ macro_rules! reach_rows {
 
 /// Returns the conditions of a search's filter. The filter is destructured without `..`, so that a new field does not
 /// compile until it is handled here.
-pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Conditions<'_> {
+pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Conditions {
     let SchoolFilter {
         councils,
         phases,
@@ -164,22 +165,22 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
     } = &validated.search.filter;
     let open = statuses.is_empty().then(|| Condition::new(OpenNow));
     let council = one_of!(schools::council, councils);
-    let mut others: Vec<Condition<'_>> = one_of!(schools::status, statuses).into_iter().collect();
+    let mut others: Vec<Condition> = one_of!(schools::status, statuses).into_iter().collect();
     match no_phase {
         NoPhase::Exclude => others.extend(one_of!(schools::phase, phases)),
         NoPhase::ByAges if phases.is_empty() => {}
         NoPhase::ByAges => {
             let has_none = schools::phase.is_null().nullable().or(schools::phase.eq(Phase::NotApplicable));
-            others.push(Condition::new(schools::phase.eq_any(phases).or(has_none.and(counts_as(phases)))));
+            others.push(Condition::new(schools::phase.eq_any(phases.clone()).or(has_none.and(counts_as(phases)))));
         }
     }
     match rating {
         Some(RatingFilter { at_least, unrated: Unrated::Exclude }) => {
-            others.push(Condition::new(schools::ofsted_rating.le(at_least)));
+            others.push(Condition::new(schools::ofsted_rating.le(*at_least)));
         }
         Some(RatingFilter { at_least, unrated: Unrated::Include }) => {
             let unrated = schools::ofsted_rating.is_null().nullable();
-            others.push(Condition::new(schools::ofsted_rating.le(at_least).or(unrated)));
+            others.push(Condition::new(schools::ofsted_rating.le(*at_least).or(unrated)));
         }
         None => {}
     }
@@ -187,32 +188,32 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
         others.push(Condition::new(schools::is_private.eq(*ownership == Ownership::Private)));
     }
     if let Some(age) = age {
-        others.push(Condition::new(schools::age_range_from.le(age)));
-        others.push(Condition::new(schools::age_range_to.ge(age)));
+        others.push(Condition::new(schools::age_range_from.le(*age)));
+        others.push(Condition::new(schools::age_range_to.ge(*age)));
     }
     match gender {
         Some(Gender::Mixed) => others.push(Condition::new(schools::gender.eq(Gender::Mixed))),
         Some(child @ (Gender::Boys | Gender::Girls)) => {
-            others.push(Condition::new(schools::gender.eq(Gender::Mixed).or(schools::gender.eq(child))));
+            others.push(Condition::new(schools::gender.eq(Gender::Mixed).or(schools::gender.eq(*child))));
         }
         None => {}
     }
     match faith {
         Some(Faith::Any) => others.push(Condition::new(schools::faith.ne(NO_FAITH))),
         Some(Faith::None) => others.push(Condition::new(schools::faith.eq(NO_FAITH))),
-        Some(Faith::Is(name)) => others.push(Condition::new(schools::faith.eq(name))),
+        Some(Faith::Is(name)) => others.push(Condition::new(schools::faith.eq(name.clone()))),
         None => {}
     }
     for ClubFilter { kind, on, until } in clubs {
         let of_kind =
-            school_clubs::table.filter(school_clubs::school_id.eq(schools::id)).filter(school_clubs::kind.eq(kind));
+            school_clubs::table.filter(school_clubs::school_id.eq(schools::id)).filter(school_clubs::kind.eq(*kind));
         let on_day = |day: &Weekday| BitAnd::new(school_clubs::days, day.bit().into_sql::<SmallInt>()).ne(0);
         others.push(match (on, until) {
             (None, None) => Condition::new(exists(of_kind)),
             (Some(day), None) => Condition::new(exists(of_kind.filter(on_day(day)))),
-            (None, Some(time)) => Condition::new(exists(of_kind.filter(school_clubs::ends_at.ge(time)))),
+            (None, Some(time)) => Condition::new(exists(of_kind.filter(school_clubs::ends_at.ge(*time)))),
             (Some(day), Some(time)) => {
-                Condition::new(exists(of_kind.filter(on_day(day)).filter(school_clubs::ends_at.ge(time))))
+                Condition::new(exists(of_kind.filter(on_day(day)).filter(school_clubs::ends_at.ge(*time))))
             }
         });
     }
@@ -220,9 +221,9 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
         let (low, high) = (at_least.clone().unwrap_or(Money::LEAST), at_most.clone().unwrap_or(Money::MOST));
         let fit = private_school_fees::table
             .filter(private_school_fees::school_id.eq(schools::id))
-            .filter(private_school_fees::academic_year.eq(academic_year))
-            .filter(private_school_fees::age_from.le(age))
-            .filter(private_school_fees::age_to.ge(age))
+            .filter(private_school_fees::academic_year.eq(*academic_year))
+            .filter(private_school_fees::age_from.le(*age))
+            .filter(private_school_fees::age_to.ge(*age))
             .filter(private_school_fees::per_year.between(low, high));
         others.push(Condition::new(exists(fit)));
     }
@@ -239,9 +240,13 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
 
 /// Returns the condition that a school comes after the search's cursor in an order of the database; unknown values come
 /// last. `None` without a cursor, and in an order by distance, which is computed in Rust.
-pub(in super::super) fn after_cursor(validated: &ValidatedSearch) -> Option<Condition<'_>> {
+pub(in super::super) fn after_cursor(validated: &ValidatedSearch) -> Option<Condition> {
     let Position { km, rating, name, id } = validated.after.as_ref()?;
-    let later_name = || schools::name_folded.gt(name).or(schools::name_folded.eq(name).and(schools::id.gt(id)));
+    let (name, id) = (name.clone(), *id);
+    let later_name = || {
+        let is_tied = schools::name_folded.eq(name.clone()).and(schools::id.gt(id));
+        schools::name_folded.gt(name.clone()).or(is_tied)
+    };
     Some(match (validated.search.sort, rating) {
         (Sort::Distance, _) => return None,
         (Sort::Margin, _) => {
@@ -250,22 +255,25 @@ pub(in super::super) fn after_cursor(validated: &ValidatedSearch) -> Option<Cond
             Condition::new(less.or(equal.and(schools::id.gt(id).nullable())))
         }
         // The second condition implies the first, but the first lets an index scan start at the name.
-        (Sort::Name, _) => Condition::new(schools::name_folded.ge(name).and(later_name())),
+        (Sort::Name, _) => Condition::new(schools::name_folded.ge(name.clone()).and(later_name())),
         (Sort::Rating, Some(rating)) => {
-            let same_rating = schools::ofsted_rating.eq(rating).and(later_name().nullable());
-            let later = schools::ofsted_rating.gt(rating).or(same_rating);
+            let same_rating = schools::ofsted_rating.eq(*rating).and(later_name().nullable());
+            let later = schools::ofsted_rating.gt(*rating).or(same_rating);
             Condition::new(later.or(schools::ofsted_rating.is_null().nullable()))
         }
         (Sort::Rating, None) => Condition::new(schools::ofsted_rating.is_null().and(later_name())),
     })
 }
 
-/// The distance from the search's point in kilometres; NULL where the search or the school has no location.
-pub(in super::super) type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
+/// A school's distance from a point in kilometres; NULL where there is no point or the school has no location.
+pub type Distance = haversine<Option<f64>, Option<f64>, schools::lat, schools::lng>;
 
 /// Returns the distance of a school from the search's point.
 pub(in super::super) fn distance(validated: &ValidatedSearch) -> Distance {
-    let point = validated.near.map(|near| near.point);
+    distance_from(validated.near.map(|near| near.point))
+}
+
+pub(super) fn distance_from(point: Option<LatLng>) -> Distance {
     let (lat, lng) = (point.map(|point| point.lat().degrees()), point.map(|point| point.lng().degrees()));
     haversine(lat, lng, schools::lat, schools::lng)
 }

@@ -8,7 +8,7 @@ use super::plan::explain;
 use crate::error::Result;
 use crate::explain::{ExplainMode, ExplainedQuery, Explanation};
 use crate::request::Sort;
-use crate::search::{CatchmentRow, FacetRow, HitRow, ListedRow, ValidatedSearch};
+use crate::search::ValidatedSearch;
 
 use super::super::dialect::{Connection, maybe_async};
 
@@ -22,18 +22,16 @@ pub(in super::super) async fn explain_on_conn(
 ) -> Result<Explanation> {
     let validated = &within_reach(connection, validated).await?;
     match (query, validated.search.sort) {
-        (ExplainedQuery::Catchments, _) => {
-            explain::<_, CatchmentRow>(connection, catchments_query(validated), mode).await
-        }
-        (ExplainedQuery::Facets, _) => explain::<_, FacetRow>(connection, facets_query(validated), mode).await,
+        (ExplainedQuery::Catchments, _) => explain(connection, catchments_query(validated), mode).await,
+        (ExplainedQuery::Facets, _) => explain(connection, facets_query(validated), mode).await,
         (ExplainedQuery::Find | ExplainedQuery::Reach, Sort::Distance) => {
             explain(connection, first_query(validated), mode).await
         }
         (ExplainedQuery::Find | ExplainedQuery::Reach, Sort::Margin) => {
-            explain::<_, HitRow>(connection, margin_query(validated), mode).await
+            explain(connection, margin_query(validated), mode).await
         }
         (ExplainedQuery::Find | ExplainedQuery::Reach, Sort::Name | Sort::Rating) => {
-            explain::<_, ListedRow>(connection, find_query(validated), mode).await
+            explain(connection, find_query(validated), mode).await
         }
     }
 }

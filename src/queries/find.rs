@@ -13,8 +13,16 @@ use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::{MAX_LIMIT, Page, SchoolSearch, Sort};
 use crate::search::{ALL_OFFERED_KM, HitRow, ListedRow, ValidatedSearch};
 
-use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async, require_caller, snapshot};
+use super::super::dialect::{
+    BatchExecute, Connection, Db, LoadQuery, RunQueryDsl, maybe_async, require_caller, snapshot,
+};
 use super::super::schema::{admissions_reach, schools};
+
+/// Runs a statement that returns no rows.
+#[maybe_async]
+pub(in super::super) async fn execute_on_conn(connection: &mut Connection, statement: &str) -> Result<()> {
+    Ok(connection.batch_execute(statement).await?)
+}
 
 /// Returns one page of the schools that match a search.
 #[maybe_async]

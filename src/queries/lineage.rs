@@ -16,8 +16,8 @@ use crate::transaction::TableLock;
 
 use super::super::dialect::{Connection, RunQueryDsl, locked, maybe_async, snapshot, write};
 use super::super::schema::{
-    admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
-    school_reviews, school_term_dates, schools,
+    admissions_criteria, admissions_history, private_school_details, private_school_fees, school_clubs,
+    school_identifiers, school_links, school_performance, school_reviews, school_term_dates, schools,
 };
 
 /// The number of links that are compared with the stored ones and inserted in one step.
@@ -185,7 +185,9 @@ pub(in super::super) async fn delete_school_on_conn(connection: &mut Connection,
             performance: count!(school_performance::school_id),
             private_details: count!(private_school_details::school_id),
             fees: count!(private_school_fees::school_id),
+            identifiers: count!(school_identifiers::school_id),
             admissions: count!(admissions_history::school_id),
+            admissions_criteria: count!(admissions_criteria::school_id),
             links: count!(school_links::school_id),
             reviews_kept: count!(school_reviews::school_id),
             links_kept: count!(school_links::linked_school_id),

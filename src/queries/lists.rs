@@ -7,13 +7,13 @@ use diesel::query_builder::{QueryFragment, QueryId};
 use super::conditions::{OpenNow, conditions};
 use super::find::within_reach;
 use crate::error::Result;
-use crate::ids::{SchoolId, Urn};
-use crate::models::{ClubKind, CouncilCount, Facets, School};
+use crate::ids::{Laestab, SchoolId, Ukprn, Urn};
+use crate::models::{ClubKind, CouncilCount, Facets, School, SchoolIdentifiers};
 use crate::request::{MAX_IDS, distinct};
-use crate::search::{FacetRow, ValidatedSearch, facets_of};
+use crate::search::{FacetRow, ValidatedSearch, facets_of, of_today};
 
 use super::super::dialect::{Connection, Db, LoadQuery, RunQueryDsl, maybe_async, require_caller, snapshot};
-use super::super::schema::schools;
+use super::super::schema::{school_identifiers, schools};
 
 /// Loads the schools that have one of the values in a column, in the order of the values.
 #[maybe_async]
@@ -38,6 +38,50 @@ pub(in super::super) async fn schools_on_conn(connection: &mut Connection, ids: 
 #[maybe_async]
 pub(in super::super) async fn schools_by_urn_on_conn(connection: &mut Connection, urns: &[Urn]) -> Result<Vec<School>> {
     schools_by!(connection, schools::urn, urns)
+}
+
+/// Returns the schools with these LAESTABs, in the order of the LAESTABs and then of the ids: of each, the open ones,
+/// or every one where none is open.
+#[maybe_async]
+pub(in super::super) async fn schools_by_laestab_on_conn(
+    connection: &mut Connection,
+    laestabs: &[Laestab],
+) -> Result<Vec<(Laestab, School)>> {
+    let laestabs = distinct(laestabs);
+    let mut found = Vec::with_capacity(laestabs.len());
+    for of_council in laestabs.chunk_by(|one, next| one.la_code() == next.la_code()) {
+        let numbers: Vec<i16> = of_council.iter().map(|laestab| laestab.establishment_number()).collect();
+        for numbers in numbers.chunks(MAX_IDS) {
+            let query = schools::table
+                .inner_join(school_identifiers::table)
+                .filter(school_identifiers::la_code.eq(of_council[0].la_code()))
+                .filter(school_identifiers::establishment_number.eq_any(numbers))
+                .order_by((school_identifiers::establishment_number, schools::id))
+                .select((SchoolIdentifiers::as_select(), School::as_select()));
+            let schools = query.load::<(SchoolIdentifiers, School)>(connection).await?.into_iter();
+            found.extend(schools.filter_map(|(identifiers, school)| Some((identifiers.laestab()?, school))));
+        }
+    }
+    Ok(of_today(found))
+}
+
+/// Returns the schools with these UKPRNs, in the order of the UKPRNs and then of the ids: of each, the open ones, or
+/// every one where none is open.
+#[maybe_async]
+pub(in super::super) async fn schools_by_ukprn_on_conn(
+    connection: &mut Connection,
+    ukprns: &[Ukprn],
+) -> Result<Vec<(Ukprn, School)>> {
+    let mut found = Vec::with_capacity(ukprns.len());
+    for ukprns in distinct(ukprns).chunks(MAX_IDS) {
+        let query = schools::table
+            .inner_join(school_identifiers::table)
+            .filter(school_identifiers::ukprn.eq_any(ukprns))
+            .order_by((school_identifiers::ukprn, schools::id))
+            .select((school_identifiers::ukprn.assume_not_null(), School::as_select()));
+        found.extend(query.load::<(Ukprn, School)>(connection).await?);
+    }
+    Ok(of_today(found))
 }
 
 /// Returns every council with open schools.

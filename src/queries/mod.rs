@@ -12,6 +12,7 @@ mod explain;
 mod find;
 mod lineage;
 mod lists;
+pub mod own;
 mod phase_by_ages;
 mod rows;
 mod writes;
@@ -26,9 +27,14 @@ pub(super) use catchments::{
 };
 pub(super) use children::{details_on_conn, insert_reviews_on_conn, replace_collections_on_conn};
 pub(super) use explain::explain_on_conn;
-pub(super) use find::{all_schools_on_conn, find_schools_on_conn};
+pub(super) use find::{all_schools_on_conn, execute_on_conn, find_schools_on_conn};
 pub(super) use lineage::{
     delete_school_on_conn, merge_schools_on_conn, schools_of_today_on_conn, upsert_links_on_conn,
 };
-pub(super) use lists::{councils_on_conn, facets_on_conn, schools_by_urn_on_conn, schools_on_conn};
-pub(super) use writes::{insert_schools_on_conn, update_school_on_conn, upsert_schools_on_conn};
+pub(super) use lists::{
+    councils_on_conn, facets_on_conn, schools_by_laestab_on_conn, schools_by_ukprn_on_conn, schools_by_urn_on_conn,
+    schools_on_conn,
+};
+pub(super) use writes::{
+    insert_schools_on_conn, update_school_on_conn, upsert_register_on_conn, upsert_schools_on_conn,
+};

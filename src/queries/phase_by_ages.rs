@@ -11,7 +11,7 @@ use super::super::schema::schools;
 
 /// Returns the condition that a school counts as one of these phases by the ages it teaches, as [`Phase::of_ages`]
 /// states. Its rule stands here in SQL; a test compares the two.
-pub(super) fn counts_as(phases: &[Phase]) -> Condition<'static> {
+pub(super) fn counts_as(phases: &[Phase]) -> Condition {
     let (from, to) = (schools::age_range_from, schools::age_range_to);
     let teaches = |age: i16| from.le(age).and(to.ge(age));
     let is = |phase: Phase| Some(phase).into_sql::<Nullable<Text>>();

@@ -10,18 +10,19 @@ use crate::config::Backend;
 use crate::error::Result;
 use crate::explain::{ExplainMode, ExplainedQuery, Explanation};
 use crate::geo::Catchment;
-use crate::ids::{SchoolId, Urn};
+use crate::ids::{Laestab, SchoolId, Ukprn, Urn};
 use crate::models::{
-    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
-    NewCollections, NewLink, NewSchool, Phase, PhaseGap, ReachHit, Review, School, SchoolCatchment, SchoolDetails,
-    SchoolHit, SchoolPatch, UpsertCounts,
+    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewAdmissionsCriterion,
+    NewCatchment, NewCollections, NewLink, NewSchool, Phase, PhaseGap, ReachHit, RegisterCounts, Review, School,
+    SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch, UpsertCounts,
 };
 use crate::observe::observe;
+use crate::repository::unit_of_work::{Transaction, UnitOfWork};
 use crate::repository::{
     CountSchools, ExportSchools, FillPhases, FindCatchments, FindReach, FindSchools, Health, PoolStatus, ReadSchools,
     SchoolRepository, WriteSchools,
 };
-use crate::request::{Page, PhaseGaps, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{Page, PhaseGaps, RegisterCoverage, RegisterStream, SchoolSearch, SchoolStream, WriteMode};
 use crate::search::ValidatedSearch;
 
 use super::calls::{read, write, write_stream};
@@ -42,6 +43,10 @@ impl SchoolRepository for Repository {
         self.connections.status()
     }
 
+    async fn begin(&self) -> Result<UnitOfWork> {
+        observe(BACKEND, "begin", self.slow_query(), self.begin_unit()).await
+    }
+
     async fn explain(&self, query: ExplainedQuery, search: &SchoolSearch, mode: ExplainMode) -> Result<Explanation> {
         let search = match query {
             ExplainedQuery::Find | ExplainedQuery::Facets => ValidatedSearch::new(search)?,
@@ -49,6 +54,30 @@ impl SchoolRepository for Repository {
             ExplainedQuery::Reach => ValidatedSearch::for_reach(search)?,
         };
         read!(self, explain_on_conn, query, &search, mode)
+    }
+}
+
+#[async_trait]
+impl Transaction for Repository {
+    fn repository(&self) -> &(dyn SchoolRepository + 'static) {
+        self
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+
+    async fn execute(&self, statement: String) -> Result<()> {
+        write!(self, execute_on_conn, &statement)
+    }
+
+    async fn finish(&self, mode: WriteMode) -> Result<()> {
+        let operation = if mode == WriteMode::Commit { "commit" } else { "rollback" };
+        observe(BACKEND, operation, self.slow_query(), self.finish_unit(mode)).await
+    }
+
+    fn end(&self, reason: &'static str) {
+        self.connections.end_unit(reason);
     }
 }
 
@@ -105,6 +134,16 @@ impl ReadSchools for Repository {
         read!(self, schools_by_urn_on_conn, &urns)
     }
 
+    async fn schools_by_laestab(&self, laestabs: &[Laestab]) -> Result<Vec<(Laestab, School)>> {
+        let laestabs = laestabs.to_vec();
+        read!(self, schools_by_laestab_on_conn, &laestabs)
+    }
+
+    async fn schools_by_ukprn(&self, ukprns: &[Ukprn]) -> Result<Vec<(Ukprn, School)>> {
+        let ukprns = ukprns.to_vec();
+        read!(self, schools_by_ukprn_on_conn, &ukprns)
+    }
+
     async fn details(&self, ids: &[SchoolId], collections: Collections) -> Result<Vec<SchoolDetails>> {
         let ids = ids.to_vec();
         read!(self, details_on_conn, &ids, collections)
@@ -138,6 +177,15 @@ impl WriteSchools for Repository {
         write_stream!(self, upsert_schools_on_conn, schools, mode)
     }
 
+    async fn upsert_register(
+        &self,
+        schools: RegisterStream,
+        coverage: RegisterCoverage,
+        mode: WriteMode,
+    ) -> Result<RegisterCounts> {
+        write_stream!(self, upsert_register_on_conn, schools, &coverage, mode)
+    }
+
     async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School> {
         write!(self, update_school_on_conn, id, version, &patch)
     }
@@ -151,7 +199,16 @@ impl WriteSchools for Repository {
     }
 
     async fn upsert_admissions(&self, admissions: Vec<NewAdmissions>, mode: WriteMode) -> Result<UpsertCounts> {
-        write!(self, upsert_admissions_on_conn, &admissions, mode)
+        write!(self, upsert_admissions_on_conn, &admissions, &[], mode)
+    }
+
+    async fn upsert_admissions_by_criterion(
+        &self,
+        admissions: Vec<NewAdmissions>,
+        others: Vec<NewAdmissionsCriterion>,
+        mode: WriteMode,
+    ) -> Result<UpsertCounts> {
+        write!(self, upsert_admissions_on_conn, &admissions, &others, mode)
     }
 
     async fn upsert_links(&self, links: Vec<NewLink>, mode: WriteMode) -> Result<UpsertCounts> {

@@ -2,14 +2,14 @@
 
 use crate::columns;
 use crate::models::{
-    Admissions, NewLink, Performance, PrivateDetails, PrivateFee, Review, School, SchoolClub, SchoolLink,
-    SchoolSummary, TermDates,
+    Admissions, AdmissionsCriterion, NewLink, Performance, PrivateDetails, PrivateFee, Review, School, SchoolClub,
+    SchoolIdentifiers, SchoolLink, SchoolSummary, TermDates,
 };
 
 use super::super::dialect::Db;
 use super::super::schema::{
-    admissions_history, private_school_details, private_school_fees, school_clubs, school_links, school_performance,
-    school_reviews, school_term_dates, schools,
+    admissions_criteria, admissions_history, private_school_details, private_school_fees, school_clubs,
+    school_identifiers, school_links, school_performance, school_reviews, school_term_dates, schools,
 };
 
 /// Makes a model selectable from its table. Each field is listed once, in the model's order, with its column where that
@@ -46,7 +46,9 @@ columns::term_dates!(selectable!());
 columns::performance!(selectable!());
 columns::private_details!(selectable!());
 columns::fees!(selectable!());
+columns::identifiers!(selectable!());
 columns::admissions!(selectable!());
+columns::admissions_criteria!(selectable!());
 columns::reviews!(selectable!());
 columns::links!(selectable!());
 columns::new_links!(selectable!());

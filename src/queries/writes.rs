@@ -1,22 +1,28 @@
 //! Inserts and upserts of schools.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-use super::insert::{Batches, ROWS_AN_INSERT, insert_in_txn};
+use super::children::identifiers_in_txn;
+use super::conditions::OpenNow;
+use super::insert::{Batches, ROWS_AN_INSERT, insert_in_txn, upsert_folds_in_txn};
 use super::lists::schools_by_urn_on_conn;
-use crate::columns::school_values;
+use crate::columns::{self, child_values, row_values, school_values};
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
-use crate::models::{NewSchool, School, SchoolPatch, UpsertCounts};
-use crate::request::{MAX_IDS, SchoolStream, WriteMode, distinct, refuse_twice};
+use crate::models::{NewSchool, RegisterCounts, School, SchoolIdentifiers, SchoolPatch, Status, UpsertCounts};
+use crate::request::{
+    MAX_IDS, MissingSchools, RegisterCoverage, RegisterSchool, RegisterStream, SchoolStream, WriteMode, distinct,
+    refuse_twice,
+};
+use crate::text;
 use crate::transaction::TableLock;
 
 use super::super::dialect::{Connection, RunQueryDsl, locked, maybe_async, write};
-use super::super::schema::schools;
+use super::super::schema::{school_identifiers, schools};
 
 /// Inserts schools in one transaction, and returns their ids in the order given.
 #[maybe_async]
@@ -32,6 +38,7 @@ pub(in super::super) async fn insert_schools_on_conn(
     let inserted = write(connection, &[], WriteMode::Commit, async |connection| {
         let mut ids = Vec::with_capacity(new.len());
         for rows in new.chunks(ROWS_AN_INSERT) {
+            store_folds_in_txn(connection, rows).await?;
             ids.extend(insert_in_txn(connection, rows).await?);
         }
         Ok(ids)
@@ -60,21 +67,70 @@ async fn stored_urn_on_conn(connection: &mut Connection, new: &[NewSchool]) -> O
 
 /// Inserts new schools, and updates those that differ from the stored ones.
 #[maybe_async]
-#[allow(clippy::while_let_on_iterator, reason = "the batches of Postgres are awaited")]
 pub(in super::super) async fn upsert_schools_on_conn(
     connection: &mut Connection,
     stream: SchoolStream,
     mode: WriteMode,
 ) -> Result<UpsertCounts> {
+    let schools = Box::new(stream.map(|school| school.map(RegisterSchool::from)));
+    let counts = upsert_register_on_conn(connection, schools, &RegisterCoverage::default(), mode).await?;
+    Ok(counts.schools)
+}
+
+/// Inserts new schools of a register with their identifiers, updates those that differ from the stored ones, and finds
+/// or closes the open ones that the register lacks.
+#[maybe_async]
+#[allow(clippy::while_let_on_iterator, reason = "the batches of Postgres are awaited")]
+pub(in super::super) async fn upsert_register_on_conn(
+    connection: &mut Connection,
+    stream: RegisterStream,
+    coverage: &RegisterCoverage,
+    mode: WriteMode,
+) -> Result<RegisterCounts> {
     let mut batches = Batches::new(stream, ROWS_AN_INSERT);
     write(connection, &[TableLock::Import("schools")], mode, async |connection| {
-        let mut counts = UpsertCounts::default();
+        let missing = missing_in_txn(connection, coverage).await?;
+        let mut counts = RegisterCounts::default();
         while let Some(batch) = batches.next().await {
-            upsert_batch_in_txn(connection, batch?, &mut counts).await?;
+            upsert_batch_in_txn(connection, batch?, &mut counts.schools).await?;
         }
+        if coverage.missing != MissingSchools::Keep {
+            let ids: Vec<SchoolId> = missing.iter().map(|(id, _, _)| *id).collect();
+            for ids in ids.chunks(MAX_IDS) {
+                let closed = (schools::status.eq(Status::Closed), schools::version.eq(schools::version + 1));
+                let schools = schools::table.filter(schools::id.eq_any(ids));
+                counts.closed += diesel::update(schools).set(closed).execute(connection).await? as u64;
+            }
+        }
+        counts.missing = missing.into_iter().map(|(_, urn, name)| (urn, name)).collect();
         Ok(counts)
     })
     .await
+}
+
+/// Returns the schools that are open in a register's councils, are from it, and that it lacks.
+#[maybe_async]
+async fn missing_in_txn(
+    connection: &mut Connection,
+    coverage: &RegisterCoverage,
+) -> Result<Vec<(SchoolId, Urn, String)>> {
+    let (mut open, mut missing) = (0, Vec::new());
+    for councils in coverage.councils.chunks(MAX_IDS) {
+        let listed = school_identifiers::table.filter(school_identifiers::source.eq(&coverage.source));
+        let query = schools::table
+            .filter(OpenNow)
+            .filter(schools::council.eq_any(councils))
+            .filter(schools::id.eq_any(listed.select(school_identifiers::school_id)))
+            .order_by(schools::urn)
+            .select((schools::id, schools::urn, schools::name));
+        let schools = query.load::<(SchoolId, Urn, String)>(connection).await?;
+        open += schools.len();
+        missing.extend(schools.into_iter().filter(|(_, urn, _)| !coverage.urns.contains(urn)));
+    }
+    if coverage.missing == MissingSchools::Close && missing.len() * 20 > open {
+        return Err(Error::TooManyMissing { missing: missing.len(), open });
+    }
+    Ok(missing)
 }
 
 /// Reads the stored schools, and writes only those that differ. So the counts are exact, and an unchanged register
@@ -82,28 +138,64 @@ pub(in super::super) async fn upsert_schools_on_conn(
 #[maybe_async]
 async fn upsert_batch_in_txn(
     connection: &mut Connection,
-    batch: Vec<NewSchool>,
+    batch: Vec<RegisterSchool>,
     counts: &mut UpsertCounts,
 ) -> Result<()> {
-    let urns: Vec<Urn> = batch.iter().map(|school| school.urn).collect();
+    let urns: Vec<Urn> = batch.iter().map(|school| school.school.urn).collect();
     let stored = schools_by_urn_on_conn(connection, &urns).await?;
     let mut stored: HashMap<Urn, (SchoolId, NewSchool)> =
         stored.into_iter().map(|school| (school.urn, (school.id, school.into()))).collect();
-    let mut new = Vec::new();
-    for school in batch {
+    let ids: Vec<SchoolId> = stored.values().map(|(id, _)| *id).collect();
+    let stored_identifiers = match batch.iter().any(|school| school.identifiers.is_some()) {
+        true => identifiers_in_txn(connection, &ids).await?.into_iter().collect(),
+        false => HashMap::new(),
+    };
+    let (mut new, mut new_identifiers, mut inserts) = (Vec::new(), Vec::new(), Vec::new());
+    for RegisterSchool { school, identifiers, patch } in batch {
         let Some((id, stored)) = stored.remove(&school.urn) else {
             new.push(school);
+            new_identifiers.push(identifiers);
             continue;
         };
-        let school = school.or_stored(&stored);
-        if school == stored {
-            counts.unchanged += 1;
-        } else {
-            update_in_txn(connection, id, &school).await?;
-            counts.updated += 1;
+        let mut school = school.or_stored(&stored);
+        if let Some(patch) = patch {
+            school = patch.apply(school);
         }
+        let is_same = school == stored;
+        if !is_same {
+            if school.name != stored.name {
+                store_folds_in_txn(connection, std::slice::from_ref(&school)).await?;
+            }
+            update_in_txn(connection, id, &school).await?;
+        }
+        let identifiers = identifiers.map(|identifiers| match stored_identifiers.get(&id) {
+            Some(stored) => (identifiers.or_stored(stored), Some(stored)),
+            None => (identifiers, None),
+        });
+        match identifiers {
+            Some((identifiers, None)) => inserts.push((id, identifiers)),
+            Some((identifiers, Some(stored))) if identifiers != *stored => {
+                let row = school_identifiers::table.filter(school_identifiers::school_id.eq(id));
+                let values = columns::identifiers!(row_values!(&identifiers,));
+                diesel::update(row).set(values).execute(connection).await?;
+            }
+            _ if is_same => {
+                counts.unchanged += 1;
+                continue;
+            }
+            _ => {}
+        }
+        counts.updated += 1;
     }
-    counts.inserted += insert_in_txn(connection, &new).await?.len() as u64;
+    store_folds_in_txn(connection, &new).await?;
+    let ids = insert_in_txn(connection, &new).await?;
+    counts.inserted += ids.len() as u64;
+    inserts.extend(ids.into_iter().zip(new_identifiers).filter_map(|(id, identifiers)| Some((id, identifiers?))));
+    if !inserts.is_empty() {
+        let rows = inserts.iter().map(|(id, row)| columns::identifiers!(child_values!(*id, row,)));
+        let rows = rows.collect::<Vec<_>>();
+        diesel::insert_into(school_identifiers::table).values(rows).execute(connection).await?;
+    }
     Ok(())
 }
 
@@ -124,10 +216,19 @@ pub(in super::super) async fn update_school_on_conn(
         }
         let school = patch.apply(stored.into());
         school.validate()?;
+        store_folds_in_txn(connection, std::slice::from_ref(&school)).await?;
         update_in_txn(connection, id, &school).await?;
         Ok(query.first(connection).await?)
     })
     .await
+}
+
+/// Stores the folds of schools' names, with which triggers compare `schools.name_folded`.
+#[maybe_async]
+async fn store_folds_in_txn(connection: &mut Connection, written: &[NewSchool]) -> QueryResult<()> {
+    // In one order, so that two writers wait for each other at most once.
+    let names: BTreeSet<&str> = written.iter().map(|school| school.name.as_str()).collect();
+    upsert_folds_in_txn(connection, names.into_iter().map(|name| (name, text::fold(name))).collect()).await
 }
 
 /// Writes a school over the stored one, as its next version.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Backend;
 use crate::error::{Error, Result};
 
-/// The state of a usable database: it was reached, and has this build's schema.
+/// The state of a usable database: it was reached, and its schema serves this build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Health {
@@ -13,7 +13,7 @@ pub struct Health {
     pub backend: String,
     /// The versions of the database's software, such as `"SQLite 3.51.3"` or `"PostgreSQL 16.4, PostGIS 3.4.2"`.
     pub version: String,
-    /// The newest applied migration, which is this build's newest.
+    /// The newest applied migration: this build's newest, or the version of a newer build's.
     pub migration: String,
 }
 

@@ -5,6 +5,7 @@
 
 mod health;
 mod pages;
+pub(crate) mod unit_of_work;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -17,17 +18,18 @@ use crate::config::Backend;
 use crate::error::Result;
 use crate::explain::{ExplainMode, ExplainedQuery, Explanation};
 use crate::geo::Catchment;
-use crate::ids::{SchoolId, Urn};
+use crate::ids::{Laestab, SchoolId, Ukprn, Urn};
 use crate::models::{
-    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewCatchment,
-    NewCollections, NewLink, NewSchool, Phase, PhaseGap, ReachHit, Review, School, SchoolCatchment, SchoolDetails,
-    SchoolHit, SchoolPatch, UpsertCounts,
+    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewAdmissionsCriterion,
+    NewCatchment, NewCollections, NewLink, NewSchool, Phase, PhaseGap, ReachHit, RegisterCounts, Review, School,
+    SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch, UpsertCounts,
 };
-use crate::request::{Page, PhaseGaps, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{Page, PhaseGaps, RegisterCoverage, RegisterStream, SchoolSearch, SchoolStream, WriteMode};
 
 pub(crate) use health::refuse_older;
 pub use health::{Health, PoolStatus};
 use pages::pages;
+pub use unit_of_work::{Savepoint, UnitOfWork};
 
 /// The schools of a database: every query and write, the same on every backend. Returned by
 /// [`connect`](crate::connect).
@@ -52,7 +54,7 @@ use pages::pages;
 /// and the duration. A method that returns one school is recorded by the name of the method that returns many, such as
 /// `schools` for `school`.
 ///
-/// Beside its own errors, each method returns those of any database: [`Busy`](crate::Error::Busy),
+/// Besides its own errors, each method may return those of the database: [`Busy`](crate::Error::Busy),
 /// [`Timeout`](crate::Error::Timeout), [`PoolTimeout`](crate::Error::PoolTimeout),
 /// [`Unavailable`](crate::Error::Unavailable), and rarer ones. [`is_retryable`](crate::Error::is_retryable) and
 /// [`is_invalid_input`](crate::Error::is_invalid_input) classify them for a service.
@@ -68,15 +70,24 @@ pub trait SchoolRepository:
     /// see [`pool_status`](Self::pool_status).
     ///
     /// # Errors
-    /// Those of [`connect`](crate::connect). Each of its two steps ends within the pool's `connect_timeout`, for each
-    /// server where the URL names several.
+    /// Those of [`connect`](crate::connect). On Postgres, opening the connection ends within the pool's
+    /// `connect_timeout`, for each server where the URL names several. The check that follows ends within one more
+    /// `connect_timeout`.
     async fn health(&self) -> Result<Health>;
 
     /// Returns the current number of connections.
     fn pool_status(&self) -> PoolStatus;
 
-    /// Returns the SQL and the plan of a query for this search: those of the first one, where the search runs several
-    /// queries. [`ExplainMode::Analyze`] also **runs** it, to report its rows and duration.
+    /// Begins a transaction for several calls.
+    ///
+    /// # Errors
+    /// [`Busy`](crate::Error::Busy) on SQLite, where another connection writes for longer than the lock timeout;
+    /// [`UnitOfWorkOpen`](crate::Error::UnitOfWorkOpen) where this repository is itself a unit of work, and on SQLite
+    /// where the calling task already has an open one.
+    async fn begin(&self) -> Result<UnitOfWork>;
+
+    /// Returns the SQL and the plan of the query that this search runs, or of the first one where it runs several.
+    /// [`ExplainMode::Analyze`] also **runs** it, to report its rows and duration.
     ///
     /// # Errors
     /// Those of the explained method.
@@ -129,9 +140,9 @@ pub trait FindCatchments: Send + Sync + Debug {
 #[async_trait]
 pub trait FindReach: Send + Sync + Debug {
     /// Returns one page of the schools that match a search and would have offered a child at its point a place in past
-    /// years, by distance or because every applicant was offered one, in the search's order, each with its years. The
-    /// search's [`ReachFilter`](crate::request::ReachFilter) selects the intake and the years; without one, the latest
-    /// known year of any intake counts.
+    /// years. A school offers a place by distance, or because every applicant was offered one. The hits are in the
+    /// search's order, each with its years. The search's [`ReachFilter`](crate::request::ReachFilter) selects the
+    /// intake (the year group that admits) and the years; without one, the latest known year of any intake counts.
     ///
     /// The result is an estimate. A school without a known year is never returned. Other criteria come before distance:
     /// a selective school whose places were not filled still refuses a child who does not qualify. Some councils
@@ -197,8 +208,25 @@ pub trait ReadSchools: Send + Sync + Debug {
     /// Those of the database.
     async fn schools_by_urn(&self, urns: &[Urn]) -> Result<Vec<School>>;
 
-    /// Returns these schools, in the order of the ids, with the requested collections, from one snapshot. Up to 10,000
-    /// schools take one query, plus one for each collection.
+    /// Returns the schools with these LAESTABs, each with its LAESTAB, in the order of the LAESTABs. A [`Laestab`] is
+    /// the code of a local authority and the number of an establishment in it, also called a DfE number. A closed
+    /// school and the academy that replaced it share one: where a school with a LAESTAB is open, the closed ones are
+    /// skipped. LAESTABs without a school are skipped.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn schools_by_laestab(&self, laestabs: &[Laestab]) -> Result<Vec<(Laestab, School)>>;
+
+    /// Returns the schools with these UKPRNs (UK Provider Reference Numbers), as
+    /// [`schools_by_laestab`](Self::schools_by_laestab) does.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn schools_by_ukprn(&self, ukprns: &[Ukprn]) -> Result<Vec<(Ukprn, School)>>;
+
+    /// Returns these schools, in the order of the ids, with the requested [`Collections`]. A collection is the rows of
+    /// another table that belong to a school, such as its clubs. All are from one snapshot. Up to 10,000 schools take
+    /// one query, plus one for each collection.
     ///
     /// # Errors
     /// Those of the database.
@@ -265,6 +293,19 @@ pub trait WriteSchools: Send + Sync + Debug {
     /// [`NewSchool::validate`]; those of the constraints.
     async fn upsert_schools(&self, schools: SchoolStream, mode: WriteMode) -> Result<UpsertCounts>;
 
+    /// Inserts and updates the schools of a register, as [`upsert_schools`](Self::upsert_schools) does, together with
+    /// their other identifiers, such as the UKPRN. Returns the open schools that the register lacks. Where `coverage`
+    /// requests it, they are closed in the same transaction.
+    ///
+    /// # Errors
+    /// As [`upsert_schools`](Self::upsert_schools), and [`TooManyMissing`](crate::Error::TooManyMissing).
+    async fn upsert_register(
+        &self,
+        schools: RegisterStream,
+        coverage: RegisterCoverage,
+        mode: WriteMode,
+    ) -> Result<RegisterCounts>;
+
     /// Updates a school, and returns it as stored. `version` is the [`School::version`] that the patch was made from:
     /// where another write came first, nothing is written.
     ///
@@ -273,16 +314,17 @@ pub trait WriteSchools: Send + Sync + Debug {
     /// [`NewSchool::validate`]; those of the constraints.
     async fn update_school(&self, id: SchoolId, version: i32, patch: SchoolPatch) -> Result<School>;
 
-    /// Replaces the given collections of a school in one transaction, and returns the school's new version. The others
-    /// are left unchanged. `version` is the [`School::version`] that the collections were read with: where another
-    /// write of the school or of its collections came first, nothing is written.
+    /// Replaces the given collections of a school in one transaction, and returns the school's new version. Other
+    /// collections are left unchanged. `version` is the [`School::version`] that the collections were read with: where
+    /// another write of the school or of its collections came first, nothing is written.
     ///
     /// # Errors
     /// [`Stale`](crate::Error::Stale), [`UnknownSchool`](crate::Error::UnknownSchool);
     /// [`DuplicateRow`](crate::Error::DuplicateRow) where two rows have the same key; those of the constraints.
     async fn replace_collections(&self, id: SchoolId, version: i32, new: NewCollections) -> Result<i32>;
 
-    /// Inserts reviews in one transaction. Each belongs to the school with its URN, where there is one.
+    /// Inserts reviews in one transaction. Each belongs to the school that has the review's URN, if that school is
+    /// stored.
     ///
     /// # Errors
     /// Those of the constraints; [`Busy`](crate::Error::Busy) where a school is not stored yet and an import of schools
@@ -291,31 +333,44 @@ pub trait WriteSchools: Send + Sync + Debug {
 
     /// Inserts or updates admissions by URN, year and intake, in one transaction. A value that is `None` in a given
     /// year leaves the stored one unchanged, with one exception: a last distance without `had_vacancies` makes a stored
-    /// `true` unknown, since a limit contradicts it.
+    /// `had_vacancies` of `true` unknown, because the two contradict each other.
     ///
     /// # Errors
-    /// [`UnknownUrn`](crate::Error::UnknownUrn); [`DuplicateRow`](crate::Error::DuplicateRow) where one is given twice;
-    /// those of the constraints.
+    /// [`UnknownUrn`](crate::Error::UnknownUrn); [`DuplicateRow`](crate::Error::DuplicateRow) where a row is given
+    /// twice; those of the constraints.
     async fn upsert_admissions(&self, admissions: Vec<NewAdmissions>, mode: WriteMode) -> Result<UpsertCounts>;
+
+    /// Upserts admissions as [`upsert_admissions`](Self::upsert_admissions) does, together with offers by other
+    /// criteria than distance, in one transaction. The counts are of both.
+    ///
+    /// # Errors
+    /// As [`upsert_admissions`](Self::upsert_admissions).
+    async fn upsert_admissions_by_criterion(
+        &self,
+        admissions: Vec<NewAdmissions>,
+        others: Vec<NewAdmissionsCriterion>,
+        mode: WriteMode,
+    ) -> Result<UpsertCounts>;
 
     /// Inserts or updates links between schools by both URNs and kind, in one transaction. Neither school need be
     /// stored. A value that is `None` in a given link leaves the stored one unchanged.
     ///
     /// # Errors
-    /// [`DuplicateRow`](crate::Error::DuplicateRow) where one is given twice; those of the constraints.
+    /// [`DuplicateRow`](crate::Error::DuplicateRow) where a link is given twice; those of the constraints.
     async fn upsert_links(&self, links: Vec<NewLink>, mode: WriteMode) -> Result<UpsertCounts>;
 
-    /// Closes the school `from` on a day and merges it into the school `into`, in one transaction. Its reviews move to
-    /// `into`, and links record the merger on both sides.
+    /// Closes the school `from` on the day `on` and merges it into the school `into`, in one transaction. Its reviews
+    /// move to `into`, and links record the merger on both sides.
     ///
     /// # Errors
     /// [`UnknownUrn`](crate::Error::UnknownUrn) where one of the two is not stored,
+    /// [`MergeIntoSelf`](crate::Error::MergeIntoSelf) where they are the same,
     /// [`MergeIntoClosed`](crate::Error::MergeIntoClosed) where `into` is not open.
     async fn merge_schools(&self, from: Urn, into: Urn, on: NaiveDate) -> Result<MergeCounts>;
 
     /// Deletes a school with all its collections but the reviews, and returns how many rows were deleted and kept.
-    /// Reviews that a merger moved to it return to the school that they were written of, where that is stored. A school
-    /// that has closed is better kept, or merged into its successor.
+    /// Reviews that a merger moved to it return to the school that they were written about, if it is stored. Keep a
+    /// closed school, or merge it into its successor, instead of deleting it.
     ///
     /// # Errors
     /// [`UnknownSchool`](crate::Error::UnknownSchool).
@@ -339,14 +394,14 @@ pub trait FillPhases: Send + Sync + Debug {
     /// Those of the database.
     async fn count_phase_gaps(&self, gaps: PhaseGaps) -> Result<u64>;
 
-    /// Returns at most `limit` schools that lack a phase, in the order of their ids, from after the id `after`.
+    /// Returns at most `limit` schools that lack a phase, in the order of their ids, which are greater than `after`.
     ///
     /// # Errors
     /// Those of the database.
     async fn phase_gaps(&self, gaps: PhaseGaps, after: Option<SchoolId>, limit: u32) -> Result<Vec<PhaseGap>>;
 
-    /// Sets the phases of schools in one transaction, and returns how many schools were given each. A school that has a
-    /// phase by now, or was updated since it was read, is left unchanged.
+    /// Sets the phases of schools in one transaction, and returns how many schools were given each. A school that
+    /// already has a phase, or was updated since it was read, is left unchanged.
     ///
     /// # Errors
     /// Those of the database.

@@ -14,7 +14,7 @@ use crate::units::{AcademicYear, Money};
 
 /// The conditions of a search; a school must meet them all. The default matches every open school.
 ///
-/// A condition excludes schools whose value is unknown, unless its documentation says otherwise.
+/// A condition excludes schools whose value is unknown, unless its documentation states otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SchoolFilter {
@@ -38,7 +38,7 @@ pub struct SchoolFilter {
     pub gender: Option<Gender>,
     /// By religious character.
     pub faith: Option<Faith>,
-    /// With a club that matches, for each of these.
+    /// Each of these is a condition that one of the school's clubs must meet.
     pub clubs: Vec<ClubFilter>,
     /// With a fee in this range.
     pub fees: Option<FeeFilter>,
@@ -96,7 +96,7 @@ pub struct FeeFilter {
 /// A condition on the Ofsted rating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RatingFilter {
-    /// The worst rating that matches. In JSON it is the number `at_most`, since 1 is best.
+    /// The worst rating that matches. In JSON its name is `at_most`, because 1 is the best rating.
     #[serde(rename = "at_most")]
     pub at_least: Rating,
     /// How schools without a rating are treated.
@@ -162,7 +162,7 @@ impl SchoolFilter {
     /// Returns the folded text to search names for, or `None` without one.
     ///
     /// # Errors
-    /// [`Error::InvalidText`] where nothing of the text is left to search for, [`Error::TooLong`] past 200 characters.
+    /// [`Error::InvalidText`] where the text has a NUL or folds to nothing, [`Error::TooLong`] past 200 characters.
     pub(crate) fn folded_name(&self) -> Result<Option<String>> {
         let Some(name) = &self.name else { return Ok(None) };
         let length = name.chars().count();
@@ -192,7 +192,7 @@ pub struct ReachFilter {
     /// Only this intake (the year group that admits), such as `Year R`, as the source spells it. Where the school has
     /// no row of this intake, its rows without an intake count. `None`: any intake.
     pub intake: Option<String>,
-    /// How many of the newest known years of an intake must match, however old: 1 is its latest. An intake with fewer
+    /// The number of the newest known years of an intake that must match, however old they are. An intake with fewer
     /// known years does not match.
     pub years: u8,
 }

@@ -76,11 +76,19 @@ words! {
 
 /// One page of rows, and the cursor of the next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Page<T> {
     /// The rows, in order.
     pub items: Vec<T>,
     /// The cursor of the next page, or `None` on the last one.
     pub next: Option<Cursor>,
+}
+
+impl<T> Page<T> {
+    /// Returns a page of these rows.
+    pub const fn new(items: Vec<T>, next: Option<Cursor>) -> Self {
+        Self { items, next }
+    }
 }
 
 impl SchoolSearch {
@@ -115,8 +123,8 @@ impl SchoolSearch {
         self
     }
 
-    /// Adds a phase. The first call limits the search to it. It excludes schools without a phase in the register, most
-    /// of the special and independent ones; [`phase_by_ages`](Self::phase_by_ages) includes them.
+    /// Adds a phase. The first call limits the search to it. Schools without a phase in the register are then excluded:
+    /// most special and independent schools have none. [`phase_by_ages`](Self::phase_by_ages) includes them.
     #[must_use]
     pub fn phase(mut self, phase: Phase) -> Self {
         self.filter.phases.push(phase);
@@ -250,13 +258,15 @@ impl SchoolSearch {
             reach,
             name: _,
         } = &self.filter;
+        if let Some(point) = self.near {
+            point.refuse_swapped()?;
+        }
         if self.limit > MAX_LIMIT {
             return Err(Error::LimitTooLarge { given: self.limit, max: MAX_LIMIT });
         }
         let has_point = self.near.is_some();
         let least_above_most =
             matches!(fees, Some(FeeFilter { at_least: Some(least), at_most: Some(most), .. }) if least > most);
-        let too_many = "a filter may list at most 1,000 values";
         let invalid = [
             ("within", self.within.is_some() && !has_point, "a radius needs a point to be measured from"),
             (
@@ -266,12 +276,12 @@ impl SchoolSearch {
             ),
             ("sort", self.sort == Sort::Margin && reach.is_none(), "an order by margin needs a reach filter"),
             ("near", reach.is_some() && !has_point, "a reach filter needs the point of a home"),
-            ("reach", reach.as_ref().is_some_and(|reach| reach.years == 0), "`years` is 0: it must be at least 1"),
-            ("fees", least_above_most, "`at_least` is greater than `at_most`"),
+            ("reach", reach.as_ref().is_some_and(|reach| reach.years == 0), "`years` of `reach` must be at least 1"),
+            ("fees", least_above_most, "of the fees, `at_least` is greater than `at_most`"),
             ("clubs", clubs.len() > MAX_CLUBS, "a filter may list at most 10 clubs"),
-            ("councils", councils.len() > MAX_LIST, too_many),
-            ("phases", phases.len() > MAX_LIST, too_many),
-            ("statuses", statuses.len() > MAX_LIST, too_many),
+            ("councils", councils.len() > MAX_LIST, "a filter may list at most 1,000 councils"),
+            ("phases", phases.len() > MAX_LIST, "a filter may list at most 1,000 phases"),
+            ("statuses", statuses.len() > MAX_LIST, "a filter may list at most 1,000 statuses"),
         ];
         if let Some((field, _, reason)) = invalid.into_iter().find(|(_, is_invalid, _)| *is_invalid) {
             return Err(Error::InvalidSearch { field, reason });

@@ -5,10 +5,56 @@ use std::hash::Hash;
 
 use crate::error::{Error, Result};
 use crate::ids::Urn;
-use crate::models::NewSchool;
+use crate::models::{NewSchool, SchoolIdentifiers, SchoolPatch};
 
 /// The schools of a write, one at a time, so that a register need not fit in memory. An error rolls the write back.
 pub type SchoolStream = Box<dyn Iterator<Item = Result<NewSchool>> + Send>;
+
+/// A school of a register, with its other identifiers and a patch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegisterSchool {
+    /// The school. A value that is `None` leaves the stored one unchanged.
+    pub school: NewSchool,
+    /// Its other identifiers. A value that is `None` leaves the stored one unchanged.
+    pub identifiers: Option<SchoolIdentifiers>,
+    /// Changes to the school as stored afterwards, such as to make a value unknown.
+    pub patch: Option<SchoolPatch>,
+}
+
+impl From<NewSchool> for RegisterSchool {
+    fn from(school: NewSchool) -> Self {
+        Self { school, identifiers: None, patch: None }
+    }
+}
+
+/// The schools of a register, one at a time, as those of a [`SchoolStream`].
+pub type RegisterStream = Box<dyn Iterator<Item = Result<RegisterSchool>> + Send>;
+
+/// The coverage of a register. The schools that it lacks are the open ones of its councils whose
+/// [`SchoolIdentifiers::source`] is this register.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RegisterCoverage {
+    /// The register's name, as in [`SchoolIdentifiers::source`].
+    pub source: String,
+    /// The councils that it covers.
+    pub councils: Vec<String>,
+    /// Every school that it lists.
+    pub urns: HashSet<Urn>,
+    /// How the open schools that it lacks are treated.
+    pub missing: MissingSchools,
+}
+
+/// How an upsert of a register treats the open schools that the register lacks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MissingSchools {
+    /// Returns them.
+    #[default]
+    Keep,
+    /// Closes and returns them. More than a twentieth of the open schools of the register's councils is an error.
+    Close,
+    /// Closes and returns them, however many they are.
+    CloseAny,
+}
 
 /// Whether a write is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,28 +67,29 @@ pub enum WriteMode {
 
 /// A stream in batches of validated schools. It is of no use after the first error.
 pub(crate) struct Batches {
-    stream: std::iter::Fuse<SchoolStream>,
+    stream: std::iter::Fuse<RegisterStream>,
     size: usize,
     seen: HashSet<Urn>,
 }
 
 impl Batches {
-    pub(crate) fn new(stream: SchoolStream, size: usize) -> Self {
+    pub(crate) fn new(stream: RegisterStream, size: usize) -> Self {
         Self { stream: stream.fuse(), size, seen: HashSet::new() }
     }
 }
 
 impl Iterator for Batches {
-    type Item = Result<Vec<NewSchool>>;
+    type Item = Result<Vec<RegisterSchool>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let schools = self.stream.by_ref().take(self.size).map(|school| {
             let school = school?;
-            school.validate()?;
-            refuse_twice(&mut self.seen, school.urn)?;
+            school.school.validate()?;
+            school.identifiers.iter().try_for_each(SchoolIdentifiers::validate)?;
+            refuse_twice(&mut self.seen, school.school.urn)?;
             Ok(school)
         });
-        let batch: Result<Vec<NewSchool>> = schools.collect();
+        let batch: Result<Vec<RegisterSchool>> = schools.collect();
         batch.as_ref().map_or(true, |batch| !batch.is_empty()).then_some(batch)
     }
 }

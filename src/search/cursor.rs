@@ -63,7 +63,7 @@ pub(super) fn encode(position: &Position, search: &SchoolSearch) -> Cursor {
 /// [`Error::InvalidCursor`] where it is malformed, or was taken from another search.
 pub(super) fn decode(cursor: &Cursor, search: &SchoolSearch) -> Result<Position> {
     let (position, print) =
-        cursor.as_str().rsplit_once('.').ok_or(Error::InvalidCursor { reason: "it is not one of this crate's" })?;
+        cursor.as_str().rsplit_once('.').ok_or(Error::InvalidCursor { reason: "it is incomplete, or is no cursor" })?;
     if print != format!("{:x}", fingerprint(search)) {
         return Err(Error::InvalidCursor {
             reason: "it was taken from a search with another point, filter or order, or by another build",
@@ -83,7 +83,7 @@ fn parse(text: &str) -> Option<Position> {
     Some(Position { km, rating, name: unhex(name)?, id: SchoolId::new(id.parse().ok()?) })
 }
 
-/// Reads a value, or a tilde for `None`.
+/// Reads a value, or an underscore for `None`.
 fn optional<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
     if text == "_" { Some(None) } else { read(text).map(Some) }
 }

@@ -15,7 +15,7 @@ pub(crate) use nearest::Nearest;
 pub(crate) use nearest::SLACK_KM;
 pub(crate) use radius::Expansion;
 pub(crate) use reach::ALL_OFFERED_KM;
-pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, attach, facets_of};
+pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, attach, facets_of, of_today};
 
 use crate::error::{Error, Result};
 use crate::geo::LatLng;

@@ -38,7 +38,7 @@ pub(crate) const ALL_OFFERED_KM: f64 = 40_075.0;
 /// Returns the years of evidence of the intakes that match, and the highest number of years of one intake: the same
 /// years that the view `admissions_by_recency` counts.
 fn reached(filter: &ReachFilter, distance: Option<Kilometres>, years: Vec<Admissions>) -> (Vec<ReachYear>, usize) {
-    let Some(distance) = distance.map(Kilometres::get) else { return (Vec::new(), 0) };
+    let Some(distance) = distance else { return (Vec::new(), 0) };
     let mut intakes: BTreeMap<Option<String>, Vec<Admissions>> = BTreeMap::new();
     for year in years {
         if year.last_distance_offered_km.is_some() || year.had_vacancies == Some(true) {
@@ -64,7 +64,7 @@ fn reached(filter: &ReachFilter, distance: Option<Kilometres>, years: Vec<Admiss
         years.sort_by_key(|year| std::cmp::Reverse(year.academic_year));
         let years: Vec<ReachYear> =
             (0..years.len()).map(|at| reach_year(&years[at], years.get(at + 1), distance)).collect();
-        let reaches = |year: &ReachYear| year.margin_km.is_none_or(|margin| margin >= 0.0);
+        let reaches = |year: &ReachYear| year.margin_km.is_none_or(|margin| margin.get() >= 0.0);
         if years.len() >= wanted && years.iter().take(wanted).all(reaches) {
             most = most.max(years.len());
             for year in years {
@@ -83,7 +83,7 @@ fn reached(filter: &ReachFilter, distance: Option<Kilometres>, years: Vec<Admiss
 }
 
 /// Returns a year as evidence, after the known year before it.
-fn reach_year(year: &Admissions, before: Option<&Admissions>, distance: f64) -> ReachYear {
+fn reach_year(year: &Admissions, before: Option<&Admissions>, distance: Kilometres) -> ReachYear {
     let limit = |year: &Admissions| year.last_distance_offered_km.filter(|_| year.had_vacancies != Some(true));
     let last_distance_km = limit(year);
     ReachYear {

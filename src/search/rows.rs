@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Position, ValidatedSearch};
 use crate::ids::SchoolId;
 use crate::models::{
-    CatchmentHit, Evidence, Facets, Gender, Phase, Rating, SchoolDetails, SchoolHit, SchoolSummary, Status,
+    CatchmentHit, Evidence, Facets, Gender, Phase, Rating, School, SchoolDetails, SchoolHit, SchoolSummary, Status,
 };
 use crate::request::{Page, Sort};
 use crate::units::Kilometres;
@@ -92,6 +92,18 @@ pub(crate) fn attach<T>(
             rows.push(row);
         }
     }
+}
+
+/// Returns of each key's schools the open ones, or every one where none is open. The keys are sorted.
+pub(crate) fn of_today<K: PartialEq>(mut found: Vec<(K, School)>) -> Vec<(K, School)> {
+    let mut kept = Vec::with_capacity(found.len());
+    for of_key in found.chunk_by(|(one, _), (next, _)| one == next) {
+        let is_any_open = of_key.iter().any(|(_, school)| school.is_open());
+        kept.extend(of_key.iter().map(|(_, school)| school.is_open() == is_any_open));
+    }
+    let mut kept = kept.into_iter();
+    found.retain(|_| kept.next() == Some(true));
+    found
 }
 
 /// The number of schools that share these values.

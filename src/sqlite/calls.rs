@@ -11,7 +11,7 @@ macro_rules! read {
 /// Runs a query that writes.
 macro_rules! write {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
-        let call = $repository.run(move |connection| queries::$query(connection $(, $argument)*));
+        let call = $repository.write(move |connection| queries::$query(connection $(, $argument)*));
         observe(BACKEND, stringify!($query), $repository.slow_query(), call).await
     }};
 }
@@ -19,7 +19,7 @@ macro_rules! write {
 /// Runs a query that writes what a stream yields, like `write!`. It is as slow as the stream's source.
 macro_rules! write_stream {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
-        let call = $repository.run(move |connection| queries::$query(connection $(, $argument)*));
+        let call = $repository.write(move |connection| queries::$query(connection $(, $argument)*));
         observe(BACKEND, stringify!($query), std::time::Duration::MAX, call).await
     }};
 }

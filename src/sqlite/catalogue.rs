@@ -72,8 +72,6 @@ fn entries(object: Object) -> Vec<Entry> {
             entries
         }
         "view" => entry("view", None, sql),
-        // Diesel's own table is not among the entries.
-        kind if tbl_name == "__diesel_schema_migrations" => entry(kind, None, sql),
         kind => entry(kind, Some(tbl_name), sql),
     }
 }

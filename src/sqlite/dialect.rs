@@ -1,6 +1,7 @@
 //! What is specific to SQLite in the shared queries of `src/queries`.
 
 use crate::config::Backend;
+pub(super) use diesel::connection::SimpleConnection as BatchExecute;
 pub(super) use diesel::query_dsl::methods::LoadQuery;
 pub(super) use diesel::sqlite::Sqlite as Db;
 pub(super) use diesel::{RunQueryDsl, SqliteConnection as Connection};

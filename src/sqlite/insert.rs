@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 
-use super::schema::schools;
+use super::schema::{folded_names, schools};
 use crate::columns::school_values;
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
@@ -24,4 +25,14 @@ pub(super) fn insert_in_txn(connection: &mut SqliteConnection, new: &[NewSchool]
     // SQL does not guarantee the order of returned rows.
     let ids: HashMap<Urn, SchoolId> = insert.load(connection)?.into_iter().collect();
     Ok(new.iter().filter_map(|school| ids.get(&school.urn).copied()).collect())
+}
+
+/// Stores names with their folds. A fold of an older build, whose rules differ, is replaced.
+pub(super) fn upsert_folds_in_txn(connection: &mut SqliteConnection, folds: Vec<(&str, String)>) -> QueryResult<()> {
+    for (name, fold) in folds {
+        let row = (folded_names::name.eq(name), folded_names::name_folded.eq(fold));
+        let insert = diesel::insert_into(folded_names::table).values(row).on_conflict(folded_names::name).do_update();
+        insert.set(folded_names::name_folded.eq(excluded(folded_names::name_folded))).execute(connection)?;
+    }
+    Ok(())
 }

@@ -6,23 +6,60 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 
-use self::versions::failed;
-use super::catalogue::{catalogue, sqlite_master};
+use self::derived::StoredCopy;
+use super::catalogue::catalogue;
 use super::errors::classify;
-use super::rebuild;
+use super::rebuild::{self, Guests, exists as has_table};
 use super::set_up::{self, SetUp};
 use super::transactions::{begin_exclusive, end, snapshot};
-use crate::config::{Config, Target};
+use crate::config::{Config, FileAccess, Target};
 use crate::error::{Error, Result};
-use crate::migrations::{Access, Direction, Engine, LockTimeout, SchemaConnection, Script, drift};
+use crate::migrations::{Access, Direction, Drift, LockTimeout, SchemaConnection, Script};
 use crate::request::WriteMode;
 use crate::tasks::blocking;
 
+pub use self::versions::run_pending_migrations;
+
+#[path = "../queries/derived.rs"]
+mod derived;
 #[path = "../queries/versions.rs"]
 mod versions;
 
 /// The migrations, by version.
 pub(crate) static SCRIPTS: &[Script] = include!(concat!(env!("OUT_DIR"), "/migrations_sqlite.rs"));
+
+/// The query for schools whose box in the R*Tree is missing, another's or superfluous.
+macro_rules! stale_boxes {
+    () => {
+        "SELECT box.id FROM schools_catchment_box AS box LEFT JOIN schools_catchment AS stored ON stored.id = box.id
+         WHERE stored.id IS NULL OR (stored.outline IS NULL) <> (box.outline IS NULL)
+             OR abs(stored.min_lat - box.min_lat) > 0.0001 OR abs(stored.max_lat - box.max_lat) > 0.0001
+             OR abs(stored.min_lng - box.min_lng) > 0.0001 OR abs(stored.max_lng - box.max_lng) > 0.0001
+         UNION SELECT id FROM schools_catchment WHERE id NOT IN (SELECT id FROM schools_catchment_box)"
+    };
+}
+
+/// A write transaction of SQLite excludes others by itself.
+const LOCK_COPIES: &str = "";
+
+/// The boxes of catchments. The index stores them as 32-bit numbers.
+const COPIES: &[StoredCopy] = &[StoredCopy {
+    stale: concat!(
+        "SELECT 'school with id ' || id || ': its box in schools_catchment is not that of its catchment' FROM (",
+        stale_boxes!(),
+        ") ORDER BY id"
+    ),
+    repair: concat!(
+        "CREATE TEMP TABLE stale_boxes AS ",
+        stale_boxes!(),
+        ";
+         DELETE FROM schools_catchment WHERE id IN (SELECT id FROM stale_boxes);
+         INSERT INTO schools_catchment (id, min_lat, max_lat, min_lng, max_lng, outline)
+             SELECT id, min_lat, max_lat, min_lng, max_lng, outline FROM schools_catchment_box
+             WHERE id IN (SELECT id FROM stale_boxes);
+         DROP TABLE stale_boxes"
+    ),
+}];
 
 /// The connection type that migrations run on.
 type MigrationConnection = SqliteConnection;
@@ -62,10 +99,10 @@ fn open(config: &Config, access: Access) -> Result<SqliteConnection> {
     let set_up = SetUp { busy_timeout: config.pool.busy_timeout };
     match &config.target {
         Target::SqliteMemory => set_up.connect(":memory:"),
-        Target::SqliteFile(path) => {
+        Target::SqliteFile { path, access: allowed } => {
             let url = match access {
-                Access::Create => set_up::file_url(path, "rwc")?,
-                Access::Change | Access::Read => set_up::existing_file(path)?,
+                Access::Create if *allowed == FileAccess::Create => set_up::file_url(path, "rwc")?,
+                Access::Create | Access::Change | Access::Read => set_up::existing_file(path, *allowed)?,
             };
             set_up.connect(&url).map_err(|error| set_up::cannot_open(path, error))
         }
@@ -105,9 +142,14 @@ impl SchemaConnection for SqliteConnection {
         snapshot(self, work)
     }
 
-    fn run_script(&mut self, script: &Script, direction: Direction) -> Result<()> {
+    fn run_script(&mut self, applied: &[Script], script: &Script, direction: Direction) -> Result<()> {
         let sql = rebuild::without_transaction(script.sql(direction));
-        versions::run(self, script, direction, &sql).map_err(|error| failed(script, &error))
+        if !rebuild::drops_tables(&sql) {
+            return versions::run(self, script, &sql);
+        }
+        let guests = Guests::new(self, &mut created_by(applied)?)?;
+        versions::run(self, script, &sql)?;
+        guests.restore(self, &script.version())
     }
 
     /// Returns `false`: every migration of SQLite is atomic.
@@ -115,17 +157,26 @@ impl SchemaConnection for SqliteConnection {
         Ok(false)
     }
 
-    /// Creates the new database in memory.
-    fn drift_from(&mut self, scripts: &'static [Script]) -> Result<Vec<String>> {
-        let mut expected = SetUp { busy_timeout: Duration::ZERO }.connect(":memory:")?;
-        Engine::new(scripts).up(&mut expected)?;
-        Ok(drift(&catalogue(&mut expected)?, &catalogue(self)?))
+    fn stale_copies(&mut self) -> Result<Vec<String>> {
+        derived::stale_on_conn(self)
+    }
+
+    fn repair_copies(&mut self) -> Result<Vec<String>> {
+        derived::repair_in_txn(self)
+    }
+
+    fn drift_from(&mut self, scripts: &[Script]) -> Result<Drift> {
+        Ok(Drift::between(&catalogue(&mut created_by(scripts)?)?, &catalogue(self)?))
     }
 }
 
-fn has_table(connection: &mut SqliteConnection, name: &str) -> Result<bool> {
-    let named = sqlite_master::table.filter(sqlite_master::name.eq(name));
-    Ok(diesel::select(diesel::dsl::exists(named)).get_result(connection)?)
+/// Returns a new database in memory, with some migrations applied.
+fn created_by(scripts: &[Script]) -> Result<SqliteConnection> {
+    let mut connection = SetUp { busy_timeout: Duration::ZERO }.connect(":memory:")?;
+    for script in scripts {
+        versions::run(&mut connection, script, &rebuild::without_transaction(script.up))?;
+    }
+    Ok(connection)
 }
 
 /// Returns an error where a row refers to a missing one.

@@ -1,7 +1,9 @@
 //! The embedded backend: SQLite in a file or in memory, through r2d2.
 //!
 //! [`SqliteRepository`] implements [`SchoolRepository`](crate::SchoolRepository). For other queries, use Diesel over
-//! [`schema`] and [`functions`] on a connection that [`SqliteRepository::with_connection`] checks out.
+//! [`schema`] on a connection that [`SqliteRepository::with_connection`] checks out. [`ids`] makes a search a
+//! subquery of such a query, [`distance`] is a column, [`functions`] has the SQL functions, and [`explain`] returns a
+//! query's plan.
 
 mod caller;
 mod calls;
@@ -29,11 +31,16 @@ use std::time::Duration;
 
 use diesel::SqliteConnection;
 
+pub use self::migrations::run_pending_migrations;
+pub use self::plan::explain;
 use self::pool::Connections;
+pub use self::queries::own::{SchoolIds, distance, ids};
 pub use self::rebuild::TableRebuild;
 use crate::config::Config;
 use crate::error::Result;
 use crate::repository::Health;
+use crate::repository::unit_of_work::UnitOfWork;
+use crate::request::WriteMode;
 use crate::tasks::blocking;
 
 #[path = "../queries/repository.rs"]
@@ -93,7 +100,13 @@ impl SqliteRepository {
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
-        self.run(|connection| {
+        self.connections.refuse_holder(false)?;
+        let is_unit = self.connections.is_unit();
+        self.run(move |connection| {
+            if is_unit {
+                // A savepoint, so that work that fails has written nothing.
+                return transactions::write(connection, &[], WriteMode::Commit, work);
+            }
             let result = work(connection);
             // Pragmas that `work` changed, and a transaction it left open, do not carry over to the next call.
             set_up::restore(connection)?;
@@ -102,13 +115,32 @@ impl SqliteRepository {
         .await
     }
 
+    async fn begin_unit(&self) -> Result<UnitOfWork> {
+        let (connections, limit) = Arc::clone(&self.connections).begin_unit().await?;
+        let unit = Self { connections: Arc::new(connections), slow_query: self.slow_query };
+        Ok(UnitOfWork::new(Arc::new(unit), limit))
+    }
+
+    async fn finish_unit(&self, mode: WriteMode) -> Result<()> {
+        self.connections.finish_unit(mode).await
+    }
+
+    /// Runs a write.
+    async fn write<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        self.connections.refuse_holder(true)?;
+        self.run(work).await
+    }
+
     async fn run<T, W>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
-        let connections = Arc::clone(&self.connections);
-        blocking(move || connections.with(work)).await
+        Arc::clone(&self.connections).run(work).await
     }
 
     const fn slow_query(&self) -> Duration {

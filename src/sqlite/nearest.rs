@@ -94,16 +94,16 @@ fn candidates_query(
 
 /// Returns the indexed condition that holds for all schools within the search's radius; `None` where it would exclude
 /// few schools.
-pub(super) fn index_condition(validated: &ValidatedSearch) -> Option<Condition<'static>> {
+pub(super) fn index_condition(validated: &ValidatedSearch) -> Option<Condition> {
     in_box(validated, f64::INFINITY, WIDEST_KM)
 }
 
-fn in_box(validated: &ValidatedSearch, radius: f64, widest_km: f64) -> Option<Condition<'static>> {
+fn in_box(validated: &ValidatedSearch, radius: f64, widest_km: f64) -> Option<Condition> {
     let (point, km) = validated.circle(radius).filter(|(_, km)| km.get() <= widest_km)?;
     Some(Condition::new(InBox::new(&BoundingBox::around(point, km))))
 }
 
 /// Returns a condition for which SQLite uses no index.
-pub(super) fn unindexed(condition: Condition<'_>) -> Condition<'_> {
+pub(super) fn unindexed(condition: Condition) -> Condition {
     Condition::new(Unindexed::new(condition))
 }

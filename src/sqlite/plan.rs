@@ -3,31 +3,42 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use diesel::connection::{DefaultLoadingMode, LoadConnection};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::query_dsl::methods::LoadQuery;
 use diesel::sql_types::{Integer, Text};
 use diesel::sqlite::Sqlite;
 
 use crate::error::Result;
 use crate::explain::{Execution, ExplainMode, Explanation};
 
-/// Explains a query, and runs it if the mode requires it.
-pub(super) fn explain<'a, Q, U>(connection: &mut SqliteConnection, query: Q, mode: ExplainMode) -> Result<Explanation>
+/// Returns the plan of any Diesel query. [`ExplainMode::Analyze`] also **runs** the query, which writes where it is a
+/// write.
+///
+/// # Errors
+/// Those of the query.
+pub fn explain<Q>(connection: &mut SqliteConnection, query: Q, mode: ExplainMode) -> Result<Explanation>
 where
-    Q: LoadQuery<'a, SqliteConnection, U> + QueryFragment<Sqlite> + QueryId,
+    Q: QueryFragment<Sqlite> + QueryId,
 {
     let sql = diesel::debug_query::<Sqlite, _>(&query).to_string();
     let steps: Vec<(i32, i32, i32, String)> = QueryPlan { query: &query }.load(connection)?;
     let mut depths: HashMap<i32, usize> = HashMap::new();
-    let (mut plan, mut indexes, mut scans) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut plan, mut indexes, mut scans, mut index_walks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (id, parent, _, detail) in steps {
         let depth = depths.get(&parent).map_or(0, |depth| depth + 1);
         depths.insert(id, depth);
         plan.push(format!("{}{detail}", "  ".repeat(depth)));
-        indexes.extend(index_of(&detail));
-        scans.extend(scanned_table(&detail));
+        // A virtual table, such as an R*Tree, is searched, and yet its step is called a scan.
+        let scan = detail.strip_prefix("SCAN ").filter(|scan| !scan.contains(" VIRTUAL TABLE INDEX "));
+        match (index_of(&detail), scan) {
+            (Some(index), Some(_)) => index_walks.push(index),
+            (Some(index), None) => indexes.push(index),
+            (None, Some(table)) if !table.starts_with("CONSTANT ROW") => scans.push(table.to_owned()),
+            (None, _) => {}
+        }
     }
+    indexes.extend_from_slice(&index_walks);
     indexes.sort();
     indexes.dedup();
     let execution = match mode {
@@ -35,11 +46,12 @@ where
         ExplainMode::Analyze => {
             // SQLite reports no times in a plan.
             let begun = Instant::now();
-            let rows = query.load(connection)?.len() as u64;
+            let rows = LoadConnection::<DefaultLoadingMode>::load(connection, Untyped(query))?;
+            let rows = rows.map(|row| row.map(drop)).collect::<QueryResult<Vec<()>>>()?.len() as u64;
             Some(Execution { rows, microseconds: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX) })
         }
     };
-    Ok(Explanation { sql, plan, indexes, scans, execution })
+    Ok(Explanation { sql, plan, indexes, scans, index_walks, execution })
 }
 
 /// Returns the index in a step such as `SEARCH schools USING INDEX ix_schools_open_name (name_folded>?)`, or the R*Tree
@@ -53,13 +65,6 @@ fn index_of(step: &str) -> Option<String> {
     }
     let (_, rest) = step.split_once(" INDEX ")?;
     rest.split_whitespace().next().map(str::to_owned)
-}
-
-/// Returns the table in a step such as `SCAN schools`. A scan along an index, which may stop early, is not a table
-/// scan, and neither is an R*Tree scan with a box.
-fn scanned_table(step: &str) -> Option<String> {
-    let table = step.strip_prefix("SCAN ")?;
-    (!table.contains(" INDEX ") && !table.starts_with("CONSTANT ROW")).then(|| table.to_owned())
 }
 
 /// `EXPLAIN QUERY PLAN` in front of a query, with its bound values.
@@ -80,5 +85,19 @@ impl<Q: QueryFragment<Sqlite>> QueryFragment<Sqlite> for QueryPlan<Q> {
         out.unsafe_to_cache_prepared();
         out.push_sql("EXPLAIN QUERY PLAN ");
         self.query.walk_ast(out)
+    }
+}
+
+/// A query whose rows are counted and not read, so that their type does not matter.
+#[derive(Debug, QueryId)]
+struct Untyped<Q>(Q);
+
+impl<Q> Query for Untyped<Q> {
+    type SqlType = Integer;
+}
+
+impl<Q: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Untyped<Q> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.0.walk_ast(out)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::caller::{caller, run_for};
 use super::errors::{self, classify};
@@ -18,10 +18,13 @@ use super::set_up::{
     SetUp, cannot_open, clearing_full_cache, connect_to_file, existing_file, restore, use_write_ahead_log, version,
 };
 use super::threads::{Thread, Threads};
-use crate::config::{Backend, Config, PoolConfig, PoolMode, Target};
+use super::transactions::{begin_immediate, end, is_in_transaction};
+use crate::config::{Backend, Config, FileAccess, PoolConfig, PoolMode, Target};
 use crate::error::{Error, Result};
 use crate::migrations::Engine;
+use crate::repository::unit_of_work::Slot;
 use crate::repository::{Health, PoolStatus};
+use crate::request::WriteMode;
 use crate::tasks::blocking;
 
 /// The minimum timeout for opening a file.
@@ -34,56 +37,132 @@ const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 pub(super) struct Connections {
     pooling: Pooling,
     /// The file, for further connections; `None` for a database in memory.
-    file: Option<PathBuf>,
+    file: Option<(PathBuf, FileAccess)>,
     set_up: SetUp,
     /// The number of calls that wait for a connection.
     waiting: AtomicU32,
+    /// The tasks that hold a unit of work.
+    unit_holders: Mutex<Vec<Task>>,
+    unit_of_work_timeout: Duration,
 }
 
 /// How connections are stored between calls.
 enum Pooling {
-    Pooled { pool: Pool<ConnectionManager<SqliteConnection>>, threads: Threads, acquire_timeout: Duration },
-    Single { connection: Box<Mutex<SingleConnection>>, acquire_timeout: Duration },
-    PerCall { url: String },
+    Pooled {
+        pool: Pool<ConnectionManager<SqliteConnection>>,
+        threads: Threads,
+        acquire_timeout: Duration,
+    },
+    Single {
+        single: Arc<Single>,
+        acquire_timeout: Duration,
+    },
+    PerCall {
+        url: String,
+    },
+    /// The connection of a unit of work.
+    Unit(Arc<Slot<UnitConnection>>),
 }
 
 /// A connection that stays open.
-struct SingleConnection {
-    connection: SqliteConnection,
-    /// Whether a call is using it, or panicked while using it.
-    is_in_use: bool,
+struct Single {
+    /// `None` while a call uses it.
+    connection: Mutex<Option<SqliteConnection>>,
+    checked_in: Condvar,
 }
 
 impl Pooling {
     fn single(connection: SqliteConnection, acquire_timeout: Duration) -> Self {
-        let connection = Box::new(Mutex::new(SingleConnection { connection, is_in_use: false }));
-        Self::Single { connection, acquire_timeout }
+        let single = Single { connection: Mutex::new(Some(connection)), checked_in: Condvar::new() };
+        Self::Single { single: Arc::new(single), acquire_timeout }
     }
+}
+
+/// A connection that is checked out. A pooled one whose call panicked, or left a transaction open, is broken: r2d2
+/// replaces it.
+enum CheckedOut {
+    Pooled(PooledConnection<ConnectionManager<SqliteConnection>>),
+    Single { connection: Option<SqliteConnection>, single: Arc<Single> },
+    PerCall(SqliteConnection),
+}
+
+impl CheckedOut {
+    fn connection(&mut self) -> Result<&mut SqliteConnection> {
+        match self {
+            Self::Pooled(connection) => Ok(connection),
+            Self::PerCall(connection) => Ok(connection),
+            Self::Single { connection, .. } => connection.as_mut().ok_or(Error::UnitOfWorkOpen),
+        }
+    }
+}
+
+impl Drop for CheckedOut {
+    fn drop(&mut self) {
+        if let Self::Single { connection, single } = self {
+            if let Some(connection) = connection
+                && (std::thread::panicking() || is_in_transaction(connection))
+                && let Err(error) = restore(connection)
+            {
+                tracing::error!(%error, "a connection could not be restored");
+            }
+            *single.connection.lock() = connection.take();
+            single.checked_in.notify_one();
+        }
+    }
+}
+
+/// The connection of a unit of work, in its transaction.
+pub(super) struct UnitConnection {
+    checked_out: CheckedOut,
+    parent: Arc<Connections>,
+    holder: Task,
+}
+
+impl UnitConnection {
+    pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection> {
+        self.checked_out.connection()
+    }
+}
+
+impl Drop for UnitConnection {
+    fn drop(&mut self) {
+        self.parent.unit_holders.lock().retain(|holder| *holder != self.holder);
+    }
+}
+
+/// A task of tokio, or the thread of one that has no id, such as that of `block_on`.
+type Task = (Option<tokio::task::Id>, Option<std::thread::ThreadId>);
+
+fn this_task() -> Task {
+    let id = tokio::task::try_id();
+    (id, id.is_none().then(|| std::thread::current().id()))
 }
 
 impl Connections {
     /// Opens an existing database and checks that it has this build's schema. A database in memory is always new and
     /// gets its schema here. Nothing is written to a file before the check has passed.
     pub(super) fn open(config: &Config) -> Result<Self> {
-        let PoolConfig { mode, max_size, acquire_timeout, busy_timeout, .. } = config.pool;
+        let PoolConfig { mode, max_size, acquire_timeout, busy_timeout, unit_of_work_timeout, .. } = config.pool;
         let set_up = SetUp { busy_timeout };
-        let path = match &config.target {
-            Target::SqliteFile(path) => path,
+        let (path, access) = match &config.target {
+            Target::SqliteFile { path, access } => (path, *access),
             Target::SqliteMemory => {
                 let mut connection = set_up.connect(":memory:")?;
                 Engine::new(SCRIPTS).up(&mut connection).map_err(classify)?;
-                return Ok(Self::new(Pooling::single(connection, acquire_timeout), None, set_up));
+                let pooling = Pooling::single(connection, acquire_timeout);
+                return Ok(Self::new(pooling, None, set_up, unit_of_work_timeout));
             }
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => return Err(not_sqlite()),
         };
-        let mut first = connect_to_file(path, set_up)?;
+        let mut first = connect_to_file(path, access, set_up)?;
+        let is_written = matches!(access, FileAccess::Create | FileAccess::Write);
         Engine::new(SCRIPTS)
-            .require_current(&mut first)
+            .require_usable(&mut first)
             .map_err(classify)
-            .and_then(|_| use_write_ahead_log(&mut first))
+            .and_then(|_| if is_written { use_write_ahead_log(&mut first) } else { Ok(()) })
             .map_err(|error| cannot_open(path, error))?;
-        let url = existing_file(path)?;
+        let url = existing_file(path, access)?;
         let pooling = match mode {
             PoolMode::Single => Pooling::single(first, acquire_timeout),
             PoolMode::PerCall => Pooling::PerCall { url },
@@ -106,11 +185,69 @@ impl Connections {
                 Pooling::Pooled { pool, threads, acquire_timeout }
             }
         };
-        Ok(Self::new(pooling, Some(path.clone()), set_up))
+        Ok(Self::new(pooling, Some((path.clone(), access)), set_up, unit_of_work_timeout))
     }
 
-    fn new(pooling: Pooling, file: Option<PathBuf>, set_up: SetUp) -> Self {
-        Self { pooling, file, set_up, waiting: AtomicU32::new(0) }
+    fn new(
+        pooling: Pooling,
+        file: Option<(PathBuf, FileAccess)>,
+        set_up: SetUp,
+        unit_of_work_timeout: Duration,
+    ) -> Self {
+        Self { pooling, file, set_up, waiting: AtomicU32::new(0), unit_holders: Mutex::default(), unit_of_work_timeout }
+    }
+
+    /// Begins a transaction, and returns the connections of a unit of work.
+    pub(super) async fn begin_unit(self: Arc<Self>) -> Result<(Self, Duration)> {
+        self.refuse_holder(true)?;
+        if matches!(self.pooling, Pooling::Unit(_)) {
+            return Err(Error::UnitOfWorkOpen);
+        }
+        let holder = this_task();
+        let parent = Arc::clone(&self);
+        let connection = blocking(move || {
+            let mut checked_out = parent.typed(parent.check_out())?;
+            parent.typed(begin_immediate(checked_out.connection()?).map_err(Error::from))?;
+            parent.unit_holders.lock().push(holder);
+            Ok(UnitConnection { checked_out, parent, holder })
+        })
+        .await?;
+        let unit = Pooling::Unit(Slot::new(connection));
+        Ok((Self::new(unit, self.file.clone(), self.set_up, Duration::ZERO), self.unit_of_work_timeout))
+    }
+
+    /// Commits or rolls back a unit of work.
+    pub(super) async fn finish_unit(&self, mode: WriteMode) -> Result<()> {
+        let Pooling::Unit(slot) = &self.pooling else { return Ok(()) };
+        let (mut unit, _in_turn) = slot.check_out().await?;
+        let finished = blocking(move || end(unit.connection()?, mode, |_| Ok(())).map_err(classify)).await;
+        slot.end(match (&finished, mode) {
+            (Ok(()), WriteMode::Commit) => "it was committed",
+            _ => "it was rolled back",
+        });
+        finished
+    }
+
+    /// Returns whether these are the connections of a unit of work.
+    pub(super) fn is_unit(&self) -> bool {
+        matches!(self.pooling, Pooling::Unit(_))
+    }
+
+    /// Rolls back a unit of work that has not ended.
+    pub(super) fn end_unit(&self, reason: &'static str) {
+        if let Pooling::Unit(slot) = &self.pooling {
+            slot.end(reason);
+        }
+    }
+
+    /// Returns an error for a call that would wait for a unit of work of its own task: a write, or any call where there
+    /// is one connection.
+    pub(super) fn refuse_holder(&self, writes: bool) -> Result<()> {
+        let waits = writes || matches!(self.pooling, Pooling::Single { .. });
+        match waits && self.unit_holders.lock().contains(&this_task()) {
+            true => Err(Error::UnitOfWorkOpen),
+            false => Ok(()),
+        }
     }
 
     /// Runs a read of this crate on an idle connection and an idle thread of the pool, without waiting, where both
@@ -131,12 +268,32 @@ impl Connections {
         let caller = caller();
         let waiting = Arc::downgrade(&caller);
         let work = move |connection: &mut SqliteConnection| run_for(&waiting, || work(connection));
+        self.refuse_holder(false)?;
         match self.idle() {
             Some((thread, mut connection)) => {
                 thread.run(move || connections.typed(clearing_full_cache(work)(&mut connection))).await
             }
-            None => blocking(move || connections.with(work)).await,
+            None => connections.run(work).await,
         }
+    }
+
+    /// Runs work on a connection in a blocking task.
+    pub(super) async fn run<T, W>(self: Arc<Self>, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        let Pooling::Unit(slot) = &self.pooling else { return blocking(move || self.with(work)).await };
+        let (mut unit, in_turn) = slot.check_out().await?;
+        blocking(move || {
+            let result = clearing_full_cache(work)(unit.connection()?);
+            // SQLite itself rolls back where the disk fails.
+            if result.is_ok() || is_in_transaction(unit.connection()?) {
+                in_turn.check_in(unit);
+            }
+            self.typed(result)
+        })
+        .await
     }
 
     /// Returns an idle thread and an idle connection of the pool, or `None` where calls are waiting for a connection.
@@ -152,36 +309,35 @@ impl Connections {
     /// Checks a connection out for `work`, waiting until one is available. It is checked in without an open
     /// transaction, even where `work` panics.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        self.typed(self.check_out(clearing_full_cache(work)))
+        self.typed(self.check_out().and_then(|mut checked_out| clearing_full_cache(work)(checked_out.connection()?)))
     }
 
     /// Returns the result of a call with its error typed. SQLite opens files as needed, and does not report which one
     /// failed.
     fn typed<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| match (classify(error), &self.file) {
-            (Error::CannotOpen { reason, .. }, Some(file)) => Error::CannotOpen { path: file.clone(), reason },
+            (error @ Error::CannotOpen { .. }, Some((path, _))) => cannot_open(path, error),
             (other, _) => other,
         })
     }
 
-    fn check_out<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+    fn check_out(&self) -> Result<CheckedOut> {
         match &self.pooling {
             Pooling::Pooled { pool, acquire_timeout, .. } => {
-                // A connection whose call panicked, or left a transaction open, is broken: r2d2 replaces it.
                 let connection = self.wait(|| pool.get_timeout((*acquire_timeout).min(LONGEST)));
-                work(&mut *connection.map_err(|error| cannot_acquire(&error, *acquire_timeout))?)
+                connection.map(CheckedOut::Pooled).map_err(|error| cannot_acquire(&error, *acquire_timeout))
             }
-            Pooling::Single { connection, acquire_timeout } => {
-                let single = self.wait(|| connection.try_lock_for(*acquire_timeout));
-                let mut single = single.ok_or_else(|| timed_out(*acquire_timeout))?;
-                if std::mem::replace(&mut single.is_in_use, true) {
-                    restore(&mut single.connection)?;
-                }
-                let result = work(&mut single.connection);
-                single.is_in_use = false;
-                result
+            Pooling::Single { single, acquire_timeout } => {
+                let connection = self.wait(|| {
+                    let mut connection = single.connection.lock();
+                    single.checked_in.wait_while_for(&mut connection, |idle| idle.is_none(), *acquire_timeout);
+                    connection.take()
+                });
+                let connection = Some(connection.ok_or_else(|| timed_out(*acquire_timeout))?);
+                Ok(CheckedOut::Single { connection, single: Arc::clone(single) })
             }
-            Pooling::PerCall { url } => work(&mut self.set_up.connect(url)?),
+            Pooling::PerCall { url } => Ok(CheckedOut::PerCall(self.set_up.connect(url)?)),
+            Pooling::Unit(_) => Err(Error::UnitOfWorkOpen),
         }
     }
 
@@ -197,10 +353,10 @@ impl Connections {
     pub(super) fn health(&self) -> Result<Health> {
         let healthy = |connection: &mut SqliteConnection| {
             let version = format!("SQLite {}", version(connection)?);
-            Ok(Health::new(Backend::Sqlite, version, Engine::new(SCRIPTS).require_current(connection)?))
+            Ok(Health::new(Backend::Sqlite, version, Engine::new(SCRIPTS).require_usable(connection)?))
         };
         match &self.file {
-            Some(file) => healthy(&mut connect_to_file(file, self.set_up)?).map_err(classify),
+            Some((path, access)) => healthy(&mut connect_to_file(path, *access, self.set_up)?).map_err(classify),
             None => self.with(healthy),
         }
     }
@@ -213,10 +369,10 @@ impl Connections {
                 let state = pool.state();
                 (status.max, status.open, status.idle) = (pool.max_size(), state.connections, state.idle_connections);
             }
-            Pooling::Single { connection, .. } => {
-                (status.max, status.open, status.idle) = (1, 1, u32::from(!connection.is_locked()));
+            Pooling::Single { single, .. } => {
+                (status.max, status.open, status.idle) = (1, 1, u32::from(single.connection.lock().is_some()));
             }
-            Pooling::PerCall { .. } => {}
+            Pooling::PerCall { .. } | Pooling::Unit(_) => {}
         }
         status
     }
@@ -228,6 +384,7 @@ impl std::fmt::Debug for Connections {
             Pooling::Pooled { pool, .. } => write!(f, "Pooled({:?})", pool.state()),
             Pooling::Single { .. } => f.write_str("Single"),
             Pooling::PerCall { .. } => f.write_str("PerCall"),
+            Pooling::Unit(_) => f.write_str("Unit"),
         }
     }
 }
@@ -302,16 +459,17 @@ mod tests {
         };
         let (go, wait) = channel::<()>();
         let (report, checked) = channel();
+        let (begins, has_begun) = channel::<()>();
         let begun = spawn_read(Box::new(move || {
+            let _ = begins.send(());
             let _ = wait.recv();
             let check = require_caller();
             let _ = report.send(check.is_err());
             check
         }));
         let (waiting_began, began) = channel::<()>();
-        while connections.status().idle != 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        // It has its connection a moment before that.
+        tokio::task::spawn_blocking(move || has_begun.recv()).await.expect("no panic").expect("it begins");
         let waiting = spawn_read(Box::new(move || {
             let _ = waiting_began.send(());
             Ok(())

@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::catalogue::sqlite_master;
-use super::errors::classify;
+use super::errors::{self, classify};
 use super::set_up::SetUp;
 use crate::error::{Error, Result};
 
@@ -174,6 +174,89 @@ pub(super) fn without_transaction(sql: &str) -> String {
     let sql = sql.replace("\r\n", "\n");
     let body = sql.split_once(BEGIN).and_then(|(_, rest)| rest.strip_suffix(END));
     body.unwrap_or(&sql).to_owned()
+}
+
+/// Returns whether a script drops a table or a view, and with it the indexes and triggers of other programs.
+pub(super) fn drops_tables(sql: &str) -> bool {
+    sql.contains("DROP TABLE") || sql.contains("DROP VIEW")
+}
+
+/// What other programs have on this crate's tables. A migration that creates a table anew drops its indexes and
+/// triggers, of which its script restores this crate's.
+pub(super) struct Guests {
+    dependents: Vec<Dependent>,
+    /// What was broken before the migration.
+    broken: Vec<String>,
+}
+
+/// An index or a trigger.
+#[derive(Queryable)]
+struct Dependent {
+    name: String,
+    table: String,
+    sql: Option<String>,
+}
+
+impl Guests {
+    /// Finds what a database has beside the `expected` one.
+    pub(super) fn new(connection: &mut SqliteConnection, expected: &mut SqliteConnection) -> Result<Self> {
+        let expected: Vec<String> = sqlite_master::table.select(sqlite_master::name).load(expected)?;
+        let dropped = sqlite_master::type_.eq_any(["index", "trigger"]).and(sqlite_master::sql.is_not_null());
+        let dependents = sqlite_master::table
+            .filter(dropped.and(sqlite_master::name.ne_all(expected)))
+            .order_by((sqlite_master::type_, sqlite_master::rowid))
+            .select((sqlite_master::name, sqlite_master::tbl_name, sqlite_master::sql));
+        Ok(Self { dependents: dependents.load(connection)?, broken: broken(connection)? })
+    }
+
+    /// Creates again what the migration dropped with a table that is there again.
+    ///
+    /// # Errors
+    /// [`MigrationFailed`](Error::MigrationFailed) where that is impossible: the migration has to be rolled back.
+    pub(super) fn restore(self, connection: &mut SqliteConnection, version: &str) -> Result<()> {
+        let refused = |reason| Error::MigrationFailed { version: version.to_owned(), reason };
+        for Dependent { name, table, sql } in self.dependents {
+            let is_dropped = !exists(connection, &name)? && exists(connection, &table)?;
+            if let Some(sql) = sql.filter(|_| is_dropped) {
+                connection.batch_execute(&sql).map_err(|error| {
+                    let reason = error.to_string();
+                    errors::from_message(&reason).unwrap_or_else(|| {
+                        refused(format!("it would lose {name} of table {table}, another program's: {reason}"))
+                    })
+                })?;
+            }
+        }
+        match broken(connection)?.into_iter().find(|broken| !self.broken.contains(broken)) {
+            Some(broken) => Err(refused(format!("it would break what another program has: {broken}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns whether the schema has an object with a name.
+pub(super) fn exists(connection: &mut SqliteConnection, name: &str) -> Result<bool> {
+    let named = sqlite_master::table.filter(sqlite_master::name.eq(name));
+    Ok(diesel::select(diesel::dsl::exists(named)).get_result(connection)?)
+}
+
+/// Returns which tables refer to a missing one, and the first view or trigger that does not compile.
+fn broken(connection: &mut SqliteConnection) -> Result<Vec<String>> {
+    let dangling = diesel::dsl::sql::<Text>(
+        "SELECT 'table ' || m.name || ' refers to ' || f.\"table\" || ', which would be gone'
+         FROM sqlite_master AS m, pragma_foreign_key_list(m.name) AS f
+         WHERE m.type = 'table'
+             AND NOT EXISTS (
+                 SELECT 1 FROM sqlite_master AS p WHERE p.type = 'table' AND p.name = f.\"table\" COLLATE NOCASE
+             )",
+    );
+    let mut broken: Vec<String> = dangling.load(connection)?;
+    // SQLite compiles every view and trigger before it renames a table.
+    connection.batch_execute("SAVEPOINT compile_schema; CREATE TABLE compile_schema (x)")?;
+    if let Err(error) = connection.batch_execute("ALTER TABLE compile_schema RENAME TO compile_schema_renamed") {
+        broken.push(error.to_string());
+    }
+    connection.batch_execute("ROLLBACK TO compile_schema; RELEASE compile_schema")?;
+    Ok(broken)
 }
 
 /// Returns whether a name is in the list, ignoring case as SQLite does.

@@ -1,6 +1,20 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    admissions_criteria (id) {
+        id -> BigInt,
+        school_id -> BigInt,
+        academic_year -> SmallInt,
+        intake -> Nullable<Text>,
+        criterion -> Text,
+        places_offered -> Nullable<Integer>,
+        applications_received -> Nullable<Integer>,
+        last_distance_offered_km -> Nullable<Double>,
+        source -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     admissions_history (id) {
         id -> BigInt,
         school_id -> BigInt,
@@ -30,9 +44,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    migration_checksums (version) {
-        version -> Text,
-        checksum -> Text,
+    folded_names (name) {
+        name -> Text,
+        name_folded -> Text,
     }
 }
 
@@ -70,6 +84,25 @@ diesel::table! {
         ends_at -> Nullable<Time>,
         cost -> Nullable<BigInt>,
         cost_per -> Text,
+    }
+}
+
+diesel::table! {
+    school_finder_migrations (version) {
+        version -> Text,
+        checksum -> Text,
+        floor -> Text,
+    }
+}
+
+diesel::table! {
+    school_identifiers (id) {
+        id -> BigInt,
+        school_id -> BigInt,
+        la_code -> Nullable<SmallInt>,
+        establishment_number -> Nullable<SmallInt>,
+        ukprn -> Nullable<Integer>,
+        source -> Nullable<Text>,
     }
 }
 
@@ -162,21 +195,26 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(admissions_criteria -> schools (school_id));
 diesel::joinable!(admissions_history -> schools (school_id));
 diesel::joinable!(private_school_details -> schools (school_id));
 diesel::joinable!(private_school_fees -> schools (school_id));
 diesel::joinable!(school_clubs -> schools (school_id));
+diesel::joinable!(school_identifiers -> schools (school_id));
 diesel::joinable!(school_performance -> schools (school_id));
 diesel::joinable!(school_reviews -> schools (school_id));
 diesel::joinable!(school_term_dates -> schools (school_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    admissions_criteria,
     admissions_history,
     admissions_reach,
-    migration_checksums,
+    folded_names,
     private_school_details,
     private_school_fees,
     school_clubs,
+    school_finder_migrations,
+    school_identifiers,
     school_links,
     school_performance,
     school_reviews,

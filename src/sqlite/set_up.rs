@@ -12,6 +12,7 @@ use diesel::r2d2::CustomizeConnection;
 use diesel::sql_types::{Integer, Text};
 
 use super::{errors, functions};
+use crate::config::FileAccess;
 use crate::error::{Error, Result};
 use crate::repository::refuse_older;
 
@@ -110,16 +111,35 @@ pub(super) fn not_sqlite() -> Error {
 }
 
 /// Returns the URL that opens an existing file, and never creates one.
-pub(super) fn existing_file(path: &Path) -> Result<String> {
-    let reason = match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => "it is a folder; name the file in it",
-        Ok(_) => return file_url(path, "rw"),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            "there is no such file; `school-finder migrate up`, or `migrate::up`, creates it"
+pub(super) fn existing_file(path: &Path, access: FileAccess) -> Result<String> {
+    let refuse = |reason: &str| Err(Error::CannotOpen { path: path.to_owned(), reason: reason.to_owned() });
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return refuse("it is a folder; name the file in it"),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && access == FileAccess::Create => {
+            return refuse("there is no such file; `school-finder migrate up`, or `migrate::up`, creates it");
         }
-        Err(error) => return Err(Error::CannotOpen { path: path.to_owned(), reason: error.to_string() }),
-    };
-    Err(Error::CannotOpen { path: path.to_owned(), reason: reason.to_owned() })
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return refuse("there is no such file, and the mode in its URL does not create it");
+        }
+        Err(error) => return refuse(&error.to_string()),
+    }
+    match access {
+        FileAccess::Create | FileAccess::Write => file_url(path, "rw"),
+        FileAccess::Read => file_url(path, "ro"),
+        FileAccess::Immutable => {
+            let mut log = path.as_os_str().to_owned();
+            log.push("-wal");
+            // Its rows are not in the file yet, and would be missing.
+            if Path::new(&log).exists() {
+                return refuse(
+                    "a -wal file stands beside it, so it is not immutable: close the programs that use it, or leave \
+                     immutable=1 out",
+                );
+            }
+            file_url(path, "ro&immutable=1")
+        }
+    }
 }
 
 /// Returns the URL that opens a file in a mode, such as `rwc`, which creates a missing one. Characters with a meaning
@@ -136,10 +156,33 @@ pub(super) fn file_url(path: &Path, mode: &str) -> Result<String> {
 /// Returns an error of opening with the path as the caller wrote it.
 pub(super) fn cannot_open(path: &Path, error: Error) -> Error {
     match error {
-        Error::CannotOpen { reason, .. } => Error::CannotOpen { path: path.to_owned(), reason },
+        Error::CannotOpen { reason, .. } => {
+            // SQLite says only that it cannot open the file.
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+            let reason = match folder {
+                Some(folder) => format!("there is no folder {folder:?}; create it first"),
+                None => explained(path).map_or(reason, str::to_owned),
+            };
+            Error::CannotOpen { path: path.to_owned(), reason }
+        }
+        // Reading alone is refused with this.
+        Error::ReadOnly => explained(path)
+            .map_or(Error::ReadOnly, |reason| Error::CannotOpen { path: path.to_owned(), reason: reason.to_owned() }),
         Error::Database(reason) => Error::CannotOpen { path: path.to_owned(), reason: reason.to_string() },
         other => other,
     }
+}
+
+/// Returns why SQLite cannot open a file that is there and can be read: WAL mode needs files beside it.
+fn explained(path: &Path) -> Option<&'static str> {
+    use std::io::Read;
+    let mut header = [0; 20];
+    std::fs::File::open(path).ok()?.read_exact(&mut header).ok()?;
+    // Byte 19 is the version that reads the file: 2 is WAL.
+    (header[19] == 2).then_some(
+        "it is in WAL mode, and SQLite cannot make its -shm file in this folder: give this program the right to write \
+         there, or, where nothing writes the database, add ?immutable=1 to its URL",
+    )
 }
 
 /// Wraps `work` so that a connection at its statement limit clears its cache afterwards.
@@ -160,14 +203,14 @@ pub(super) fn clearing_full_cache<T>(
 /// Enables WAL mode, in which readers and one writer do not block each other. The setting is stored in the file.
 pub(super) fn use_write_ahead_log(connection: &mut SqliteConnection) -> Result<()> {
     match connection.batch_execute("PRAGMA journal_mode = WAL").map_err(|error| errors::classify(error.into())) {
-        // A read-only file can still be read.
-        Err(Error::ReadOnly) => Ok(()),
+        // A read-only file, or one in a read-only folder, can still be read.
+        Err(Error::ReadOnly | Error::CannotOpen { .. }) => Ok(()),
         other => other,
     }
 }
 
-pub(super) fn connect_to_file(path: &Path, set_up: SetUp) -> Result<SqliteConnection> {
-    set_up.connect(&existing_file(path)?).map_err(|error| cannot_open(path, error))
+pub(super) fn connect_to_file(path: &Path, access: FileAccess, set_up: SetUp) -> Result<SqliteConnection> {
+    set_up.connect(&existing_file(path, access)?).map_err(|error| cannot_open(path, error))
 }
 
 pub(super) fn version(connection: &mut SqliteConnection) -> Result<String> {

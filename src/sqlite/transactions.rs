@@ -1,7 +1,7 @@
 //! Transactions that return their own error. On a disk failure SQLite ends a transaction itself, and then its ROLLBACK
 //! fails; Diesel would return that error.
 
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 
 use crate::error::Result;
@@ -17,15 +17,32 @@ pub(super) fn snapshot<T>(
     end(connection, WriteMode::Commit, work)
 }
 
-/// Writes in one transaction. It waits for any other write transaction, so it needs no locks.
+/// Writes in one transaction, or in a savepoint of one. It waits for any other write transaction, so it needs no
+/// locks.
 pub(super) fn write<T>(
     connection: &mut SqliteConnection,
     _locks: &[TableLock],
     mode: WriteMode,
     work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
 ) -> Result<T> {
-    AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")?;
+    begin_immediate(connection)?;
     end(connection, mode, work)
+}
+
+/// Begins a transaction with the write lock, or a savepoint in a transaction.
+pub(super) fn begin_immediate(connection: &mut SqliteConnection) -> QueryResult<()> {
+    let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
+    match status.transaction_depth()? {
+        None => AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE"),
+        Some(_) => AnsiTransactionManager::begin_transaction(connection),
+    }
+}
+
+/// Returns whether a transaction is open in SQLite, whatever Diesel tracks.
+pub(super) fn is_in_transaction(connection: &mut SqliteConnection) -> bool {
+    // Fails inside a transaction, without an effect on it.
+    let is_outside = connection.batch_execute("BEGIN").is_ok();
+    !is_outside || connection.batch_execute("ROLLBACK").is_err()
 }
 
 /// Begins a transaction with exclusive access to the database.

@@ -47,8 +47,7 @@ impl ServerDatabase {
     /// Returns the configuration of the service's role.
     pub(super) fn config(&self) -> Config {
         with_settings(&self.owner, |settings| {
-            let options = settings.get_options().unwrap_or_default();
-            settings.options(format!("{options} -c role={SERVICE}"));
+            settings.options(format!("{} -c role={SERVICE}", settings.get_options().unwrap_or_default()));
         })
     }
 
@@ -122,11 +121,11 @@ fn on_database(server: &Config, name: &str) -> Config {
 }
 
 /// Returns a configuration with changed settings of its connections.
-fn with_settings(config: &Config, change: impl FnOnce(&mut tokio_postgres::Config)) -> Config {
+fn with_settings(config: &Config, change: impl Fn(&mut tokio_postgres::Config)) -> Config {
     let mut config = config.clone();
     #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
     if let Target::Postgres(server) = &mut config.target {
-        change(&mut server.settings);
+        server.hosts.iter_mut().for_each(change);
     }
     config
 }

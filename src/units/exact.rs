@@ -26,22 +26,26 @@ macro_rules! exact {
         impl $name {
             #[doc = concat!("The exact number.\n\n# Errors\n[`Error::InvalidNumber`] with more than ", $places, " decimal places, which would have to be rounded, or out of bounds.")]
             pub fn new(number: &BigDecimal) -> Result<Self> {
-                let invalid = |reason| Error::InvalidNumber {
+                Self::exact(number).map_err(|reason| Error::InvalidNumber {
                     given: shortened(&number.to_scientific_notation()),
                     reason,
-                };
+                })
+            }
+
+            /// Returns the exact number, or why there is none.
+            fn exact(number: &BigDecimal) -> Result<Self, &'static str> {
                 // Writing out 1e999999999 would take a billion digits.
                 if !(-20..=40).contains(&number.fractional_digit_count()) {
-                    return Err(invalid(concat!($what, " is out of bounds")));
+                    return Err(concat!($what, " is out of bounds"));
                 }
                 let steps = number.with_scale($places);
                 if steps != *number {
-                    return Err(invalid(concat!($what, " has at most ", $places, " decimal places")));
+                    return Err(concat!($what, " has at most ", $places, " decimal places"));
                 }
                 let (steps, _) = steps.into_bigint_and_exponent();
                 match i64::try_from(steps) {
                     Ok(steps) if ($low..=$high).contains(&steps) => Ok(Self(steps)),
-                    _ => Err(invalid(concat!($what, " is out of bounds"))),
+                    _ => Err(concat!($what, " is out of bounds")),
                 }
             }
 
@@ -61,15 +65,13 @@ macro_rules! exact {
             type Err = Error;
 
             fn from_str(text: &str) -> Result<Self> {
-                let invalid = || Error::InvalidNumber {
-                    given: shortened(text),
-                    reason: "it is not a decimal number",
-                };
+                let invalid = |reason| Error::InvalidNumber { given: shortened(text), reason };
+                let no_number = "it is not a decimal number";
                 // An exponent could request a billion digits.
                 if text.len() > 40 || !text.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-') {
-                    return Err(invalid());
+                    return Err(invalid(no_number));
                 }
-                Self::new(&text.parse().map_err(|_| invalid())?)
+                Self::exact(&text.parse().map_err(|_| invalid(no_number))?).map_err(invalid)
             }
         }
 
@@ -153,6 +155,8 @@ mod tests {
         for text in ["-0.01", "100000000", "99999999.995", "0.001", "1e3", "", "ten", "NaN", "1,000", "--1"] {
             assert!(matches!(text.parse::<Money>(), Err(Error::InvalidNumber { .. })), "{text}");
         }
+        let refused = "1.234".parse::<Money>();
+        assert!(matches!(&refused, Err(Error::InvalidNumber { given, .. }) if given == "1.234"), "{refused:?}");
         assert_eq!(serde_json::to_string(&"0.10".parse::<Money>().expect("money")).expect("JSON"), "\"0.10\"");
         assert!("-0.235".parse::<Score>().expect("a result") < "0".parse().expect("a result"));
     }

@@ -1,4 +1,4 @@
-//! Named types for quantities with a unit.
+//! Types for quantities with a unit: distances, school years, money and results.
 
 /// Implements `Display`, `FromStr` and serde's conversions for a newtype over `f64`, by its own `new`.
 macro_rules! float {
@@ -44,4 +44,4 @@ mod kilometres;
 pub use academic_year::AcademicYear;
 pub use exact::{Money, Score};
 pub(crate) use float;
-pub use kilometres::Kilometres;
+pub use kilometres::{Kilometres, SignedKilometres, kilometres_of};

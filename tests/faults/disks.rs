@@ -183,7 +183,10 @@ async fn a_file_of_another_user_is_read_only() {
     let reported = String::from_utf8(refused.stderr).expect("UTF-8");
     assert_eq!(
         (refused.status.code(), reported.trim_end()),
-        (Some(1), "school-finder: the database is read-only: check the rights on its file and folder")
+        (
+            Some(1),
+            "school-finder: the database is read-only: check the rights on its file and folder, and the mode in its URL"
+        )
     );
 }
 
@@ -259,7 +262,7 @@ async fn a_reader_that_stays_does_not_stop_writers() {
     assert!(after <= size_before + 16, "{size_before} MiB, then {after} MiB");
 }
 
-/// A program that stands still in the middle of an import holds the lock.
+/// A program that is stopped in the middle of an import holds the lock.
 #[tokio::test]
 async fn a_stopped_program_keeps_its_lock_until_it_exits() {
     let place = Place::new(Backend::Sqlite).await;
@@ -267,11 +270,12 @@ async fn a_stopped_program_keeps_its_lock_until_it_exits() {
     config.pool.busy_timeout = Duration::from_millis(300);
     let finder = connect(&config).await.expect("the database");
     finder.insert_schools(schools(9_001..=9_002)).await.expect("schools that fit");
-    let mut command = program(&place.url, &["import", "register", "/dev/stdin"]);
-    let mut child = command.stdin(Stdio::piped()).spawn().expect("the program runs");
-    let mut input = child.stdin.take().expect("a pipe");
-    // More than one batch, and more than one buffer: it writes, and waits for the rest.
-    input.write_all(register(1..=3_000, "School").as_bytes()).expect("it reads");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("register.csv");
+    // It is read to its end first, and then takes a while to write.
+    std::fs::write(&file, register(10_001..=110_000, "School")).expect("a register");
+    let mut child =
+        program(&place.url, &["import", "register", file.to_str().expect("UTF-8")]).spawn().expect("it runs");
     let id = finder.school_by_urn(crate::support::urn(9_001)).await.expect("a result").expect("the school").id;
     until("it holds the lock", async || {
         let begun = Instant::now();
@@ -282,11 +286,14 @@ async fn a_stopped_program_keeps_its_lock_until_it_exits() {
         matches!(written, Err(Error::Busy))
     })
     .await;
+    let stopped = Command::new("kill").args(["-STOP", &child.id().to_string()]).status().expect("kill runs");
+    assert!(stopped.success());
+    let written = finder.replace_collections(id, 0, Default::default()).await;
+    assert!(matches!(written, Err(Error::Busy)), "{written:?}");
     assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("readers do not wait").total, 2);
     child.kill().expect("kill -9");
     child.wait().expect("its end");
     finder.insert_schools(schools(9_003..=9_003)).await.expect("free again");
     assert_eq!(finder.facets(&SchoolSearch::open()).await.expect("readable").total, 3, "and nothing of the import");
-    drop(input);
     succeeds(program(&place.url, &["migrate", "check"]));
 }

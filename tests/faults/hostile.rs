@@ -1,6 +1,7 @@
 //! A million inputs that nobody meant well with, and a few of each size that is too large. Deterministic: the same ones
 //! each time.
 
+use std::io::Write;
 use std::process::Command;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -117,6 +118,18 @@ fn mutated(seed: &str, random: &mut Random) -> Vec<u8> {
     bytes
 }
 
+/// Changes, cuts or drops bytes of an archive.
+fn damaged(mut bytes: Vec<u8>, random: &mut Random) -> Vec<u8> {
+    let at = random.below(bytes.len());
+    match random.below(4) {
+        0 => bytes.truncate(at),
+        1 => bytes[at] = u8::try_from(random.below(256)).expect("a byte"),
+        2 => drop(bytes.remove(at)),
+        _ => {}
+    }
+    bytes
+}
+
 fn mutated_text(seed: &str, random: &mut Random) -> String {
     String::from_utf8_lossy(&mutated(seed, random)).into_owned()
 }
@@ -129,8 +142,27 @@ const GEOJSON: &[&str] = &[
     r#"{"type":"Polygon","coordinates":[[[-0.8,52],[-0.7,52],[-0.7,52.1],[-0.8,52]]]}"#,
     r#"{"type":"MultiPolygon","coordinates":[[[[0,0],[4,0],[4,4],[0,0]]],[[[5,5],[6,5],[6,6],[5,5]]]]}"#,
 ];
-const FEATURES: &str = r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"urn":1,"name":"A"},
-    "geometry":{"type":"Polygon","coordinates":[[[-0.8,52],[-0.7,52],[-0.7,52.1],[-0.8,52]]]}}]}"#;
+/// Files of outlines: a collection, a text sequence, and outlines with what importers mend.
+const FEATURES: &[&str] = &[
+    r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"urn":1,"name":"A"},
+    "geometry":{"type":"Polygon","coordinates":[[[-0.8,52],[-0.7,52],[-0.7,52.1],[-0.8,52]]]}}]}"#,
+    "\u{1e}{\"type\":\"Feature\",\"id\":2,\"properties\":{\"URN\":\"School 2\"},\"geometry\":{\"type\":\"Polygon\",\
+     \"coordinates\":[[[-0.8,52,7],[-0.7,52,7],[-0.7,52.1,7]]]}}\n\u{1e}{\"type\":\"Feature\",\"geometry\":null}\n",
+    r#"{"type":"FeatureCollection","crs":{"type":"name","properties":{"name":"EPSG:27700"}},"numberMatched":1,
+    "features":[{"type":"Feature","properties":{"urn":3},"geometry":{"type":"GeometryCollection","geometries":[
+    {"type":"Polygon","coordinates":[[[485000,238000],[486000,238000],[489000,238500],[486000,238000],
+    [486000,239000],[485000,239000],[485000,238000]]]},{"type":"Point","coordinates":[0,0]}]}}]}"#,
+    r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"urn":1},"geometry":{"type":
+    "MultiPolygon","coordinates":[[[[0,50],[4,50],[4,54],[0,50]],[[3,51],[3.000001,51.000001],[3.000001,51],
+    [3,51.000001],[3,51]]],[[[2,50],[6,50],[6,54],[2,50]]]]}},{"type":"Feature","properties":{"urn":1},
+    "geometry":{"type":"Polygon","coordinates":[[[4,50],[8,50],[8,54],[6,53],[9,52],[6,53],[4,54]]]}}]}"#,
+];
+const ADMISSIONS: &str = "urn,academic_year,intake_year,places_offered,last_distance_offered_miles,had_vacancies\n\
+    1,2024/2025,Year R,\"1,030\",0.482,no\n2,2024-25,Year R,30.0,482m,yes\n1,2023/24,,n/a,All applicants offered,\n";
+const ADMISSIONS_BY_CRITERION: &str = "sep=;\nlaestab;Academic Year;criterion;places offered;last distance offered (m)\n\
+    826/2001;2024/2025;Siblings;40;1,482\n826/2001;2024/2025;Distance;20;0,5 km\n";
+const LINKS: &str = "URN,LinkURN,LinkName,LinkType,LinkEstablishedDate\r\n1,2,A,Successor,01/09/2020\r\n\
+    3,4,B,Predecessor,2020-09-01";
 const URLS: &[&str] = &[
     "postgres://finder:s3cr3t%21@localhost:5432/schools?sslmode=verify-full&connect_timeout=3",
     "postgresql://finder@[::1]:5433,other.example/schools?options=-c%20geqo%3Doff",
@@ -178,7 +210,7 @@ fn a_million_inputs_are_parsed_or_refused() {
     }
     let share = setting("SCHOOL_FINDER_INPUTS", 1_000_000) / 100;
     let mut total = 0;
-    total += each("outlines in WKT", WKT, share * 25, |random, seed| {
+    total += each("outlines in WKT", WKT, share * 23, |random, seed| {
         if let Ok(outline) = Catchment::from_str(&mutated_text(seed, random)) {
             assert_eq!(outline.to_string().parse::<Catchment>().expect("what it writes it reads"), outline);
         }
@@ -249,14 +281,42 @@ fn a_million_inputs_are_parsed_or_refused() {
         }
     });
     let register = register(1..=5, "School");
+    // Plain, and packed: bytes of an archive are damaged too.
     total += each("registers", &[&register], share * 2, |random, seed| {
-        let bytes = mutated(seed, random);
+        let bytes = match random.below(4) {
+            0 => {
+                let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                packed.write_all(&mutated(seed, random)).expect("bytes");
+                damaged(packed.finish().expect("a file"), random)
+            }
+            1 => {
+                let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+                archive.start_file("edubasealldata.csv", zip::write::SimpleFileOptions::default()).expect("a member");
+                archive.write_all(&mutated(seed, random)).expect("bytes");
+                damaged(archive.finish().expect("an archive").into_inner(), random)
+            }
+            _ => mutated(seed, random),
+        };
         let import = Import::new().mode(WriteMode::DryRun).register(finder.as_ref(), std::io::Cursor::new(bytes));
         if let Err(error) = runtime.block_on(import) {
             assert!(matches!(error, Error::Import(_)), "{error:?}");
         }
     });
-    total += each("files of catchments", &[FEATURES], share * 2, |random, seed| {
+    total += each("admissions", &[ADMISSIONS, ADMISSIONS_BY_CRITERION], share, |random, seed| {
+        let bytes = mutated(seed, random);
+        let import = Import::new().mode(WriteMode::DryRun).admissions(finder.as_ref(), std::io::Cursor::new(bytes));
+        if let Err(error) = runtime.block_on(import) {
+            assert!(matches!(error, Error::Import(_)), "{error:?}");
+        }
+    });
+    total += each("links", &[LINKS], share, |random, seed| {
+        let bytes = mutated(seed, random);
+        let import = Import::new().mode(WriteMode::DryRun).links(finder.as_ref(), std::io::Cursor::new(bytes));
+        if let Err(error) = runtime.block_on(import) {
+            assert!(matches!(error, Error::Import(_)), "{error:?}");
+        }
+    });
+    total += each("files of catchments", FEATURES, share * 2, |random, seed| {
         let bytes = mutated(seed, random);
         let import = Import::new().mode(WriteMode::DryRun);
         let import = import.catchments(finder.as_ref(), std::io::Cursor::new(bytes), "urn");
@@ -335,7 +395,7 @@ fn star(corners: usize) -> String {
     format!("POLYGON(({}))", (0..=corners).map(corner).collect::<Vec<_>>().join(","))
 }
 
-/// The same to the program, with a stack of 512 KB and 1 GB of memory.
+/// The same to the program, with a stack of 1 MB and 1 GB of memory.
 #[tokio::test]
 async fn the_program_refuses_files_that_are_too_deep() {
     let place = Place::new(Backend::Sqlite).await;
@@ -360,7 +420,7 @@ async fn the_program_refuses_files_that_are_too_deep() {
         std::fs::write(&file, text).expect("a file");
         let inner = program(&place.url, &["import", "catchments", file.to_str().expect("UTF-8"), "--key", "urn"]);
         let mut command = Command::new("prlimit");
-        command.arg(format!("--as={MEMORY}")).arg("--stack=524288").arg(inner.get_program()).args(inner.get_args());
+        command.arg(format!("--as={MEMORY}")).arg("--stack=1048576").arg(inner.get_program()).args(inner.get_args());
         let begun = Instant::now();
         let output = command.output().expect("prlimit runs");
         let reported = String::from_utf8_lossy(&output.stderr);

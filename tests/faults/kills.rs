@@ -132,7 +132,8 @@ async fn killed_backfills_resume_where_they_stopped() {
             _ => format!("generate_series(1, {SCHOOLS}) AS t (n)"),
         };
         let insert = format!(
-            "INSERT INTO schools (urn, name, name_folded, status, age_range_from, age_range_to)
+            "INSERT INTO folded_names SELECT 'School ' || n, 'school ' || n FROM {series};
+             INSERT INTO schools (urn, name, name_folded, status, age_range_from, age_range_to)
              SELECT n, 'School ' || n, 'school ' || n, 'open', 4, 11 FROM {series}"
         );
         start.raw().await.execute(&insert).await;

@@ -19,6 +19,9 @@ async fn a_million_schools_are_searched_in_little_memory() {
     migrate::up(&Config::from_url(&url).expect("a path")).await.expect("a schema");
     let insert = format!(
         "PRAGMA synchronous = OFF; PRAGMA cache_size = -200000;
+         INSERT INTO folded_names
+         WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {SCHOOLS})
+         SELECT 'School ' || n, 'school ' || n FROM t;
          INSERT INTO schools (urn, name, name_folded, status, council, phase, lat, lng, catchment_radius_km)
          WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {SCHOOLS})
          SELECT n, 'School ' || n, 'school ' || n, 'open', 'Council ' || n % 150, 'primary',

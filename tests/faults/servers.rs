@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::future::try_join_all;
+use school_finder_db::error::ConnectError;
 use school_finder_db::migrate::{self, Migrator};
 use school_finder_db::models::NewCatchment;
 use school_finder_db::postgres::PostgresRepository;
@@ -47,8 +48,12 @@ async fn total_in_time(finder: &dyn SchoolRepository) -> Result<u64, Error> {
     total
 }
 
+/// Whether a call may fail so while its server ends, is away, or starts again.
 fn is_lost(error: &Error) -> bool {
-    matches!(error, Error::ConnectionLost | Error::Unavailable { .. })
+    matches!(
+        error,
+        Error::ConnectionLost | Error::Unavailable { .. } | Error::Connect(ConnectError::ServerNotReady { .. })
+    )
 }
 
 /// Fills the pool with connections, each of which was used.
@@ -433,7 +438,10 @@ async fn a_schema_restored_under_a_warm_pool_is_served_again() {
         place
             .raw()
             .await
-            .execute("INSERT INTO schools (urn, name, name_folded, status) VALUES (1, 'A', 'a', 'open')")
+            .execute(
+                "INSERT INTO folded_names VALUES ('A', 'a');
+                 INSERT INTO schools (urn, name, name_folded, status) VALUES (1, 'A', 'a', 'open')",
+            )
             .await;
         // A write is not repeated: at most one is refused, and says that nothing was written.
         match finder.upsert_catchments(vec![outline.clone()], WriteMode::Commit).await {

@@ -44,9 +44,7 @@ impl Drop for Databases {
 /// Everything that a database has, in the words of a dump of its data: one row per line, in any order.
 fn rows(session: &Session, url: &str) -> Vec<String> {
     // The ids of derived rows, and the day of a migration, are a database's own.
-    let dumped = session.run(&format!(
-        "pg_dump --data-only --inserts --exclude-table=__diesel_schema_migrations --exclude-table=admissions_reach '{url}'"
-    ));
+    let dumped = session.run(&format!("pg_dump --data-only --inserts --exclude-table=admissions_reach '{url}'"));
     let mut rows: Vec<String> = dumped.lines().filter(|line| line.starts_with("INSERT")).map(str::to_owned).collect();
     rows.push(session.run(&format!(
         "psql --tuples-only '{url}' --command='SELECT school_id, intake, academic_year, recency, least_km
@@ -144,7 +142,7 @@ async fn dumps_as_inserts_and_of_own_schemas_restore() {
     let fresh = databases.create(&session, "own_fresh");
     assert_eq!(session.run(&format!("psql --quiet '{fresh}' --command='{setup}'")), "");
     migrate::up(&Config::from_url(&own(&fresh)).expect("a URL")).await.expect("migrated");
-    let left_out = "--exclude-table='*.__diesel_schema_migrations' --exclude-table='*.migration_checksums' \
+    let left_out = "--exclude-table='*.school_finder_migrations' \
         --exclude-table='*.admissions_reach' --exclude-table='*.spatial_ref_sys'";
     let dump = format!("pg_dump --data-only --inserts {left_out} --file=data.sql '{source}'");
     assert_eq!(session.run(&dump), "");

@@ -74,7 +74,7 @@ async fn empty(history: &History, round: u64) -> String {
         return format!("{url}-{is_own}-{round}");
     }
     migrator.clone().accept_loss().down(1_000).await.expect("all the way back");
-    Raw::open(url).await.execute("DROP EXTENSION IF EXISTS postgis; DROP TABLE __diesel_schema_migrations").await;
+    Raw::open(url).await.execute("DROP EXTENSION IF EXISTS postgis").await;
     url.to_owned()
 }
 

@@ -9,8 +9,10 @@ use std::time::Duration;
 use school_finder_db::config::Backend;
 use school_finder_db::explain::{ExplainMode, ExplainedQuery};
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Config, Kilometres, SchoolSearch, connect, sample};
+use school_finder_db::{Config, SchoolSearch, connect, sample};
 use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::support::km;
 
 fn backends() -> Vec<Backend> {
     vec![
@@ -56,7 +58,7 @@ async fn writes_logs_with_a_password() {
         config.pool.slow_query = Duration::ZERO;
         let repository = connect(&config).await.expect("the database");
         repository.insert_schools(sample::schools()).await.expect("schools that fit");
-        let search = SchoolSearch::near(sample::home()).within(Kilometres::new(5.0).expect("a distance"));
+        let search = SchoolSearch::near(sample::home()).within(km(5.0));
         repository.find_schools(&search).await.expect("schools");
         repository.insert_schools(sample::schools()).await.expect_err("they are there already");
         repository.explain(ExplainedQuery::Find, &search, ExplainMode::Analyze).await.expect("a plan");

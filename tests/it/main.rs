@@ -5,11 +5,14 @@ mod architecture;
 #[cfg(all(feature = "cli", feature = "postgres", feature = "sqlite"))]
 mod backups;
 mod catchments;
+#[cfg(all(unix, feature = "cli", feature = "postgres", feature = "sqlite"))]
+mod connections;
 #[cfg(feature = "cli")]
 mod contention;
 mod contract;
 #[cfg(feature = "sqlite")]
 mod files;
+mod guests;
 mod health;
 mod logs;
 #[cfg(all(feature = "cli", feature = "postgres", feature = "sqlite"))]
@@ -20,8 +23,11 @@ mod manual;
 mod migrations;
 #[cfg(feature = "postgres")]
 mod outages;
+mod own_queries;
 mod plans;
 mod pool;
+#[cfg(all(unix, feature = "postgres"))]
+mod poolers;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "cli")]
@@ -39,6 +45,8 @@ mod register;
 mod reliability;
 #[cfg(feature = "sqlite")]
 mod schema;
+#[cfg(feature = "postgres")]
+mod schemas;
 mod support;
 #[cfg(feature = "postgres")]
 mod tls;

@@ -22,8 +22,9 @@ const FILES: [(&str, &str); 5] = [
     ),
     (
         "catchments.geojson",
-        r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"school_urn":110375},"geometry":
-           {"type":"Polygon","coordinates":[[[-0.8,52],[-0.7,52],[-0.7,52.1],[-0.8,52.1],[-0.8,52]]]}}]}"#,
+        r#"{"type":"FeatureCollection","features":[{"type":"Feature",
+           "properties":{"school_urn":110375,"SCHOOL_NAME":"Hilltop School"},"geometry":{"type":"Polygon",
+           "coordinates":[[[-0.8,52],[-0.7,52],[-0.7,52.1],[-0.8,52.1],[-0.8,52]]]}}]}"#,
     ),
     ("homes.csv", "lat,lng\n52.0406,-0.7594\n"),
 ];
@@ -165,7 +166,7 @@ fn errors_name_the_next_step() {
         ("find --council Nowhere", "`school-finder facets` lists them"),
         ("find --within 5", "--lat"),
         ("finds", "find"),
-        ("find --database mysql://localhost/x", "set DB_BACKEND to one that is, or add its feature"),
+        ("find --database mysql://localhost/x", "change the URL or DB_BACKEND, or build with its feature"),
         ("migrate down --steps 100", "add --accept-loss"),
     ] {
         let printed = home.run(&format!("school-finder {command}"));

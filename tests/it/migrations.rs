@@ -14,8 +14,11 @@ async fn every_kind_of_drift_is_reported() {
     assert_eq!(migrate::check(database.config()).await.expect("a check"), Vec::<String>::new());
     let mut raw = Raw::open(&url_of(&database).await).await;
     // What needs no word: statistics, and what SQLite keeps for itself.
-    raw.execute("INSERT INTO schools (urn, name, name_folded, status) VALUES (1, 'a', 'a', 'open'); ANALYZE; VACUUM;")
-        .await;
+    raw.execute(
+        "INSERT INTO folded_names VALUES ('a', 'a');
+        INSERT INTO schools (urn, name, name_folded, status) VALUES (1, 'a', 'a', 'open'); ANALYZE; VACUUM;",
+    )
+    .await;
     assert_eq!(migrate::check(database.config()).await.expect("a check"), Vec::<String>::new());
     raw.execute(
         "DROP INDEX ix_schools_postcode;
@@ -27,7 +30,6 @@ async fn every_kind_of_drift_is_reported() {
         DROP TRIGGER tr_schools_catchment_insert;
         DROP TRIGGER tr_schools_catchment_delete;
         CREATE TRIGGER tr_schools_catchment_delete AFTER DELETE ON schools BEGIN SELECT 1; END;
-        DROP TRIGGER tr_migration_checksums_reverted;
         CREATE TRIGGER tr_school_clubs AFTER INSERT ON school_clubs BEGIN SELECT 1; END;
         DROP TABLE schools_catchment;
         DROP VIEW admissions_by_recency;
@@ -57,14 +59,11 @@ async fn every_kind_of_drift_is_reported() {
         "constraint ck_performance_suppressed of table school_performance is missing: expected `CHECK (NOT is_suppressed OR value IS NULL)`",
         "table school_term_dates is missing",
         "virtual table schools_catchment is missing: expected `CREATE VIRTUAL TABLE schools_catchment USING rtree (id, min_lat, max_lat, min_lng, max_lng, +outline)`",
-        "trigger tr_migration_checksums_reverted is missing: expected `CREATE TRIGGER tr_migration_checksums_reverted AFTER DELETE ON __diesel_schema_migrations BEGIN DELETE FROM migration_checksums WHERE version = OLD.version; END`",
         "trigger tr_schools_catchment_delete of table schools differs",
         "trigger tr_schools_catchment_insert of table schools is missing",
         "view admissions_by_recency differs",
         "constraint ck_performance_hidden of table school_performance is not part of this build's schema",
         "column schools.motto is not part of this build's schema",
-        "table visits is not part of this build's schema",
-        "trigger tr_school_clubs of table school_clubs is not part of this build's schema",
     ];
     for sentence in expected {
         assert!(found.iter().any(|found| found.starts_with(sentence)), "{sentence}\n{found:#?}");

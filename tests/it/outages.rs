@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use school_finder_db::error::ConnectError;
 use school_finder_db::migrate::Migrator;
 use school_finder_db::prelude::*;
 use school_finder_db::request::WriteMode;
@@ -87,7 +88,7 @@ async fn a_refused_connection_is_reported_and_opened_later() {
     server.try_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.expect("altered");
     for _ in 0..5 {
         let error = repository.councils().await.expect_err("refused");
-        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        assert!(matches!(error, Error::Connect(ConnectError::ServerNotReady { .. })), "{error:?}");
     }
     server.try_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("altered");
     let both = async |_: &mut AsyncPgConnection| repository.councils().await;

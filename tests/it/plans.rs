@@ -2,7 +2,9 @@
 
 use school_finder_db::models::{ClubKind, Phase, Rating};
 use school_finder_db::request::{ReachFilter, Unrated};
-use school_finder_db::{Kilometres, SchoolSearch, Sort, sample};
+use school_finder_db::{SchoolSearch, Sort, sample};
+
+use crate::support::km;
 
 /// The index of locations: latitude bands on SQLite, GiST on Postgres.
 pub const LOCATIONS: &str = "locations";
@@ -10,7 +12,7 @@ pub const LOCATIONS: &str = "locations";
 /// A search's name in the snapshots, the search, and the index that serves it.
 pub fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
     let near = || SchoolSearch::near(sample::home());
-    let within = |search: SchoolSearch, km| search.within(Kilometres::new(km).expect("a distance"));
+    let within = |search: SchoolSearch, radius| search.within(km(radius));
     vec![
         ("nearest", near(), LOCATIONS),
         ("radius", within(near(), 5.0), LOCATIONS),

@@ -35,7 +35,7 @@ fn folder() -> tempfile::TempDir {
 const REGISTER: &str = "URN,LA (name),EstablishmentName,EstablishmentStatus (name),PhaseOfEducation (name),Easting,Northing\r\n\
     110533,Milton Keynes,Hilltop School,Open,Primary,485280,238480\r\n\
     110534,Milton Keynes,Valley School,Open,Secondary,486280,238480\r\n\
-    110535,Milton Keynes,Sea School,Open,Secondary,1,1\r\n";
+    110535,Milton Keynes,Sea School,Perhaps,Secondary,1,1\r\n";
 
 #[test]
 fn without_a_database_the_program_uses_a_sample() {
@@ -70,7 +70,8 @@ fn the_register_is_imported_into_the_data_folder_and_read() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout), "inserted 2, updated 0, unchanged 0, rejected 1\n");
     let rejects = std::fs::read_to_string(rejects).expect("the rejects");
-    assert_eq!(rejects, "number,urn,reason\n4,110535,\"the grid reference 1, 1 is not in Great Britain\"\n");
+    let rejected = "4,110535,\"\"\"Perhaps\"\" is not a status that is known\",rejected";
+    assert_eq!(rejects, format!("number,urn,reason,kind\n{rejected}\n"));
 
     let output = run(data.path(), &["import", "register", file, "--dry-run"]);
     assert_eq!(text(&output.stdout), "inserted 0, updated 0, unchanged 2, rejected 1\n");
@@ -267,7 +268,9 @@ fn catchments_are_imported_and_found() {
     assert!(text(&dry.stderr).contains("feature 2, URN 7: no school has URN 7"), "{}", text(&dry.stderr));
     let done = run(data.path(), &[&import[..], &["--rejects", &rejects]].concat());
     assert_eq!(text(&done.stdout), "inserted 1, updated 0, unchanged 0, rejected 1\n", "{}", text(&done.stderr));
-    assert!(std::fs::read_to_string(rejects).expect("the rejects").starts_with("number,urn,reason\n2,7,no school"));
+    assert!(
+        std::fs::read_to_string(rejects).expect("the rejects").starts_with("number,urn,reason,kind\n2,7,no school")
+    );
 
     let home = ["--lat", "52.04", "--lng", "-0.76"];
     let found = json(data.path(), &[&["catchment"][..], &home].concat());
@@ -284,6 +287,63 @@ fn catchments_are_imported_and_found() {
     assert_eq!(run(data.path(), &["catchment"]).status.code(), Some(2), "a point is needed");
 }
 
+#[cfg(feature = "polars")]
+#[test]
+fn a_batch_refuses_homes_that_look_swapped() {
+    let data = folder();
+    let path = |name: &str| data.path().join(name).to_str().expect("UTF-8").to_owned();
+    std::fs::write(path("homes.csv"), "lat,lng\n52.0385,-0.756\n-0.756,52.0385\n").expect("a file");
+    let refused = run(data.path(), &["batch", "nearest", &path("homes.csv"), &path("nearest.parquet")]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(said.contains("line 3: ") && said.contains("lat 52.0385, lng -0.756 is in it"), "{said}");
+    assert!(!data.path().join("nearest.parquet").exists());
+}
+
+#[test]
+fn outlines_by_name_and_in_parts_are_imported_on_request() {
+    let data = folder();
+    let path = |name: &str| data.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (register, outlines, rejects) = (path("register.csv"), path("catchments.geojson"), path("rejects.csv"));
+    std::fs::write(&register, REGISTER).expect("a file");
+    let feature = |name: &str| {
+        format!(
+            r#"{{"type":"Feature","properties":{{"SCHOOL":"{name}"}},"geometry":{{"type":"Polygon",
+                "coordinates":[[[485000,238000],[486000,238000],[486000,239000],[485000,239000]]]}}}}"#
+        )
+    };
+    let file = |names: &[&str]| {
+        let features = names.iter().map(|name| feature(name)).collect::<Vec<_>>().join(",");
+        let file = format!(r#"{{"type":"FeatureCollection","exceededTransferLimit":true,"features":[{features}]}}"#);
+        std::fs::write(&outlines, file).expect("a file");
+    };
+    assert!(run(data.path(), &["import", "register", &register]).status.success());
+    let import =
+        |more: &[&str]| run(data.path(), &[&["import", "catchments", &outlines, "--key", "school"], more].concat());
+    file(&["HILLTOP SCHOOL", "Moor School"]);
+    let refused = import(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("import it as it is with --partial"), "{}", text(&refused.stderr));
+    let done = import(&["--partial", "--council", "milton keynes"]);
+    assert_eq!(text(&done.stdout), "inserted 1, updated 0, unchanged 0, rejected 1\n", "{}", text(&done.stderr));
+    for said in [
+        "it is imported though incomplete: its exceededTransferLimit is true",
+        "\"school\" holds names of schools: 1 of 2 are in the database",
+        "its coordinates are metres of the National Grid (EPSG:27700), converted to degrees by OSTN15",
+        "feature 1, URN 110533: closed 1 open ring",
+        "feature 2, \"Moor School\": no school of milton keynes is called \"Moor School\"",
+    ] {
+        assert!(text(&done.stderr).contains(said), "{said}: {}", text(&done.stderr));
+    }
+    // Of a file without a usable feature, the reasons are in the file of rejects all the same.
+    file(&["Moor School"]);
+    let none = import(&["--partial", "--key-is", "laestab", "--rejects", &rejects]);
+    assert_eq!((none.status.code(), text(&none.stdout)), (Some(1), ""));
+    assert!(text(&none.stderr).contains("not one of 1 feature could be used"), "{}", text(&none.stderr));
+    assert!(std::fs::read_to_string(rejects).expect("the rejects").contains("1,Moor School,"));
+    assert_eq!(import(&["--key-is", "postcode"]).status.code(), Some(2));
+}
+
 #[test]
 fn migrations_are_run_listed_checked_and_reverted() {
     let data = folder();
@@ -295,7 +355,7 @@ fn migrations_are_run_listed_checked_and_reverted() {
     assert_eq!(text(&redo.stdout).lines().count(), 1, "{}", text(&redo.stderr));
     let lossy = run(data.path(), &["migrate", "down", "--steps", "100"]);
     assert_eq!(lossy.status.code(), Some(1));
-    assert!(text(&lossy.stderr).contains("loses every link between schools: add --accept-loss"));
+    assert!(text(&lossy.stderr).contains("loses every school's other identifiers: add --accept-loss"));
     let down = run(data.path(), &["migrate", "down", "--steps", "2"]);
     assert_eq!(text(&down.stdout).lines().count(), 2);
     let status = run(data.path(), &["migrate", "status"]);
@@ -482,4 +542,64 @@ fn batches_are_written_and_a_bad_file_changes_nothing() {
     let find = ["explain", "find", "--lat", "52", "--lng", "-0.7"];
     assert!(!text(&run(data.path(), &find).stdout).contains("\nrun: "));
     assert!(text(&run(data.path(), &[&find[..], &["--analyze"]].concat()).stdout).contains("\nrun: "));
+}
+
+#[test]
+fn an_import_of_nothing_fails_and_leaves_no_database() {
+    let data = folder();
+    let file = data.path().join("register.csv");
+    std::fs::write(&file, "URN,EstablishmentName,EstablishmentStatus (name)\nunknown,A,Open\nunknown,B,Open\n")
+        .expect("a file");
+    let database = data.path().join("new.db");
+    let url = format!("sqlite:{}", database.display());
+    let output = run(data.path(), &["--database", &url, "import", "register", file.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(1));
+    let reported = text(&output.stderr).lines().last().expect("a sentence");
+    assert_eq!(reported, "school-finder: not one of 2 rows could be used: nothing was imported");
+    assert!(!database.exists(), "no empty database");
+}
+
+#[test]
+fn what_was_noticed_is_listed_with_the_rejects() {
+    let data = folder();
+    let path = |name: &str| data.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (file, rejects) = (path("register.csv"), path("rejects.csv"));
+    let header = "URN,LA (name),EstablishmentName,EstablishmentStatus (name),NumberOfPupils,Motto";
+    let import = |rows: &str, more: &[&str]| {
+        std::fs::write(&file, format!("{header}\n{rows}")).expect("a file");
+        run(data.path(), &[&["import", "register", &file, "--rejects", &rejects], more].concat())
+    };
+    import("100001,Ash,A,Open,1,\n100002,Ash,B,Open,2,\n", &[]);
+    let output = import("100001,Ash,A,Open,many,\nx,Ash,C,Open,3,\n", &["--close-missing", "--force"]);
+    assert_eq!(text(&output.stdout), "inserted 0, updated 0, unchanged 1, rejected 1, closed 1\n");
+    let expected = "1 school that is open here is not in this file (now closed; --rejects lists them)";
+    assert!(text(&output.stderr).contains(expected), "{}", text(&output.stderr));
+    let listed = std::fs::read_to_string(&rejects).expect("the rejects");
+    let expected = "number,urn,reason,kind\n\
+        ,,columns that were not read: Motto,file\n\
+        ,,no school's location is read: the file lacks the column Easting or Northing,file\n\
+        2,100001,\"NumberOfPupils \"\"many\"\" is not a count\",value\n\
+        3,x,the URN is not a number of up to seven digits,rejected\n\
+        ,100002,B is open here and not in the file: closed,missing_school\n";
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn a_home_is_read_as_people_write_it() {
+    let data = folder();
+    let usual = run(data.path(), &["find", "--lat", "52.0385", "--lng", "-0.756", "--within", "4.828032"]);
+    assert!(usual.status.success(), "{}", text(&usual.stderr));
+    for home in [
+        ["--lat", "52,0385", "--lng", "-0,756", "--within", "4,828032"],
+        ["--lat", "52.0385", "--lon", "-0.756", "--within", "3mi"],
+        ["--lat=52.0385", "--long=-0.756", "--within=3 miles", "--limit=20", "--sort=distance", "--unrated=include"],
+        ["--lat", "52.0385", "--lng", "-0.756", "--within", "4828.032 m"],
+    ] {
+        let output = run(data.path(), &[&["find"], &home[..]].concat());
+        let found = |output: &[u8]| serde_json::from_slice::<Value>(output).expect("JSON")["schools"].clone();
+        assert_eq!(found(&output.stdout), found(&usual.stdout), "{home:?}: {}", text(&output.stderr));
+    }
+    let swapped = run(data.path(), &["find", "--lat", "-0.756", "--lng", "52.0385"]);
+    assert_eq!(swapped.status.code(), Some(2));
+    assert!(text(&swapped.stderr).contains("lat 52.0385, lng -0.756 is in it"), "{}", text(&swapped.stderr));
 }

@@ -7,7 +7,7 @@ use school_finder_db::request::{Faith, NoPhase, Ownership, Unrated};
 use school_finder_db::{Kilometres, SchoolSearch, Sort};
 
 use crate::support::world::{Finders, World};
-use crate::support::{any_schools, at, cases, oracle, urn};
+use crate::support::{any_schools, at, cases, km, oracle, urn};
 
 prop_compose! {
     /// A search of the small world, of which most find something.
@@ -33,7 +33,7 @@ prop_compose! {
             Some((north, east)) => SchoolSearch::near(at(52.0 + f64::from(north) * 0.01, -0.7 + f64::from(east) * 0.015)),
             None => SchoolSearch::open(),
         };
-        search.within = radius.filter(|_| place.is_some()).map(|km| Kilometres::new(km).expect("a distance"));
+        search.within = radius.filter(|_| place.is_some()).map(km);
         search.sort = if place.is_none() && sort == Sort::Distance { Sort::Name } else { sort };
         search.filter.phases = if phases.len() <= 2 { phases } else { Vec::new() };
         search.filter.no_phase = if by_ages { NoPhase::ByAges } else { NoPhase::Exclude };

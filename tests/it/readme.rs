@@ -4,8 +4,9 @@ use school_finder_db::config::Backend;
 use school_finder_db::models::{Phase, Rating};
 use school_finder_db::request::{ClubFilter, ReachFilter, Unrated};
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Kilometres, SchoolRepository, SchoolSearch, sample};
+use school_finder_db::{SchoolRepository, SchoolSearch, sample};
 
+use crate::support::km;
 use crate::support::raw::url_of;
 use crate::support::transcript::{DOCUMENTS, RUN, Run, Session, project, shown};
 
@@ -73,7 +74,7 @@ async fn an_own_query_returns_the_same_on_both_backends() {
     let session = Session::new();
     let own_query = "cargo run --example own_query";
     let sqlite = session.run(own_query);
-    assert_eq!(sqlite, "Millpond Primary School: 18:00:00\nSt Osyth's CE Primary School: 18:00:00\n");
+    assert_eq!(sqlite, "0.35 km  Millpond Primary School: 18:00:00\n0.94 km  St Osyth's CE Primary School: 18:00:00\n");
     assert_eq!(session.run(&format!("{own_query} -- '{}'", url_of(&server).await)), sqlite);
 }
 
@@ -86,7 +87,7 @@ async fn both_backends_return_the_results_of_the_table() {
         sample::fill(database.repository()).await.expect("a town");
         columns.push(results(database.repository()).await);
     }
-    let mut table = String::from("| asked of a home in the sample town | SQLite and PostgreSQL |\n| --- | --- |\n");
+    let mut table = String::from("| search from a home in the sample town | SQLite and PostgreSQL |\n| --- | --- |\n");
     for ((name, sqlite), (_, postgres)) in columns[0].iter().zip(&columns[1]) {
         assert_eq!(sqlite, postgres, "{name}");
         table.push_str(&format!("| {name} | {sqlite} |\n"));
@@ -98,12 +99,8 @@ async fn results(finder: &dyn SchoolRepository) -> Vec<(&'static str, String)> {
     let home = SchoolSearch::near(sample::home());
     let nearest = finder.find_schools(&home.clone().limit(1)).await.expect("a result");
     let hit = nearest.items.first().expect("a school");
-    let km = hit.distance_km.expect("a distance");
-    let primary = home
-        .clone()
-        .within(Kilometres::new(2.0).expect("a distance"))
-        .phase(Phase::Primary)
-        .rated(Rating::Good, Unrated::Exclude);
+    let nearest_km = hit.distance_km.expect("a distance");
+    let primary = home.clone().within(km(2.0)).phase(Phase::Primary).rated(Rating::Good, Unrated::Exclude);
     let primary = finder.find_schools(&primary).await.expect("a result");
     let until = chrono::NaiveTime::from_hms_opt(17, 30, 0);
     let club = ClubFilter { kind: school_finder_db::models::ClubKind::AfterSchool, on: None, until };
@@ -113,7 +110,7 @@ async fn results(finder: &dyn SchoolRepository) -> Vec<(&'static str, String)> {
     let reach = finder.find_reach(&reach).await.expect("a result");
     let names = |names: Vec<String>| names.join("<br>");
     vec![
-        ("the nearest school", format!("{}, {km} km", hit.school.name)),
+        ("the nearest school", format!("{}, {nearest_km} km", hit.school.name)),
         ("primary schools within 2 km, rated good or better", primary.items.len().to_string()),
         (
             "with a club until half past five",

@@ -3,10 +3,12 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use school_finder_db::Config;
+use school_finder_db::config::Backend;
 use school_finder_db::migrate::Script;
 use school_finder_db::sqlite::TableRebuild;
+use school_finder_db::{Config, Error};
 
+use crate::support::diesel_tool::Folder;
 use crate::support::evolution::fixture;
 
 fn memory() -> SqliteConnection {
@@ -31,7 +33,6 @@ fn scripts() -> &'static [Script] {
 /// A database with the migrations that come before one, and that one too where `included`.
 fn database_at(script: &Script, included: bool) -> SqliteConnection {
     let mut connection = memory();
-    connection.batch_execute("CREATE TABLE __diesel_schema_migrations (version TEXT PRIMARY KEY)").expect("versions");
     for earlier in scripts() {
         if earlier.name < script.name || (included && earlier.name == script.name) {
             connection.batch_execute(earlier.up).expect(earlier.name);
@@ -183,6 +184,99 @@ fn a_failed_rebuild_is_rolled_back() {
     ] {
         let error = rebuild.script(&mut connection).expect_err("refused").to_string();
         assert!(error.contains(reason), "{error}");
+    }
+}
+
+/// What a service has on a table that `migrate up` creates anew.
+const GUESTS: &str = "
+    CREATE TABLE visits (id INTEGER PRIMARY KEY, library_id BIGINT NOT NULL REFERENCES libraries (id) ON DELETE CASCADE);
+    CREATE TABLE fees_seen (fee INTEGER);
+    CREATE INDEX ix_visits_fee ON libraries (fee DESC);
+    CREATE TRIGGER tr_visits_fee AFTER UPDATE OF fee ON libraries BEGIN INSERT INTO fees_seen VALUES (NEW.fee); END;
+    CREATE TRIGGER tr_visits AFTER INSERT ON visits BEGIN
+        UPDATE libraries SET fee = coalesce(fee, 0) + 1 WHERE id = NEW.library_id;
+    END;
+    CREATE VIEW expensive AS SELECT id, fee FROM libraries WHERE fee > 100;
+    INSERT INTO libraries (name, fee) VALUES ('A', 20000), ('B', 7);
+    INSERT INTO visits (library_id) VALUES (1), (2);
+    DELETE FROM fees_seen;";
+
+/// A database of the fixture set at the version before its rebuild, with what a service has in it.
+async fn before_rebuild(folder: &std::path::Path) -> (school_finder_db::migrate::Migrator, SqliteConnection) {
+    let path = folder.join("libraries.db");
+    let migrator = fixture(&Config::sqlite_file(&path)).accept_loss();
+    migrator.up().await.expect("the fixture set");
+    let newest = migrator.scripts().iter().rev();
+    let steps = newest.take_while(|script| !script.name.ends_with("require_fee_per")).count() + 1;
+    migrator.down(steps).await.expect("the version before");
+    let mut connection = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("the database");
+    connection.batch_execute("PRAGMA foreign_keys = ON").expect("foreign keys");
+    connection.batch_execute(GUESTS).expect("a service's own");
+    (migrator, connection)
+}
+
+#[tokio::test]
+async fn a_rebuild_keeps_what_a_service_has_on_the_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (migrator, mut connection) = before_rebuild(folder.path()).await;
+    let guests = "SELECT sql FROM sqlite_master WHERE name IN ('visits', 'ix_visits_fee', 'tr_visits_fee', 'tr_visits', 'expensive') ORDER BY 1";
+    let before = texts(&mut connection, guests);
+    assert_eq!(before.len(), 5);
+    for up in [true, false, true] {
+        let steps = migrator.scripts().len();
+        if up {
+            assert!(migrator.up().await.expect("rebuilt").iter().any(|name| name.ends_with("require_fee_per")));
+            assert_eq!(migrator.check().await.expect("a check"), Vec::<String>::new());
+        } else {
+            let later = migrator.scripts().iter().rev().take_while(|s| !s.name.ends_with("require_fee_per")).count();
+            assert!(steps > migrator.down(later + 1).await.expect("rebuilt again").len());
+        }
+        assert_eq!(texts(&mut connection, guests), before, "{up}");
+        assert_eq!(number(&mut connection, "SELECT count(*) FROM visits JOIN libraries l ON l.id = library_id"), 2);
+        assert_eq!(number(&mut connection, "SELECT count(*) FROM expensive"), 1);
+    }
+    // They work: the triggers either way, and the cascade.
+    connection.batch_execute("INSERT INTO visits (library_id) VALUES (2)").expect("a visit");
+    assert_eq!(number(&mut connection, "SELECT fee FROM fees_seen"), 9);
+    connection.batch_execute("DELETE FROM libraries WHERE id = 2").expect("gone");
+    assert_eq!(number(&mut connection, "SELECT count(*) FROM visits"), 1);
+    connection.batch_execute("INSERT INTO visits (library_id) VALUES (2)").expect_err("no such library");
+}
+
+#[tokio::test]
+async fn a_rebuild_that_would_break_a_service_is_refused() {
+    for (guests, named) in [
+        ("", "ix_visits_fee"),
+        ("DROP INDEX ix_visits_fee; DROP TRIGGER tr_visits; DROP VIEW expensive", "tr_visits_fee"),
+        ("DROP INDEX ix_visits_fee; DROP TRIGGER tr_visits_fee", "tr_visits"),
+        ("DROP INDEX ix_visits_fee; DROP TRIGGER tr_visits_fee; DROP TRIGGER tr_visits", "expensive"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (migrator, mut connection) = before_rebuild(folder.path()).await;
+        migrator.up().await.expect("the newest");
+        connection.batch_execute(guests).expect("fewer");
+        let rebuild = TableRebuild::new(
+            "CREATE TABLE libraries (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, fee_per TEXT)",
+        );
+        // The crate's own index on the column goes on purpose.
+        let up = connection
+            .transaction(|connection| {
+                connection.batch_execute("DROP INDEX ix_libraries_fee; DROP INDEX IF EXISTS ix_visits_fee")?;
+                connection.batch_execute("DROP TRIGGER IF EXISTS tr_visits_fee")?;
+                let script = rebuild.drop_column("fee").script(connection).expect("a script");
+                Err::<(), _>(diesel::result::Error::QueryBuilderError(script.into()))
+            })
+            .expect_err("rolled back");
+        let newer = Folder::copied_from(&crate::support::evolution::folder(Backend::Sqlite, false));
+        newer.add("2027-01-01-000000_drop_fee", &up.to_string(), "SELECT 1");
+        let migrator = migrator.of_folder(newer.path()).expect("a newer build");
+        let schema = "SELECT coalesce(sql, name) FROM sqlite_master ORDER BY name";
+        let before = texts(&mut connection, schema);
+        let error = migrator.up().await.expect_err("refused");
+        assert!(matches!(&error, Error::MigrationFailed { version, .. } if version == "20270101000000"), "{error:?}");
+        assert!(error.to_string().contains(named) && error.to_string().contains("another program"), "{error}");
+        assert_eq!(texts(&mut connection, schema), before, "nothing was changed");
+        assert_eq!(number(&mut connection, "SELECT count(*) FROM visits"), 2);
     }
 }
 

@@ -6,8 +6,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use geojson::{Feature, FeatureCollection, Geometry, feature};
-use school_finder_db::Error;
 use school_finder_db::ids::{SchoolId, Urn};
+use school_finder_db::{Error, Kilometres};
 use serde_json::{Map, Value, json};
 
 use super::Finder;
@@ -87,10 +87,10 @@ pub async fn outlines(State(finder): State<Finder>, RawQuery(query): RawQuery) -
     Ok(([(header::CONTENT_TYPE, response::GEOJSON)], body).into_response())
 }
 
-fn feature(id: SchoolId, urn: Urn, geometry: Geometry, radius_km: Option<f64>) -> Feature {
+fn feature(id: SchoolId, urn: Urn, geometry: Geometry, radius_km: Option<Kilometres>) -> Feature {
     let mut properties = Map::new();
     properties.insert("id".to_owned(), id.get().into());
-    properties.insert("radius_km".to_owned(), radius_km.into());
+    properties.insert("radius_km".to_owned(), radius_km.map(Kilometres::get).into());
     Feature {
         bbox: None,
         geometry: Some(geometry),

@@ -125,13 +125,30 @@ fn collections() -> Fields {
         ("link_type", optional(string())),
         ("linked_on", optional(date())),
     ]);
+    let criterion = object(vec![
+        ("academic_year", string()),
+        ("intake", optional(string())),
+        ("criterion", string()),
+        ("places_offered", optional(integer())),
+        ("applications_received", optional(integer())),
+        ("last_distance_offered_km", optional(number())),
+        ("source", optional(string())),
+    ]);
+    let identifiers = object(vec![
+        ("la_code", optional(integer())),
+        ("establishment_number", optional(integer())),
+        ("ukprn", optional(integer())),
+        ("source", optional(string())),
+    ]);
     vec![
         ("clubs", list(club)),
         ("term_dates", list(term)),
         ("performance", list(result)),
         ("private_details", list(private)),
         ("fees", list(fee)),
+        ("identifiers", list(identifiers)),
         ("admissions", list(admissions)),
+        ("admissions_criteria", list(criterion)),
         ("reviews", list(review)),
         ("links", list(link)),
     ]

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use school_finder_db::backfill::Backfill;
 use school_finder_db::batch::{self, Batch, Nearest, Serving};
 use school_finder_db::request::{PhaseGaps, WriteMode};
-use school_finder_db::{LatLng, SchoolSearch, frame};
+use school_finder_db::{Error, LatLng, SchoolSearch, frame};
 
 use crate::args::{BackfillCommand, BatchArgs, BatchCommand, FindArgs, Options};
 use crate::commands::{open_for, progress_bar};
@@ -97,7 +97,14 @@ fn homes(path: &Path, bar: ProgressBar) -> Result<impl Iterator<Item = Result<La
             let text = record.get(at).unwrap_or_default();
             text.parse::<f64>().map_err(|_| refused(&format_args!("{text:?} is not a number of degrees")))
         };
-        LatLng::from_lat_lng(degrees(lat)?, degrees(lng)?).map_err(|error| refused(&error))
+        let home = LatLng::from_lat_lng(degrees(lat)?, degrees(lng)?).map_err(|error| refused(&error))?;
+        match home.looks_swapped() {
+            true => {
+                let (lat, lng) = (home.lat().degrees(), home.lng().degrees());
+                Err(refused(&Error::SuspectSwapped { lat, lng }))
+            }
+            false => Ok(home),
+        }
     }))
 }
 

@@ -2,10 +2,13 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use school_finder_db::ids::Urn;
+use school_finder_db::Error;
+use school_finder_db::ids::{Laestab, Urn};
+use school_finder_db::import::KeyKind;
 use school_finder_db::models::Phase;
 
 pub use crate::find_args::FindArgs;
@@ -33,14 +36,14 @@ pub struct Options {
     /// otherwise a file in your data folder.
     #[arg(long, global = true, value_name = "URL")]
     pub database: Option<String>,
-    /// In CSV, keep texts as they are that a spreadsheet would run as formulas. Otherwise an apostrophe precedes them.
+    /// In CSV, write no apostrophe before texts that a spreadsheet would run as formulas.
     #[arg(long, global = true)]
     pub raw: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Brings the database's schema up to date, or back.
+    /// Applies, reverts and checks the migrations of the database's schema.
     #[command(after_help = "Example: a new database, or an old one brought up to date\n  school-finder migrate up")]
     Migrate {
         #[command(subcommand)]
@@ -68,7 +71,7 @@ pub enum Command {
         after_help = "Example: the schools that serve a home\n  school-finder catchment --lat 55.9533 --lng -3.1883"
     )]
     Catchment(PageArgs),
-    /// Finds the schools that would have offered a child from a point a place by distance in past years: an estimate.
+    /// Finds the schools that would have offered a child at a point a place in past years: an estimate.
     #[command(
         after_help = "Example: in each of the two latest years that are known\n  school-finder reach --lat 52.0406 --lng -0.7594 --intake 'Year R' --years 2"
     )]
@@ -76,8 +79,9 @@ pub enum Command {
     /// Shows one school with all its details.
     #[command(after_help = "Example:\n  school-finder show 110375")]
     Show {
-        /// The school's unique reference number.
-        urn: Urn,
+        /// The school's unique reference number (URN), or its LAESTAB as 826/4004.
+        #[arg(value_name = "URN")]
+        school: SchoolNumber,
         /// How to print it [default: table on a terminal, json otherwise]
         #[arg(long, value_enum, default_value_t, hide_default_value = true)]
         format: Format,
@@ -136,9 +140,29 @@ pub enum Command {
     },
 }
 
+/// A number that names a school.
+#[derive(Debug, Clone, Copy)]
+pub enum SchoolNumber {
+    Urn(Urn),
+    Laestab(Laestab),
+}
+
+impl FromStr for SchoolNumber {
+    type Err = Error;
+
+    /// Parses a URN, or a LAESTAB with its slash: seven digits alone are a URN.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text.contains('/') {
+            true => Ok(Self::Laestab(text.parse()?)),
+            false => Ok(Self::Urn(text.parse()?)),
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum MigrateCommand {
-    /// Runs every pending migration. Creates the database where there is none.
+    /// Runs every pending migration. Creates the database where there is none. If a newer build migrated the database,
+    /// only reports that.
     #[command(after_help = "Example:\n  school-finder migrate up --database sqlite:schools.db")]
     Up,
     /// Reverts the newest migrations.
@@ -162,8 +186,20 @@ pub enum MigrateCommand {
     #[command(after_help = "Example:\n  school-finder migrate status")]
     Status,
     /// Compares the database's schema with this build's. Exits with 1 and lists the drift.
-    #[command(after_help = "Example:\n  school-finder migrate check")]
-    Check,
+    #[command(
+        after_help = "Examples: with what a service has in the database, and with stored copies that went stale\n  school-finder migrate check\n  school-finder migrate check --all\n  school-finder migrate check --data --repair"
+    )]
+    Check {
+        /// Also list what other programs added, which is not drift.
+        #[arg(long)]
+        all: bool,
+        /// Also compare the rows of stored copies, such as folded names, with what they are copied from.
+        #[arg(long)]
+        data: bool,
+        /// Repair the rows that disagree.
+        #[arg(long, requires = "data")]
+        repair: bool,
+    },
     /// Grants a role of Postgres the rights of a service: to read and write rows, and to change no table.
     #[command(
         after_help = "Example: a role of its own for the service, which may not change the schema\n  createuser finder\n  school-finder migrate grant finder"
@@ -171,6 +207,9 @@ pub enum MigrateCommand {
     Grant {
         /// The role's name.
         role: String,
+        /// Also store the settings of connections with the role, for a service behind a pooler such as pgbouncer.
+        #[arg(long)]
+        settings: bool,
     },
 }
 
@@ -180,25 +219,55 @@ pub enum ImportCommand {
     #[command(
         after_help = "Example: look first, then import\n  school-finder import register edubasealldata.csv --dry-run\n  school-finder import register edubasealldata.csv"
     )]
-    Register(ImportArgs),
+    Register {
+        #[command(flatten)]
+        import: ImportArgs,
+        #[command(flatten)]
+        csv: CsvArgs,
+        #[command(flatten)]
+        register: RegisterArgs,
+    },
     /// Imports the register's links between schools (`links_edubasealldata`): predecessors, successors, mergers.
     #[command(after_help = "Example:\n  school-finder import links links_edubasealldata.csv")]
-    Links(ImportArgs),
-    /// Imports admissions of past years (CSV in UTF-8), for schools in the database.
+    Links {
+        #[command(flatten)]
+        import: ImportArgs,
+        #[command(flatten)]
+        csv: CsvArgs,
+    },
+    /// Imports admissions of past years (CSV), for schools in the database.
     #[command(
-        after_help = "Its columns: urn, academic_year, intake_year, places_offered, applications_received,\nlast_distance_offered_km, had_vacancies, ... A blank is unknown.\n\nExample:\n  school-finder import admissions admissions_history.csv"
+        after_help = "Its columns: urn (or laestab, or ukprn), academic_year, intake_year, places_offered,\napplications_received, last_distance_offered_km (or _miles, _m, _yards), had_vacancies, criterion, ...\nA blank is unknown.\n\nExample:\n  school-finder import admissions admissions_history.csv"
     )]
-    Admissions(ImportArgs),
-    /// Imports outlines of catchments (GeoJSON in WGS84), for schools in the database.
+    Admissions {
+        #[command(flatten)]
+        import: ImportArgs,
+        #[command(flatten)]
+        csv: CsvArgs,
+        /// A value of the column `criterion` that means distance alone. Repeat it for more; "Distance" and the like are
+        /// recognised.
+        #[arg(long, value_name = "NAME")]
+        distance_criterion: Vec<String>,
+    },
+    /// Imports outlines of catchments (GeoJSON in degrees, or on the National Grid), for schools in the database.
     #[command(
-        after_help = "Example: polygons with the URN in their property `school_urn`\n  school-finder import catchments catchments.geojson --key school_urn"
+        after_help = "Example: polygons with the URN in their property `school_urn`\n  school-finder import catchments catchments.geojson --key school_urn\n\nExample: polygons with the name of the school\n  school-finder import catchments catchments.geojson --key SCHOOL_NAME --council 'Milton Keynes'"
     )]
     Catchments {
         #[command(flatten)]
         import: ImportArgs,
-        /// The property that holds the school's unique reference number.
+        /// The property that names the school, in any case. `id` is also the feature's own id.
         #[arg(long, value_name = "PROPERTY", default_value = "urn")]
         key: String,
+        /// The kind of the key: urn, laestab, ukprn or name. Otherwise it is recognised.
+        #[arg(long, value_name = "KIND")]
+        key_is: Option<KeyKind>,
+        /// The council of the schools, where the key is their name.
+        #[arg(long, value_name = "NAME")]
+        council: Option<String>,
+        /// Import a file that declares itself incomplete.
+        #[arg(long)]
+        partial: bool,
     },
 }
 
@@ -212,8 +281,8 @@ pub enum BackfillCommand {
         /// Count, and write nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Also of schools whose phase is "not applicable" in the register: most special and independent ones. The next
-        /// import of the register overwrites them.
+        /// Also fill in schools whose phase is "not applicable" in the register: most special and independent ones. The
+        /// next import of the register overwrites them.
         #[arg(long)]
         not_applicable: bool,
     },
@@ -250,14 +319,38 @@ pub struct BatchArgs {
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The file, as published.
+    /// The file, as published; also as a ZIP archive or compressed by gzip.
     pub file: PathBuf,
     /// Run the import and count, then roll it back.
     #[arg(long)]
     pub dry_run: bool,
-    /// Write what could not be imported, and why, to this CSV file.
+    /// Write what could not be imported or read, and why, to this CSV file.
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CsvArgs {
+    /// The file's encoding, such as windows-1252 [default: UTF-8 if all of it is valid, windows-1252 otherwise]
+    #[arg(long, value_name = "LABEL")]
+    pub encoding: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RegisterArgs {
+    /// Close open schools that the file lacks: those of its councils that this register stored.
+    #[arg(long)]
+    pub close_missing: bool,
+    /// Close them even if they are more than a twentieth of the councils' open schools.
+    #[arg(long, requires = "close_missing")]
+    pub force: bool,
+    /// Columns whose blanks mean that a value no longer holds, such as 'Gender (name),SchoolWebsite'. Otherwise a blank
+    /// keeps what is stored.
+    #[arg(long, value_name = "COLUMN,..", value_delimiter = ',')]
+    pub clear: Vec<String>,
+    /// The register that the file is from. Schools of another one are never closed [default: gias]
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use school_finder_db::explain::{ExplainMode, ExplainedQuery};
-use school_finder_db::ids::Urn;
-use school_finder_db::import::{Import, Reject};
+use school_finder_db::import::{CatchmentOptions, Import, ImportError, Notice, NoticeKind, Reject};
 use school_finder_db::migrate::{self as schema, Migrator};
-use school_finder_db::request::WriteMode;
-use school_finder_db::{Config, SchoolRepository, SchoolSearch, text};
+use school_finder_db::request::{MissingSchools, WriteMode};
+use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, text};
+use serde::Serialize;
 
 use crate::Failure;
 use crate::args::{
     CountFormat, ExplainArgs, ExplainCommand, FindArgs, Format, ImportArgs, ImportCommand, MigrateCommand, Options,
-    PageArgs,
+    PageArgs, RegisterArgs, SchoolNumber,
 };
 use crate::output_file::OutputFile;
 use crate::{database, output};
@@ -29,8 +29,17 @@ pub async fn migrate(options: &Options, command: MigrateCommand) -> Result<(), F
     match command {
         MigrateCommand::Up => {
             database::prepare(&choice)?;
-            let names = migrator(config, false).up().await?;
-            report("ran", &names, "nothing to do: the database is up to date")
+            let migrator = migrator(config, false);
+            let names = migrator.up().await?;
+            let newer = if names.is_empty() { migrator.status().await? } else { Vec::new() };
+            match newer.iter().rev().find(|migration| !migration.known) {
+                Some(newer) => {
+                    let nothing = "nothing to do: a newer build migrated this database, which serves this build too";
+                    eprintln!("{nothing} (its newest migration is {})", newer.name);
+                    Ok(())
+                }
+                None => report("ran", &names, "nothing to do: the database is up to date"),
+            }
         }
         MigrateCommand::Down { steps, accept_loss } => {
             let names = migrator(config, accept_loss).down(steps).await?;
@@ -48,20 +57,49 @@ pub async fn migrate(options: &Options, command: MigrateCommand) -> Result<(), F
             });
             output::lines(lines)
         }
-        MigrateCommand::Check => {
+        MigrateCommand::Check { all, data, repair } => {
             let drift = schema::check(config).await?;
             let count = drift.len();
             output::lines(drift)?;
+            if all {
+                let additions = migrator(config, false).additions().await?;
+                eprintln!("{} addition(s) of other programs", additions.len());
+                output::lines(additions)?;
+            }
             if count > 0 {
                 return Err(Failure::Negative(format!("{count} difference(s) from what this build expects")));
+            }
+            if repair {
+                let mended = migrator(config, false).repair_data().await?;
+                eprintln!("{} row(s) mended", mended.len());
+                output::lines(mended)?;
+            } else if data {
+                let stale = migrator(config, false).check_data().await?;
+                let count = stale.len();
+                output::lines(stale)?;
+                if count > 0 {
+                    let mend = "`school-finder migrate check --data --repair` writes them again";
+                    return Err(Failure::Negative(format!(
+                        "{count} row(s) disagree with what they are copied from: {mend}"
+                    )));
+                }
             }
             eprintln!("the database is what this build expects");
             Ok(())
         }
-        MigrateCommand::Grant { role } => {
+        MigrateCommand::Grant { role, settings } => {
             migrator(config, false).grant(&role).await?;
             eprintln!("{role} may read and write rows, and change no table");
-            Ok(())
+            if !settings {
+                return Ok(());
+            }
+            let statements = migrator(config, false).grant_settings(&role).await?;
+            if statements.is_empty() {
+                eprintln!("the settings of connections are stored with it");
+            } else {
+                eprintln!("an administrator has to run these statements, which store the settings of connections:");
+            }
+            output::lines(statements)
         }
     }
 }
@@ -82,28 +120,29 @@ fn report(done: &str, names: &[String], nothing: &str) -> Result<(), Failure> {
 pub async fn import(options: &Options, command: ImportCommand) -> Result<(), Failure> {
     // The unit in the list of rejects.
     let unit = match command {
-        ImportCommand::Register(_) | ImportCommand::Links(_) | ImportCommand::Admissions(_) => "line",
+        ImportCommand::Register { .. } | ImportCommand::Links { .. } | ImportCommand::Admissions { .. } => "line",
         ImportCommand::Catchments { .. } => "feature",
     };
-    let (ImportCommand::Register(import)
-    | ImportCommand::Links(import)
-    | ImportCommand::Admissions(import)
+    let (ImportCommand::Register { import, .. }
+    | ImportCommand::Links { import, .. }
+    | ImportCommand::Admissions { import, .. }
     | ImportCommand::Catchments { import, .. }) = &command;
     let ImportArgs { file: path, dry_run, rejects } = import;
+    let import = configured(&command)?;
     // Files are opened first: a mistyped name should not leave a new database behind.
     let file = File::open(path).map_err(Failure::file("read", path))?;
     let bytes = file.metadata().map_err(Failure::file("read", path))?.len();
     let rejects = Arc::new(Mutex::new(Rejects::open(unit, rejects.as_deref(), path, options)?));
 
     let (finder, created) = match command {
-        ImportCommand::Register(_) => database::open_or_create(options, *dry_run).await?,
+        ImportCommand::Register { .. } => database::open_or_create(options, *dry_run).await?,
         // These rows belong to schools, so the database must exist.
-        ImportCommand::Links(_) | ImportCommand::Admissions(_) | ImportCommand::Catchments { .. } => {
+        ImportCommand::Links { .. } | ImportCommand::Admissions { .. } | ImportCommand::Catchments { .. } => {
             (database::existing(options).await?, None)
         }
     };
     let bar = progress_bar(bytes);
-    let import = Import::new()
+    let import = import
         .mode(if *dry_run { WriteMode::DryRun } else { WriteMode::Commit })
         .on_progress({
             let bar = bar.clone();
@@ -114,27 +153,75 @@ pub async fn import(options: &Options, command: ImportCommand) -> Result<(), Fai
         })
         .on_reject({
             let rejects = Arc::clone(&rejects);
-            move |reject| rejects.lock().unwrap_or_else(PoisonError::into_inner).add(reject)
+            move |reject| rejects.lock().unwrap_or_else(PoisonError::into_inner).reject(reject)
+        })
+        .on_notice({
+            let rejects = Arc::clone(&rejects);
+            move |notice| rejects.lock().unwrap_or_else(PoisonError::into_inner).notice(notice)
         });
     let counts = match &command {
-        ImportCommand::Register(_) => import.register(finder.as_ref(), file).await,
-        ImportCommand::Links(_) => import.links(finder.as_ref(), file).await,
-        ImportCommand::Admissions(_) => import.admissions(finder.as_ref(), file).await,
-        ImportCommand::Catchments { key, .. } => import.catchments(finder.as_ref(), file, key).await,
+        ImportCommand::Register { .. } => import.register(finder.as_ref(), file).await,
+        ImportCommand::Links { .. } => import.links(finder.as_ref(), file).await,
+        ImportCommand::Admissions { .. } => import.admissions(finder.as_ref(), file).await,
+        ImportCommand::Catchments { key, key_is, council, partial, .. } => {
+            let mut options = CatchmentOptions::new(key);
+            (options.key_is, options.council, options.partial) = (*key_is, council.clone(), *partial);
+            import.catchments(finder.as_ref(), file, options).await
+        }
     };
     bar.finish_and_clear();
     if counts.is_err() {
         database::remove_created(finder, created).await;
     }
+    // The list is complete where the file was read to its end, and says why no row could be used.
+    if matches!(counts, Ok(_) | Err(Error::Import(ImportError::NothingUsable { .. }))) {
+        rejects.lock().unwrap_or_else(PoisonError::into_inner).finish()?;
+    }
     let counts = counts?;
-    rejects.lock().unwrap_or_else(PoisonError::into_inner).finish()?;
+    if counts.missing > 0 {
+        let (schools, are) = if counts.missing == 1 { ("school that is", "is") } else { ("schools that are", "are") };
+        let next = match counts.closed {
+            0 => "--rejects lists them, --close-missing closes them",
+            _ => "now closed; --rejects lists them",
+        };
+        eprintln!("{} {schools} open here {are} not in this file ({next})", counts.missing);
+    }
     if *dry_run {
         eprintln!("This was a dry run: nothing was written.");
     }
+    let closed = if counts.closed > 0 { format!(", closed {}", counts.closed) } else { String::new() };
     output::lines([format!(
-        "inserted {}, updated {}, unchanged {}, rejected {}",
+        "inserted {}, updated {}, unchanged {}, rejected {}{closed}",
         counts.inserted, counts.updated, counts.unchanged, counts.rejected
     )])
+}
+
+/// Returns an import with the options of a command.
+fn configured(command: &ImportCommand) -> Result<Import, Failure> {
+    let import = match command {
+        ImportCommand::Register { register: RegisterArgs { close_missing, force, clear, source }, .. } => {
+            let missing = match (close_missing, force) {
+                (false, _) => MissingSchools::Keep,
+                (true, false) => MissingSchools::Close,
+                (true, true) => MissingSchools::CloseAny,
+            };
+            let import = Import::new().missing_schools(missing).clear(clear.clone());
+            source.iter().fold(import, |import, source| import.source(source.clone()))
+        }
+        ImportCommand::Admissions { distance_criterion, .. } => {
+            Import::new().distance_criteria(distance_criterion.clone())
+        }
+        ImportCommand::Links { .. } | ImportCommand::Catchments { .. } => Import::new(),
+    };
+    match command {
+        ImportCommand::Register { csv, .. }
+        | ImportCommand::Links { csv, .. }
+        | ImportCommand::Admissions { csv, .. } => match &csv.encoding {
+            Some(label) => import.encoding(label).map_err(|error| Failure::Usage(error.to_string())),
+            None => Ok(import),
+        },
+        ImportCommand::Catchments { .. } => Ok(import),
+    }
 }
 
 /// Returns a bar on standard error, which is hidden where that is no terminal.
@@ -143,7 +230,7 @@ pub fn progress_bar(length: u64) -> ProgressBar {
     ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// The rows that were not imported: into a file, or the first of them to standard error.
+/// What was not imported or could not be read: into a file, or the first of it to standard error.
 struct Rejects {
     unit: &'static str,
     file: Option<csv::Writer<OutputFile>>,
@@ -152,23 +239,60 @@ struct Rejects {
     result: csv::Result<()>,
 }
 
+/// A line of the file of rejects.
+#[derive(Serialize)]
+struct Listed {
+    number: Option<u64>,
+    urn: String,
+    reason: String,
+    /// `rejected`, or the kind of notice.
+    kind: &'static str,
+}
+
 impl Rejects {
     fn open(unit: &'static str, path: Option<&Path>, input: &Path, options: &Options) -> Result<Self, Failure> {
         let file = path.map(|path| OutputFile::create(path, Some(input), options)).transpose()?;
         Ok(Self { unit, file: file.map(csv::Writer::from_writer), shown: 0, raw: options.raw, result: Ok(()) })
     }
 
-    fn add(&mut self, reject: Reject) {
+    fn reject(&mut self, Reject { number, urn, reason }: Reject) {
+        self.add(Listed { number: Some(number), urn, reason, kind: "rejected" });
+    }
+
+    fn notice(&mut self, Notice { kind, number, urn, text, .. }: Notice) {
+        let kind = match kind {
+            NoticeKind::MissingSchool => "missing_school",
+            NoticeKind::File => "file",
+            // Of a row that was imported.
+            _ => "value",
+        };
+        // A word on the file as a whole is shown wherever the rest goes.
+        if kind == "file" {
+            eprintln!("{}", output::printable(&text));
+        }
+        if kind != "file" || self.file.is_some() {
+            self.add(Listed { number, urn, reason: text, kind });
+        }
+    }
+
+    fn add(&mut self, listed: Listed) {
         if let Some(writer) = &mut self.file {
             if self.result.is_ok() {
-                let [urn, reason] = [reject.urn, reject.reason].map(|text| output::csv_cell(text, self.raw));
-                self.result = writer.serialize(Reject { urn, reason, ..reject });
+                let [urn, reason] = [listed.urn, listed.reason].map(|text| output::csv_cell(text, self.raw));
+                self.result = writer.serialize(Listed { urn, reason, ..listed });
             }
             return;
         }
         self.shown += 1;
         if self.shown <= REJECTS_SHOWN {
-            let line = format!("{} {}, URN {}: {}", self.unit, reject.number, reject.urn, reject.reason);
+            let number = listed.number.map_or(String::new(), |number| format!("{} {number}", self.unit));
+            let whose = match listed.urn.as_str() {
+                "" => String::new(),
+                urn if urn.bytes().all(|byte| byte.is_ascii_digit()) => format!("URN {urn}"),
+                key => format!("{key:?}"),
+            };
+            let comma = if number.is_empty() || whose.is_empty() { "" } else { ", " };
+            let line = format!("{number}{comma}{whose}: {}", listed.reason);
             eprintln!("{}", output::printable(&line));
         } else if self.shown == REJECTS_SHOWN + 1 {
             eprintln!("and more: --rejects FILE writes them all to a file");
@@ -201,8 +325,26 @@ pub async fn reach(options: &Options, PageArgs { find, format }: PageArgs) -> Re
     output::reach(&finder.find_reach(&search).await?, &search, format, options.raw)
 }
 
-pub async fn show(options: &Options, urn: Urn, format: Format) -> Result<(), Failure> {
+pub async fn show(options: &Options, school: SchoolNumber, format: Format) -> Result<(), Failure> {
     let finder = database::open(options).await?;
+    let urn = match school {
+        SchoolNumber::Urn(urn) => urn,
+        SchoolNumber::Laestab(laestab) => {
+            let schools = finder.schools_by_laestab(&[laestab]).await?;
+            match schools.as_slice() {
+                [(_, school)] => school.urn,
+                [] => {
+                    let message = format!("no school in this database has LAESTAB {laestab}; the register has them");
+                    return Err(Failure::Negative(message));
+                }
+                several => {
+                    let several = several.iter().map(|(_, school)| format!("{} ({})", school.urn, school.name));
+                    let several = several.collect::<Vec<_>>().join(", ");
+                    return Err(Failure::Negative(format!("several schools have LAESTAB {laestab}: show {several}")));
+                }
+            }
+        }
+    };
     let school = match finder.school_by_urn(urn).await? {
         Some(school) => finder.school_details(school.id).await?,
         None => None,

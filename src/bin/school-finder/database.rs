@@ -18,6 +18,14 @@ pub struct Choice {
 /// Returns `--database`, else `DATABASE_URL` with `DB_BACKEND`, else a file in the user's data folder. A program makes
 /// one call, so it needs no pool.
 pub fn choose(options: &Options) -> Result<Choice, Failure> {
+    let choice = named(options)?;
+    for warning in choice.config.warnings() {
+        eprintln!("school-finder: warning: {warning}");
+    }
+    Ok(choice)
+}
+
+fn named(options: &Options) -> Result<Choice, Failure> {
     let is_set = std::env::var_os("DATABASE_URL").is_some()
         || std::env::var_os("DB_BACKEND").is_some_and(|backend| backend != "sqlite");
     let (config, is_default) = match options.database.as_deref() {
@@ -93,7 +101,7 @@ pub async fn remove_created(finder: Arc<dyn SchoolRepository>, created: Option<P
 
 /// Returns the files of the database to use: none for a server or a database in memory.
 pub fn files(options: &Options) -> Result<Vec<PathBuf>, Failure> {
-    Ok(file(&choose(options)?.config).map_or_else(Vec::new, |path| with_side_files(path)))
+    Ok(file(&named(options)?.config).map_or_else(Vec::new, |path| with_side_files(path)))
 }
 
 fn with_side_files(path: &Path) -> Vec<PathBuf> {
@@ -122,7 +130,7 @@ pub fn prepare(Choice { config, is_default }: &Choice) -> Result<(), Failure> {
 
 fn file(config: &Config) -> Option<&PathBuf> {
     match &config.target {
-        Target::SqliteFile(path) => Some(path),
+        Target::SqliteFile { path, .. } => Some(path),
         _ => None,
     }
 }

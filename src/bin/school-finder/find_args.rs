@@ -10,24 +10,32 @@ use school_finder_db::models::{ClubKind, Gender, Phase, Rating, Status, Weekday}
 use school_finder_db::request::{
     ClubFilter, Cursor, Faith, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter, Unrated,
 };
+use school_finder_db::units::kilometres_of;
 use school_finder_db::{Error, Kilometres, LatLng, SchoolSearch, Sort};
 
 /// A search, as options.
 #[derive(Debug, Args)]
 pub struct FindArgs {
     /// Degrees north of the point to measure from, such as 52.0406.
-    #[arg(long, requires = "lng", allow_negative_numbers = true)]
+    #[arg(long, requires = "lng", allow_hyphen_values = true, value_parser = degrees::<Latitude>)]
     lat: Option<Latitude>,
     /// Degrees east of the point, such as -0.7594.
-    #[arg(long, requires = "lat", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        visible_alias = "lon",
+        alias = "long",
+        requires = "lat",
+        allow_hyphen_values = true,
+        value_parser = degrees::<Longitude>
+    )]
     lng: Option<Longitude>,
-    /// Only schools within so many kilometres of the point.
-    #[arg(long, value_name = "KM", requires = "lat", allow_negative_numbers = true)]
+    /// Only schools within this distance of the point: kilometres, or with a unit, such as 3mi.
+    #[arg(long, value_name = "KM", requires = "lat", allow_negative_numbers = true, value_parser = radius)]
     within: Option<Kilometres>,
-    /// At most so many schools, up to 1,000.
+    /// At most this many schools, up to 1,000.
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    /// Go on after this cursor, from the page before.
+    /// Continue after this cursor, which the previous page printed.
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     after: Option<Cursor>,
     /// Only in this council. Repeat it for more.
@@ -43,7 +51,7 @@ pub struct FindArgs {
     /// Only with an Ofsted rating of at most this, from 1 (outstanding) to 4 (inadequate).
     #[arg(long, value_name = "N")]
     max_rating: Option<Rating>,
-    /// What to do with schools that have no rating [default: exclude with --max-rating, include otherwise]
+    /// How to treat schools that have no rating [default: exclude with --max-rating, include otherwise]
     #[arg(long, value_parser = word(Unrated::ALL, Unrated::as_str))]
     unrated: Option<Unrated>,
     /// Only state schools.
@@ -70,23 +78,23 @@ pub struct FindArgs {
     /// The clubs last until this time or later, such as 17:30.
     #[arg(long, value_name = "TIME", requires = "has_club", value_parser = time)]
     club_until: Option<NaiveTime>,
-    /// Only schools that would have offered a place by distance in the latest year that is known, or in the latest
-    /// --years.
+    /// Only schools that would have offered a place in the latest year that is known, or in the latest --years: by
+    /// distance, or because every applicant was offered one.
     #[arg(long, requires = "lat")]
     reached: bool,
-    /// In each of so many of the latest years [default: 1]
+    /// The number of latest years, in each of which it must hold [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=50))]
     years: Option<u8>,
     /// For this intake, such as 'Year R' [default: any]
     #[arg(long, value_name = "NAME")]
     intake: Option<String>,
-    /// Schools to which the register gives no phase pass --phase by the ages they teach.
+    /// Schools without a phase in the register match --phase by the ages they teach.
     #[arg(long, requires = "phase")]
     phase_by_ages: bool,
     /// Only schools with this text in their name. Case, accents and punctuation do not matter.
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
-    /// In which order; margin needs --reached [default: distance with a point, name otherwise]
+    /// The order; margin needs --reached [default: distance with a point, name otherwise]
     #[arg(long, value_parser = word(Sort::ALL, Sort::as_str))]
     sort: Option<Sort>,
 }
@@ -136,6 +144,24 @@ where
     T: FromStr<Err = Error> + Copy + Send + Sync,
 {
     PossibleValuesParser::new(words.iter().map(|word| as_str(*word))).try_map(|word| word.parse())
+}
+
+/// Reads a coordinate, also with a decimal comma.
+fn degrees<T: FromStr<Err = Error>>(text: &str) -> Result<T, Error> {
+    match text.split_once(',') {
+        Some((whole, fraction)) if !text.contains('.') => format!("{whole}.{fraction}").parse(),
+        _ => text.parse(),
+    }
+}
+
+/// Reads a radius in kilometres, or in the unit after the number.
+fn radius(text: &str) -> Result<Kilometres, Error> {
+    let begins = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(begins);
+    match kilometres_of(unit) {
+        Some(km) => Kilometres::new(degrees::<Kilometres>(number.trim_end())?.get() * km),
+        None => degrees(text),
+    }
 }
 
 fn time(text: &str) -> Result<NaiveTime, String> {

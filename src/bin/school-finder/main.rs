@@ -52,7 +52,7 @@ async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         }
         Command::Catchment(page) => commands::catchment(options, page).await,
         Command::Reach(page) => commands::reach(options, page).await,
-        Command::Show { urn, format } => commands::show(options, urn, format).await,
+        Command::Show { school, format } => commands::show(options, school, format).await,
         Command::Councils { format } => commands::councils(options, format).await,
         Command::Facets { find, format } => commands::facets(options, find, format).await,
         Command::Explain { command } => commands::explain(options, command).await,
@@ -97,6 +97,7 @@ fn next_step(error: &std::io::Error) -> &'static str {
 
 fn fail(failure: &Failure) -> ExitCode {
     use school_finder_db::Error;
+    use school_finder_db::import::ImportError;
     match failure {
         // The reader closed the pipe, as `head` does once it has enough.
         Failure::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
@@ -105,8 +106,13 @@ fn fail(failure: &Failure) -> ExitCode {
     let is_usage = match failure {
         Failure::Usage(_) => true,
         Failure::Finder(
-            Error::UnknownBackend { .. } | Error::BackendMismatch { .. } | Error::InvalidSetting { .. },
+            Error::UnknownBackend { .. }
+            | Error::BackendMismatch { .. }
+            | Error::InvalidSetting { .. }
+            | Error::UnknownParameter { .. }
+            | Error::ForeignUrl { .. },
         ) => true,
+        Failure::Finder(Error::Import(ImportError::NotClearable { .. })) => true,
         Failure::Finder(error) => error.is_invalid_input(),
         Failure::Negative(_) | Failure::Io(_) | Failure::File { .. } => false,
     };

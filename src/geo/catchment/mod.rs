@@ -135,47 +135,65 @@ impl Catchment {
     }
 
     fn refuse_crossing_edges(&self) -> Result<()> {
-        let edges: Vec<_> = self
-            .rings()
-            .flat_map(LineString::lines)
-            .enumerate()
-            .map(|(at, edge)| GeomWithData::new(edge, at))
-            .collect();
-        let tree = RTree::bulk_load(edges);
-        let mut pairs = 0;
-        for edge in &tree {
-            for other in tree.locate_in_envelope_intersecting(&edge.geom().envelope()) {
-                pairs += 1;
-                at_most("pairs of close edges", pairs, MAX_EDGE_PAIRS)?;
-                if other.data <= edge.data {
-                    continue;
-                }
-                match line_intersection(*edge.geom(), *other.geom()) {
-                    Some(LineIntersection::SinglePoint { intersection, is_proper: true }) => {
-                        return Err(invalid(format!(
-                            "two edges cross at lat {}, lng {}",
-                            intersection.y, intersection.x
-                        )));
-                    }
-                    Some(LineIntersection::Collinear { intersection: Line { start, end } }) if start != end => {
-                        return Err(invalid(format!(
-                            "two edges run along each other at lat {}, lng {}",
-                            start.y, start.x
-                        )));
-                    }
-                    _ => {}
-                }
+        each_crossing(self.rings().flat_map(LineString::lines), |crossing| Err(crossing.error()))
+    }
+}
+
+/// Two edges that cross or run along each other. They are numbered in their order, `first` before `second`.
+pub(super) struct Crossing {
+    pub(super) edges: [(usize, Line<f64>); 2],
+    pub(super) shared: LineIntersection<f64>,
+}
+
+impl Crossing {
+    /// Returns the error for edges that truly cross: where, and the corners that the two begin at.
+    pub(super) fn error(&self) -> Error {
+        let (how, at) = match self.shared {
+            LineIntersection::SinglePoint { intersection, .. } => ("cross", intersection),
+            LineIntersection::Collinear { intersection } => ("run along each other", intersection.start),
+        };
+        let [(_, first), (_, second)] = self.edges;
+        let place = |corner: Coord<f64>| format!("lat {}, lng {}", corner.y, corner.x);
+        invalid(format!(
+            "two edges {how} at {}: the one from {}, and the one from {}",
+            place(at),
+            place(first.start),
+            place(second.start)
+        ))
+    }
+}
+
+/// Calls `found` for each two edges that cross or run along each other, in any order, until it fails. Edges may touch.
+pub(super) fn each_crossing(
+    edges: impl Iterator<Item = Line<f64>>,
+    mut found: impl FnMut(Crossing) -> Result<()>,
+) -> Result<()> {
+    let tree = RTree::bulk_load(edges.enumerate().map(|(at, edge)| GeomWithData::new(edge, at)).collect());
+    let mut pairs = 0;
+    for edge in &tree {
+        for other in tree.locate_in_envelope_intersecting(&edge.geom().envelope()) {
+            pairs += 1;
+            at_most("pairs of close edges", pairs, MAX_EDGE_PAIRS)?;
+            if other.data <= edge.data {
+                continue;
+            }
+            let is_crossing = |shared: &LineIntersection<f64>| match shared {
+                LineIntersection::SinglePoint { is_proper, .. } => *is_proper,
+                LineIntersection::Collinear { intersection: Line { start, end } } => start != end,
+            };
+            if let Some(shared) = line_intersection(*edge.geom(), *other.geom()).filter(is_crossing) {
+                found(Crossing { edges: [edge, other].map(|edge| (edge.data, *edge.geom())), shared })?;
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn invalid(reason: impl Into<String>) -> Error {
     Error::InvalidGeometry { reason: reason.into() }
 }
 
-fn at_most(what: &'static str, found: usize, max: usize) -> Result<()> {
+pub(super) fn at_most(what: &'static str, found: usize, max: usize) -> Result<()> {
     if found > max { Err(Error::GeometryTooLarge { what, max }) } else { Ok(()) }
 }
 

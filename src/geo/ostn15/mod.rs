@@ -33,7 +33,7 @@ const N0: f64 = -100_000.0;
 /// outside the table.
 ///
 /// ETRS89 is used as WGS84: they drift apart by 2.5 cm a year.
-pub(super) fn to_lat_lng(easting: f64, northing: f64) -> Option<(f64, f64)> {
+pub(crate) fn to_lat_lng(easting: f64, northing: f64) -> Option<(f64, f64)> {
     // The table is indexed by ETRS89 and the point is not, so the shift is found by iteration. Neighbouring shifts
     // differ by a few parts in 10,000, so that two or three iterations are enough anywhere.
     let (mut east, mut north) = shift(easting, northing)?;

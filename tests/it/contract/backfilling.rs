@@ -11,7 +11,7 @@ use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Kilometres, SchoolSearch, frame, sample};
 
 use super::on_every_backend;
-use crate::support::{school, urn};
+use crate::support::{km, school, urn};
 
 on_every_backend!(
     phases_follow_from_ages_and_nothing_else_changes,
@@ -141,7 +141,7 @@ async fn a_search_is_a_data_frame_with_all_its_pages(database: &TestDatabase) {
     names.dedup();
     assert_eq!(names.len(), 2_525, "none twice");
 
-    let near = SchoolSearch::near(sample::home()).within(Kilometres::new(5.0).expect("a distance"));
+    let near = SchoolSearch::near(sample::home()).within(km(5.0));
     let mut found = frame::of_search(finder, &near).await.expect("a frame");
     let page = finder.find_schools(&near.clone().limit(1_000)).await.expect("a page");
     let distances: Vec<_> = found.column("distance_km").expect("a column").f64().expect("numbers").iter().collect();

@@ -7,7 +7,7 @@ use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Error, LatLng, SchoolRepository, SchoolSearch, sample};
 
 use super::on_every_backend;
-use crate::support::{at, school};
+use crate::support::{at, km, school};
 
 on_every_backend!(
     nearest_returns_the_schools_of_a_search,
@@ -36,7 +36,7 @@ fn schools() -> Vec<NewSchool> {
             location: (number % 97 != 0).then(|| at(51.5 + f64::from(north) * 0.05, -1.5 + f64::from(east) * 0.1)),
             phase: Some(if number % 3 == 0 { Phase::Secondary } else { Phase::Primary }),
             status: if number % 10 == 0 { Status::Closed } else { Status::Open },
-            catchment_radius_km: (number % 5 == 0).then_some(7.5),
+            catchment_radius_km: (number % 5 == 0).then_some(km(7.5)),
             ..school(number)
         }
     }));

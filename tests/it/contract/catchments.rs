@@ -5,10 +5,10 @@ use school_finder_db::ids::SchoolId;
 use school_finder_db::models::{Evidence, NewCatchment, NewSchool, Phase, Rating, Status, UpsertCounts};
 use school_finder_db::request::{ReachFilter, WriteMode};
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Error, Kilometres, SchoolSearch, Sort};
+use school_finder_db::{Error, SchoolSearch, Sort};
 
 use super::on_every_backend;
-use crate::support::{at, school, urn};
+use crate::support::{at, km, school, urn};
 
 on_every_backend! {
     outlines_cover_their_boundary_and_not_their_holes,
@@ -74,7 +74,7 @@ async fn outlines_cover_their_boundary_and_not_their_holes(database: &TestDataba
 }
 
 async fn an_outline_decides_before_a_circle(database: &TestDatabase) {
-    let circle = NewSchool { location: Some(at(52.5, -0.5)), catchment_radius_km: Some(500.0), ..school(1) };
+    let circle = NewSchool { location: Some(at(52.5, -0.5)), catchment_radius_km: Some(km(500.0)), ..school(1) };
     insert(database, vec![circle.clone(), NewSchool { urn: urn(2), ..circle }]).await;
     store(database, vec![of(1, OUTLINE)]).await;
     assert_eq!(serving(database, 52.1, -0.5).await, [(1, Evidence::Polygon), (2, Evidence::Radius)]);
@@ -83,17 +83,21 @@ async fn an_outline_decides_before_a_circle(database: &TestDatabase) {
 
 async fn circles_cover_their_boundary(database: &TestDatabase) {
     let (school_at, home) = (at(52.03, -0.72), at(52.0, -0.7));
-    let km = home.distance_to(school_at).get();
-    let within = |number, km| NewSchool { location: Some(school_at), catchment_radius_km: Some(km), ..school(number) };
-    insert(database, vec![within(1, km), within(2, km.next_down()), within(3, 20_000.0)]).await;
+    let exactly = home.distance_to(school_at).get();
+    let within = |number, radius| NewSchool {
+        location: Some(school_at),
+        catchment_radius_km: Some(km(radius)),
+        ..school(number)
+    };
+    insert(database, vec![within(1, exactly), within(2, exactly.next_down()), within(3, 20_000.0)]).await;
     assert_eq!(serving(database, 52.0, -0.7).await, [(1, Evidence::Radius), (3, Evidence::Radius)]);
     assert_eq!(serving(database, -52.0, 179.0).await, [(3, Evidence::Radius)]);
 }
 
 async fn circles_reach_over_poles_and_the_dateline(database: &TestDatabase) {
-    let circle = |number, lat, lng, km| NewSchool {
+    let circle = |number, lat, lng, radius| NewSchool {
         location: Some(at(lat, lng)),
-        catchment_radius_km: Some(km),
+        catchment_radius_km: Some(km(radius)),
         ..school(number)
     };
     let schools = vec![
@@ -118,8 +122,8 @@ async fn circles_reach_over_poles_and_the_dateline(database: &TestDatabase) {
         let expected: Vec<_> = schools
             .iter()
             .filter(|school| {
-                let km = at(lat, lng).distance_to(school.location.expect("a place")).get();
-                km <= school.catchment_radius_km.expect("a radius")
+                at(lat, lng).distance_to(school.location.expect("a place"))
+                    <= school.catchment_radius_km.expect("a radius")
             })
             .map(|school| school.urn.get())
             .collect();
@@ -131,7 +135,7 @@ async fn circles_reach_over_poles_and_the_dateline(database: &TestDatabase) {
 async fn a_school_without_a_catchment_serves_no_home(database: &TestDatabase) {
     let placed = NewSchool { location: Some(at(52.1, -0.5)), ..school(1) };
     // A radius round nowhere is no circle.
-    insert(database, vec![placed, NewSchool { catchment_radius_km: Some(5.0), ..school(2) }]).await;
+    insert(database, vec![placed, NewSchool { catchment_radius_km: Some(km(5.0)), ..school(2) }]).await;
     assert!(serving(database, 52.1, -0.5).await.is_empty());
     let nowhere = database.repository().find_catchments(&SchoolSearch::open()).await;
     assert!(matches!(nowhere, Err(Error::InvalidSearch { .. })), "{nowhere:?}");
@@ -165,7 +169,7 @@ async fn filters_orders_and_pages_are_those_of_a_search(database: &TestDatabase)
     assert_eq!(urns(&near.clone().phase(Phase::Primary)).await.0, [2, 1]);
     assert_eq!(urns(&near.clone().sort(Sort::Name)).await.0, [3, 2, 1, 5]);
     assert_eq!(urns(&near.clone().status(Status::Closed)).await.0, [4]);
-    assert_eq!(urns(&near.clone().within(Kilometres::new(10.0).expect("a distance"))).await.0, [2, 5]);
+    assert_eq!(urns(&near.clone().within(km(10.0))).await.0, [2, 5]);
     assert_eq!(urns(&near.clone().limit(0)).await, (vec![], None));
     let by_margin = near.clone().reached(ReachFilter::default()).sort(Sort::Margin);
     let refused = database.repository().find_catchments(&by_margin).await;
@@ -205,7 +209,7 @@ async fn storing_catchments_is_atomic(database: &TestDatabase) {
 }
 
 async fn removing_an_outline_leaves_the_circle(database: &TestDatabase) {
-    let circle = NewSchool { location: Some(at(52.1, -0.5)), catchment_radius_km: Some(2.0), ..school(1) };
+    let circle = NewSchool { location: Some(at(52.1, -0.5)), catchment_radius_km: Some(km(2.0)), ..school(1) };
     insert(database, vec![circle.clone()]).await;
     store(database, vec![of(1, OUTLINE)]).await;
     let gone = vec![NewCatchment { urn: urn(1), outline: None }];
@@ -244,7 +248,7 @@ async fn other_writes_do_not_change_outlines(database: &TestDatabase) {
 async fn deleted_schools_serve_nobody(database: &TestDatabase) {
     insert(
         database,
-        vec![school(1), NewSchool { catchment_radius_km: Some(9.0), location: Some(at(52.1, -0.5)), ..school(2) }],
+        vec![school(1), NewSchool { catchment_radius_km: Some(km(9.0)), location: Some(at(52.1, -0.5)), ..school(2) }],
     )
     .await;
     store(database, vec![of(1, OUTLINE)]).await;

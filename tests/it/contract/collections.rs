@@ -3,8 +3,8 @@
 use chrono::{NaiveDate, NaiveTime};
 use school_finder_db::ids::SchoolId;
 use school_finder_db::models::{
-    Admissions, ClubKind, Collections, CostPer, DeleteCounts, LinkKind, NewCollections, NewLink, Performance,
-    PrivateDetails, PrivateFee, Review, SchoolClub, Term, TermDates, Weekday, Weekdays,
+    Admissions, AdmissionsCriterion, ClubKind, Collections, CostPer, DeleteCounts, LinkKind, NewCollections, NewLink,
+    Performance, PrivateDetails, PrivateFee, Review, SchoolClub, SchoolIdentifiers, Term, TermDates, Weekday, Weekdays,
 };
 use school_finder_db::request::{ClubFilter, FeeFilter, WriteMode};
 use school_finder_db::testing::TestDatabase;
@@ -12,7 +12,7 @@ use school_finder_db::units::{AcademicYear, Money};
 use school_finder_db::{Error, SchoolSearch};
 
 use super::on_every_backend;
-use crate::support::{school, urn};
+use crate::support::{km, school, urn};
 
 on_every_backend! {
     everything_comes_back_as_it_was_stored,
@@ -98,10 +98,16 @@ fn full() -> NewCollections {
             transport: Some("A bus".to_owned()),
         }]),
         fees: Some(vec![PrivateFee { per_term: Some(money("4250.10")), ..fee(2024, (7, 11), "12750.30") }]),
+        identifiers: Some(vec![SchoolIdentifiers {
+            la_code: Some(826),
+            establishment_number: Some(4004),
+            ukprn: Some("10046564".parse().expect("a UKPRN")),
+            source: Some("a register".to_owned()),
+        }]),
         admissions: Some(vec![Admissions {
             places_offered: Some(60),
             applications_received: Some(131),
-            last_distance_offered_km: Some(1.234_567_890_123),
+            last_distance_offered_km: Some(km(1.234_567_890_123)),
             waiting_list_offers: Some(4),
             appeals_heard: Some(9),
             appeals_upheld: Some(2),
@@ -109,6 +115,15 @@ fn full() -> NewCollections {
             notes: Some("By distance".to_owned()),
             source: Some("https://council.example".to_owned()),
             ..Admissions::new(year(2024), Some("Year R".to_owned()))
+        }]),
+        admissions_criteria: Some(vec![AdmissionsCriterion {
+            academic_year: year(2024),
+            intake: Some("Year R".to_owned()),
+            criterion: "Siblings".to_owned(),
+            places_offered: Some(20),
+            applications_received: Some(25),
+            last_distance_offered_km: Some(km(3.25)),
+            source: Some("https://council.example".to_owned()),
         }]),
     }
 }
@@ -151,6 +166,8 @@ async fn everything_comes_back_as_it_was_stored(database: &TestDatabase) {
         term_dates: details.term_dates.clone(),
         performance: details.performance.clone(),
         private_details: details.private_details.clone(),
+        identifiers: details.identifiers.clone(),
+        admissions_criteria: details.admissions_criteria.clone(),
         fees: details.fees.clone(),
         admissions: details.admissions.clone(),
     };
@@ -251,6 +268,17 @@ async fn a_violated_constraint_is_named_and_rolled_back(database: &TestDatabase)
             "uq_private_school_details",
         ),
         (
+            NewCollections { identifiers: full().identifiers.map(|all| [all.clone(), all].concat()), ..none() },
+            "uq_school_identifiers",
+        ),
+        (
+            NewCollections {
+                admissions_criteria: full().admissions_criteria.map(|all| [all.clone(), all].concat()),
+                ..none()
+            },
+            "uq_admissions_criteria",
+        ),
+        (
             NewCollections {
                 admissions: Some(vec![Admissions { places_offered: Some(-1), ..year_of.clone() }]),
                 ..none()
@@ -266,7 +294,7 @@ async fn a_violated_constraint_is_named_and_rolled_back(database: &TestDatabase)
         ),
         (
             NewCollections {
-                admissions: Some(vec![Admissions { last_distance_offered_km: Some(f64::NAN), ..year_of.clone() }]),
+                admissions: Some(vec![Admissions { last_distance_offered_km: Some(km(20_038.0)), ..year_of.clone() }]),
                 ..none()
             },
             "ck_admissions_last_distance",
@@ -433,6 +461,7 @@ async fn deleting_a_school_deletes_its_details(database: &TestDatabase) {
     let mut expected = DeleteCounts::default();
     (expected.clubs, expected.term_dates, expected.performance) = (2, 1, 2);
     (expected.private_details, expected.fees, expected.admissions) = (1, 1, 1);
+    (expected.identifiers, expected.admissions_criteria) = (1, 1);
     (expected.links, expected.reviews_kept, expected.links_kept) = (1, 2, 2);
     assert_eq!(counts, expected);
     let left = async |sql: &str| database.number(sql).await.expect("a count");
@@ -442,7 +471,9 @@ async fn deleting_a_school_deletes_its_details(database: &TestDatabase) {
         ("school_performance", 2),
         ("private_school_details", 1),
         ("private_school_fees", 1),
+        ("school_identifiers", 1),
         ("admissions_history", 1),
+        ("admissions_criteria", 1),
         ("school_links", 2),
         ("school_reviews", 4),
     ] {
@@ -467,7 +498,7 @@ async fn the_number_of_queries_does_not_grow(database: &TestDatabase) {
         (Collections::default(), 1),
         (Collections { clubs: true, ..Collections::default() }, 2),
         (Collections { clubs: true, admissions: true, ..Collections::default() }, 3),
-        (Collections::ALL, 9),
+        (Collections::ALL, 11),
     ] {
         for ids in [&ids[..1], &ids[..]] {
             let statements = crate::support::count_statements(database, async |repository| {

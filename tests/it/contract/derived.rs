@@ -1,14 +1,19 @@
 //! What triggers derive from other tables is right after every kind of write, by any program.
 
+use school_finder_db::migrate::Migrator;
 use school_finder_db::models::{LinkKind, NewLink, NewSchool, Review};
 use school_finder_db::request::WriteMode;
 use school_finder_db::testing::TestDatabase;
+use school_finder_db::{Error, SchoolSearch};
 
 use super::on_every_backend;
+use crate::support::raw::{Raw, url_of};
 use crate::support::{at, school, urn};
 
 on_every_backend! {
     plain_writes_leave_no_derived_row_stale,
+    a_name_without_its_fold_is_refused,
+    stale_copies_are_named_and_mended,
     reviews_of_a_merged_school_return_to_it,
 }
 
@@ -110,6 +115,74 @@ async fn plain_writes_leave_no_derived_row_stale(database: &TestDatabase) {
     }
     assert!(database.number("SELECT count(*) FROM admissions_reach").await.expect("a count") > 0);
     assert!(database.number("SELECT count(school_id) FROM school_links").await.expect("a count") > 0);
+}
+
+async fn a_name_without_its_fold_is_refused(database: &TestDatabase) {
+    let finder = database.repository();
+    finder.insert_schools(vec![NewSchool::new(urn(1), "Denbigh School")]).await.expect("a school");
+    for write in [
+        "UPDATE schools SET name = 'Zebra Academy'",
+        "UPDATE schools SET name = 'Zebra Academy', name_folded = 'zebra'",
+        "UPDATE schools SET name_folded = 'zebra academy'",
+        "INSERT INTO schools (urn, name, name_folded, status) VALUES (2, 'Zebra Academy', 'zebra academy', 'open')",
+    ] {
+        let error = database.execute(write).await.expect_err(write);
+        assert!(matches!(error, Error::NotFolded), "{write}: {error:?}");
+        let error = Raw::open(&url_of(database).await).await.try_execute(write).await.expect_err(write).to_string();
+        assert!(error.contains("store its text::fold in folded_names"), "{error}");
+    }
+    // What does not touch the name is free, and so is a name with its fold.
+    database.execute("UPDATE schools SET name = name, pupils = 7").await.expect("the same name");
+    let both = "INSERT INTO folded_names VALUES ('Zebra Academy', 'zebra academy');
+        UPDATE schools SET name = 'Zebra Academy', name_folded = 'zebra academy'";
+    database.execute(both).await.expect("a name with its fold");
+    let named = async |name: &str| {
+        let search = SchoolSearch::open().name(name);
+        finder.find_schools(&search).await.expect("schools").items.len()
+    };
+    assert_eq!((named("denbigh").await, named("zebra").await), (0, 1));
+    assert_eq!(Migrator::new(database.owner()).check_data().await.expect("a check"), Vec::<String>::new());
+}
+
+async fn stale_copies_are_named_and_mended(database: &TestDatabase) {
+    filled(database).await;
+    let migrator = Migrator::new(database.owner());
+    assert_eq!(migrator.check_data().await.expect("a check"), Vec::<String>::new());
+    let on_sqlite = database.owner().backend().as_str() == "sqlite";
+    // As a program leaves them that writes to the copies themselves, or folds names by rules of its own.
+    let mut writes = vec![
+        "UPDATE folded_names SET name_folded = 'zebra' WHERE name = (SELECT name FROM schools WHERE urn = 1);
+         UPDATE schools SET name_folded = 'zebra' WHERE urn = 1",
+        "UPDATE folded_names SET name_folded = 'okapi' WHERE name = (SELECT name FROM schools WHERE urn = 2)",
+        "UPDATE school_links SET school_id = NULL",
+        "UPDATE school_reviews SET school_id = NULL",
+        "UPDATE admissions_reach SET least_km = 0 WHERE school_id = (SELECT id FROM schools WHERE urn = 1)",
+        "DELETE FROM admissions_reach WHERE school_id = (SELECT id FROM schools WHERE urn = 2)",
+        "INSERT INTO admissions_reach (school_id, academic_year, recency, least_km) VALUES (77, 2024, 1, 2)",
+    ];
+    if on_sqlite {
+        writes.push("DELETE FROM schools_catchment WHERE id = (SELECT min(id) FROM schools_catchment)");
+        writes.push("INSERT INTO schools_catchment VALUES (99, 1, 2, 3, 4, NULL)");
+        writes.push("UPDATE schools_catchment SET min_lat = 0 WHERE id = (SELECT max(id) FROM schools_catchment)");
+    }
+    let radius = "UPDATE schools SET lat = 51, lng = -1, catchment_radius_km = 2 WHERE catchment_geometry IS NULL";
+    database.execute(radius).await.expect("circles");
+    for write in writes {
+        database.execute(write).await.expect(write);
+        let stale = migrator.check_data().await.expect("a check");
+        assert!(!stale.is_empty(), "{write}");
+        assert_eq!(migrator.repair_data().await.expect("mended"), stale, "{write}");
+        assert_eq!(migrator.check_data().await.expect("a check"), Vec::<String>::new(), "{write}");
+    }
+    for (derived, stale) in STALE {
+        assert_eq!(database.number(stale).await.expect("a count"), 0, "{derived}");
+    }
+    assert_eq!(migrator.repair_data().await.expect("none"), Vec::<String>::new());
+    // Each sentence names a row.
+    database.execute("UPDATE folded_names SET name_folded = 'x'; DELETE FROM admissions_reach").await.expect("stale");
+    let stale = migrator.check_data().await.expect("a check");
+    assert!(stale.iter().any(|sentence| sentence.starts_with("school 1: folded_names has Some(\"x\")")), "{stale:?}");
+    assert!(stale.iter().any(|sentence| sentence.contains("its rows of admissions_reach")), "{stale:?}");
 }
 
 async fn reviews_of_a_merged_school_return_to_it(database: &TestDatabase) {

@@ -1,12 +1,12 @@
 //! The schema's versions, up and down, with data in every table: this build's own, and those of the fixture set.
 
-use school_finder_db::config::Backend;
 use school_finder_db::migrate::{self, Migrator, Script};
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Error, connect};
 
 use super::on_every_backend;
-use crate::support::evolution::{History, evolving, on_each_history};
+use crate::support::diesel_tool::{Folder, Step};
+use crate::support::evolution::{History, evolving, folder, on_each_history};
 use crate::support::raw::{Raw, url_of};
 use crate::support::rows::fill;
 
@@ -15,7 +15,6 @@ on_every_backend!(
     a_revert_reports_what_it_loses_and_loses_nothing_else,
     the_schema_of_another_build_is_refused_by_name,
     an_unreleased_build_is_refused_with_what_to_do,
-    a_database_migrated_by_diesel_cli_is_accepted,
     redo_is_one_step_and_refuses_to_lose,
     a_rename_keeps_what_either_program_writes,
     a_contraction_fills_and_constrains_existing_rows,
@@ -34,7 +33,7 @@ async fn every_version_with_data_goes_up_and_down_and_up(database: &TestDatabase
         let History { migrator, url, backend, is_own } = history;
         let lossy = migrator.clone().accept_loss();
         let total = migrator.scripts().len();
-        // The first migration makes the table of checksums, which has no rows of its own.
+        // The first migration makes the table of the history, which has no other rows.
         for steps in 1..total - 1 {
             lossy.down(total).await.expect("all the way back");
             lossy.up().await.expect("a new schema");
@@ -92,13 +91,7 @@ async fn a_revert_reports_what_it_loses_and_loses_nothing_else(database: &TestDa
 }
 
 /// The versions that a database has run, as a query.
-fn versions(backend: Backend) -> &'static str {
-    if backend.as_str() == "sqlite" {
-        "SELECT version FROM __diesel_schema_migrations ORDER BY 1"
-    } else {
-        "SELECT version::text FROM __diesel_schema_migrations ORDER BY 1"
-    }
-}
+const VERSIONS: &str = "SELECT version FROM school_finder_migrations ORDER BY 1";
 
 async fn the_schema_of_another_build_is_refused_by_name(database: &TestDatabase) {
     on_each_history(database, async |history| {
@@ -111,15 +104,21 @@ async fn the_schema_of_another_build_is_refused_by_name(database: &TestDatabase)
         let missing = missing_version.as_str();
         type Is<'a> = Box<dyn Fn(&Error) -> bool + 'a>;
         let newer = "99999999000000";
-        let edit = "UPDATE migration_checksums SET checksum = '0123456789abcdef'";
-        let insert = |version: &str| format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')");
-        let delete = |version: &str| format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}'");
+        let edit = |edited: &str| format!("UPDATE school_finder_migrations SET checksum = '{edited}'");
+        let other = "0123456789abcdef";
+        let of_edited = format!("SELECT checksum FROM school_finder_migrations WHERE version = '{edited_version}'");
+        let checksum = raw.texts(&of_edited).await.remove(0);
+        let insert = |version: &str| {
+            format!("INSERT INTO school_finder_migrations VALUES ('{version}', '{other}', '{version}')")
+        };
+        let delete = |version: &str| format!("DELETE FROM school_finder_migrations WHERE version = '{version}'");
         let cases: [(String, String, Is); 3] = [
             (
                 insert(newer),
                 delete(newer),
                 Box::new(|error| {
-                    matches!(error, Error::SchemaTooNew { found, known } if found == newer && known.len() == 14)
+                    matches!(error, Error::SchemaTooNew { found, known, floor }
+                        if found == newer && known.len() == 14 && floor == newer)
                 }),
             ),
             (
@@ -128,14 +127,14 @@ async fn the_schema_of_another_build_is_refused_by_name(database: &TestDatabase)
                 Box::new(|error| matches!(error, Error::MigrationMissing { found } if found == missing)),
             ),
             (
-                format!("{edit} WHERE version = '{edited_version}'"),
-                format!("DELETE FROM migration_checksums WHERE version = '{edited_version}'"),
+                format!("{} WHERE version = '{edited_version}'", edit(other)),
+                format!("{} WHERE version = '{edited_version}'", edit(&checksum)),
                 Box::new(|error| matches!(error, Error::MigrationEdited { migration } if migration == second.name)),
             ),
         ];
         for (change, undo, is) in cases {
             raw.execute(&change).await;
-            let before = (raw.rows().await, raw.texts(versions(*backend)).await);
+            let before = (raw.rows().await, raw.texts(VERSIONS).await);
             let mut refused = vec![migrator.up().await.map(drop), migrator.check().await.map(drop)];
             if *is_own {
                 refused.push(connect(database.owner()).await.map(drop));
@@ -145,13 +144,14 @@ async fn the_schema_of_another_build_is_refused_by_name(database: &TestDatabase)
                 assert!(is(&error), "{change}: {error}");
             }
             migrator.status().await.expect("a status can always be read");
-            assert_eq!((raw.rows().await, raw.texts(versions(*backend)).await), before, "nothing was written");
+            assert_eq!((raw.rows().await, raw.texts(VERSIONS).await), before, "nothing was written");
             raw.execute(&undo).await;
             migrator.check().await.expect("as it was");
         }
         // In development the newest is edited, and run again.
         let newest = migrator.scripts().last().expect("a migration").name;
-        raw.execute(&format!("{edit} WHERE version = (SELECT max(version) FROM migration_checksums)")).await;
+        let of_newest = "WHERE version = (SELECT max(version) FROM school_finder_migrations)";
+        raw.execute(&format!("{} {of_newest}", edit(other))).await;
         assert!(matches!(migrator.check().await, Err(Error::MigrationEdited { .. })));
         assert_eq!(migrator.redo().await.expect("run again"), [newest]);
         assert_eq!(migrator.check().await.expect("as it was"), Vec::<String>::new());
@@ -159,61 +159,29 @@ async fn the_schema_of_another_build_is_refused_by_name(database: &TestDatabase)
     .await;
 }
 
-/// Its migrations were folded into others, so that no step leads from its schema to this build's.
+/// Its history is another table, and no step leads from its schema to this build's.
 async fn an_unreleased_build_is_refused_with_what_to_do(database: &TestDatabase) {
     let config = database.owner();
     let mut raw = Raw::open(&url_of(database).await).await;
     fill(&mut raw, config.backend()).await;
-    // Whether it is all that the database ran, or stands beside this build's own.
-    for ran in ["", "DELETE FROM __diesel_schema_migrations;"] {
-        raw.execute(&format!(
-            "{ran} DELETE FROM migration_checksums;
-             DELETE FROM __diesel_schema_migrations WHERE version < '20261128';
-             INSERT INTO __diesel_schema_migrations (version) VALUES ('20261124060000'), ('20261126180100');"
-        ))
-        .await;
-        let before = (raw.rows().await, raw.texts(versions(config.backend())).await);
-        let migrator = Migrator::new(config).accept_loss();
-        for refused in [
-            connect(database.config()).await.map(drop),
-            database.repository().health().await.map(drop),
-            migrator.up().await.map(drop),
-            migrator.down(1).await.map(drop),
-            migrator.redo().await.map(drop),
-            migrator.check().await.map(drop),
-        ] {
-            let error = refused.expect_err("refused");
-            assert!(matches!(error, Error::SchemaUnreleased), "{error:?}");
-            assert!(error.to_string().contains("name another database, or delete this one"), "{error}");
-        }
-        let status = migrator.status().await.expect("a status can always be read");
-        assert!(status.iter().any(|migration| migration.name == "20261124060000" && !migration.known));
-        assert_eq!((raw.rows().await, raw.texts(versions(config.backend())).await), before, "nothing was written");
+    raw.execute("ALTER TABLE school_finder_migrations RENAME TO migration_checksums").await;
+    let before = raw.rows().await;
+    let migrator = Migrator::new(config).accept_loss();
+    for refused in [
+        connect(database.config()).await.map(drop),
+        database.repository().health().await.map(drop),
+        migrator.up().await.map(drop),
+        migrator.down(1).await.map(drop),
+        migrator.redo().await.map(drop),
+        migrator.check().await.map(drop),
+    ] {
+        let error = refused.expect_err("refused");
+        assert!(matches!(error, Error::SchemaUnreleased), "{error:?}");
+        assert!(error.to_string().contains("name another database, or delete this one"), "{error}");
     }
-}
-
-async fn a_database_migrated_by_diesel_cli_is_accepted(database: &TestDatabase) {
-    on_each_history(database, async |history| {
-        let History { migrator, url, is_own, .. } = history;
-        let mut raw = Raw::open(url).await;
-        raw.execute("DELETE FROM migration_checksums").await;
-        if *is_own {
-            connect(database.owner()).await.expect("served");
-        }
-        assert_eq!(migrator.up().await.expect("none is pending"), Vec::<String>::new());
-        let noted = raw.texts("SELECT version FROM migration_checksums").await.len();
-        assert_eq!(noted, migrator.scripts().len(), "and its texts are recorded from here on");
-        // A migration that is reverted, by whatever tool, may be edited.
-        raw.execute(
-            "DELETE FROM __diesel_schema_migrations WHERE version = (SELECT max(version) FROM migration_checksums)",
-        )
-        .await;
-        assert_eq!(raw.texts("SELECT version FROM migration_checksums").await.len(), noted - 1);
-        // Its version as the tool records it, so that the schema and the record agree again.
-        let newest = version(migrator.scripts().last().expect("a migration"));
-        raw.execute(&format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{newest}')")).await;
-    })
-    .await;
+    let status = migrator.status().await.expect("a status can always be read");
+    assert!(status.iter().all(|migration| !migration.applied));
+    assert_eq!(raw.rows().await, before, "nothing was written");
 }
 
 async fn redo_is_one_step_and_refuses_to_lose(database: &TestDatabase) {
@@ -299,15 +267,14 @@ async fn a_contraction_fills_and_constrains_existing_rows(database: &TestDatabas
 /// What `down.sql` leaves is what the scripts up to there make, in a database that never was newer.
 async fn each_revert_restores_the_previous_schema(database: &TestDatabase) {
     on_each_history(database, async |history| {
-        let History { migrator, url, is_own, .. } = history;
+        let History { migrator, url, backend, is_own } = history;
         let (scripts, lossy) = (migrator.scripts(), migrator.clone().accept_loss());
         lossy.down(scripts.len()).await.expect("all the way back");
         let mut raw = Raw::open(url).await;
         let mut schemas = vec![raw.schema().await];
-        for script in scripts {
-            raw.execute(script.up).await;
-            let record = format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{}')", version(script));
-            raw.execute(&record).await;
+        let folder = Folder::at(folder(*backend, *is_own));
+        for _ in scripts {
+            folder.step(url, Step::RunNext).await.expect("a migration by Diesel's tool");
             schemas.push(raw.schema().await);
         }
         let least = if *is_own { 200 } else { 20 };

@@ -2,16 +2,17 @@
 
 use school_finder_db::explain::{ExplainMode, ExplainedQuery};
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Error, Kilometres, SchoolSearch, Sort, sample};
+use school_finder_db::{Error, SchoolSearch, Sort, sample};
 
 use super::on_every_backend;
+use crate::support::km;
 
 on_every_backend!(a_query_is_planned_and_run_only_by_name);
 
 async fn a_query_is_planned_and_run_only_by_name(database: &TestDatabase) {
     let finder = database.repository();
     sample::fill(finder).await.expect("the sample");
-    let near = SchoolSearch::near(sample::home()).within(Kilometres::new(2.0).expect("a distance")).limit(5);
+    let near = SchoolSearch::near(sample::home()).within(km(2.0)).limit(5);
     for search in [near.clone(), near.clone().sort(Sort::Name), SchoolSearch::open().limit(5)] {
         let planned = finder.explain(ExplainedQuery::Find, &search, ExplainMode::Plan).await.expect("a plan");
         assert_eq!(planned.execution, None);

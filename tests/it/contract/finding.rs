@@ -7,9 +7,10 @@ use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Error, Kilometres, LatLng, SchoolSearch, Sort, sample};
 
 use super::on_every_backend;
-use crate::support::{at, school, urn};
+use crate::support::{at, km, school, urn};
 
 on_every_backend! {
+    a_home_with_swapped_coordinates_is_refused,
     schools_come_nearest_first,
     radius_boundary_is_inside,
     a_huge_radius_finds_every_located_school,
@@ -77,7 +78,7 @@ async fn a_page_is_one_snapshot(database: &TestDatabase) {
         }
     };
     let reads = async {
-        let search = SchoolSearch::near(home).within(Kilometres::new(10.0).expect("a distance")).limit(30);
+        let search = SchoolSearch::near(home).within(km(10.0)).limit(30);
         for _ in 0..200 {
             let page = finder.find_schools(&search).await.expect("a result");
             let moving = page.items.iter().filter(|hit| hit.school.urn <= urn(20)).count();
@@ -103,7 +104,7 @@ async fn radius_boundary_is_inside(database: &TestDatabase) {
 
 async fn a_huge_radius_finds_every_located_school(database: &TestDatabase) {
     insert(database, sample::schools()).await;
-    let everywhere = SchoolSearch::near(at(-80.0, 100.0)).within(Kilometres::new(1e9).expect("a distance"));
+    let everywhere = SchoolSearch::near(at(-80.0, 100.0)).within(km(1e9));
     assert_eq!(names(database, &everywhere.clone().limit(1_000)).await.len(), 24);
     assert_eq!(names(database, &everywhere.limit(5)).await.len(), 5, "and the page is no longer than asked");
 }
@@ -116,7 +117,7 @@ async fn unknown_locations_come_last_and_have_no_distance(database: &TestDatabas
     assert_eq!((last.school.name.as_str(), last.distance_km), ("Brackenford Forest Nursery", None));
     assert_eq!(page.items.iter().filter(|hit| hit.distance_km.is_none()).count(), 1);
     // (0, 0) is a place in the Atlantic, where no school stands.
-    let zero = SchoolSearch::near(at(0.0, 0.0)).within(Kilometres::new(100.0).expect("a distance"));
+    let zero = SchoolSearch::near(at(0.0, 0.0)).within(km(100.0));
     assert!(names(database, &zero).await.is_empty());
 }
 
@@ -242,7 +243,7 @@ async fn poles_and_dateline_are_valid_locations(database: &TestDatabase) {
         placed(5, -17.0, 180.0),
     ];
     insert(database, schools).await;
-    let within = |lat, lng, km| SchoolSearch::near(at(lat, lng)).within(Kilometres::new(km).expect("a distance"));
+    let within = |lat, lng, radius| SchoolSearch::near(at(lat, lng)).within(km(radius));
     assert_eq!(names(database, &within(90.0, -10.0, 2.0)).await, ["School 1"]);
     assert_eq!(names(database, &within(-17.0, 179.995, 1.0)).await, ["School 2", "School 5"]);
     let mut both_sides = names(database, &within(-17.0, -180.0, 2.0)).await;
@@ -366,7 +367,7 @@ async fn councils_are_counted(database: &TestDatabase) {
 
 async fn facets_count_what_is_found(database: &TestDatabase) {
     insert(database, sample::schools()).await;
-    let near = SchoolSearch::near(sample::home()).within(Kilometres::new(1.0).expect("a distance")).limit(1_000);
+    let near = SchoolSearch::near(sample::home()).within(km(1.0)).limit(1_000);
     let found = names(database, &near).await.len();
     let facets = database.repository().facets(&near.limit(1)).await.expect("counts");
     assert_eq!(facets.total, found as u64);
@@ -384,9 +385,9 @@ async fn page_and_facets_agree_at_the_boundary(database: &TestDatabase) {
     insert(database, (1..=100).map(|n| NewSchool { location: Some(place(n)), ..school(n) }).collect()).await;
     for number in 1..=100 {
         let (home, boundary) = (place(number + 500), place(number));
-        let km = home.distance_to(boundary).get();
-        for (radius, is_inside) in [(km, true), (km.next_down(), false)] {
-            let search = SchoolSearch::near(home).within(Kilometres::new(radius).expect("a distance")).limit(200);
+        let exactly = home.distance_to(boundary).get();
+        for (radius, is_inside) in [(exactly, true), (exactly.next_down(), false)] {
+            let search = SchoolSearch::near(home).within(km(radius)).limit(200);
             let page = database.repository().find_schools(&search).await.expect("a result");
             assert_eq!(page.items.iter().any(|hit| hit.school.location() == Some(boundary)), is_inside, "{number}");
             for search in [search.clone(), search.clone().sort(Sort::Name)] {
@@ -397,4 +398,21 @@ async fn page_and_facets_agree_at_the_boundary(database: &TestDatabase) {
             }
         }
     }
+}
+
+async fn a_home_with_swapped_coordinates_is_refused(database: &TestDatabase) {
+    let swapped = SchoolSearch::near(at(-0.756, 52.0385));
+    let finder = database.repository();
+    let errors = [
+        finder.find_schools(&swapped).await.map(drop),
+        finder.find_catchments(&swapped).await.map(drop),
+        finder.find_reach(&swapped).await.map(drop),
+        finder.facets(&swapped).await.map(drop),
+    ];
+    for error in errors.map(|result| result.expect_err("refused")) {
+        assert!(error.is_invalid_input());
+        assert!(error.to_string().contains("but lat 52.0385, lng -0.756 is in it: swap the two"), "{error}");
+    }
+    // Far away either way round.
+    finder.find_schools(&SchoolSearch::near(at(40.0, 140.0))).await.expect("a page");
 }

@@ -15,8 +15,10 @@ mod evolving;
 mod explaining;
 mod exporting;
 mod finding;
+mod identifiers;
 mod phases;
 mod reach;
+mod units;
 mod writing;
 
 /// Runs each of these test bodies on every backend of this build.

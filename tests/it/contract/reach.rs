@@ -6,11 +6,11 @@ use school_finder_db::models::{
 };
 use school_finder_db::request::{ReachFilter, WriteMode};
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Error, Kilometres, SchoolSearch, Sort};
+use school_finder_db::{Error, SchoolSearch, Sort};
 
 use super::collections::year;
 use super::on_every_backend;
-use crate::support::{at, school, urn};
+use crate::support::{at, km, school, urn};
 
 on_every_backend! {
     offers_reach_a_home_or_do_not,
@@ -32,9 +32,9 @@ on_every_backend! {
 }
 
 /// A year of a school's admissions.
-fn offered(number: i64, starts_in: i16, intake: Option<&str>, km: Option<f64>) -> NewAdmissions {
+fn offered(number: i64, starts_in: i16, intake: Option<&str>, offered_km: Option<f64>) -> NewAdmissions {
     let admissions = Admissions {
-        last_distance_offered_km: km,
+        last_distance_offered_km: offered_km.map(km),
         places_offered: Some(30),
         applications_received: Some(90),
         ..Admissions::new(year(starts_in), intake.map(str::to_owned))
@@ -81,11 +81,11 @@ async fn offers_reach_a_home_or_do_not(database: &TestDatabase) {
     let first = &page.items[0];
     assert!(first.estimate && first.years_of_evidence == 2);
     let years: Vec<_> =
-        first.years.iter().map(|year| (year.academic_year, year.last_distance_km.expect("a limit"))).collect();
+        first.years.iter().map(|year| (year.academic_year, year.last_distance_km.expect("a limit").get())).collect();
     assert_eq!(years, [(year(2024), km), (year(2023), 5.0)], "the newest first");
-    assert!(first.years[0].margin_km.is_some_and(|margin| margin.abs() < 1e-9));
-    assert!((first.years[1].margin_km.expect("a margin") - (5.0 - km)).abs() < 1e-9);
-    assert!((first.years[0].change_km.expect("a trend") - (km - 5.0)).abs() < 1e-9);
+    assert!(first.years[0].margin_km.is_some_and(|margin| margin.get().abs() < 1e-9));
+    assert!((first.years[1].margin_km.expect("a margin").get() - (5.0 - km)).abs() < 1e-9);
+    assert!((first.years[0].change_km.expect("a trend").get() - (km - 5.0)).abs() < 1e-9);
     assert_eq!((first.years[1].change_km, first.years[0].applications_per_place), (None, Some(3.0)));
 }
 
@@ -151,10 +151,10 @@ async fn vacancies_count_within_the_radius(database: &TestDatabase) {
     three_schools(database).await;
     let finder = database.repository();
     let mut limited = all_offered(1, 2024, None);
-    limited.admissions.last_distance_offered_km = Some(0.5);
+    limited.admissions.last_distance_offered_km = Some(km(0.5));
     store(database, vec![limited, all_offered(2, 2024, None), all_offered(3, 2024, None)]).await;
     assert!(reached(database, None, 1).await.is_empty(), "no last distance is known to bound the search");
-    let within = |km| near().within(Kilometres::new(km).expect("a distance"));
+    let within = |radius| near().within(km(radius));
     let urns = async |search: SchoolSearch| {
         let page = finder.find_reach(&search).await.expect("an answer");
         page.items.iter().map(|hit| hit.hit.school.urn.get()).collect::<Vec<_>>()
@@ -183,7 +183,7 @@ async fn a_selective_school_says_so(database: &TestDatabase) {
     let schools = vec![located(1, Some(true)), located(2, Some(false)), located(3, None)];
     finder.insert_schools(schools).await.expect("schools that fit");
     store(database, (1..=3).map(|number| all_offered(number, 2024, None)).collect()).await;
-    let within = near().within(Kilometres::new(1.0).expect("a distance"));
+    let within = near().within(km(1.0));
     let page = finder.find_reach(&within).await.expect("an answer");
     assert_eq!(page.items.iter().map(|hit| hit.is_selective).collect::<Vec<_>>(), [Some(true), Some(false), None]);
 }
@@ -307,11 +307,11 @@ async fn writes_of_other_programs_count_immediately(database: &TestDatabase) {
 async fn admissions_are_merged_with_stored_ones(database: &TestDatabase) {
     three_schools(database).await;
     let rows = vec![offered(1, 2024, None, Some(2.0)), offered(1, 2024, Some("Year R"), None)];
-    assert_eq!(store(database, rows.clone()).await, UpsertCounts { inserted: 2, updated: 0, unchanged: 0 });
-    assert_eq!(store(database, rows).await, UpsertCounts { inserted: 0, updated: 0, unchanged: 2 });
+    assert_eq!(store(database, rows.clone()).await, UpsertCounts::new(2, 0, 0));
+    assert_eq!(store(database, rows).await, UpsertCounts::new(0, 0, 2));
     let more = Admissions { appeals_heard: Some(3), ..Admissions::new(year(2024), None) };
     let counts = store(database, vec![NewAdmissions { urn: urn(1), admissions: more }]).await;
-    assert_eq!(counts, UpsertCounts { inserted: 0, updated: 1, unchanged: 0 });
+    assert_eq!(counts, UpsertCounts::new(0, 1, 0));
     let repository = database.repository();
     let id = repository.school_by_urn(urn(1)).await.expect("a result").expect("the school").id;
     let stored = repository.school_details(id).await.expect("a result").expect("the school").admissions.expect("years");
@@ -327,7 +327,7 @@ async fn admissions_are_merged_with_stored_ones(database: &TestDatabase) {
         .await
         .expect("deleted");
     let known = stored.iter().find(|year| year.intake.is_none()).expect("the year");
-    assert_eq!((known.last_distance_offered_km, known.appeals_heard), (Some(2.0), Some(3)));
+    assert_eq!((known.last_distance_offered_km, known.appeals_heard), (Some(km(2.0)), Some(3)));
 
     let all_or_none = vec![offered(2, 2024, None, None), offered(99, 2024, None, None)];
     let error = repository.upsert_admissions(all_or_none, WriteMode::Commit).await.expect_err("no such school");

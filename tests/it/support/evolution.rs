@@ -28,11 +28,19 @@ impl History {
     }
 }
 
+/// Where the migrations of a history are.
+pub fn folder(backend: Backend, is_own: bool) -> PathBuf {
+    let project = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    if is_own {
+        project.join(format!("migrations_{}", backend.as_str()))
+    } else {
+        project.join("tests/evolution").join(backend.as_str())
+    }
+}
+
 /// The fixture set's migrator for a database.
 pub fn fixture(config: &Config) -> Migrator {
-    let folder: PathBuf =
-        [env!("CARGO_MANIFEST_DIR"), "tests", "evolution", config.backend().as_str()].iter().collect();
-    Migrator::new(config).of_folder(folder).expect("the fixture set")
+    Migrator::new(config).of_folder(folder(config.backend(), false)).expect("the fixture set")
 }
 
 /// Takes a test's database from this build's schema to the fixture set's.

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod diesel_tool;
 pub mod evolution;
 pub mod oracle;
 pub mod raw;
@@ -13,9 +14,9 @@ pub mod transcript;
 pub mod world;
 
 use proptest::prelude::*;
-use school_finder_db::LatLng;
 use school_finder_db::ids::Urn;
 use school_finder_db::models::{Gender, NewSchool, Phase, Rating, Status};
+use school_finder_db::{Kilometres, LatLng};
 
 pub fn urn(number: i64) -> Urn {
     Urn::new(number).expect("a URN")
@@ -23,6 +24,10 @@ pub fn urn(number: i64) -> Urn {
 
 pub fn at(lat: f64, lng: f64) -> LatLng {
     LatLng::from_lat_lng(lat, lng).expect("a place")
+}
+
+pub fn km(km: f64) -> Kilometres {
+    Kilometres::new(km).expect("a distance")
 }
 
 /// An open school with a number for a name.
@@ -53,7 +58,7 @@ pub fn full_school(number: i64) -> NewSchool {
         location: Some(at(51.123_456_789_012_3, -1.987_654_321_098_7)),
         easting: Some(400_001),
         northing: Some(200_002),
-        catchment_radius_km: Some(1.25),
+        catchment_radius_km: Some(km(1.25)),
         opened_on: day(3),
         closed_on: day(4),
         capacity: Some(505),

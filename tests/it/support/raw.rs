@@ -108,7 +108,7 @@ impl Raw {
     pub async fn rows(&mut self) -> Vec<String> {
         let mut rows = Vec::new();
         for (table, columns) in self.columns().await {
-            if table == "migration_checksums" {
+            if table == "school_finder_migrations" {
                 continue;
             }
             // The rows of a table that triggers keep may be written anew.
@@ -141,6 +141,7 @@ impl Raw {
             Self::Postgres(_) => {
                 "WITH ours AS (
                      SELECT c.oid, c.relname FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+                         AND relname <> '__diesel_schema_migrations'
                          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
                  )
                  SELECT 'column ' || relname || '.' || attname || ' ' || format_type(atttypid, atttypmod) || attnotnull

@@ -26,6 +26,10 @@ fn rows(backend: Backend) -> Vec<Rows> {
     }
     vec![
         (
+            "folded_names",
+            vec![("name", of(["'Ash'", "'Bay ''s'", "'Ŵyn'"])), ("name_folded", of(["'ash'", "'bay s'", "'wyn'"]))],
+        ),
+        (
             "schools",
             vec![
                 ("urn", of(["100001", "100002", "100003"])),
@@ -144,6 +148,29 @@ fn rows(backend: Backend) -> Vec<Rows> {
                 ("rating", of(["5", "NULL", "1"])),
                 ("snippet", of(["'Good'", "NULL", "'Bad'"])),
                 ("reviewed_on", of(["'2025-05-05'", "NULL", "'2024-04-04'"])),
+            ],
+        ),
+        (
+            "admissions_criteria",
+            vec![
+                ("school_id", of(["1", "1", "2"])),
+                ("academic_year", of(["2024", "2023", "2024"])),
+                ("intake", of(["'Year R'", "'Year R'", "NULL"])),
+                ("criterion", same("'Siblings'")),
+                ("places_offered", of(["30", "NULL", "60"])),
+                ("applications_received", of(["90", "NULL", "61"])),
+                ("last_distance_offered_km", of(["0.75", "1.5", "NULL"])),
+                ("source", same("'Council'")),
+            ],
+        ),
+        (
+            "school_identifiers",
+            vec![
+                ("school_id", of(["1", "2", "3"])),
+                ("la_code", of(["826", "1", "NULL"])),
+                ("establishment_number", of(["4004", "0", "NULL"])),
+                ("ukprn", of(["10046564", "99999999", "NULL"])),
+                ("source", of(["'gias'", "NULL", "'another'"])),
             ],
         ),
         (

@@ -25,3 +25,11 @@ pub async fn number(repository: &PostgresRepository, query: &str) -> Result<Opti
     let query = async |c: &mut AsyncPgConnection| Ok(sql::<Nullable<Double>>(query).get_result(c).await?);
     repository.with_connection(query).await
 }
+
+/// The test server's URL with another user, password and database.
+pub fn url_as(role: &str, database: &str) -> String {
+    let url = std::env::var("TEST_DATABASE_URL").expect("the server");
+    let address = url.rsplit_once('@').map_or_else(|| url.trim_start_matches("postgres://"), |(_, address)| address);
+    let host = address.split('/').next().expect("a host");
+    format!("postgres://{role}:{role}@{host}/{database}")
+}

@@ -19,6 +19,19 @@ NEEDS = {
 }
 
 
+def looks_swapped(query):
+    """Whether a point is far from the United Kingdom, and would be in it the other way round: that is refused."""
+
+    def in_uk(lat, lng):
+        return 49 <= lat <= 61.5 and -9 <= lng <= 2.5
+
+    try:
+        lat, lng = float(query["lat"]), float(query["lng"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    return in_uk(lng, lat) and not in_uk(lat, lng)
+
+
 @schemathesis.hook
 def map_query(context, query):
     if not query:
@@ -28,6 +41,8 @@ def map_query(context, query):
     for name, other in NEEDS.items():
         if other not in query:
             query.pop(name, None)
+    if looks_swapped(query):
+        query["lat"], query["lng"] = query["lng"], query["lat"]
     if query.get("state") and query.get("private"):
         del query["private"]
     if "sort" in query and "lat" not in query:

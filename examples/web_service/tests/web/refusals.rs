@@ -82,8 +82,8 @@ async fn a_broken_database_is_unavailable_without_its_internals(site: &Site) {
     assert_eq!(reply.header("content-type"), "application/problem+json");
     assert!(!reply.text().contains("clubs"), "{}", reply.text());
 
-    let newest = "DELETE FROM __diesel_schema_migrations \
-                  WHERE version = (SELECT max(version) FROM __diesel_schema_migrations)";
+    let newest = "DELETE FROM school_finder_migrations \
+                  WHERE version = (SELECT max(version) FROM school_finder_migrations)";
     site.database.execute(newest).await.expect("an older database");
     let reply = site.get("/health").await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);

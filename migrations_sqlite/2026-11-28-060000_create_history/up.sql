@@ -1,0 +1,12 @@
+-- The history of this crate's migrations, in a table of its own: Diesel's is left to the service that shares the
+-- database. `migrate` writes it. Where Diesel's tool ran this file, the table is empty until `migrate up` adopts.
+CREATE TABLE school_finder_migrations (
+    version TEXT NOT NULL PRIMARY KEY
+        CONSTRAINT ck_migration_version CHECK (typeof(version) = 'text' AND length(version) = 14),
+    -- Of the migration's text: one that was edited later is refused.
+    checksum TEXT NOT NULL
+        CONSTRAINT ck_migration_checksum CHECK (typeof(checksum) = 'text' AND length(checksum) = 16),
+    -- The oldest version whose builds may use the schema that the migration leaves.
+    floor TEXT NOT NULL
+        CONSTRAINT ck_migration_floor CHECK (typeof(floor) = 'text' AND length(floor) = 14 AND floor <= version)
+);

@@ -1,0 +1,2 @@
+-- Loses every school's other identifiers.
+DROP TABLE school_identifiers;
