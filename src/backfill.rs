@@ -3,21 +3,35 @@
 //! A backfill reads in batches, computes each batch with [Polars](polars), and writes in short transactions. An
 //! interrupted backfill has written complete chunks, and the next run continues with the rest. A run after a complete
 //! one changes nothing.
+//!
+//! [`Backfill::phase`] fills in this crate's own phases; [`Backfill::column`] a column of any table, a service's own
+//! among them.
+
+mod column;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use async_trait::async_trait;
+#[doc(no_inline)]
+pub use polars;
 use polars::prelude::*;
 
+#[doc(hidden)]
+pub use self::column::__private;
+use self::column::Columns;
+pub use self::column::{Cell, ColumnCounts, FillColumn, Filled};
 use crate::error::Result;
+use crate::ids::SchoolId;
 use crate::models::{Phase, PhaseGap};
 use crate::repository::SchoolRepository;
 use crate::request::{PhaseGaps, WriteMode};
 use crate::tasks::blocking;
 
-/// How many schools are read and processed at a time.
+/// How many rows are read and processed at a time.
 const ROWS_A_BATCH: u32 = 50_000;
 
-/// How many schools one transaction updates.
+/// How many rows one transaction updates.
 const ROWS_A_CHUNK: usize = 5_000;
 
 /// A backfill, committed by default.
@@ -91,7 +105,7 @@ impl Backfill {
         Self { gaps, ..self }
     }
 
-    /// Sets a callback for the number of schools processed, and of how many.
+    /// Sets a callback for the number of rows processed, and of how many.
     #[must_use]
     pub fn on_progress(self, callback: impl FnMut(u64, u64) + Send + 'static) -> Self {
         Self { on_progress: Box::new(callback), ..self }
@@ -102,31 +116,111 @@ impl Backfill {
     /// # Errors
     /// Those of the database. Chunks already written remain: run it again.
     pub async fn phase(mut self, finder: &dyn SchoolRepository) -> Result<PhaseCounts> {
-        let total = finder.count_phase_gaps(self.gaps).await?;
-        let (mut counts, mut done, mut after) = (PhaseCounts::default(), 0, None);
+        let mut steps = Phases { finder, gaps: self.gaps, after: None, filled: BTreeMap::new() };
+        let (rows, results) = self.run(&mut steps).await?;
+        Ok(PhaseCounts { filled: steps.filled, left: rows - results })
+    }
+
+    /// Fills a column of any table in this database, which [`fill_column!`](crate::fill_column) describes. `compute`
+    /// takes a frame of the key and the source columns, and returns one of the key and the column to fill, with any of
+    /// the rows in any order. A row whose sources changed since they were read, or whose value is null, is left.
+    ///
+    /// # Errors
+    /// Those of the database, and [`Frame`](crate::Error::Frame) for those of `compute` and for a frame with another
+    /// key than those that it was given. Chunks already written remain: run it again.
+    pub async fn column<C, F>(mut self, column: C, compute: F) -> Result<ColumnCounts>
+    where
+        C: FillColumn,
+        F: Fn(DataFrame) -> PolarsResult<DataFrame> + Send + Sync + 'static,
+    {
+        let mut steps = Columns { column, compute: Arc::new(compute), after: None, filled: 0 };
+        let (rows, _) = self.run(&mut steps).await?;
+        Ok(ColumnCounts { filled: steps.filled, left: rows - steps.filled })
+    }
+
+    /// Runs a backfill, and returns the number of rows without a value and of computed values.
+    async fn run<S: Steps>(&mut self, steps: &mut S) -> Result<(u64, u64)> {
+        let total = steps.count().await?;
+        let (mut rows, mut results) = (0, 0);
         loop {
-            let batch = finder.phase_gaps(self.gaps, after, ROWS_A_BATCH).await?;
-            let Some(last) = batch.last() else { return Ok(counts) };
-            after = Some(last.id);
-            let rows = batch.len() as u64;
-            // Polars blocks its thread, and panics where that thread is a runtime's only one.
-            let phases = blocking(move || phases_of(&batch)).await?;
-            counts.left += rows - phases.len() as u64;
-            for chunk in phases.chunks(ROWS_A_CHUNK) {
-                let filled = match self.mode {
-                    WriteMode::DryRun => chunk.iter().map(|(_, phase)| (*phase, 1)).collect::<Vec<_>>(),
-                    WriteMode::Commit => {
-                        finder.fill_phases(self.gaps, chunk.to_vec()).await?.into_iter().collect::<Vec<_>>()
-                    }
-                };
-                for (phase, count) in filled {
-                    *counts.filled.entry(phase).or_default() += count;
-                }
+            let batch = steps.read(ROWS_A_BATCH).await?;
+            if batch.is_empty() {
+                return Ok((rows, results));
             }
-            done += rows;
-            // Schools may be added in the meantime.
-            (self.on_progress)(done, total.max(done));
+            rows += batch.len() as u64;
+            // Polars blocks its thread, and panics where that thread is a runtime's only one.
+            let compute = steps.compute();
+            let mut chunk = blocking(move || compute(batch)).await?;
+            results += chunk.len() as u64;
+            while !chunk.is_empty() {
+                let rest = chunk.split_off(chunk.len().min(ROWS_A_CHUNK));
+                steps.write(self.mode, chunk).await?;
+                chunk = rest;
+            }
+            // Rows may be added in the meantime.
+            (self.on_progress)(rows, total.max(rows));
         }
+    }
+}
+
+/// Computes the values of rows.
+type Compute<Row, Value> = Box<dyn FnOnce(Vec<Row>) -> Result<Vec<Value>> + Send>;
+
+/// The steps of one kind of backfill.
+#[async_trait]
+trait Steps: Send {
+    type Row: Send + 'static;
+    type Value: Send + 'static;
+
+    /// Returns how many rows lack a value.
+    async fn count(&self) -> Result<u64>;
+
+    /// Returns the next rows that lack a value, in the order of their key.
+    async fn read(&mut self, limit: u32) -> Result<Vec<Self::Row>>;
+
+    /// Returns what computes the values of rows, omitting rows without one.
+    fn compute(&self) -> Compute<Self::Row, Self::Value>;
+
+    /// Writes values to the rows that have not changed, in one transaction.
+    async fn write(&mut self, mode: WriteMode, values: Vec<Self::Value>) -> Result<()>;
+}
+
+/// The backfill of phases.
+struct Phases<'a> {
+    finder: &'a dyn SchoolRepository,
+    gaps: PhaseGaps,
+    after: Option<SchoolId>,
+    filled: BTreeMap<Phase, u64>,
+}
+
+#[async_trait]
+impl Steps for Phases<'_> {
+    type Row = PhaseGap;
+    type Value = (PhaseGap, Phase);
+
+    async fn count(&self) -> Result<u64> {
+        self.finder.count_phase_gaps(self.gaps).await
+    }
+
+    async fn read(&mut self, limit: u32) -> Result<Vec<PhaseGap>> {
+        let rows = self.finder.phase_gaps(self.gaps, self.after, limit).await?;
+        self.after = rows.last().map(|gap| gap.id).or(self.after);
+        Ok(rows)
+    }
+
+    fn compute(&self) -> Compute<PhaseGap, (PhaseGap, Phase)> {
+        Box::new(|gaps| phases_of(&gaps))
+    }
+
+    async fn write(&mut self, mode: WriteMode, values: Vec<(PhaseGap, Phase)>) -> Result<()> {
+        let filled = match mode {
+            WriteMode::DryRun => values.iter().map(|(_, phase)| (*phase, 1)).collect::<Vec<_>>(),
+            WriteMode::Commit => self.finder.fill_phases(self.gaps, values).await?.into_iter().collect(),
+        };
+        for (phase, count) in filled {
+            *self.filled.entry(phase).or_default() += count;
+        }
+        Ok(())
     }
 }
 
@@ -173,7 +267,6 @@ pub fn phase_of_ages(from: Expr, to: Expr) -> Expr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::SchoolId;
 
     fn phase(from: Option<i16>, to: Option<i16>) -> Option<Phase> {
         let gap = PhaseGap { id: SchoolId::new(1), age_range_from: from, age_range_to: to, version: 1 };

@@ -22,6 +22,11 @@ use crate::ids::{InvalidIdentifier, InvalidUrn, Urn};
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Returns the error for a service's own pool that cannot be used.
+pub(crate) const fn wrong_pool(reason: &'static str) -> Error {
+    Error::InvalidSetting { setting: "pool", reason }
+}
+
 /// An error, and what to do about it.
 #[derive(thiserror::Error, strum::IntoStaticStr)]
 #[non_exhaustive]

@@ -22,6 +22,12 @@ pub enum FileAccess {
     Immutable,
 }
 
+impl FileAccess {
+    pub(crate) const fn is_written(self) -> bool {
+        matches!(self, Self::Create | Self::Write)
+    }
+}
+
 fn invalid(reason: &'static str) -> Error {
     Error::InvalidSetting { setting: "DATABASE_URL", reason }
 }

@@ -78,6 +78,11 @@ impl CallState {
         self.must_close.load(Relaxed)
     }
 
+    /// Returns whether the connection reports its events, as each does that [`SetUp`](super::set_up::SetUp) made.
+    pub(super) fn has_events(&self) -> bool {
+        self.events.load(Relaxed) > 0
+    }
+
     fn record(&self, event: &InstrumentationEvent<'_>) {
         match event {
             InstrumentationEvent::BeginTransaction { depth, .. } if depth.get() == 1 => {

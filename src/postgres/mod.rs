@@ -33,6 +33,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
+use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, RecyclingMethod};
 
 pub use self::migrations::run_pending_migrations;
 pub use self::plan::explain;
@@ -43,6 +45,15 @@ use crate::error::Result;
 use crate::repository::Health;
 use crate::repository::unit_of_work::UnitOfWork;
 use crate::request::WriteMode;
+
+/// Returns what makes the connections of a service's own pool, for [`PostgresRepository::from_pool`], with the settings
+/// of this crate's queries. The pool checks each of them before it is used again.
+///
+/// # Errors
+/// Those of a setting of `config` that cannot be used.
+pub fn manager(config: &Config) -> Result<AsyncDieselConnectionManager<AsyncPgConnection>> {
+    Ok(pool::manager(&Arc::new(set_up::SetUp::new(config)?), RecyclingMethod::Verified))
+}
 
 #[path = "../queries/repository.rs"]
 mod methods;
@@ -60,6 +71,30 @@ impl PostgresRepository {
     /// As [`connect`](crate::connect).
     pub async fn connect(config: &Config) -> Result<Self> {
         Ok(Self { connections: Connections::open(config).await? })
+    }
+
+    /// Takes the connections of a pool that the service has already, made by [`manager`]. A call takes one of them and
+    /// returns it. `config` names the same database, and has the timeouts of calls; how many connections there are and
+    /// how long a call waits for one are settings of the pool.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use diesel_async::pooled_connection::deadpool::Pool;
+    /// use school_finder_db::Config;
+    /// use school_finder_db::postgres::{self, PostgresRepository};
+    ///
+    /// let config = Config::from_env()?;
+    /// let pool = Pool::builder(postgres::manager(&config)?).max_size(20).build()?;
+    /// let finder = PostgresRepository::from_pool(pool.clone(), &config).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`connect`](crate::connect), and [`InvalidSetting`](crate::Error::InvalidSetting) for a pool whose
+    /// connections are not made by [`manager`].
+    pub async fn from_pool(pool: Pool<AsyncPgConnection>, config: &Config) -> Result<Self> {
+        Ok(Self { connections: Connections::of_pool(pool, config).await? })
     }
 
     /// Checks out a connection that is set up, and runs `work` with it. Diesel's errors get their type, such as

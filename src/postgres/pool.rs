@@ -22,7 +22,7 @@ use super::set_up::{NO_RESPONSE, SetUp, within};
 use super::transactions::end;
 use super::{errors, pooler};
 use crate::config::{Config, PoolConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, wrong_pool};
 use crate::repository::unit_of_work::{InTurn, Slot};
 use crate::repository::{Health, PoolStatus};
 use crate::request::WriteMode;
@@ -62,26 +62,11 @@ impl Connections {
             tracing::warn!(server = %config, "{warning}");
         }
         let mut first = set_up.connect().await?;
-        let checked = async {
-            pooler::check(&set_up, &mut first).await?;
-            health_on_conn(&mut first).await?;
-            warn_of_language(&mut first).await
-        };
-        within(set_up.connect_timeout, checked).await?;
+        check(&set_up, &mut first).await?;
         drop(first);
 
-        let PoolConfig { max_size, keep, acquire_timeout, unit_of_work_timeout, slow_query, .. } = config.pool;
-        let mut manager = ManagerConfig::default();
-        manager.recycling_method = RecyclingMethod::Fast;
-        let each = Arc::clone(&set_up);
-        manager.custom_setup = Box::new(move |_| {
-            let set_up = Arc::clone(&each);
-            // The error keeps its type on its way through the pool.
-            let passed_on = |error| ConnectionError::CouldntSetupConfiguration(QueryBuilderError(Box::new(error)));
-            async move { set_up.connect().await.map_err(passed_on) }.boxed()
-        });
-        let manager = AsyncDieselConnectionManager::new_with_config(String::new(), manager);
-        let pool = Pool::builder(manager)
+        let PoolConfig { max_size, keep, acquire_timeout, .. } = config.pool;
+        let pool = Pool::builder(manager(&set_up, RecyclingMethod::Fast))
             .max_size(usize::try_from(max_size.max(1)).unwrap_or(usize::MAX))
             .pre_recycle(Hook::async_fn(move |connection, metrics| {
                 check_idle(connection, metrics, acquire_timeout.max(MIN_CHECK_TIMEOUT)).boxed()
@@ -94,7 +79,28 @@ impl Connections {
             .build()
             .map_err(|error| Error::Unavailable { reason: error.to_string() })?;
         tokio::spawn(close_idle(pool.weak(), usize::try_from(keep).unwrap_or(usize::MAX)));
-        Ok(Self {
+        Ok(Self::new(pool, acquire_timeout, set_up, config))
+    }
+
+    /// Takes the connections of a pool that exists, and checks one of them as [`open`](Self::open) does.
+    pub(super) async fn of_pool(pool: Pool<AsyncPgConnection>, config: &Config) -> Result<Self> {
+        let set_up = Arc::new(SetUp::new(config)?);
+        let acquire_timeout = pool.timeouts().wait.unwrap_or(Duration::MAX);
+        let connections = Self::new(pool, acquire_timeout, Arc::clone(&set_up), config);
+        let mut first = connections.check_out(CallKind::Read).await?;
+        let call = Arc::clone(&first.call);
+        let connection = first.get()?;
+        let checked = guarded(&call, connections.response_timeout(), check(&set_up, connection)).await;
+        if !call.has_events() {
+            return Err(wrong_pool("was built without the connections of `postgres::manager`"));
+        }
+        connections.check_in(&checked, first);
+        checked.map(|()| connections)
+    }
+
+    fn new(pool: Pool<AsyncPgConnection>, acquire_timeout: Duration, set_up: Arc<SetUp>, config: &Config) -> Self {
+        let PoolConfig { unit_of_work_timeout, slow_query, .. } = config.pool;
+        Self {
             pool,
             acquire_timeout,
             slow_query,
@@ -102,7 +108,7 @@ impl Connections {
             health_check: Arc::default(),
             unit_of_work_timeout,
             unit: None,
-        })
+        }
     }
 
     /// Checks a connection out for one call. One that was idle for a while is checked first.
@@ -287,6 +293,33 @@ impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Pooled({:?})", self.pool.status())
     }
+}
+
+/// Returns what makes the connections of a pool.
+pub(super) fn manager(
+    set_up: &Arc<SetUp>,
+    recycling_method: RecyclingMethod<AsyncPgConnection>,
+) -> AsyncDieselConnectionManager<AsyncPgConnection> {
+    let mut manager = ManagerConfig::default();
+    manager.recycling_method = recycling_method;
+    let each = Arc::clone(set_up);
+    manager.custom_setup = Box::new(move |_| {
+        let set_up = Arc::clone(&each);
+        // The error keeps its type on its way through the pool.
+        let passed_on = |error| ConnectionError::CouldntSetupConfiguration(QueryBuilderError(Box::new(error)));
+        async move { set_up.connect().await.map_err(passed_on) }.boxed()
+    });
+    AsyncDieselConnectionManager::new_with_config(String::new(), manager)
+}
+
+/// Checks that this build can use the database.
+async fn check(set_up: &SetUp, connection: &mut AsyncPgConnection) -> Result<()> {
+    let checked = async {
+        pooler::check(set_up, connection).await?;
+        health_on_conn(connection).await?;
+        warn_of_language(connection).await
+    };
+    within(set_up.connect_timeout, checked).await
 }
 
 /// Connects, and checks whether this build can use the database. Each step has the connect timeout.

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::SqliteConnection;
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 
 pub use self::migrations::run_pending_migrations;
 pub use self::plan::explain;
@@ -42,6 +43,12 @@ use crate::repository::Health;
 use crate::repository::unit_of_work::UnitOfWork;
 use crate::request::WriteMode;
 use crate::tasks::blocking;
+
+/// Returns what sets up the connections of a service's own pool, for [`SqliteRepository::from_pool`]: foreign keys on,
+/// the SQL functions of this crate, its pragmas and the lock timeout of `config`.
+pub fn customizer(config: &Config) -> Box<dyn CustomizeConnection<SqliteConnection, diesel::r2d2::Error>> {
+    Box::new(set_up::SetUp { busy_timeout: config.pool.busy_timeout })
+}
 
 #[path = "../queries/repository.rs"]
 mod methods;
@@ -65,6 +72,39 @@ impl SqliteRepository {
         let slow_query = config.pool.slow_query;
         let config = config.clone();
         let connections = blocking(move || Connections::open(&config)).await?;
+        Ok(Self { connections: Arc::new(connections), slow_query })
+    }
+
+    /// Takes the connections of a pool that the service has already, made with [`customizer`]. A call takes one of them
+    /// and returns it. `config` names the same file, and has the timeouts of calls; how many connections there are and
+    /// how long a call waits for one are settings of the pool.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// # let path = folder.path().join("schools.db");
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(async {
+    /// use diesel::r2d2::{ConnectionManager, Pool};
+    /// use school_finder_db::prelude::*;
+    /// use school_finder_db::sqlite::{self, SqliteRepository};
+    /// use school_finder_db::{Config, migrate};
+    ///
+    /// let config = Config::from_url(&format!("sqlite:{}", path.display()))?;
+    /// migrate::up(&config).await?;
+    /// let manager = ConnectionManager::new(path.display().to_string());
+    /// let pool = Pool::builder().connection_customizer(sqlite::customizer(&config)).build(manager).expect("a pool");
+    /// let finder = SqliteRepository::from_pool(pool.clone(), &config).await?;
+    /// assert_eq!(finder.pool_status().max, pool.max_size());
+    /// # Ok::<(), school_finder_db::Error>(())
+    /// # }).expect("a repository");
+    /// ```
+    ///
+    /// # Errors
+    /// As [`connect`](crate::connect), and [`InvalidSetting`](crate::Error::InvalidSetting) for a pool whose
+    /// connections are not set up by [`customizer`].
+    pub async fn from_pool(pool: Pool<ConnectionManager<SqliteConnection>>, config: &Config) -> Result<Self> {
+        let slow_query = config.pool.slow_query;
+        let config = config.clone();
+        let connections = blocking(move || Connections::of_pool(pool, &config)).await?;
         Ok(Self { connections: Arc::new(connections), slow_query })
     }
 

@@ -1,6 +1,6 @@
 //! The connections of a repository: pooled, single, or one per call.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,12 +15,13 @@ use super::migrations::SCRIPTS;
 #[cfg(feature = "postgres")]
 use super::set_up::not_sqlite;
 use super::set_up::{
-    SetUp, cannot_open, clearing_full_cache, connect_to_file, existing_file, restore, use_write_ahead_log, version,
+    SetUp, cannot_open, clearing_full_cache, connect_to_file, existing_file, is_set_up, restore, use_write_ahead_log,
+    version,
 };
 use super::threads::{Thread, Threads};
 use super::transactions::{begin_immediate, end, is_in_transaction};
 use crate::config::{Backend, Config, FileAccess, PoolConfig, PoolMode, Target};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, wrong_pool};
 use crate::migrations::Engine;
 use crate::repository::unit_of_work::Slot;
 use crate::repository::{Health, PoolStatus};
@@ -72,6 +73,14 @@ struct Single {
 }
 
 impl Pooling {
+    fn pooled(pool: Pool<ConnectionManager<SqliteConnection>>, path: &Path, acquire_timeout: Duration) -> Result<Self> {
+        let threads = Threads::new(pool.max_size()).map_err(|reason| Error::CannotOpen {
+            path: path.to_owned(),
+            reason: format!("its threads cannot be started: {reason}"),
+        })?;
+        Ok(Self::Pooled { pool, threads, acquire_timeout })
+    }
+
     fn single(connection: SqliteConnection, acquire_timeout: Duration) -> Self {
         let single = Single { connection: Mutex::new(Some(connection)), checked_in: Condvar::new() };
         Self::Single { single: Arc::new(single), acquire_timeout }
@@ -156,24 +165,14 @@ impl Connections {
             Target::Postgres(_) => return Err(not_sqlite()),
         };
         let mut first = connect_to_file(path, access, set_up)?;
-        let is_written = matches!(access, FileAccess::Create | FileAccess::Write);
-        Engine::new(SCRIPTS)
-            .require_usable(&mut first)
-            .map_err(classify)
-            .and_then(|_| if is_written { use_write_ahead_log(&mut first) } else { Ok(()) })
-            .map_err(|error| cannot_open(path, error))?;
+        prepare(&mut first, path, access)?;
         let url = existing_file(path, access)?;
         let pooling = match mode {
             PoolMode::Single => Pooling::single(first, acquire_timeout),
             PoolMode::PerCall => Pooling::PerCall { url },
             PoolMode::Pooled => {
-                let max_size = max_size.max(1);
-                let threads = Threads::new(max_size).map_err(|reason| Error::CannotOpen {
-                    path: path.clone(),
-                    reason: format!("its threads cannot be started: {reason}"),
-                })?;
                 let pool = Pool::builder()
-                    .max_size(max_size)
+                    .max_size(max_size.max(1))
                     .min_idle(Some(1))
                     // The first connection takes time even where calls must not wait.
                     .connection_timeout(acquire_timeout.clamp(MIN_OPEN_TIMEOUT, LONGEST))
@@ -182,10 +181,30 @@ impl Connections {
                     .connection_customizer(Box::new(set_up))
                     .build(ConnectionManager::new(url))
                     .map_err(|error| cannot_acquire(&error, acquire_timeout))?;
-                Pooling::Pooled { pool, threads, acquire_timeout }
+                Pooling::pooled(pool, path, acquire_timeout)?
             }
         };
         Ok(Self::new(pooling, Some((path.clone(), access)), set_up, unit_of_work_timeout))
+    }
+
+    /// Takes the connections of a pool that exists, and checks one of them as [`open`](Self::open) does.
+    pub(super) fn of_pool(pool: Pool<ConnectionManager<SqliteConnection>>, config: &Config) -> Result<Self> {
+        let (path, access) = match &config.target {
+            Target::SqliteFile { path, access } => (path, *access),
+            Target::SqliteMemory => return Err(wrong_pool("needs a file: a database in memory is in one connection")),
+            #[cfg(feature = "postgres")]
+            Target::Postgres(_) => return Err(not_sqlite()),
+        };
+        let acquire_timeout = pool.connection_timeout();
+        let mut first = pool.get().map_err(|error| cannot_acquire(&error, acquire_timeout))?;
+        if !is_set_up(&mut first).map_err(|error| classify(error.into()))? {
+            return Err(wrong_pool("was built without `sqlite::customizer` as its connection_customizer"));
+        }
+        prepare(&mut first, path, access)?;
+        drop(first);
+        let PoolConfig { busy_timeout, unit_of_work_timeout, .. } = config.pool;
+        let pooling = Pooling::pooled(pool, path, acquire_timeout)?;
+        Ok(Self::new(pooling, Some((path.clone(), access)), SetUp { busy_timeout }, unit_of_work_timeout))
     }
 
     fn new(
@@ -387,6 +406,15 @@ impl std::fmt::Debug for Connections {
             Pooling::Unit(_) => f.write_str("Unit"),
         }
     }
+}
+
+/// Checks that a file has this build's schema, and then sets its journal mode.
+fn prepare(connection: &mut SqliteConnection, path: &Path, access: FileAccess) -> Result<()> {
+    Engine::new(SCRIPTS)
+        .require_usable(connection)
+        .map_err(classify)
+        .and_then(|_| if access.is_written() { use_write_ahead_log(connection) } else { Ok(()) })
+        .map_err(|error| cannot_open(path, error))
 }
 
 fn cannot_acquire(error: &diesel::r2d2::PoolError, waited: Duration) -> Error {

@@ -9,7 +9,7 @@ use diesel::connection::{
 };
 use diesel::prelude::*;
 use diesel::r2d2::CustomizeConnection;
-use diesel::sql_types::{Integer, Text};
+use diesel::sql_types::{Bool, Integer, Text};
 
 use super::{errors, functions};
 use crate::config::FileAccess;
@@ -69,6 +69,13 @@ impl SetUp {
             _ => Err(diesel::result::Error::QueryBuilderError("SQLite refuses to enforce foreign keys".into())),
         }
     }
+}
+
+/// Returns whether a connection of another pool was set up: it enforces foreign keys and has the SQL functions.
+pub(super) fn is_set_up(connection: &mut SqliteConnection) -> QueryResult<bool> {
+    let is_set_up = "SELECT foreign_keys AND EXISTS (SELECT 1 FROM pragma_function_list WHERE name = 'haversine')
+        FROM pragma_foreign_keys";
+    diesel::dsl::sql::<Bool>(is_set_up).get_result(connection)
 }
 
 /// Returns the instrumentation of a connection, which counts its prepared statements.

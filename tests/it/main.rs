@@ -23,6 +23,7 @@ mod manual;
 mod migrations;
 #[cfg(feature = "postgres")]
 mod outages;
+mod own_pools;
 mod own_queries;
 mod plans;
 mod pool;

@@ -4,19 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use polars::prelude::*;
-use school_finder_db::backfill::Backfill;
+use school_finder_db::backfill::{Backfill, FillColumn};
+use school_finder_db::config::Backend;
 use school_finder_db::models::{NewSchool, Phase, School, SchoolPatch};
+#[cfg(feature = "postgres")]
+use school_finder_db::postgres::PostgresRepository;
 use school_finder_db::request::{PhaseGaps, WriteMode};
+#[cfg(feature = "sqlite")]
+use school_finder_db::sqlite::SqliteRepository;
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Kilometres, SchoolSearch, frame, sample};
+use school_finder_db::{Error, Kilometres, SchoolSearch, fill_column, frame, sample};
 
 use super::on_every_backend;
+use crate::support::raw::{Raw, url_of};
 use crate::support::{km, school, urn};
 
 on_every_backend!(
     phases_follow_from_ages_and_nothing_else_changes,
     an_interrupted_backfill_resumes,
     a_school_updated_meanwhile_is_not_filled,
+    a_column_of_a_service_is_filled_from_others,
     a_search_is_a_data_frame_with_all_its_pages,
 );
 
@@ -128,6 +135,95 @@ async fn a_school_updated_meanwhile_is_not_filled(database: &TestDatabase) {
     let filled = finder.fill_phases(PhaseGaps::Unknown, phases).await.expect("filled");
     assert_eq!(filled, BTreeMap::from([(Phase::Primary, 1)]), "what was read of the second is no longer true");
     assert_eq!(finder.count_phase_gaps(PhaseGaps::Unknown).await.expect("a count"), 1);
+}
+
+diesel::table! {
+    buses (code) {
+        code -> Text,
+        seats -> Integer,
+        taken -> Nullable<Integer>,
+        free -> Nullable<Integer>,
+    }
+}
+
+async fn a_column_of_a_service_is_filled_from_others(database: &TestDatabase) {
+    let mut raw = Raw::open(&url_of(database).await).await;
+    raw.execute("CREATE TABLE buses (code TEXT PRIMARY KEY, seats INTEGER NOT NULL, taken INTEGER, free INTEGER)")
+        .await;
+    raw.execute(
+        "INSERT INTO buses (code, seats, taken)
+         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 12000)
+         SELECT 'bus ' || n, 50, CASE WHEN n % 100 > 0 THEN n % 50 END FROM numbers",
+    )
+    .await;
+    raw.execute("UPDATE buses SET free = 0 WHERE code = 'bus 1'").await;
+    match database.config().backend() {
+        #[cfg(feature = "sqlite")]
+        Backend::Sqlite => {
+            let repository = SqliteRepository::connect(database.owner()).await.expect("the database");
+            fill_buses(&mut raw, || {
+                fill_column!(sqlite(repository): buses { code: String, seats: i32, taken: Option<i32> => free: i32 })
+            })
+            .await;
+        }
+        #[cfg(feature = "postgres")]
+        Backend::Postgres => {
+            let repository = PostgresRepository::connect(database.owner()).await.expect("the database");
+            fill_buses(&mut raw, || {
+                fill_column!(postgres(repository): buses { code: String, seats: i32, taken: Option<i32> => free: i32 })
+            })
+            .await;
+        }
+        other => panic!("{other:?} has no buses"),
+    }
+}
+
+async fn fill_buses<C>(raw: &mut Raw, free: impl Fn() -> C)
+where
+    C: FillColumn<Key = String, Value = i32> + 'static,
+{
+    let compute = |buses: DataFrame| {
+        let free = (col("seats") - col("taken")).alias("free");
+        // Any order, and not each row.
+        let buses = buses.lazy().filter(col("code").neq(lit("bus 2"))).sort(["code"], SortMultipleOptions::default());
+        buses.select([free, col("code")]).collect()
+    };
+    let dry = Backfill::new().mode(WriteMode::DryRun).column(free(), compute).await.expect("counts");
+    assert_eq!((dry.filled, dry.left), (11_878, 121), "no result for one in a hundred and for bus 2");
+    assert_eq!(raw.texts("SELECT CAST(count(free) AS TEXT) FROM buses").await, ["1"], "a dry run writes nothing");
+
+    // A row that changes after it was read is left, and filled by the next run.
+    let column = free();
+    let mut read = column.read(None, 2).await.expect("rows");
+    let keys: Vec<_> = read.iter().map(|(code, _)| code.clone()).collect();
+    assert_eq!(keys, ["bus 10", "bus 100"], "in the order of keys");
+    let (code, sources) = read.remove(0);
+    raw.execute("UPDATE buses SET taken = 1 WHERE code = 'bus 10'").await;
+    assert_eq!(column.write(vec![(code, sources, 40)]).await.expect("a write"), 0);
+
+    let progress = Arc::new(Mutex::new(Vec::new()));
+    let reported = Arc::clone(&progress);
+    let backfill = Backfill::new().on_progress(move |done, of| reported.lock().expect("no panic").push((done, of)));
+    let counts = backfill.column(free(), compute).await.expect("a backfill");
+    assert_eq!(counts, dry);
+    assert_eq!(*progress.lock().expect("no panic"), [(11_999, 11_999)]);
+    let wrong = "SELECT code FROM buses WHERE free <> seats - taken AND code <> 'bus 1'";
+    assert_eq!(raw.texts(wrong).await, [""; 0]);
+    assert_eq!(raw.texts("SELECT CAST(free AS TEXT) FROM buses WHERE code IN ('bus 1', 'bus 10')").await, ["0", "49"]);
+    let twice =
+        Backfill::new().column(free(), |buses| buses.lazy().select([col("code"), lit(1).alias("free")]).collect());
+    assert_eq!(twice.await.expect("a backfill").filled, 121);
+    let again = Backfill::new().column(free(), compute).await.expect("a backfill");
+    assert_eq!((again.filled, again.left), (0, 0));
+
+    raw.execute("UPDATE buses SET free = NULL WHERE code = 'bus 3'").await;
+    let unknown = |buses: DataFrame| {
+        let code = lit("bus 0").alias("code");
+        buses.lazy().select([code, lit(1).alias("free")]).collect()
+    };
+    let refused = Backfill::new().column(free(), unknown).await.expect_err("no such row was read");
+    assert!(matches!(refused, Error::Frame(_)), "{refused}");
+    assert!(refused.to_string().contains("the frame has a code twice"), "{refused}");
 }
 
 async fn a_search_is_a_data_frame_with_all_its_pages(database: &TestDatabase) {
