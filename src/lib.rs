@@ -33,6 +33,7 @@
 //! | `cli` | the program `school-finder` |
 //! | `polars` | backfills, batches, and any search as a data frame or Parquet |
 //! | `testing` | databases for the tests of a service |
+//! | `utoipa` | OpenAPI schemas of the models, units and words |
 //!
 //! In reading order: settings ([`config`]), requests ([`request`]), results ([`models`]), the interface
 //! ([`repository`]), and the backends that implement it (`sqlite`, `postgres`). Beside them: errors ([`error`]),
@@ -73,6 +74,8 @@ mod migrations;
 pub mod models;
 mod newtype;
 mod observe;
+#[cfg(feature = "utoipa")]
+mod openapi;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod prelude;

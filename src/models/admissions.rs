@@ -10,6 +10,7 @@ use crate::units::{AcademicYear, Kilometres};
 
 /// A school's admissions to one intake in one year. A value that the source lacks is `None`, never zero.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Admissions {
     /// The school year.
     pub academic_year: AcademicYear,
@@ -97,6 +98,7 @@ pub struct NewAdmissions {
 /// A school's offers by a criterion other than distance, to one intake in one year. No search uses their distance,
 /// since it does not apply to children who do not meet the criterion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct AdmissionsCriterion {
     /// The school year.
     pub academic_year: AcademicYear,

@@ -20,6 +20,7 @@ words! {
 
 /// A school whose catchment contains the search's point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct CatchmentHit {
     /// The school and its distance.

@@ -15,6 +15,7 @@ use crate::units::Money;
 
 /// A club that a school holds before or after lessons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct SchoolClub {
     /// When the club is held.
     pub kind: ClubKind,

@@ -9,6 +9,7 @@ use crate::ids::Urn;
 
 /// A council and its open schools.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct CouncilCount {
     /// The council's name.
@@ -36,6 +37,7 @@ impl CouncilCount {
 /// Every map but `clubs` counts each of these schools once, so its values sum to `total`. The key `"unknown"` counts
 /// the schools whose value is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Facets {
     /// The number of schools that match the search.

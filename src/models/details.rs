@@ -54,6 +54,7 @@ impl Collections {
 /// A school with the requested collections. A collection that was not requested is `None`; a requested one without rows
 /// is empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct SchoolDetails {
     /// The school's own row.

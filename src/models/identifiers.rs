@@ -9,6 +9,7 @@ use crate::ids::{Laestab, Ukprn};
 
 /// The other identifiers of a school, as the register has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SchoolIdentifiers {
     /// The code of its local authority, such as 826: at most three digits.

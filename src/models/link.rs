@@ -11,6 +11,7 @@ use crate::ids::{SchoolId, Urn};
 
 /// A link from one school to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct SchoolLink {
     /// The school that the link belongs to.

@@ -9,6 +9,7 @@ use crate::units::Score;
 
 /// One published result of a school.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Performance {
     /// The measure, such as `progress_8`. At most 100 characters.
     pub metric: String,

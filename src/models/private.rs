@@ -10,6 +10,7 @@ use crate::units::{AcademicYear, Money};
 
 /// The details of a private school.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct PrivateDetails {
     /// Notes on its fees. At most 2,000 characters.
     pub fees_notes: Option<String>,
@@ -33,6 +34,7 @@ impl PrivateDetails {
 
 /// A private school's fee for children of some ages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct PrivateFee {
     /// The school year.
     pub academic_year: AcademicYear,

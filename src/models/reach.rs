@@ -7,6 +7,7 @@ use crate::units::{AcademicYear, Kilometres, SignedKilometres};
 
 /// One known year of an intake: its last distance offered, and the margin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ReachYear {
     /// The school year.
@@ -42,6 +43,7 @@ impl ReachYear {
 /// A school that would have offered a child at the search's point a place. An estimate: distances differ
 /// from year to year, and other criteria come before distance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ReachHit {
     /// The school and its distance.

@@ -10,6 +10,7 @@ use crate::ids::Urn;
 
 /// A review. It outlives its school: the URN and the name stay as they were when it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Review {
     /// The URN of the school that was reviewed.
     pub urn: Urn,

@@ -16,6 +16,7 @@ use crate::units::Kilometres;
 ///
 /// The order of the fields is the order in which the backends select the columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct School {
     /// Its row in this database.
@@ -105,6 +106,7 @@ impl School {
 ///
 /// The order of the fields is the order in which the backends select the columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct SchoolSummary {
     /// Its row in this database.
@@ -160,6 +162,7 @@ impl SchoolSummary {
 
 /// A school that matches a search, and its distance from the search's point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct SchoolHit {
     /// The school.

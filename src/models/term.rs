@@ -11,6 +11,7 @@ use crate::units::AcademicYear;
 
 /// One term of a school.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct TermDates {
     /// The school year.
     pub academic_year: AcademicYear,

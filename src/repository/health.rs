@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 
 /// The state of a usable database: it was reached, and its schema serves this build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Health {
     /// The backend, as in `DB_BACKEND`.
@@ -25,6 +26,7 @@ impl Health {
 
 /// The number of connections of a repository, for gauges. All are zero where each call opens its own connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct PoolStatus {
     /// The most connections that the pool opens.
