@@ -16,13 +16,20 @@ use std::sync::Arc;
 
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, connect, create, sample};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::signal;
+use web_service::Limits;
 
 type Failure = Box<dyn std::error::Error>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
+fn main() -> ExitCode {
+    let ended = Runtime::new().map_err(Failure::from).and_then(|runtime| {
+        let ended = runtime.block_on(run());
+        // A query that the drain did not wait for does not keep the process alive.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("web_service: {failure}");
@@ -45,8 +52,10 @@ async fn run() -> Result<(), Failure> {
     // Only this machine can connect: a proxy in front terminates TLS.
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| format!("port {port}: {error}"))?;
     println!("http://{}/", listener.local_addr()?);
-    axum::serve(listener, web_service::router(finder)).with_graceful_shutdown(shutdown_signal()).await?;
-    eprintln!("stopped");
+    match web_service::serve(listener, finder, Limits::default(), shutdown_signal()).await {
+        0 => eprintln!("stopped"),
+        open => eprintln!("stopped; {open} connections were still open"),
+    }
     Ok(())
 }
 

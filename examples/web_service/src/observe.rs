@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use school_finder_db::repository::PoolStatus;
+use tower_http::request_id::RequestId;
 use tracing::Span;
 use tracing_subscriber::EnvFilter;
 
@@ -37,7 +38,19 @@ pub fn span(request: &Request) -> Span {
         http.request.method = method(request.method()),
         http.route = route(request),
         http.response.status_code = tracing::field::Empty,
+        request.id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()),
     )
+}
+
+/// Removes an id of a request that is too long or unusual for a log, so that the request gets a new one.
+pub fn check_request_id(mut request: Request) -> Request {
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if let Some(id) = request.headers().get("x-request-id")
+        && (id.len() > 64 || !id.as_bytes().iter().copied().all(is_usual))
+    {
+        request.headers_mut().remove("x-request-id");
+    }
+    request
 }
 
 /// Logs a response.

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 
-use super::Finder;
+use super::{Finder, headers};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -32,7 +32,7 @@ const FILES: &[(&str, &str, &str)] = &[
 pub fn files(router: Router<Finder>) -> Router<Finder> {
     FILES.iter().fold(router, |router, &(path, kind, text)| {
         // Browsers revalidate each time, so that a new build is visible immediately.
-        let file = ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text);
-        router.route(path, get(move || async move { file }))
+        let file = move || headers::revalidated(([(header::CONTENT_TYPE, kind)], text));
+        router.route(path, get(async move || file()))
     })
 }

@@ -1,12 +1,20 @@
 //! Error responses: problem details, as in RFC 9457.
 
-use axum::Json;
+use std::error::Error as StdError;
+use std::fmt::Display;
+
 use axum::body::Body;
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{BoxError, Json};
+use axum_extra::extract::QueryRejection;
 use school_finder_db::Error;
 use school_finder_db::models::School;
 use serde::Serialize;
+use tower::load_shed::error::Overloaded;
+use utoipa::{IntoResponses, ToSchema};
 
 /// When a caller may retry after the database was unavailable, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
@@ -15,13 +23,18 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 #[derive(Debug)]
 pub struct Problem(Box<Members>);
 
-/// The members of the JSON object.
-#[derive(Debug, Serialize)]
-struct Members {
+/// Problem details, as RFC 9457 has them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Members {
+    /// `about:blank`: the status says what kind of problem it is.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The status.
     #[serde(serialize_with = "number")]
+    #[schema(value_type = u16)]
     status: StatusCode,
     /// A sentence with the error and what to do.
     detail: String,
@@ -36,11 +49,30 @@ struct Members {
 }
 
 /// A successor.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct LeadsTo {
     urn: i32,
     name: String,
     href: String,
+}
+
+/// The responses that any route may give in the place of its own, for the description.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "a description")]
+pub enum Refusals {
+    /// The request is invalid; `field` names the parameter at fault.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Invalid(Members),
+    /// No format of this response is accepted.
+    #[response(status = 406, content_type = "application/problem+json")]
+    NotAcceptable(Members),
+    /// The service failed.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Failed(Members),
+    /// The database is unavailable, too many requests are in flight, or this one timed out: retry after `Retry-After`
+    /// seconds.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Members),
 }
 
 impl Problem {
@@ -84,8 +116,14 @@ impl Problem {
         Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", detail)
     }
 
-    pub fn too_slow() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "TooSlow", "this took too long: try again".to_owned())
+    /// A request that a limit of the service ended.
+    pub fn not_served(error: &BoxError) -> Self {
+        let (name, detail) = if error.is::<Overloaded>() {
+            ("Overloaded", "too many requests are in flight: try again")
+        } else {
+            ("TooSlow", "this took too long: try again")
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, name, detail.to_owned())
     }
 
     /// The database is unavailable. The error names roles and files, so it is only logged.
@@ -99,6 +137,12 @@ impl Problem {
     fn internal() -> Self {
         let detail = "the service failed; its log has the reason".to_owned();
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal", detail)
+    }
+
+    /// A response that could not be made.
+    pub fn unfinished(error: &dyn Display) -> Self {
+        tracing::error!(%error, "a response failed");
+        Self::internal()
     }
 
     /// The response after a panic.
@@ -144,8 +188,46 @@ fn parameter(field: &str) -> &str {
 
 impl From<serde_json::Error> for Problem {
     fn from(error: serde_json::Error) -> Self {
-        tracing::error!(%error, "a response could not be serialized");
-        Self::internal()
+        Self::unfinished(&error)
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        let source = std::iter::successors(rejection.source(), |&error| error.source())
+            .find_map(|error| error.downcast_ref::<serde_path_to_error::Error<serde::de::value::Error>>());
+        let Some(error) = source else {
+            return Self::new(StatusCode::BAD_REQUEST, "InvalidParameter", rejection.body_text());
+        };
+        // Of a list, `phase[0]`, the list.
+        let field: String = error.path().to_string().chars().take_while(|&sign| sign != '[').take(40).collect();
+        let reason = error.inner().to_string();
+        let (name, detail) = if reason.starts_with("unknown field") {
+            let expected = reason.split_once("`, expected ").map_or("this path has none", |(_, expected)| expected);
+            ("UnknownParameter", format!("there is no query parameter {field:?}: {expected}"))
+        } else if reason == REPEATED {
+            ("RepeatedParameter", format!("{field} is repeated: it may occur once"))
+        } else {
+            ("InvalidParameter", format!("{field}: {reason}"))
+        };
+        Self::in_field(field, name, detail)
+    }
+}
+
+/// What serde_html_form says of a value that occurs twice where one is expected.
+const REPEATED: &str = "unsupported value";
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "InvalidParameter", rejection.body_text());
+        if let PathRejection::FailedToDeserializePathParams(error) = rejection
+            && let ErrorKind::ParseErrorAtKey { key, .. }
+            | ErrorKind::DeserializeError { key, .. }
+            | ErrorKind::InvalidUtf8InPathParam { key } = error.into_kind()
+        {
+            problem.0.field = Some(key);
+        }
+        problem
     }
 }
 

@@ -6,14 +6,17 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Uri, header};
 use axum::response::{IntoResponse, Response};
-use geojson::{Feature, FeatureCollection, Geometry, feature};
+use axum_extra::extract::Query;
+use geojson::{Feature, Geometry, feature};
 use headers_accept::Accept;
 use mediatype::{MediaType, names};
 use school_finder_db::Page;
 use school_finder_db::request::Cursor;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
+use super::headers;
 use super::problem::Problem;
 
 pub const JSON: &str = "application/json";
@@ -50,36 +53,58 @@ impl<S: Sync> FromRequestParts<S> for Format {
     }
 }
 
+/// The query of a route without parameters: an unknown one is an error, so that none is ignored.
+#[derive(Debug, Deserialize, FromRequestParts)]
+#[serde(deny_unknown_fields)]
+#[from_request(via(Query), rejection(Problem))]
+pub struct NoParameters {}
+
 /// The JSON object that `school-finder --format json` prints too.
-#[derive(Serialize)]
-struct Envelope<'a, T> {
+#[derive(Serialize, ToSchema)]
+pub struct Schools<'a, T: ToSchema> {
+    /// The schools, in order.
     schools: &'a [T],
+    /// The cursor of the next page, where there is one.
+    #[schema(value_type = Option<String>)]
     next: Option<&'a Cursor>,
 }
 
+/// A GeoJSON feature collection (RFC 7946), for the description.
+#[derive(ToSchema)]
+#[schema(as = FeatureCollection)]
+#[expect(dead_code, reason = "a description")]
+pub struct FeatureCollection {
+    /// `FeatureCollection`.
+    r#type: String,
+    /// The schools, or their catchments.
+    #[schema(value_type = Vec<Object>)]
+    features: Vec<Value>,
+    /// The cursor of the next page, where there is one.
+    next: Option<String>,
+}
+
 /// A page of schools, with a link to the next one.
-pub fn page<T: Serialize>(format: Format, uri: &Uri, page: &Page<T>) -> Result<Response, Problem> {
+pub fn page<T: Serialize + ToSchema>(format: Format, uri: &Uri, page: &Page<T>) -> Result<Response, Problem> {
     let next = page.next.as_ref().map(|cursor| (header::LINK, format!("<{}>; rel=\"next\"", after(uri, cursor))));
     schools(format, &page.items, page.next.as_ref(), next)
 }
 
-/// Schools that are not a page of a longer list.
-pub fn all<T: Serialize>(format: Format, items: &[T]) -> Result<Response, Problem> {
-    schools(format, items, None, None)
+/// One school. Its address holds no home, so caches may store it and revalidate.
+pub fn school<T: Serialize + ToSchema>(format: Format, school: &T) -> Result<Response, Problem> {
+    Ok(headers::revalidated(schools(format, std::slice::from_ref(school), None, None)?))
 }
 
-fn schools<T: Serialize>(
+fn schools<T: Serialize + ToSchema>(
     format: Format,
     schools: &[T],
     next: Option<&Cursor>,
     link: Option<(HeaderName, String)>,
 ) -> Result<Response, Problem> {
     let (kind, body) = match format {
-        Format::Json => (JSON, serde_json::to_vec(&Envelope { schools, next })?),
+        Format::Json => (JSON, serde_json::to_vec(&Schools { schools, next })?),
         Format::GeoJson => (GEOJSON, serde_json::to_vec(&features(schools, next)?)?),
     };
-    // The URL contains a home's location, so no cache may store the response.
-    let headers = [(header::CONTENT_TYPE, kind), (header::VARY, "accept"), (header::CACHE_CONTROL, "no-store")];
+    let headers = [(header::CONTENT_TYPE, kind), (header::VARY, "accept")];
     let mut response = (headers, body).into_response();
     if let Some((name, value)) = link
         && let Ok(value) = value.try_into()
@@ -100,7 +125,7 @@ fn after(uri: &Uri, cursor: &Cursor) -> String {
 
 /// Returns a GeoJSON feature collection (RFC 7946): longitude first; a school without a location has no geometry. The
 /// cursor is a foreign member.
-fn features<T: Serialize>(schools: &[T], next: Option<&Cursor>) -> Result<FeatureCollection, Problem> {
+fn features<T: Serialize>(schools: &[T], next: Option<&Cursor>) -> Result<geojson::FeatureCollection, Problem> {
     let features = schools.iter().map(|school| {
         let mut properties: Map<String, Value> = serde_json::from_value(serde_json::to_value(school)?)?;
         let (lat, lng) = (properties.remove("lat"), properties.remove("lng"));
@@ -116,5 +141,5 @@ fn features<T: Serialize>(schools: &[T], next: Option<&Cursor>) -> Result<Featur
     });
     let features = features.collect::<Result<_, Problem>>()?;
     let next = std::iter::once(("next".to_owned(), serde_json::to_value(next)?)).collect();
-    Ok(FeatureCollection { bbox: None, features, foreign_members: Some(next) })
+    Ok(geojson::FeatureCollection { bbox: None, features, foreign_members: Some(next) })
 }

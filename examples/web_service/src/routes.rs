@@ -1,160 +1,146 @@
-//! The routes and their descriptions, in one list.
+//! The routes of the interface and their description.
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
-use axum::{Json, http::header};
-use school_finder_db::models::Facets;
-use serde_json::{Value, json};
+use axum::{Json, Router};
+use school_finder_db::models::{CatchmentHit, Facets, ReachHit, SchoolHit};
+use school_finder_db::repository::Health;
+use utoipa::OpenApi;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{self, RefOr, Required};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::Finder;
-use super::describe::{self, Responses};
-use super::details;
-use super::observe::{self, Metrics};
-use super::problem::Problem;
-use super::query;
-use super::response::{self, Format};
-use super::search::{self, PARAMETERS, Search};
-use super::shapes;
+use super::observe::Metrics;
+use super::problem::{Members, Problem, Refusals};
+use super::response::{self, FeatureCollection, Format, NoParameters, Schools};
+use super::search::Parameters;
+use super::{Finder, details, outlines};
 
-/// A route and its description: an OpenAPI operation.
-pub struct Route {
-    pub path: &'static str,
-    pub serve: MethodRouter<Finder>,
-    pub describe: Value,
-}
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "School Finder",
+        description = "Which schools serve this home, how far are they, and would my child have got in?",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    components(schemas(Members))
+)]
+struct Description;
 
-/// Every route of the interface.
-pub fn all(metrics: &Arc<Metrics>) -> Vec<Route> {
-    let of_search = |required: &[&str]| -> Vec<Value> {
-        PARAMETERS.iter().map(|parameter| parameter.describe(required.contains(&parameter.name))).collect()
-    };
-    let metrics = Arc::clone(metrics);
-    vec![
-        Route {
-            path: "/api/schools",
-            serve: get(schools),
-            describe: describe::operation(
-                "findSchools",
-                "The nearest schools to a point, or all by name: one page of them.",
-                of_search(&[]),
-                Responses::schools(shapes::hit()),
-            ),
-        },
-        Route {
-            path: "/api/schools/{urn}",
-            serve: get(details::school),
-            describe: describe::operation(
-                "showSchool",
-                "One school with all its details, whatever its status. Where there is none, its successors by the \
-                 register's links.",
-                vec![details::describe_urn()],
-                Responses::schools(shapes::details()).with_not_found(),
-            ),
-        },
-        Route {
-            path: "/api/catchment",
-            serve: get(catchment),
-            describe: describe::operation(
-                "findCatchments",
-                "The schools whose catchment contains a point, with the evidence.",
-                search::without_margin(of_search(&["lat", "lng"])),
-                Responses::schools(shapes::catchment_hit()),
-            ),
-        },
-        Route {
-            path: "/api/reach",
-            serve: get(reach),
-            describe: describe::operation(
-                "findReach",
-                "The schools that would have offered a child from a point a place by distance in past years: an \
-                 estimate.",
-                of_search(&["lat", "lng"]),
-                Responses::schools(shapes::reach_hit()),
-            ),
-        },
-        Route {
-            path: "/api/facets",
-            serve: get(facets),
-            describe: describe::operation(
-                "countSchools",
-                "How many of the schools that a search finds have each value.",
-                of_search(&[]),
-                Responses::of(response::JSON, shapes::facets()),
-            ),
-        },
-        Route {
-            path: "/api/outlines",
-            serve: get(details::outlines),
-            describe: describe::operation(
-                "drawCatchments",
-                "The catchments of schools, to draw them: an outline, or a point with a radius. Schools without either \
-                 are left out.",
-                details::OUTLINE_PARAMETERS.iter().map(|parameter| parameter.describe(true)).collect(),
-                Responses::of(response::GEOJSON, shapes::feature_collection()),
-            ),
-        },
-        Route {
-            path: "/health",
-            serve: get(health),
-            describe: describe::operation(
-                "checkHealth",
-                "Whether the database is available and has the schema of this build.",
-                Vec::new(),
-                Responses::of(response::JSON, shapes::health()),
-            ),
-        },
-        Route {
-            path: "/metrics",
-            serve: get(move |State(finder): State<Finder>| async move { metrics.page(&finder.pool_status()) }),
-            describe: describe::operation(
-                "scrapeMetrics",
-                "Requests, their latency, and the pool of connections, for Prometheus.",
-                Vec::new(),
-                Responses::of(observe::OPEN_METRICS, json!({ "type": "string" })),
-            ),
-        },
-    ]
-}
-
-async fn schools(
-    State(finder): State<Finder>,
-    format: Format,
-    uri: Uri,
-    Search(search): Search,
-) -> Result<Response, Problem> {
-    response::page(format, &uri, &finder.find_schools(&search).await?)
-}
-
-async fn catchment(
-    State(finder): State<Finder>,
-    format: Format,
-    uri: Uri,
-    Search(search): Search,
-) -> Result<Response, Problem> {
-    response::page(format, &uri, &finder.find_catchments(&search).await?)
-}
-
-async fn reach(
-    State(finder): State<Finder>,
-    format: Format,
-    uri: Uri,
-    Search(search): Search,
-) -> Result<Response, Problem> {
-    response::page(format, &uri, &finder.find_reach(&search).await?)
-}
-
-async fn facets(State(finder): State<Finder>, Search(search): Search) -> Result<Json<Facets>, Problem> {
-    Ok(Json(finder.facets(&search).await?))
-}
-
-async fn health(State(finder): State<Finder>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    query::read::<()>(&[], query.as_deref())?;
-    match finder.health().await {
-        Ok(health) => Ok(([(header::CACHE_CONTROL, "no-store")], Json(health)).into_response()),
-        Err(error) => Err(Problem::unhealthy(&error)),
+/// Returns the routes that query schools, those that observe the service, and the description of both.
+pub fn all(metrics: &Arc<Metrics>) -> (Router<Finder>, Router<Finder>, openapi::OpenApi) {
+    let (interface, mut document) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(find_schools))
+        .routes(routes!(details::show_school))
+        .routes(routes!(find_catchments))
+        .routes(routes!(find_reach))
+        .routes(routes!(count_schools))
+        .routes(routes!(outlines::draw_catchments))
+        .split_for_parts();
+    let (observed, more) = OpenApiRouter::new()
+        .routes(routes!(check_health))
+        .routes(routes!(scrape_metrics))
+        .layer(axum::Extension(Arc::clone(metrics)))
+        .split_for_parts();
+    document.merge(more);
+    for path in ["/api/catchment", "/api/reach"] {
+        let operation = document.paths.paths.get_mut(path).and_then(|path| path.get.as_mut());
+        operation.into_iter().for_each(require_point);
     }
+    (interface, observed, document)
+}
+
+/// These parameters are required where they are optional in other searches.
+fn require_point(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && ["lat", "lng"].contains(&parameter.name.as_str())
+        {
+            parameter.required = Required::True;
+        }
+    }
+}
+
+/// The nearest schools to a point, or all by name: one page of them.
+#[utoipa::path(get, path = "/api/schools", params(Parameters), responses(
+    (status = 200, description = "A page of schools.", content(
+        (Schools<SchoolHit> = "application/json"), (FeatureCollection = "application/geo+json")
+    )),
+    Refusals,
+))]
+async fn find_schools(
+    State(finder): State<Finder>,
+    format: Format,
+    uri: Uri,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    response::page(format, &uri, &finder.find_schools(&parameters.search()?).await?)
+}
+
+/// The schools whose catchment contains a point, with the evidence. They have no margin to sort by.
+#[utoipa::path(get, path = "/api/catchment", params(Parameters), responses(
+    (status = 200, description = "A page of schools.", content(
+        (Schools<CatchmentHit> = "application/json"), (FeatureCollection = "application/geo+json")
+    )),
+    Refusals,
+))]
+async fn find_catchments(
+    State(finder): State<Finder>,
+    format: Format,
+    uri: Uri,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    response::page(format, &uri, &finder.find_catchments(&parameters.search()?).await?)
+}
+
+/// The schools that would have offered a child from a point a place by distance in past years: an estimate.
+#[utoipa::path(get, path = "/api/reach", params(Parameters), responses(
+    (status = 200, description = "A page of schools.", content(
+        (Schools<ReachHit> = "application/json"), (FeatureCollection = "application/geo+json")
+    )),
+    Refusals,
+))]
+async fn find_reach(
+    State(finder): State<Finder>,
+    format: Format,
+    uri: Uri,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    response::page(format, &uri, &finder.find_reach(&parameters.search()?).await?)
+}
+
+/// How many of the schools that a search finds have each value.
+#[utoipa::path(get, path = "/api/facets", params(Parameters), responses(
+    (status = 200, description = "The counts.", body = Facets),
+    Refusals,
+))]
+async fn count_schools(State(finder): State<Finder>, parameters: Parameters) -> Result<Json<Facets>, Problem> {
+    Ok(Json(finder.facets(&parameters.search()?).await?))
+}
+
+/// Whether the database is available and has the schema of this build.
+#[utoipa::path(get, path = "/health", responses(
+    (status = 200, description = "The database is available.", body = Health),
+    Refusals,
+))]
+async fn check_health(State(finder): State<Finder>, _: NoParameters) -> Result<Json<Health>, Problem> {
+    finder.health().await.map(Json).map_err(|error| Problem::unhealthy(&error))
+}
+
+/// Requests, their latency, and the pool of connections, for Prometheus.
+#[utoipa::path(get, path = "/metrics", responses(
+    (status = 200, description = "The metrics.", body = String,
+        content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    Refusals,
+))]
+async fn scrape_metrics(
+    State(finder): State<Finder>,
+    axum::Extension(metrics): axum::Extension<Arc<Metrics>>,
+    _: NoParameters,
+) -> Response {
+    metrics.page(&finder.pool_status()).into_response()
 }

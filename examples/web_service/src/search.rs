@@ -1,246 +1,103 @@
 //! Searches from the query parameters of a request, which are the options of `school-finder find`.
 
 use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
+use axum_extra::extract::Query;
 use chrono::NaiveTime;
 use school_finder_db::models::{ClubKind, Gender, Phase, Rating, Status, Weekday};
-use school_finder_db::request::{ClubFilter, Cursor, Faith, MAX_LIMIT, Ownership, ReachFilter, Unrated};
+use school_finder_db::request::{ClubFilter, Cursor, MAX_LIMIT, Ownership, ReachFilter, Unrated};
 use school_finder_db::{Kilometres, LatLng, SchoolSearch, Sort};
-use serde_json::{Value, json};
+use serde::{Deserialize, Deserializer};
+use utoipa::IntoParams;
 
 use super::problem::Problem;
-use super::query::{Parameter, flag, number, parsed, read, within};
-use super::shapes::words;
 
-/// The search in a request's query string.
-pub struct Search(pub SchoolSearch);
+const MAX_AGE: i16 = 99;
+const MAX_YEARS: u8 = 50;
 
-impl<S: Sync> FromRequestParts<S> for Search {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(read(PARAMETERS, parts.uri.query())?.search()?))
-    }
-}
-
-/// The values of the query parameters.
-#[derive(Default)]
-pub struct Values {
+/// Filters, order and page of a search: all but fees.
+#[derive(Debug, Default, Deserialize, FromRequestParts, IntoParams)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[from_request(via(Query), rejection(Problem))]
+#[into_params(parameter_in = Query)]
+pub struct Parameters {
+    /// Degrees north of the point to measure from (WGS84).
+    #[param(minimum = -90, maximum = 90, example = 52.0406)]
     lat: Option<f64>,
+    /// Degrees east of the point.
+    #[param(minimum = -180, maximum = 180, example = -0.7594)]
     lng: Option<f64>,
+    /// Only schools within so many kilometres of the point, its boundary included.
+    #[param(exclusive_minimum = 0)]
     within: Option<f64>,
+    /// At most so many schools. Without it: 20.
+    #[param(minimum = 0, maximum = 1000)]
     limit: Option<u32>,
+    /// Go on after this cursor, from the page before of the same search.
+    #[param(value_type = Option<String>, min_length = 1)]
     after: Option<Cursor>,
+    /// Only in these councils, as /api/facets spells them.
+    #[serde(rename = "council")]
+    #[param(schema_with = texts)]
     councils: Vec<String>,
+    /// Only of these phases.
+    #[serde(rename = "phase")]
+    #[param(inline)]
     phases: Vec<Phase>,
+    /// Schools to which the register gives no phase pass `phase` by the ages they teach.
     phase_by_ages: bool,
+    /// Only of these statuses. Without it: open now, which includes those proposed to close.
+    #[serde(rename = "status")]
+    #[param(inline)]
     statuses: Vec<Status>,
+    /// Only with an Ofsted rating of at most this, from 1 (outstanding) to 4 (inadequate).
+    #[param(inline)]
     max_rating: Option<Rating>,
+    /// What to do with schools that have no rating. Without it: exclude with max-rating, include otherwise.
+    #[param(inline)]
     unrated: Option<Unrated>,
+    /// Only state schools.
     state: bool,
+    /// Only private schools.
     private: bool,
+    /// Only schools that teach children of this age, in years.
+    #[param(minimum = 0, maximum = 99)]
     age: Option<i16>,
+    /// Only schools open to a child: boys (boys' and mixed schools), girls, or mixed alone.
+    #[param(inline)]
     gender: Option<Gender>,
-    faith: Option<Faith>,
+    /// Only schools of a faith: any, none, or one as /api/facets spells it.
+    #[param(pattern = "^[^\\u0000]*$")]
+    faith: Option<String>,
+    /// Only schools with such a club. Given twice: with both.
+    #[serde(rename = "has-club")]
+    #[param(inline)]
     clubs: Vec<ClubKind>,
+    /// The clubs are held on this day.
+    #[param(inline)]
     club_on: Option<Weekday>,
+    /// The clubs last until this time or later, such as 17:30.
+    #[serde(deserialize_with = "time")]
+    #[param(value_type = Option<String>, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     club_until: Option<NaiveTime>,
+    /// Only schools that would have offered a place by distance in the latest year known, or in each of `years`.
     reached: bool,
+    /// As `reached`, in each of so many of the latest years.
+    #[param(minimum = 1, maximum = 50)]
     years: Option<u8>,
+    /// As `reached`, for this intake, such as `Year R`. Without it: for any.
+    #[param(pattern = "^[^\\u0000]*$")]
     intake: Option<String>,
+    /// Only schools with this text in their name. Case, accents and punctuation do not matter.
+    #[param(min_length = 1, max_length = 200, pattern = "^[^\\u0000]*$")]
     name: Option<String>,
+    /// In which order; margin needs `reached`. Without it: by distance with a point, by name otherwise.
+    #[param(inline)]
     sort: Option<Sort>,
 }
 
-const MAX_YEARS: u8 = 50;
-
-/// Filters, orders and pages of a search: all but fees.
-pub const PARAMETERS: &[Parameter<Values>] = &[
-    Parameter {
-        name: "lat",
-        about: "Degrees north of the point to measure from (WGS84).",
-        schema: || json!({ "type": "number", "minimum": -90, "maximum": 90, "examples": [52.0406] }),
-        repeats: false,
-        set: |values, text| put(&mut values.lat, number(text).map(Some)),
-    },
-    Parameter {
-        name: "lng",
-        about: "Degrees east of the point.",
-        schema: || json!({ "type": "number", "minimum": -180, "maximum": 180, "examples": [-0.7594] }),
-        repeats: false,
-        set: |values, text| put(&mut values.lng, number(text).map(Some)),
-    },
-    Parameter {
-        name: "within",
-        about: "Only schools within so many kilometres of the point, its boundary included.",
-        schema: || json!({ "type": "number", "exclusiveMinimum": 0 }),
-        repeats: false,
-        set: |values, text| put(&mut values.within, number(text).map(Some)),
-    },
-    Parameter {
-        name: "limit",
-        about: "At most so many schools.",
-        schema: || json!({ "type": "integer", "minimum": 0, "maximum": MAX_LIMIT, "default": 20 }),
-        repeats: false,
-        set: |values, text| put(&mut values.limit, within(text, (0, MAX_LIMIT)).map(Some)),
-    },
-    Parameter {
-        name: "after",
-        about: "Go on after this cursor, from the page before of the same search.",
-        schema: || json!({ "type": "string", "minLength": 1 }),
-        repeats: false,
-        set: |values, text| put(&mut values.after, parsed(text).map(Some)),
-    },
-    Parameter {
-        name: "council",
-        about: "Only in these councils, as /api/facets spells them.",
-        schema: text,
-        repeats: true,
-        set: |values, text| add(&mut values.councils, Ok(text.to_owned())),
-    },
-    Parameter {
-        name: "phase",
-        about: "Only of these phases.",
-        schema: || words(Phase::ALL),
-        repeats: true,
-        set: |values, text| add(&mut values.phases, parsed(text)),
-    },
-    Parameter {
-        name: "phase-by-ages",
-        about: "Schools to which the register gives no phase pass `phase` by the ages they teach.",
-        schema: boolean,
-        repeats: false,
-        set: |values, text| put(&mut values.phase_by_ages, flag(text)),
-    },
-    Parameter {
-        name: "status",
-        about: "Only of these statuses. Without it: open now, which includes those proposed to close.",
-        schema: || words(Status::ALL),
-        repeats: true,
-        set: |values, text| add(&mut values.statuses, parsed(text)),
-    },
-    Parameter {
-        name: "max-rating",
-        about: "Only with an Ofsted rating of at most this, from 1 (outstanding) to 4 (inadequate).",
-        schema: || json!({ "type": "integer", "minimum": 1, "maximum": 4 }),
-        repeats: false,
-        set: |values, text| put(&mut values.max_rating, parsed(text).map(Some)),
-    },
-    Parameter {
-        name: "unrated",
-        about: "What to do with schools that have no rating. Without it: exclude with max-rating, include otherwise.",
-        schema: || words(Unrated::ALL),
-        repeats: false,
-        set: |values, text| put(&mut values.unrated, parsed(text).map(Some)),
-    },
-    Parameter {
-        name: "state",
-        about: "Only state schools.",
-        schema: boolean,
-        repeats: false,
-        set: |values, text| put(&mut values.state, flag(text)),
-    },
-    Parameter {
-        name: "private",
-        about: "Only private schools.",
-        schema: boolean,
-        repeats: false,
-        set: |values, text| put(&mut values.private, flag(text)),
-    },
-    Parameter {
-        name: "age",
-        about: "Only schools that teach children of this age, in years.",
-        schema: || json!({ "type": "integer", "minimum": 0, "maximum": 99 }),
-        repeats: false,
-        set: |values, text| put(&mut values.age, within(text, (0, 99)).map(Some)),
-    },
-    Parameter {
-        name: "gender",
-        about: "Only schools open to a child: boys (boys' and mixed schools), girls, or mixed alone.",
-        schema: || words(Gender::ALL),
-        repeats: false,
-        set: |values, text| put(&mut values.gender, parsed(text).map(Some)),
-    },
-    Parameter {
-        name: "faith",
-        about: "Only schools of a faith: any, none, or one as /api/facets spells it.",
-        schema: text,
-        repeats: false,
-        set: |values, text| put(&mut values.faith, parsed(text).map(Some)),
-    },
-    Parameter {
-        name: "has-club",
-        about: "Only schools with such a club. Given twice: with both.",
-        schema: || words(ClubKind::ALL),
-        repeats: true,
-        set: |values, text| add(&mut values.clubs, parsed(text)),
-    },
-    Parameter {
-        name: "club-on",
-        about: "The clubs are held on this day.",
-        schema: || words(Weekday::ALL),
-        repeats: false,
-        set: |values, text| put(&mut values.club_on, parsed(text).map(Some)),
-    },
-    Parameter {
-        name: "club-until",
-        about: "The clubs last until this time or later, such as 17:30.",
-        schema: || json!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$" }),
-        repeats: false,
-        set: |values, text| {
-            let time = NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| text.len() == 5);
-            put(&mut values.club_until, time.map(Some).ok_or_else(|| "a time is written like 17:30".to_owned()))
-        },
-    },
-    Parameter {
-        name: "reached",
-        about: "Only schools that would have offered a place by distance in the latest year known, or in each of `years`.",
-        schema: boolean,
-        repeats: false,
-        set: |values, text| put(&mut values.reached, flag(text)),
-    },
-    Parameter {
-        name: "years",
-        about: "As `reached`, in each of so many of the latest years.",
-        schema: || json!({ "type": "integer", "minimum": 1, "maximum": MAX_YEARS }),
-        repeats: false,
-        set: |values, text| put(&mut values.years, within(text, (1, MAX_YEARS)).map(Some)),
-    },
-    Parameter {
-        name: "intake",
-        about: "As `reached`, for this intake, such as `Year R`. Without it: for any.",
-        schema: text,
-        repeats: false,
-        set: |values, text| put(&mut values.intake, Ok(Some(text.to_owned()))),
-    },
-    Parameter {
-        name: "name",
-        about: "Only schools with this text in their name. Case, accents and punctuation do not matter.",
-        schema: || json!({ "type": "string", "minLength": 1, "maxLength": 200, "pattern": NO_NUL }),
-        repeats: false,
-        set: |values, text| put(&mut values.name, Ok(Some(text.to_owned()))),
-    },
-    Parameter {
-        name: "sort",
-        about: "In which order; margin needs `reached`. Without it: by distance with a point, by name otherwise.",
-        schema: || words(Sort::ALL),
-        repeats: false,
-        set: |values, text| put(&mut values.sort, parsed(text).map(Some)),
-    },
-];
-
-/// Removes the order by margin from the descriptions of parameters.
-pub fn without_margin(mut described: Vec<Value>) -> Vec<Value> {
-    for parameter in described.iter_mut().filter(|parameter| parameter["name"] == "sort") {
-        if let Some(words) = parameter["schema"]["enum"].as_array_mut() {
-            words.retain(|word| word != "margin");
-        }
-    }
-    described
-}
-
-impl Values {
-    fn search(self) -> Result<SchoolSearch, Problem> {
+impl Parameters {
+    /// Returns the search, which the repository validates further.
+    pub fn search(self) -> Result<SchoolSearch, Problem> {
         let mut search = match (self.lat, self.lng) {
             (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::from_lat_lng(lat, lng)?),
             (Some(_), None) => return Err(needs("lng", "lat needs lng beside it")),
@@ -254,13 +111,13 @@ impl Values {
             return Err(needs("phase", "phase-by-ages needs phase beside it"));
         }
         search.within = self.within.map(Kilometres::new).transpose()?;
-        search.limit = self.limit.unwrap_or(search.limit);
+        search.limit = within("limit", self.limit, 0, MAX_LIMIT)?.unwrap_or(search.limit);
         search.after = self.after;
         search.sort = self.sort.unwrap_or(search.sort);
         search.filter.councils = self.councils;
         search.filter.phases = self.phases;
         search.filter.statuses = self.statuses;
-        search.filter.age = self.age;
+        search.filter.age = within("age", self.age, 0, MAX_AGE)?;
         search.filter.gender = self.gender;
         search.filter.name = self.name;
         if self.phase_by_ages {
@@ -268,8 +125,9 @@ impl Values {
         }
         let club = |kind| ClubFilter { kind, on: self.club_on, until: self.club_until };
         search.filter.clubs = self.clubs.into_iter().map(club).collect();
-        if self.reached || self.years.is_some() || self.intake.is_some() {
-            search = search.reached(ReachFilter { intake: self.intake, years: self.years.unwrap_or(1) });
+        let years = within("years", self.years, 1, MAX_YEARS)?;
+        if self.reached || years.is_some() || self.intake.is_some() {
+            search = search.reached(ReachFilter { intake: self.intake, years: years.unwrap_or(1) });
         }
         search.filter.ownership = match (self.state, self.private) {
             (true, true) => return Err(needs("private", "no school is both state and private: give one of them")),
@@ -277,7 +135,10 @@ impl Values {
             (false, true) => Some(Ownership::Private),
             (false, false) => None,
         };
-        search.filter.faith = self.faith;
+        search.filter.faith = self.faith.map(|faith| match faith.parse() {
+            Ok(faith) => faith,
+            Err(never) => match never {},
+        });
         Ok(match (self.max_rating, self.unrated) {
             (None, None | Some(Unrated::Include)) => search,
             (None, Some(Unrated::Exclude)) => search.rated(Rating::Inadequate, Unrated::Exclude),
@@ -286,27 +147,33 @@ impl Values {
     }
 }
 
-fn put<T>(target: &mut T, value: Result<T, String>) -> Result<(), String> {
-    *target = value?;
-    Ok(())
-}
-
-fn add<T>(list: &mut Vec<T>, value: Result<T, String>) -> Result<(), String> {
-    list.push(value?);
-    Ok(())
+/// Refuses a number that is not within bounds, both included.
+fn within<N>(field: &'static str, value: Option<N>, from: N, to: N) -> Result<Option<N>, Problem>
+where
+    N: PartialOrd + std::fmt::Display + Copy,
+{
+    match value {
+        Some(value) if value < from || value > to => {
+            Err(Problem::in_field(field, "InvalidParameter", format!("{field} {value} is not from {from} to {to}")))
+        }
+        fits => Ok(fits),
+    }
 }
 
 fn needs(field: &'static str, detail: &str) -> Problem {
     Problem::in_field(field, "InvalidSearch", detail.to_owned())
 }
 
-/// A pattern without NUL, which no database searches for.
-const NO_NUL: &str = "^[^\\u0000]*$";
-
-fn text() -> Value {
-    json!({ "type": "string", "pattern": NO_NUL })
+/// Reads a time of two digits, a colon and two digits.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveTime>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let time = NaiveTime::parse_from_str(&text, "%H:%M").ok().filter(|_| text.len() == 5);
+    time.map(Some).ok_or_else(|| serde::de::Error::custom("a time is written like 17:30"))
 }
 
-fn boolean() -> Value {
-    json!({ "type": "boolean", "default": false })
+/// Texts without NUL, which no database searches for.
+fn texts() -> utoipa::openapi::schema::Array {
+    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+
+    ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^\\u0000]*$"))).build()
 }

@@ -1,6 +1,7 @@
 //! The web service, asked without a network: the same answers from every backend.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop and say so")]
 
+mod limits;
 mod refusals;
 mod running;
 mod schools;
@@ -13,6 +14,7 @@ use school_finder_db::testing::TestDatabase;
 use school_finder_db::{connect, sample};
 use serde_json::Value;
 use tower::ServiceExt;
+use web_service::Limits;
 
 /// The service over a database with the sample town.
 struct Site {
@@ -32,7 +34,7 @@ impl Site {
         let database = TestDatabase::new(backend).await.expect("a database");
         sample::fill(database.repository()).await.expect("an empty database");
         let finder = connect(database.config()).await.expect("the same database");
-        Self { router: web_service::router(finder), database }
+        Self { router: web_service::router(finder, &Limits::default()), database }
     }
 
     async fn get(&self, uri: &str) -> Reply {
@@ -40,7 +42,7 @@ impl Site {
     }
 
     async fn get_as(&self, uri: &str, accept: &str) -> Reply {
-        let request = Request::get(uri).header(header::ACCEPT, accept).body(Body::empty());
+        let request = Request::get(uri).header(header::ACCEPT, accept).header("x-request-id", "1").body(Body::empty());
         self.send(request.expect("a request")).await
     }
 

@@ -40,12 +40,17 @@ async fn invalid_parameters_are_reported_with_their_field(site: &Site) {
         ("/api/schools?name=%27", "InvalidText", Some("name")),
         ("/api/schools?council=%00", "InvalidText", Some("council")),
         ("/api/schools?sort=margin&lat=52&lng=0", "InvalidSearch", Some("sort")),
-        ("/api/schools/zero", "InvalidUrn", Some("urn")),
+        ("/api/schools/zero", "InvalidParameter", Some("urn")),
         ("/api/schools/0", "InvalidUrn", Some("urn")),
         ("/api/catchment", "InvalidSearch", Some("lat")),
         ("/api/reach", "InvalidSearch", Some("lat")),
         ("/api/outlines", "MissingParameter", Some("id")),
+        ("/api/schools/%ff", "InvalidParameter", Some("urn")),
+        ("/api/schools?age=100", "InvalidParameter", Some("age")),
+        ("/api/schools?lat=52&lng=0&years=0", "InvalidParameter", Some("years")),
         ("/api/outlines?id=0", "InvalidParameter", Some("id")),
+        ("/api/outlines?id=1&zoom=23", "InvalidParameter", Some("zoom")),
+        ("/api/outlines?id=1&zoom=NaN", "InvalidParameter", Some("zoom")),
     ] {
         let reply = site.get(uri).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{uri}: {}", reply.text());

@@ -31,6 +31,7 @@ async fn schools_come_nearest_first(site: &Site) {
     assert_eq!(names(&json), nearest);
     assert_eq!(reply.header("content-type"), "application/json");
     assert_eq!(reply.header("cache-control"), "no-store");
+    assert_eq!(reply.header("etag"), "");
     assert_eq!(reply.header("vary"), "accept");
     // As the crate's own model is written.
     let at_home = SchoolSearch::near(school_finder_db::sample::home()).limit(3);

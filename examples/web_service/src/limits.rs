@@ -1,0 +1,40 @@
+//! How much one caller may take of the service, and for how long.
+
+use std::time::Duration;
+
+/// The limits of a service. [`Limits::default`] has those of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The time in which the headers of a request arrive, from when the connection opens or from the response before:
+    /// a silent connection ends with it.
+    pub header_timeout: Duration,
+    /// The longest pause within the body of a request.
+    pub body_timeout: Duration,
+    /// The longest pause of a caller that reads a response.
+    pub write_timeout: Duration,
+    /// The longest duration of a request.
+    pub request_timeout: Duration,
+    /// The most connections that are open. Further ones wait in the queue of the system.
+    pub max_connections: usize,
+    /// The most requests of the interface that are in flight. Further ones are refused with the status 503, so that
+    /// the queue for the pool's connections stays short.
+    pub max_queries: usize,
+    /// The longest wait for requests in flight when the service stops.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(20),
+            body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(20),
+            request_timeout: Duration::from_secs(15),
+            // Below the 1,024 open files that a process usually may have.
+            max_connections: 512,
+            // Twice what 64 clients send that wait for each response.
+            max_queries: 128,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}

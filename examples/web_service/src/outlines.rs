@@ -1,0 +1,201 @@
+//! The catchments of several schools, for drawing: simplified to what a map shows.
+
+use std::collections::HashSet;
+
+use axum::extract::{FromRequestParts, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum_extra::extract::Query;
+use geo::{BoundingRect, CoordsIter, LineString, MapCoords, MultiPolygon, Polygon, SimplifyVw, coord};
+use geojson::{Feature, Geometry, GeometryValue, feature};
+use school_finder_db::Kilometres;
+use school_finder_db::ids::{SchoolId, Urn};
+use serde::Deserialize;
+use serde_json::Map;
+use utoipa::IntoParams;
+
+use super::Finder;
+use super::problem::{Problem, Refusals};
+use super::response::{self, FeatureCollection};
+
+/// The most schools of one request.
+const MAX_SCHOOLS: usize = 200;
+
+/// The most vertices of a response, about 1 MB.
+const MAX_VERTICES: usize = 40_000;
+
+/// How many stored outlines are in memory at once. Each may have 100,000 vertices.
+const AT_ONCE: usize = 20;
+
+/// The pixels of a map's width at zoom 0.
+const WORLD_PIXELS: f64 = 256.0;
+
+/// The query parameters of [`draw_catchments`].
+#[derive(Debug, Default, Deserialize, FromRequestParts, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[from_request(via(Query), rejection(Problem))]
+#[into_params(parameter_in = Query)]
+pub struct OutlineParameters {
+    /// The schools, by the `id` of a search's result: up to 200.
+    #[serde(rename = "id")]
+    #[param(schema_with = ids, required = true)]
+    ids: Vec<SchoolId>,
+    /// The zoom of the map, from 0 (the world on 256 pixels) to 22. An outline loses the details that are smaller than
+    /// a pixel there. Without it, it keeps all that the limit of vertices allows.
+    #[param(minimum = 0, maximum = 22)]
+    zoom: Option<f64>,
+}
+
+fn ids() -> utoipa::openapi::schema::Array {
+    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+
+    let id = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(i64::MAX));
+    ArrayBuilder::new().items(id).min_items(Some(1)).max_items(Some(MAX_SCHOOLS)).build()
+}
+
+/// The catchments of schools, to draw them: an outline, or a point with a radius.
+///
+/// Schools without either are left out. A response has at most 40,000 vertices.
+#[utoipa::path(get, path = "/api/outlines", params(OutlineParameters), responses(
+    (status = 200, description = "The catchments.", body = FeatureCollection, content_type = "application/geo+json"),
+    Refusals,
+))]
+pub async fn draw_catchments(
+    State(finder): State<Finder>,
+    OutlineParameters { ids, zoom }: OutlineParameters,
+) -> Result<Response, Problem> {
+    let refuse = |field, detail: String| Err(Problem::in_field(field, "InvalidParameter", detail));
+    if ids.is_empty() {
+        return Err(Problem::in_field("id", "MissingParameter", "id is missing: name a school".to_owned()));
+    }
+    if ids.len() > MAX_SCHOOLS {
+        return refuse("id", format!("at most {MAX_SCHOOLS} catchments may be requested at once"));
+    }
+    if let Some(id) = ids.iter().find(|id| id.get() < 1) {
+        return refuse("id", format!("id {id} is below 1"));
+    }
+    if let Some(zoom) = zoom
+        && !(0.0..=22.0).contains(&zoom)
+    {
+        return refuse("zoom", format!("zoom {zoom} is not from 0 to 22"));
+    }
+    let pixel = zoom.map_or(0.0, |zoom| 360.0 / (WORLD_PIXELS * zoom.exp2()));
+    let most = MAX_VERTICES / ids.len();
+    let mut features = Vec::new();
+    let mut outlined = HashSet::new();
+    for ids in ids.chunks(AT_ONCE) {
+        let outlines = finder.catchments(ids).await?;
+        // Long outlines take a while, for which other requests should not wait.
+        let drawn = tokio::task::spawn_blocking(move || {
+            let draw =
+                |outline: &MultiPolygon<f64>| Geometry::new(GeometryValue::from(&simplified(outline, pixel, most)));
+            outlines.iter().map(|of| (of.id, of.urn, draw(of.outline.as_multi_polygon()))).collect::<Vec<_>>()
+        });
+        for (id, urn, geometry) in drawn.await.map_err(|error| Problem::unfinished(&error))? {
+            outlined.insert(id);
+            features.push(feature(id, urn, geometry, None));
+        }
+    }
+    for school in finder.schools(&ids).await? {
+        if let Some((location, radius)) = school.location().zip(school.catchment_radius_km)
+            && !outlined.contains(&school.id)
+        {
+            let centre = Geometry::new_point([location.lng().degrees(), location.lat().degrees()]);
+            features.push(feature(school.id, school.urn, centre, Some(radius)));
+        }
+    }
+    let body = serde_json::to_vec(&geojson::FeatureCollection { bbox: None, features, foreign_members: None })?;
+    // It holds no home. Outlines seldom change.
+    let headers = [(header::CONTENT_TYPE, response::GEOJSON), (header::CACHE_CONTROL, "private, max-age=300")];
+    Ok((headers, body).into_response())
+}
+
+/// Returns an outline with at most `most` vertices, without what is smaller than a pixel. The outline of something that
+/// is smaller itself is its box.
+fn simplified(outline: &MultiPolygon<f64>, pixel: f64, most: usize) -> MultiPolygon<f64> {
+    let mut drawn = outline.clone();
+    let mut pixel = pixel;
+    loop {
+        if pixel > 0.0 {
+            drawn = without_details(&drawn, pixel * pixel / 2.0);
+        }
+        if drawn.coords_count() <= most && !drawn.0.is_empty() {
+            break;
+        }
+        if drawn.0.is_empty() {
+            drawn = outline.bounding_rect().map(|bounds| bounds.to_polygon()).into_iter().collect();
+            break;
+        }
+        pixel = if pixel > 0.0 { pixel * 2.0 } else { 1e-6 };
+    }
+    if pixel > 0.0 {
+        // To 11 centimetres.
+        let round = |degrees: f64| (degrees * 1e6).round() / 1e6;
+        drawn = drawn.map_coords(|at| coord! { x: round(at.x), y: round(at.y) });
+    }
+    drawn
+}
+
+/// Removes corners, holes and islands of less than this area, in square degrees.
+fn without_details(outline: &MultiPolygon<f64>, area: f64) -> MultiPolygon<f64> {
+    let ring = |ring: &LineString<f64>| Some(ring.simplify_vw(area)).filter(|ring| ring.0.len() >= 4);
+    outline
+        .iter()
+        .filter_map(|polygon| {
+            let holes = polygon.interiors().iter().filter_map(ring).collect();
+            Some(Polygon::new(ring(polygon.exterior())?, holes))
+        })
+        .collect()
+}
+
+fn feature(id: SchoolId, urn: Urn, geometry: Geometry, radius_km: Option<Kilometres>) -> Feature {
+    let mut properties = Map::new();
+    properties.insert("id".to_owned(), id.get().into());
+    properties.insert("radius_km".to_owned(), radius_km.map(Kilometres::get).into());
+    Feature {
+        bbox: None,
+        geometry: Some(geometry),
+        id: Some(feature::Id::Number(urn.get().into())),
+        properties: Some(properties),
+        foreign_members: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A circle of a tenth of a degree with so many corners, and a hole and an island of a thousandth.
+    fn outline(corners: u32) -> MultiPolygon<f64> {
+        let ring = |lng: f64, radius: f64| -> LineString<f64> {
+            let at = |corner: u32| f64::from(corner) / f64::from(corners) * std::f64::consts::TAU;
+            (0..=corners).map(|corner| (lng + radius * at(corner).cos(), 52.0 + radius * at(corner).sin())).collect()
+        };
+        MultiPolygon::new(vec![
+            Polygon::new(ring(0.0, 0.1), vec![ring(0.0, 0.001)]),
+            Polygon::new(ring(0.5, 0.001), Vec::new()),
+        ])
+    }
+
+    #[test]
+    fn details_below_a_pixel_are_left_out() {
+        let outline = outline(20_000);
+        let at = |zoom: f64| simplified(&outline, 360.0 / (WORLD_PIXELS * zoom.exp2()), MAX_VERTICES);
+        let (near, far) = (at(16.0), at(6.0));
+        assert!(near.coords_count() < 3_000 && near.0.len() == 2, "{}", near.coords_count());
+        assert!(far.coords_count() < 40 && far.0.len() == 1 && far.0[0].interiors().is_empty(), "{far:?}");
+        assert_eq!(at(0.0).coords_count(), 5, "its box");
+        let moved = far.bounding_rect().expect("corners").max().x - 0.1;
+        assert!(moved.abs() < 0.01, "{moved}");
+    }
+
+    #[test]
+    fn vertices_are_bounded_at_any_zoom() {
+        let outline = outline(30_000);
+        for (pixel, most) in [(0.0, 20_000), (0.0, 200), (1e-9, 200), (1e-9, 8)] {
+            let drawn = simplified(&outline, pixel, most);
+            assert!((4..=most).contains(&drawn.coords_count()), "{pixel} {most}: {}", drawn.coords_count());
+        }
+        assert_eq!(simplified(&outline, 0.0, 100_000), outline);
+    }
+}
