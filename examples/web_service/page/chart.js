@@ -12,8 +12,8 @@ const home = L.divIcon({
 });
 
 export class Chart {
-  // `onMove` receives the new location of the home, `onPick` the clicked school.
-  constructor(box, { onMove, onPick }) {
+  // `onMove` receives the new location of the home, `onPick` the clicked school. `onZoom` is called after a zoom.
+  constructor(box, { onMove, onPick, onZoom }) {
     this.onPick = onPick;
     this.map = L.map(box, {
       attributionControl: false,
@@ -33,6 +33,11 @@ export class Chart {
     this.pins = L.layerGroup().addTo(this.map);
     this.markers = new Map();
     this.map.on("click", ({ latlng }) => onMove(latlng.lat, latlng.lng));
+    let drawn = this.zoom();
+    this.map.on("zoomend", () => {
+      if (this.zoom() !== drawn) onZoom();
+      drawn = this.zoom();
+    });
     box.addEventListener("keydown", (event) => this.#key(event, onMove));
     // The pins repeat the list, which is what a screen reader reads.
     this.map.getPane("markerPane").setAttribute("aria-hidden", "true");
@@ -52,6 +57,11 @@ export class Chart {
     else if (event.key === "-") this.map.zoomOut();
     else return;
     event.preventDefault();
+  }
+
+  // The zoom in whole steps, at which outlines are drawn.
+  zoom() {
+    return Math.ceil(this.map.getZoom());
   }
 
   // Puts the home somewhere, or nowhere.
@@ -122,6 +132,7 @@ export class Chart {
   // Shows all of some places.
   fit(places) {
     if (places.length === 0) return;
-    this.map.fitBounds(L.latLngBounds(places).pad(0.08), { maxZoom: 15, animate: false });
+    // Room for half a pin, and for the labels at the edges.
+    this.map.fitBounds(L.latLngBounds(places), { padding: [45, 45], maxZoom: 15, animate: false });
   }
 }

@@ -1,5 +1,7 @@
 // The list of schools: all that the map shows, in words.
 
+import * as address from "./state.js";
+import { known, short, words } from "./years.js";
 import * as service from "./service.js";
 
 export const PHASES = {
@@ -12,9 +14,9 @@ export const PHASES = {
   "16_plus": "16 plus",
   not_applicable: "No phase",
 };
-const RATINGS = { 1: "Outstanding", 2: "Good", 3: "Requires improvement", 4: "Inadequate" };
-const GENDERS = { boys: "Boys", girls: "Girls" };
-const STATUSES = { proposed_to_close: "Proposed to close", proposed_to_open: "Proposed to open", closed: "Closed" };
+export const RATINGS = { 1: "Outstanding", 2: "Good", 3: "Requires improvement", 4: "Inadequate" };
+export const GENDERS = { boys: "Boys", girls: "Girls" };
+export const STATUSES = { proposed_to_close: "Proposed to close", proposed_to_open: "Proposed to open", closed: "Closed" };
 
 // An element with attributes and children; text is never read as markup.
 export function element(name, attributes = {}, ...children) {
@@ -31,10 +33,11 @@ export const kilometres = (km) => `${km.toFixed(km < 10 ? 2 : 1)} km`;
 
 export const whole = (count) => count.toLocaleString("en-GB");
 
-const year = (text) => text.replace(/\/\d\d(\d\d)$/, "/$1");
+// The address of a school's own page, which keeps the search.
+export const pageOf = (urn, state) => `/schools/${urn}#${address.text(state)}`;
 
 // A school as an item of the list. The map marks the one that is looked at.
-export function item(school, rank, evidence, chart) {
+export function item(school, rank, evidence, chart, state) {
   const id = `details-${school.urn}`;
   const more = element("div", { id, class: "details", hidden: true });
   const name = element("button", { type: "button", "aria-expanded": "false", "aria-controls": id }, school.name);
@@ -44,11 +47,14 @@ export function item(school, rank, evidence, chart) {
     name.setAttribute("aria-expanded", String(opens));
     if (opens) {
       chart.show(school.urn);
-      fill(more, school.urn);
+      fill(more, school.urn, state);
     }
   });
   const serves = evidence.serving.get(school.id);
   const reached = evidence.reached.get(school.id);
+  const past = evidence.years.get(school.id);
+  const years = reached?.years ?? (past && school.distance_km != null ? known(past, school.distance_km) : []);
+  const isSelective = reached?.is_selective ?? past?.is_selective;
   const classes = ["school", serves && "serves", reached && "reached"].filter(Boolean).join(" ");
   const made = element(
     "li",
@@ -59,7 +65,7 @@ export function item(school, rank, evidence, chart) {
       { class: "body" },
       element("h3", {}, name),
       element("p", { class: "facts" }, facts(school).join(" · ")),
-      badges(school, serves, reached),
+      badges(school, serves, years, isSelective),
       more,
     ),
     element("span", { class: "distance" }, school.distance_km == null ? "" : kilometres(school.distance_km)),
@@ -69,7 +75,7 @@ export function item(school, rank, evidence, chart) {
   return made;
 }
 
-function facts(school) {
+export function facts(school) {
   const { age_range_from: from, age_range_to: to } = school;
   return [
     PHASES[school.phase],
@@ -82,38 +88,43 @@ function facts(school) {
   ].filter(Boolean);
 }
 
-function badges(school, serves, reached) {
+function badges(school, serves, years, isSelective) {
   const made = [];
   if (STATUSES[school.status]) made.push(element("li", { class: "badge warns" }, STATUSES[school.status]));
   if (serves) {
     const words = serves === "polygon" ? "Catchment holds your home" : "Home within its catchment's radius";
     made.push(element("li", { class: "badge serves" }, words));
   }
-  for (const { academic_year, margin_km, last_distance_km, all_offered } of reached?.years ?? []) {
-    if (all_offered) {
-      const who = reached.is_selective ? "all who qualified" : "all offered";
-      const title = `In ${academic_year} every applicant${reached.is_selective ? " who qualified" : ""} was offered a place`;
-      made.push(element("li", { class: "badge year fits", title }, `${year(academic_year)} ✓ ${who}`));
-      continue;
-    }
-    const fits = margin_km >= 0;
-    const words = `${year(academic_year)} ${fits ? "✓" : "✗"} ${kilometres(Math.abs(margin_km))} ${fits ? "to spare" : "too far"}`;
-    const title = `In ${academic_year} the last place by distance went to a child ${kilometres(last_distance_km)} away`;
-    made.push(element("li", { class: `badge year ${fits ? "fits" : "misses"}`, title }, words));
+  for (const year of years) {
+    const fits = year.all_offered || year.margin_km >= 0;
+    const title = year.all_offered
+      ? `In ${year.academic_year} every applicant${isSelective ? " who qualified" : ""} was offered a place`
+      : `In ${year.academic_year} the last place by distance went to a child ${kilometres(year.last_distance_km)} away`;
+    const intake = years.some((other) => other.intake !== year.intake) && year.intake ? ` ${year.intake}` : "";
+    const text = `${short(year.academic_year)}${intake} ${words(year, isSelective)}`;
+    made.push(element("li", { class: `badge year ${fits ? "fits" : "misses"}`, title }, text));
   }
   return made.length > 0 && element("ul", { class: "badges" }, ...made);
 }
 
-async function fill(more, urn) {
+// A school that the home misses, as an item of the list of near misses.
+export function nearMiss({ school, km, year }, state) {
+  const link = element("a", { href: pageOf(school.urn, state) }, school.name);
+  const text = ` ${short(year)}: you would have missed it by ${kilometres(km)}`;
+  return element("li", { "data-urn": school.urn }, link, text);
+}
+
+async function fill(more, urn, state) {
   if (more.childElementCount > 0) return;
   try {
-    more.replaceChildren(...describe(await service.details(urn)));
+    const own = element("a", { href: pageOf(urn, state) }, "All about this school, year by year");
+    more.replaceChildren(...describe(await service.details(urn)), element("p", {}, own));
   } catch (error) {
     more.replaceChildren(element("p", { class: "error" }, error.message));
   }
 }
 
-function describe(school) {
+export function describe(school) {
   const rows = [
     ["Address", [school.address, school.postcode].filter(Boolean).join(", ")],
     ["Kind", school.type],
@@ -137,11 +148,11 @@ function club({ kind, ends_at, cost, cost_per }) {
 }
 
 function fee({ academic_year, age_from, age_to, per_year }) {
-  return `${year(academic_year)}, ages ${age_from} to ${age_to}: ${per_year ? `£${per_year} a year` : "not known"}`;
+  return `${short(academic_year)}, ages ${age_from} to ${age_to}: ${per_year ? `£${per_year} a year` : "not known"}`;
 }
 
 function offers({ academic_year, intake, places_offered, applications_received, last_distance_offered_km: last }) {
   const applications = applications_received == null ? "" : ` for ${applications_received} applications`;
   const places = places_offered == null ? "places not known" : `${places_offered} places${applications}`;
-  return `${year(academic_year)}${intake ? ` ${intake}` : ""}: ${places}${last == null ? "" : `, last at ${kilometres(last)}`}`;
+  return `${short(academic_year)}${intake ? ` ${intake}` : ""}: ${places}${last == null ? "" : `, last at ${kilometres(last)}`}`;
 }

@@ -2,13 +2,16 @@
 
 import { Chart } from "./chart.js";
 import * as filters from "./filters.js";
-import { item, whole } from "./list.js";
+import { item, nearMiss, whole } from "./list.js";
 import * as service from "./service.js";
 import * as address from "./state.js";
+import { known, miss } from "./years.js";
 
 const at = (id) => document.getElementById(id);
 const form = at("filters");
-const NONE = { serving: new Map(), reached: new Map() };
+const NONE = { serving: new Map(), reached: new Map(), years: new Map() };
+// How many of the nearest schools are looked at for near misses, and the farthest and the most that are listed.
+const MISSES = { among: 60, km: 2, most: 5 };
 
 let state = address.read(location.hash);
 let shown = [];
@@ -16,7 +19,7 @@ let evidence = NONE;
 let next = null;
 let running = null;
 
-const chart = new Chart(at("map"), { onMove: move, onPick: open });
+const chart = new Chart(at("map"), { onMove: move, onPick: open, onZoom: drawOutlines });
 filters.build(form, (name, value) => {
   if (name) state[name] = value;
   else state = address.read(new URLSearchParams({ view: state.view, lat: state.lat ?? "", lng: state.lng ?? "" }).toString());
@@ -29,17 +32,29 @@ at("place").addEventListener("submit", (event) => {
   event.preventDefault();
   const place = address.place(at("coordinates").value);
   at("place-error").textContent = place ? "" : "Write it like 52.0406, -0.7594: latitude first.";
-  at("coordinates").toggleAttribute("aria-invalid", !place);
+  at("coordinates").setAttribute("aria-invalid", String(!place));
   if (!place) return at("coordinates").focus();
   address.moveHome(state, ...place);
   update({ fits: true });
 });
+at("locate").addEventListener("click", () => {
+  at("place-error").textContent = "";
+  const refused = () => {
+    at("place-error").textContent = "Your browser does not say where you are: type your home, or click the map.";
+  };
+  if (!navigator.geolocation) return refused();
+  navigator.geolocation.getCurrentPosition(({ coords }) => {
+    address.moveHome(state, coords.latitude, coords.longitude);
+    update({ fits: true });
+  }, refused, { timeout: 10_000, maximumAge: 60_000 });
+});
 for (const view of document.querySelectorAll("input[name=view]")) {
   view.addEventListener("change", () => {
     state.view = view.value;
-    update();
+    update({ fits: true });
   });
 }
+at("again").addEventListener("click", () => update({ fits: true }));
 at("more").addEventListener("click", more);
 // The address after the `#` holds the search, so this link moves the focus without it.
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -53,8 +68,10 @@ window.addEventListener("hashchange", () => {
 update({ fits: true });
 
 function move(lat, lng) {
+  // The first home is somewhere in the country, and its schools round it.
+  const fits = !address.home(state);
   address.moveHome(state, lat, lng);
-  update();
+  update({ fits });
 }
 
 // Asks everything anew. A question that a later one overtakes is dropped.
@@ -65,23 +82,50 @@ async function update({ fits = false } = {}) {
   const home = address.home(state);
   address.write(state);
   showAsked(home);
+  at("results").setAttribute("aria-busy", "true");
   try {
     const [page, counts, found] = await Promise.all([
       service.schools(state, null, signal),
       service.facets(state, filters.set(state), signal),
       home ? service.evidence(state, signal) : NONE,
     ]);
+    const years = home ? await service.years(page.schools.map((school) => school.id), signal) : NONE.years;
+    const missed = home && state.view === "reach" ? await nearMisses(found, signal) : [];
     shown = page.schools;
-    evidence = found;
+    evidence = { ...found, years };
     next = page.next;
-    at("schools").replaceChildren(...shown.map((school, rank) => item(school, rank + 1, evidence, chart)));
+    at("schools").replaceChildren(...shown.map((school, rank) => item(school, rank + 1, evidence, chart, state)));
+    listMisses(missed);
     filters.count(form, state.view === "catchment" ? null : counts);
     say(counts[""].total, home);
     at("failure").textContent = "";
+    at("again").hidden = true;
     await showOnMap(home, fits, signal);
   } catch (error) {
-    if (error.name !== "AbortError") fail(error);
+    if (error.name === "AbortError") return;
+    fail(error);
   }
+  at("results").setAttribute("aria-busy", "false");
+}
+
+// The schools near the home that it misses by little, the least miss first.
+async function nearMisses(found, signal) {
+  const { schools } = await service.schools({ ...state, view: "nearest" }, null, signal, MISSES.among);
+  const others = schools.filter((school) => school.distance_km != null && !found.reached.has(school.id));
+  const past = await service.years(others.map((school) => school.id), signal);
+  return others
+    .map((school) => {
+      const years = past.has(school.id) ? known(past.get(school.id), school.distance_km) : [];
+      return { school, km: miss(years), year: years[0]?.academic_year };
+    })
+    .filter(({ km }) => km != null && km <= MISSES.km)
+    .sort((one, other) => one.km - other.km)
+    .slice(0, MISSES.most);
+}
+
+function listMisses(missed) {
+  at("misses").hidden = missed.length === 0;
+  at("misses").querySelector("ol").replaceChildren(...missed.map((one) => nearMiss(one, state)));
 }
 
 // Adds the next page to the list.
@@ -90,10 +134,14 @@ async function more() {
   at("more").disabled = true;
   try {
     const page = await service.schools(state, next, running.signal);
+    if (address.home(state)) {
+      const years = await service.years(page.schools.map((school) => school.id), running.signal);
+      years.forEach((school, id) => evidence.years.set(id, school));
+    }
     const first = shown.length;
     shown = [...shown, ...page.schools];
     next = page.next;
-    const items = page.schools.map((school, rank) => item(school, first + rank + 1, evidence, chart));
+    const items = page.schools.map((school, rank) => item(school, first + rank + 1, evidence, chart, state));
     at("schools").append(...items);
     items[0]?.querySelector("button").focus();
     at("status").textContent = `${shown.length} schools are listed.`;
@@ -126,8 +174,17 @@ async function showOnMap(home, fits, signal) {
     const places = shown.filter((school) => school.lat != null).map((school) => [school.lat, school.lng]);
     chart.fit(home ? [...places, home] : places);
   }
+  await drawOutlines(signal);
+}
+
+// Draws the catchments with the details that the map's zoom shows.
+async function drawOutlines(signal = running.signal) {
   const ids = new Set([...evidence.serving.keys(), ...shown.map((school) => school.id)]);
-  chart.outlines(await service.outlines([...ids], signal), evidence);
+  try {
+    chart.outlines(await service.outlines([...ids], chart.zoom(), signal), evidence);
+  } catch (error) {
+    if (error.name !== "AbortError") fail(error);
+  }
 }
 
 // What was found, for those who read it and those who hear it.
@@ -145,9 +202,20 @@ function say(total, home) {
   at("status").textContent = sentences[state.view]() + marks;
 }
 
+// No answer of before stands beside the question that failed.
 function fail(error) {
+  shown = [];
+  evidence = NONE;
+  next = null;
+  at("schools").replaceChildren();
+  at("more").hidden = true;
+  listMisses([]);
+  filters.count(form, null);
+  chart.schools(shown, evidence);
+  chart.outlines({ type: "FeatureCollection", features: [] }, evidence);
   at("status").textContent = "";
   at("failure").textContent = error instanceof TypeError ? "The service cannot be reached." : error.message;
+  at("again").hidden = false;
 }
 
 // A school of the map was clicked: the list opens it.

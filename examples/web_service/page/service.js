@@ -7,7 +7,7 @@ const MARKED = 200;
 // The query parameters of a state; `without` leaves one filter out.
 function parameters(state, without) {
   const query = new URLSearchParams();
-  for (const name of ["lat", "lng", "within", "max-rating", "gender", "name"]) {
+  for (const name of ["lat", "lng", "within", "age", "max-rating", "gender", "name"]) {
     if (state[name] && name !== without) query.append(name, state[name]);
   }
   for (const name of ["phase", "has-club"]) {
@@ -21,14 +21,15 @@ async function getJson(path, query, signal) {
   const response = await fetch(`${path}?${query}`, { signal, headers: { Accept: "application/json, application/geo+json" } });
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({}));
-  throw new Error(problem.detail ?? `The service answered ${response.status}.`);
+  const error = new Error(problem.detail ?? `The service answered ${response.status}.`);
+  throw Object.assign(error, { problem });
 }
 
 // A page of the schools of the view.
-export function schools(state, after, signal) {
+export function schools(state, after, signal, limit = PAGE) {
   const path = { nearest: "/api/schools", catchment: "/api/catchment", reach: "/api/reach" }[state.view];
   const query = parameters(state);
-  query.append("limit", PAGE);
+  query.append("limit", limit);
   if (after) query.append("after", after);
   return getJson(path, query, signal);
 }
@@ -59,9 +60,21 @@ export async function facets(state, set, signal) {
   return counts;
 }
 
-export function outlines(ids, signal) {
+const named = (ids) => new URLSearchParams(ids.slice(0, MARKED).map((id) => ["id", id]));
+
+// The catchments of schools, as a map of this zoom shows them.
+export function outlines(ids, zoom, signal) {
   if (ids.length === 0) return { type: "FeatureCollection", features: [] };
-  return getJson("/api/outlines", new URLSearchParams(ids.slice(0, MARKED).map((id) => ["id", id])), signal);
+  const query = named(ids);
+  query.append("zoom", zoom);
+  return getJson("/api/outlines", query, signal);
+}
+
+// The past years of schools, by id.
+export async function years(ids, signal) {
+  if (ids.length === 0) return new Map();
+  const { schools } = await getJson("/api/admissions", named(ids), signal);
+  return new Map(schools.map((school) => [school.id, school]));
 }
 
 export async function details(urn) {

@@ -1,7 +1,7 @@
 // The search, stored in the address after the `#`, so that it can be shared. The names are those of the interface.
 
 const LISTS = ["phase", "has-club"];
-const WORDS = ["view", "lat", "lng", "within", "ownership", "max-rating", "gender", "name"];
+const WORDS = ["view", "lat", "lng", "within", "age", "ownership", "max-rating", "gender", "name"];
 
 export function read(hash) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
@@ -20,12 +20,16 @@ export function read(hash) {
 }
 
 export function write(state) {
+  history.replaceState(null, "", `#${text(state)}`);
+}
+
+export function text(state) {
   const given = new URLSearchParams();
   for (const name of WORDS) {
     if (state[name] && !(name === "view" && state.view === "nearest")) given.append(name, state[name]);
   }
   for (const name of LISTS) state[name].forEach((value) => given.append(name, value));
-  history.replaceState(null, "", `#${given}`);
+  return given.toString();
 }
 
 // The home, or nothing.
@@ -50,6 +54,6 @@ export function place(text) {
 
 // How many filters narrow the search.
 export function active(state) {
-  const words = ["within", "ownership", "max-rating", "gender", "name"].filter((name) => state[name]).length;
+  const words = ["within", "age", "ownership", "max-rating", "gender", "name"].filter((name) => state[name]).length;
   return words + LISTS.reduce((sum, name) => sum + state[name].length, 0);
 }

@@ -1,16 +1,17 @@
-//! One school with all its details.
+//! One school with all its details, and the admissions of several.
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::Response;
+use axum_extra::extract::Query;
 use school_finder_db::Error;
-use school_finder_db::ids::Urn;
-use school_finder_db::models::SchoolDetails;
+use school_finder_db::ids::{SchoolId, Urn};
+use school_finder_db::models::{Collections, SchoolDetails};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Finder;
 use super::problem::{Members, Problem, Refusals};
 use super::response::{self, FeatureCollection, Format, NoParameters, Schools};
+use super::{Finder, ids};
 
 /// The parts of a school's path.
 #[derive(Debug, Clone, Copy, Deserialize, FromRequestParts, IntoParams)]
@@ -45,7 +46,36 @@ pub async fn show_school(
         None => None,
     };
     match details {
-        Some(details) => response::school(format, &details),
+        Some(details) => response::named(format, &[details]),
         None => Err(Problem::no_school(urn.get(), finder.schools_of_today(urn).await?)),
     }
+}
+
+/// The query parameters of [`list_admissions`].
+#[derive(Debug, Default, Deserialize, FromRequestParts, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[from_request(via(Query), rejection(Problem))]
+#[into_params(parameter_in = Query)]
+pub struct IdParameters {
+    /// The schools, by the `id` of a search's result: up to 200.
+    #[serde(rename = "id")]
+    #[param(schema_with = ids::schema, required = true)]
+    ids: Vec<SchoolId>,
+}
+
+/// Schools with the admissions of past years, of which a page says how near a home was to an offer.
+#[utoipa::path(get, path = "/api/admissions", params(IdParameters), responses(
+    (status = 200, description = "The schools.", content(
+        (Schools<SchoolDetails> = "application/json"), (FeatureCollection = "application/geo+json")
+    )),
+    Refusals,
+))]
+pub async fn list_admissions(
+    State(finder): State<Finder>,
+    format: Format,
+    IdParameters { ids }: IdParameters,
+) -> Result<Response, Problem> {
+    ids::check(&ids)?;
+    let admissions = Collections { admissions: true, ..Collections::default() };
+    response::named(format, &finder.details(&ids, admissions).await?)
 }

@@ -7,6 +7,7 @@ mod guide {}
 
 mod details;
 mod headers;
+mod ids;
 mod limits;
 mod observe;
 mod outlines;

@@ -42,11 +42,11 @@ pub fn span(request: &Request) -> Span {
     )
 }
 
-/// Removes an id of a request that is too long or unusual for a log, so that the request gets a new one.
+/// Removes an id of a request that is empty, or too long or unusual for a log, so that the request gets a new one.
 pub fn check_request_id(mut request: Request) -> Request {
     let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if let Some(id) = request.headers().get("x-request-id")
-        && (id.len() > 64 || !id.as_bytes().iter().copied().all(is_usual))
+        && (!(1..=64).contains(&id.len()) || !id.as_bytes().iter().copied().all(is_usual))
     {
         request.headers_mut().remove("x-request-id");
     }

@@ -14,12 +14,9 @@ use serde::Deserialize;
 use serde_json::Map;
 use utoipa::IntoParams;
 
-use super::Finder;
 use super::problem::{Problem, Refusals};
 use super::response::{self, FeatureCollection};
-
-/// The most schools of one request.
-const MAX_SCHOOLS: usize = 200;
+use super::{Finder, ids};
 
 /// The most vertices of a response, about 1 MB.
 const MAX_VERTICES: usize = 40_000;
@@ -38,19 +35,12 @@ const WORLD_PIXELS: f64 = 256.0;
 pub struct OutlineParameters {
     /// The schools, by the `id` of a search's result: up to 200.
     #[serde(rename = "id")]
-    #[param(schema_with = ids, required = true)]
+    #[param(schema_with = ids::schema, required = true)]
     ids: Vec<SchoolId>,
     /// The zoom of the map, from 0 (the world on 256 pixels) to 22. An outline loses the details that are smaller than
     /// a pixel there. Without it, it keeps all that the limit of vertices allows.
     #[param(minimum = 0, maximum = 22)]
     zoom: Option<f64>,
-}
-
-fn ids() -> utoipa::openapi::schema::Array {
-    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
-
-    let id = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(i64::MAX));
-    ArrayBuilder::new().items(id).min_items(Some(1)).max_items(Some(MAX_SCHOOLS)).build()
 }
 
 /// The catchments of schools, to draw them: an outline, or a point with a radius.
@@ -64,20 +54,12 @@ pub async fn draw_catchments(
     State(finder): State<Finder>,
     OutlineParameters { ids, zoom }: OutlineParameters,
 ) -> Result<Response, Problem> {
-    let refuse = |field, detail: String| Err(Problem::in_field(field, "InvalidParameter", detail));
-    if ids.is_empty() {
-        return Err(Problem::in_field("id", "MissingParameter", "id is missing: name a school".to_owned()));
-    }
-    if ids.len() > MAX_SCHOOLS {
-        return refuse("id", format!("at most {MAX_SCHOOLS} catchments may be requested at once"));
-    }
-    if let Some(id) = ids.iter().find(|id| id.get() < 1) {
-        return refuse("id", format!("id {id} is below 1"));
-    }
+    ids::check(&ids)?;
     if let Some(zoom) = zoom
         && !(0.0..=22.0).contains(&zoom)
     {
-        return refuse("zoom", format!("zoom {zoom} is not from 0 to 22"));
+        let detail = format!("zoom {zoom} is not from 0 to 22");
+        return Err(Problem::in_field("zoom", "InvalidParameter", detail));
     }
     let pixel = zoom.map_or(0.0, |zoom| 360.0 / (WORLD_PIXELS * zoom.exp2()));
     let most = MAX_VERTICES / ids.len();

@@ -13,6 +13,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// Where each file is found, what it is, and what is in it.
 const FILES: &[(&str, &str, &str)] = &[
     ("/", HTML, include_str!("../page/index.html")),
+    ("/schools/{urn}", HTML, include_str!("../page/school.html")),
     ("/style.css", CSS, include_str!("../page/style.css")),
     ("/map.css", CSS, include_str!("../page/map.css")),
     ("/map.js", SCRIPT, include_str!("../page/map.js")),
@@ -22,6 +23,8 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/graticule.js", SCRIPT, include_str!("../page/graticule.js")),
     ("/list.js", SCRIPT, include_str!("../page/list.js")),
     ("/filters.js", SCRIPT, include_str!("../page/filters.js")),
+    ("/school.js", SCRIPT, include_str!("../page/school.js")),
+    ("/years.js", SCRIPT, include_str!("../page/years.js")),
     ("/icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),
     ("/leaflet/leaflet.js", SCRIPT, include_str!("../page/leaflet/leaflet.js")),
     ("/leaflet/leaflet.css", CSS, include_str!("../page/leaflet/leaflet.css")),

@@ -89,9 +89,9 @@ pub fn page<T: Serialize + ToSchema>(format: Format, uri: &Uri, page: &Page<T>) 
     schools(format, &page.items, page.next.as_ref(), next)
 }
 
-/// One school. Its address holds no home, so caches may store it and revalidate.
-pub fn school<T: Serialize + ToSchema>(format: Format, school: &T) -> Result<Response, Problem> {
-    Ok(headers::revalidated(schools(format, std::slice::from_ref(school), None, None)?))
+/// Schools that the address names. It holds no home, so caches may store them and revalidate.
+pub fn named<T: Serialize + ToSchema>(format: Format, items: &[T]) -> Result<Response, Problem> {
+    Ok(headers::revalidated(schools(format, items, None, None)?))
 }
 
 fn schools<T: Serialize + ToSchema>(

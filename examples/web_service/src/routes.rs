@@ -39,6 +39,7 @@ pub fn all(metrics: &Arc<Metrics>) -> (Router<Finder>, Router<Finder>, openapi::
         .routes(routes!(find_catchments))
         .routes(routes!(find_reach))
         .routes(routes!(count_schools))
+        .routes(routes!(details::list_admissions))
         .routes(routes!(outlines::draw_catchments))
         .split_for_parts();
     let (observed, more) = OpenApiRouter::new()

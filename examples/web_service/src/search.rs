@@ -14,7 +14,7 @@ use super::problem::Problem;
 const MAX_AGE: i16 = 99;
 const MAX_YEARS: u8 = 50;
 
-/// Filters, order and page of a search: all but fees.
+/// Filters, order and page of a search: all but fees. An empty value is as none.
 #[derive(Debug, Default, Deserialize, FromRequestParts, IntoParams)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 #[from_request(via(Query), rejection(Problem))]
@@ -33,7 +33,7 @@ pub struct Parameters {
     #[param(minimum = 0, maximum = 1000)]
     limit: Option<u32>,
     /// Go on after this cursor, from the page before of the same search.
-    #[param(value_type = Option<String>, min_length = 1)]
+    #[param(value_type = Option<String>)]
     after: Option<Cursor>,
     /// Only in these councils, as /api/facets spells them.
     #[serde(rename = "council")]
@@ -88,7 +88,7 @@ pub struct Parameters {
     #[param(pattern = "^[^\\u0000]*$")]
     intake: Option<String>,
     /// Only schools with this text in their name. Case, accents and punctuation do not matter.
-    #[param(min_length = 1, max_length = 200, pattern = "^[^\\u0000]*$")]
+    #[param(max_length = 200, pattern = "^[^\\u0000]*$")]
     name: Option<String>,
     /// In which order; margin needs `reached`. Without it: by distance with a point, by name otherwise.
     #[param(inline)]

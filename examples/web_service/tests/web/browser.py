@@ -1,6 +1,6 @@
 """The map page in Chromium: what a reader sees and does, on a real screen's and a phone's width.
 
-    python tests/web/browser.py http://127.0.0.1:8080/ [--screenshot FILE]
+    python tests/web/browser.py http://127.0.0.1:8080/ [--pictures FOLDER]
 """
 
 import argparse
@@ -10,7 +10,9 @@ import os
 import sys
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
+import axe_playwright_python
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -20,21 +22,27 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 HOME = "52.0406, -0.7594"
-# A screenshot that a README can carry, in bytes.
-LARGEST = 250_000
+# A home that some schools' offers did not reach by little.
+FAR = (52.0406, -0.7594)
+# A picture that a README can carry, in bytes.
+LARGEST = 120_000
+# A phone and a screen.
+WIDTHS = {390: 740, 1280: 860}
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 
 
 class Page:
     def __init__(self, address, browser):
         self.address, self.browser = address, browser
 
-    def open(self, fragment="", width=1280, height=860):
+    def open(self, fragment="", width=1280, height=860, ready=None):
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         # A new document, and not a jump within the one that is open.
         self.browser.get("about:blank")
         self.browser.get(self.address + fragment)
-        self.until(lambda: self.status() or self.one("#failure").text, "the page says nothing")
+        ready = ready or (lambda: self.status() or self.one("#failure").text)
+        self.until(ready, "the page says nothing")
 
     def one(self, selector):
         return self.browser.find_element(By.CSS_SELECTOR, selector)
@@ -62,6 +70,31 @@ class Page:
 
     def home(self):
         return float(self.hash()["lat"]), float(self.hash()["lng"])
+
+    def forget_console(self):
+        # The browser notes a failed request in its log, which is no error of the page.
+        self.browser.get_log("browser")
+
+    def command(self, name, **parameters):
+        self.browser.execute_cdp_cmd(name, parameters)
+
+    def violations(self):
+        """What axe finds wrong with the page."""
+        self.run(AXE)
+        found = self.browser.execute_async_script(
+            "const done = arguments[0]; axe.run(document).then(done, (error) => done({ error: String(error) }))"
+        )
+        assert len(found["passes"]) > 10, found
+        return [(one["id"], [node["html"][:120] for node in one["nodes"]][:3]) for one in found["violations"]]
+
+    def boxes(self, selector):
+        return self.run(
+            """return [...document.querySelectorAll(arguments[0])].map((element) => {
+                 const { left, top, right, bottom } = element.getBoundingClientRect();
+                 return [left, top, right, bottom, element.textContent];
+               }).filter(([left, , right]) => right > left)""",
+            selector,
+        )
 
     def until(self, met, complaint):
         # While the page redraws, what was found a moment ago may be gone.
@@ -151,9 +184,11 @@ def filters_change_the_list_and_the_counts(page):
 
 
 def the_address_can_be_shared(page):
-    fragment = "#lat=52.0389&lng=-0.7651&within=2&gender=girls&phase=primary&phase=secondary"
+    fragment = "#lat=52.0389&lng=-0.7651&within=2&age=9&gender=girls&phase=primary&phase=secondary"
     page.open(fragment)
-    page.until_names(page.found(lat=52.0389, lng=-0.7651, within=2, gender="girls", phase=["primary", "secondary"]))
+    asked = {"within": 2, "age": 9, "gender": "girls", "phase": ["primary", "secondary"]}
+    page.until_names(page.found(lat=52.0389, lng=-0.7651, **asked))
+    assert page.one("#age").get_attribute("value") == "9"
     assert page.one("#coordinates").get_attribute("value") == "52.0389, -0.7651"
     assert [box.get_attribute("value") for box in page.all("input[name=phase]:checked")] == ["primary", "secondary"]
     assert page.one("input[name=gender]:checked").get_attribute("value") == "girls"
@@ -205,6 +240,119 @@ def a_screen_reader_finds_its_way(page):
     assert hidden, "the pins are read beside the list"
 
 
+def the_home_box_works_by_keys_and_is_heard(page):
+    page.open()
+    keys = lambda *pressed: ActionChains(page.browser).send_keys(*pressed).perform()
+    focused = lambda: page.browser.switch_to.active_element
+    keys(Keys.TAB, Keys.TAB)
+    assert focused().get_attribute("id") == "coordinates"
+    assert "Your home" in focused().accessible_name, focused().accessible_name
+    keys("nowhere", Keys.ENTER)
+    page.until(lambda: page.one("#place-error").text, "nonsense is taken for a place")
+    assert focused().get_attribute("id") == "coordinates" and focused().get_attribute("aria-invalid") == "true"
+    described = focused().get_attribute("aria-describedby").split()
+    assert "place-error" in described and page.one("#place-error").get_attribute("role") == "alert"
+    keys(*[Keys.BACKSPACE] * 7, HOME, Keys.ENTER)
+    page.until(lambda: "nearest first" in page.status(), "the home is not taken")
+    assert page.one("#coordinates").get_attribute("aria-invalid") == "false"
+    keys(Keys.TAB, Keys.TAB)
+    assert focused().accessible_name == "My location"
+
+
+def the_browser_says_where_one_is(page):
+    page.open()
+    page.command("Browser.grantPermissions", permissions=["geolocation"], origin=page.address.rstrip("/"))
+    page.command("Emulation.setGeolocationOverride", latitude=52.0406, longitude=-0.7594, accuracy=10)
+    page.one("#locate").click()
+    page.until_names(page.found(lat=52.0406, lng=-0.7594))
+    page.command("Browser.resetPermissions")
+    page.command("Browser.setPermission", permission={"name": "geolocation"}, setting="denied")
+    page.one("#locate").click()
+    page.until(lambda: "type your home" in page.one("#place-error").text, "a refusal is not told")
+    page.command("Browser.resetPermissions")
+
+
+def no_answer_outlives_the_service(page):
+    page.open("#lat=52.0406&lng=-0.7594")
+    page.until(lambda: page.all("path.area.serves"), "no catchment is drawn")
+    page.command("Network.enable")
+    offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.command("Network.emulateNetworkConditions", offline=True, **offline)
+    page.run("arguments[0].focus()", page.one("#map"))
+    ActionChains(page.browser).send_keys(Keys.ARROW_UP).perform()
+    page.until(lambda: "cannot be reached" in page.one("#failure").text, "a failure is not told")
+    assert page.names() == [] and page.pins() == [] and not page.all("path.area") and page.status() == ""
+    page.command("Network.emulateNetworkConditions", offline=False, **offline)
+    page.one("#again").click()
+    page.until_names(page.found(lat=page.home()[0], lng=page.home()[1]))
+    assert page.one("#failure").text == "" and not page.one("#again").is_displayed()
+    page.forget_console()
+
+
+def each_view_fits_the_map(page):
+    page.open("#lat=52.0406&lng=-0.7594")
+    for view in ("reach", "catchment", "nearest"):
+        page.until(lambda: page.pins(), "nothing is drawn")
+        for _ in range(3):
+            page.one(".leaflet-control-zoom-in").click()
+        page.run("arguments[0].click()", page.one(f"input[value={view}]"))
+        page.until_names(page.found(view if view != "nearest" else "schools", lat=52.0406, lng=-0.7594))
+        left, top, right, bottom, _ = page.boxes("#map")[0]
+        inside = lambda box: left <= box[0] and box[2] <= right and top <= box[1] and box[3] <= bottom
+        page.until(lambda: all(inside(box) for box in page.boxes(".pin")), f"{view} is not all in view")
+
+
+def misses_are_told(page):
+    page.open(f"#lat={FAR[0]}&lng={FAR[1]}&view=reach")
+    page.until(lambda: page.one("#misses").is_displayed(), "no near miss is listed")
+    missed = [item.text for item in page.all("#misses li")]
+    assert all("you would have missed it by" in text for text in missed), missed
+    kilometres = [float(text.split(" by ")[1].split(" ")[0]) for text in missed]
+    assert kilometres == sorted(kilometres), missed
+    listed = page.found("reach", lat=FAR[0], lng=FAR[1], limit=1000)
+    assert not set(listed) & {link.text for link in page.all("#misses a")}
+    page.open(f"#lat={FAR[0]}&lng={FAR[1]}")
+    page.until(lambda: page.all(".badge.misses"), "no miss is marked")
+    assert "✗ you would have missed it by" in page.all(".badge.misses")[0].text
+
+
+def a_school_has_its_own_page(page):
+    page.open("#lat=52.0406&lng=-0.7594&within=2")
+    page.one('[data-urn="9990001"] button').click()
+    page.until(lambda: page.all("#details-9990001 a"), "the school did not open")
+    page.run("arguments[0].click()", page.all("#details-9990001 a")[-1])
+    page.until(lambda: page.all("table tbody tr"), "there are no years")
+    assert page.one("h1").text == "Millpond Primary School" and "Millpond" in page.browser.title
+    rows = [row.text for row in page.all("tbody tr")]
+    asked = page.asked("schools/9990001")["schools"][0]["admissions"]
+    assert len(rows) == len(asked), rows
+    assert "2025/26" in rows[0] and "✓ 0.57 km to spare" in rows[0], rows
+    page.one("#back").click()
+    page.until_names(page.found(lat=52.0406, lng=-0.7594, within=2))
+    page.open("schools/9990099", ready=lambda: page.one("#failure").text)
+    assert "no school in this database" in page.one("#failure").text
+    page.forget_console()
+
+
+def nobody_is_kept_out(page):
+    for width, height in WIDTHS.items():
+        for fragment in ("", "#lat=52.0406&lng=-0.7594", f"#lat={FAR[0]}&lng={FAR[1]}&view=reach"):
+            page.open(fragment, width=width, height=height)
+            page.until(lambda: page.names(), "nothing is listed")
+            page.run("document.querySelector('#filters-panel').open = true")
+            page.one("#schools button").click()
+            page.until(lambda: page.all("#schools dl"), "the school did not open")
+            assert page.violations() == [], (width, fragment, page.violations())
+        page.open("schools/9990001#lat=52.0406&lng=-0.7594", width, height, lambda: page.all("tbody tr"))
+        assert page.violations() == [], (width, page.violations())
+
+
+def what_is_not_known_is_counted(page):
+    page.open()
+    page.until(lambda: page.count("max-rating:unknown") == page.asked("facets")["rating"]["unknown"], "it is not counted")
+    assert page.all(".unknown")[0].get_attribute("hidden"), "no school lacks a phase"
+
+
 def more_schools_follow(page):
     page.open("#lat=52.0406&lng=-0.7594")
     page.until(lambda: len(page.names()) == 20, "not a page of 20")
@@ -213,6 +361,27 @@ def more_schools_follow(page):
     assert not page.one("#more").is_displayed()
     # The last one stands nowhere that is known, and has no pin.
     page.until(lambda: len(page.pins()) == len(page.names()) - 1, "a pin is missing")
+
+
+def the_list_begins_on_a_phones_first_screen(page):
+    for fragment in ("", "#lat=52.0406&lng=-0.7594"):
+        page.open(fragment, width=390, height=740)
+        page.until(lambda: page.names(), "nothing is listed")
+        top, bottom = page.boxes("#schools li")[0][1::2][:2]
+        assert bottom < 740, f"the first school is from {top} to {bottom}"
+
+
+def labels_do_not_overlap(page):
+    labels = ".degrees, .leaflet-control-scale, .leaflet-control-zoom, .legend, .views label"
+    for width, height in WIDTHS.items():
+        for fragment in ("", "#lat=52.0406&lng=-0.7594&within=2"):
+            page.open(fragment, width=width, height=height)
+            page.until(lambda: page.pins(), "nothing is drawn")
+            boxes = page.boxes(labels)
+            for at, (left, top, right, bottom, text) in enumerate(boxes):
+                for other in boxes[at + 1:]:
+                    apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+                    assert apart, f"{text!r} lies on {other[4]!r} at {width} pixels"
 
 
 def a_phone_is_wide_enough(page):
@@ -229,19 +398,22 @@ def a_phone_is_wide_enough(page):
 def refusals_are_told(page):
     page.open("#lat=52.0406&lng=-0.7594&name=%27")
     page.until(lambda: "has no letter" in page.one("#failure").text, "a refusal is not told")
-    # The browser notes a refused request in its log, which is no error of the page.
-    page.browser.get_log("browser")
+    page.forget_console()
 
 
-def screenshot(page, path):
-    page.open("#lat=52.0406&lng=-0.7594&within=2", width=1240, height=760)
-    page.until(lambda: page.all("path.area.serves"), "no catchment is drawn")
-    page.one('[data-urn="9990001"] button').click()
-    page.until(lambda: page.all("#details-9990001 dl"), "the school did not open")
-    page.run("document.activeElement.blur(); document.querySelector('.results').scrollTop = 0")
-    picture = Image.open(io.BytesIO(page.browser.get_screenshot_as_png())).convert("RGB")
-    picture.save(path, optimize=True)
-    assert os.path.getsize(path) < LARGEST, f"{path} has {os.path.getsize(path)} bytes"
+def draw(page, folder):
+    """Draws the pictures of the README."""
+    for name, width, height in (("map.png", 1240, 760), ("phone.png", 390, 740)):
+        page.open("#lat=52.0406&lng=-0.7594&within=2", width=width, height=height)
+        page.until(lambda: page.all("path.area.serves"), "no catchment is drawn")
+        if width > 500:
+            page.one('[data-urn="9990001"] button').click()
+            page.until(lambda: page.all("#details-9990001 dl"), "the school did not open")
+        page.run("document.activeElement.blur(); document.querySelector('.results').scrollTop = 0; scrollTo(0, 0)")
+        picture = Image.open(io.BytesIO(page.browser.get_screenshot_as_png())).convert("RGB")
+        path = os.path.join(folder, name)
+        picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+        assert os.path.getsize(path) < LARGEST, f"{path} has {os.path.getsize(path)} bytes"
 
 
 TESTS = [
@@ -253,7 +425,17 @@ TESTS = [
     the_address_can_be_shared,
     keys_are_enough,
     a_screen_reader_finds_its_way,
+    the_home_box_works_by_keys_and_is_heard,
+    the_browser_says_where_one_is,
+    no_answer_outlives_the_service,
+    each_view_fits_the_map,
+    misses_are_told,
+    a_school_has_its_own_page,
+    nobody_is_kept_out,
+    what_is_not_known_is_counted,
     more_schools_follow,
+    the_list_begins_on_a_phones_first_screen,
+    labels_do_not_overlap,
     a_phone_is_wide_enough,
     refusals_are_told,
 ]
@@ -264,7 +446,7 @@ def main():
     arguments.add_argument("address")
     arguments.add_argument("--browser", default="/usr/bin/chromium")
     arguments.add_argument("--driver", default="/usr/bin/chromedriver")
-    arguments.add_argument("--screenshot", help="write a picture of the page to this file")
+    arguments.add_argument("--pictures", help="draw the page into this folder")
     arguments = arguments.parse_args()
 
     options = webdriver.ChromeOptions()
@@ -286,8 +468,8 @@ def main():
             except Exception as error:  # Every test is told of, whatever stopped it.
                 failed += 1
                 print(f"test {test.__name__} ... FAILED\n  {type(error).__name__}: {error}")
-        if arguments.screenshot and not failed:
-            screenshot(page, arguments.screenshot)
+        if arguments.pictures and not failed:
+            draw(page, arguments.pictures)
     finally:
         browser.quit()
     print(f"{len(TESTS) - failed} passed, {failed} failed")

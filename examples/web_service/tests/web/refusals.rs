@@ -48,6 +48,8 @@ async fn invalid_parameters_are_reported_with_their_field(site: &Site) {
         ("/api/schools/%ff", "InvalidParameter", Some("urn")),
         ("/api/schools?age=100", "InvalidParameter", Some("age")),
         ("/api/schools?lat=52&lng=0&years=0", "InvalidParameter", Some("years")),
+        ("/api/admissions", "MissingParameter", Some("id")),
+        ("/api/admissions?id=one", "InvalidParameter", Some("id")),
         ("/api/outlines?id=0", "InvalidParameter", Some("id")),
         ("/api/outlines?id=1&zoom=23", "InvalidParameter", Some("zoom")),
         ("/api/outlines?id=1&zoom=NaN", "InvalidParameter", Some("zoom")),

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use school_finder_db::models::{ClubKind, Gender, Phase, Status};
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
@@ -15,6 +16,10 @@ on_every_backend! {
     health_names_the_backend,
     requests_are_counted_by_route_and_status,
     the_log_never_contains_a_home,
+    requests_have_ids,
+    answers_are_compressed_for_those_who_accept_it,
+    what_may_be_stored_is_revalidated,
+    the_page_may_ask_where_it_is,
     the_files_that_the_page_names_exist,
     the_description_matches_the_responses,
 }
@@ -99,6 +104,54 @@ async fn the_log_never_contains_a_home(site: &Site) {
     }
 }
 
+async fn requests_have_ids(site: &Site) {
+    let id = async |given: &str| {
+        let request = Request::get("/health").header("x-request-id", given).body(Body::empty());
+        site.send(request.expect("a request")).await.header("x-request-id").to_owned()
+    };
+    assert_eq!(id("3f2a-17").await, "3f2a-17");
+    let long = "1".repeat(65);
+    for unusual in ["a b", "<script>", &long, ""] {
+        assert_eq!(id(unusual).await.len(), 36, "{unusual:?} is in the log");
+    }
+    assert_ne!(site.get("/x").await.header("x-request-id"), site.get("/x").await.header("x-request-id"));
+}
+
+async fn answers_are_compressed_for_those_who_accept_it(site: &Site) {
+    for uri in ["/leaflet/leaflet.js", "/api/schools"] {
+        let request = Request::get(uri).header("accept-encoding", "gzip").body(Body::empty());
+        let compressed = site.send(request.expect("a request")).await;
+        assert_eq!(compressed.header("content-encoding"), "gzip");
+        let plain = site.get(uri).await;
+        assert_eq!(plain.header("content-encoding"), "");
+        assert!(compressed.body.len() * 2 < plain.body.len(), "{uri}: {} bytes", compressed.body.len());
+    }
+}
+
+async fn what_may_be_stored_is_revalidated(site: &Site) {
+    let again = async |uri: &str, tag: &str| {
+        site.send(Request::get(uri).header("if-none-match", tag).body(Body::empty()).expect("a request")).await
+    };
+    for uri in ["/", "/map.js", "/openapi.json", "/api/schools/9990001", "/api/outlines?id=1&id=2&zoom=12"] {
+        let first = site.get(uri).await;
+        let tag = first.header("etag");
+        assert!(tag.starts_with("W/\""), "{uri}: {tag}");
+        let second = again(uri, tag).await;
+        assert_eq!((second.status, second.body.len()), (StatusCode::NOT_MODIFIED, 0), "{uri}");
+        assert_eq!((second.header("etag"), second.header("cache-control")), (tag, first.header("cache-control")));
+        assert_eq!(again(uri, "W/\"0\"").await.status, StatusCode::OK, "{uri}");
+    }
+    // A home is in the address of these.
+    for uri in ["/api/schools?lat=52.0406&lng=-0.7594", "/api/facets?lat=52.0406&lng=-0.7594", "/health"] {
+        let reply = site.get(uri).await;
+        assert_eq!((reply.header("cache-control"), reply.header("etag")), ("no-store", ""), "{uri}");
+    }
+}
+
+async fn the_page_may_ask_where_it_is(site: &Site) {
+    assert!(site.get("/").await.header("permissions-policy").contains("geolocation=(self)"));
+}
+
 async fn the_files_that_the_page_names_exist(site: &Site) {
     let page = site.get("/").await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
@@ -108,7 +161,7 @@ async fn the_files_that_the_page_names_exist(site: &Site) {
         assert_eq!(page.header(header), value);
         assert_eq!(site.get("/api/schools?x").await.header(header), value, "on refusals as well");
     }
-    let html = page.text();
+    let html = page.text() + &site.get("/schools/9990001").await.text();
     assert!(!html.contains("style=") && !html.contains("onclick") && !html.contains("<script>"), "{html}");
     // Whatever the page and its scripts name is there.
     let quoted = |text: &str| -> Vec<String> { text.split('"').skip(1).step_by(2).map(str::to_owned).collect() };

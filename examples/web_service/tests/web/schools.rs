@@ -18,6 +18,8 @@ on_every_backend! {
     reach_lists_each_year,
     facets_count_what_is_found,
     outlines_are_drawn,
+    outlines_are_as_fine_as_the_zoom,
+    admissions_are_listed_for_several_schools,
     a_school_has_all_its_details,
     an_old_urn_leads_to_its_successor,
 }
@@ -155,6 +157,25 @@ async fn outlines_are_drawn(site: &Site) {
         ])
     );
     assert_eq!(features[0]["geometry"]["coordinates"][0][0][0], json!([-0.785, 52.03]));
+}
+
+async fn outlines_are_as_fine_as_the_zoom(site: &Site) {
+    let vertices = async |uri: &str| {
+        let json = site.get(uri).await.json();
+        let of = |feature: &Value| feature["geometry"]["coordinates"][0][0].as_array().map_or(0, Vec::len);
+        json["features"].as_array().expect("features").iter().map(of).sum::<usize>()
+    };
+    let whole = vertices("/api/outlines?id=2").await;
+    assert_eq!(vertices("/api/outlines?id=2&zoom=18").await, whole);
+    assert!(vertices("/api/outlines?id=2&zoom=9").await <= whole);
+    assert_eq!(vertices("/api/outlines?id=2&zoom=0").await, 5, "a box");
+}
+
+async fn admissions_are_listed_for_several_schools(site: &Site) {
+    let json = site.get("/api/admissions?id=1&id=10").await.json();
+    assert_eq!(names(&json), ["Millpond Primary School", "Little Acorns Nursery School"]);
+    assert_eq!(json["schools"][0]["admissions"][0]["places_offered"], 60);
+    assert_eq!((&json["schools"][1]["admissions"], &json["schools"][0]["clubs"]), (&json!([]), &Value::Null));
 }
 
 async fn a_school_has_all_its_details(site: &Site) {
