@@ -26,7 +26,7 @@ macro_rules! schemas {
 }
 
 schemas! {
-    SchoolId: integer(KnownFormat::Int64).description(Some("A school's id in this database."));
+    SchoolId: integer(KnownFormat::Int64).minimum(Some(1)).description(Some("A school's id in this database."));
     Urn: integer(KnownFormat::Int32)
         .minimum(Some(1))
         .maximum(Some(9_999_999))

@@ -20,6 +20,8 @@ export class Chart {
       keyboard: false,
       zoomControl: false,
       zoomSnap: 0.5,
+      // The end of an animation would undo a fit that came between.
+      zoomAnimation: false,
       minZoom: 5,
       maxZoom: 18,
       center: [54.5, -3],

@@ -52,14 +52,14 @@ pub async fn show_school(
 }
 
 /// The query parameters of [`list_admissions`].
-#[derive(Debug, Default, Deserialize, FromRequestParts, IntoParams)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Deserialize, FromRequestParts, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[from_request(via(Query), rejection(Problem))]
 #[into_params(parameter_in = Query)]
 pub struct IdParameters {
     /// The schools, by the `id` of a search's result: up to 200.
     #[serde(rename = "id")]
-    #[param(schema_with = ids::schema, required = true)]
+    #[param(inline, min_items = 1, max_items = 200)]
     ids: Vec<SchoolId>,
 }
 

@@ -13,6 +13,7 @@ mod observe;
 mod outlines;
 mod page;
 mod problem;
+mod queries;
 mod response;
 mod routes;
 mod search;
@@ -37,6 +38,7 @@ use tower_http::trace::TraceLayer;
 
 pub use limits::Limits;
 pub use observe::log_filter;
+pub use queries::query_metrics;
 pub use serve::serve;
 
 use observe::Metrics;

@@ -18,6 +18,9 @@ use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, connect, c
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
 use web_service::Limits;
 
 type Failure = Box<dyn std::error::Error>;
@@ -42,7 +45,8 @@ async fn run() -> Result<(), Failure> {
     let directives = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
     let filter = web_service::log_filter(directives.as_deref().unwrap_or("info"));
     let on_terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(on_terminal).init();
+    let log = fmt::layer().with_writer(std::io::stderr).with_ansi(on_terminal).with_filter(filter);
+    tracing_subscriber::registry().with(log).with(web_service::query_metrics()).init();
 
     let port = match std::env::var("PORT") {
         Ok(port) => port.parse().map_err(|_| format!("PORT is {port:?}: give a number from 0 to 65535"))?,

@@ -18,11 +18,13 @@ use tower_http::request_id::RequestId;
 use tracing::Span;
 use tracing_subscriber::EnvFilter;
 
+use super::queries;
+
 /// The format of [`Metrics::page`].
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The upper ends of the latency buckets, in seconds: from a lookup in memory to the timeout of a request.
-const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+pub const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
 
 /// Returns the log filter for directives in the syntax of `RUST_LOG`. The Postgres driver logs each statement with its
 /// values, which contain homes, so it is limited to `info` unless a directive names it or a span.
@@ -110,6 +112,12 @@ impl Metrics {
             "Durations of requests",
             Unit::Seconds,
             Family::clone(&latency),
+        );
+        registry.register_with_unit(
+            "query_duration",
+            "Durations of calls of the repository",
+            Unit::Seconds,
+            Family::clone(&queries::CALLS),
         );
         registry.register("http_requests_in_flight", "Requests in flight", in_flight.clone());
         registry.register("pool_connections_max", "Connections that the pool may open", pool.max.clone());

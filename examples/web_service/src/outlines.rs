@@ -28,14 +28,14 @@ const AT_ONCE: usize = 20;
 const WORLD_PIXELS: f64 = 256.0;
 
 /// The query parameters of [`draw_catchments`].
-#[derive(Debug, Default, Deserialize, FromRequestParts, IntoParams)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Deserialize, FromRequestParts, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[from_request(via(Query), rejection(Problem))]
 #[into_params(parameter_in = Query)]
 pub struct OutlineParameters {
     /// The schools, by the `id` of a search's result: up to 200.
     #[serde(rename = "id")]
-    #[param(schema_with = ids::schema, required = true)]
+    #[param(inline, min_items = 1, max_items = 200)]
     ids: Vec<SchoolId>,
     /// The zoom of the map, from 0 (the world on 256 pixels) to 22. An outline loses the details that are smaller than
     /// a pixel there. Without it, it keeps all that the limit of vertices allows.

@@ -202,6 +202,9 @@ impl From<QueryRejection> for Problem {
         // Of a list, `phase[0]`, the list.
         let field: String = error.path().to_string().chars().take_while(|&sign| sign != '[').take(40).collect();
         let reason = error.inner().to_string();
+        if let Some(missing) = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+            return Self::in_field(missing, "MissingParameter", format!("{missing} is missing: it is required"));
+        }
         let (name, detail) = if reason.starts_with("unknown field") {
             let expected = reason.split_once("`, expected ").map_or("this path has none", |(_, expected)| expected);
             ("UnknownParameter", format!("there is no query parameter {field:?}: {expected}"))

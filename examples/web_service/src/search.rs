@@ -7,7 +7,9 @@ use school_finder_db::models::{ClubKind, Gender, Phase, Rating, Status, Weekday}
 use school_finder_db::request::{ClubFilter, Cursor, MAX_LIMIT, Ownership, ReachFilter, Unrated};
 use school_finder_db::{Kilometres, LatLng, SchoolSearch, Sort};
 use serde::{Deserialize, Deserializer};
-use utoipa::IntoParams;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::problem::Problem;
 
@@ -37,7 +39,7 @@ pub struct Parameters {
     after: Option<Cursor>,
     /// Only in these councils, as /api/facets spells them.
     #[serde(rename = "council")]
-    #[param(schema_with = texts)]
+    #[param(inline, value_type = Vec<Text>)]
     councils: Vec<String>,
     /// Only of these phases.
     #[serde(rename = "phase")]
@@ -171,9 +173,13 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveTime>,
     time.map(Some).ok_or_else(|| serde::de::Error::custom("a time is written like 17:30"))
 }
 
-/// Texts without NUL, which no database searches for.
-fn texts() -> utoipa::openapi::schema::Array {
-    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+/// A text without NUL, which no database searches for, for the description.
+struct Text;
 
-    ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^\\u0000]*$"))).build()
+impl PartialSchema for Text {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^\\u0000]*$")).into()
+    }
 }
+
+impl ToSchema for Text {}

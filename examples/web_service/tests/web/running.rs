@@ -8,6 +8,8 @@ use axum::http::{Request, StatusCode};
 use school_finder_db::models::{ClubKind, Gender, Phase, Status};
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{Site, on_every_backend};
 use web_service::log_filter;
@@ -15,6 +17,7 @@ use web_service::log_filter;
 on_every_backend! {
     health_names_the_backend,
     requests_are_counted_by_route_and_status,
+    calls_of_the_crate_are_timed,
     the_log_never_contains_a_home,
     requests_have_ids,
     answers_are_compressed_for_those_who_accept_it,
@@ -50,6 +53,17 @@ async fn requests_are_counted_by_route_and_status(site: &Site) {
     assert!(!page.contains("9990001"), "a label of its own for every school");
 }
 
+async fn calls_of_the_crate_are_timed(site: &Site) {
+    LazyLock::force(&LOG);
+    site.get("/api/schools/9990001").await.json();
+    site.get("/api/schools?after=x").await;
+    let page = site.get("/metrics").await.text();
+    for labels in [r#"operation="school_by_urn",error="none""#, r#"operation="find_schools",error="InvalidCursor""#] {
+        let line = format!("school_finder_query_duration_seconds_count{{{labels}}}");
+        assert!(page.lines().any(|there| there.starts_with(&line)), "{line} is not in\n{page}");
+    }
+}
+
 /// What is logged, kept.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -82,6 +96,8 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
         // A time has digits that may be those of a place.
         .without_time()
         .with_writer(log.clone())
+        .finish()
+        .with(web_service::query_metrics())
         .init();
     log
 });
