@@ -59,11 +59,6 @@ impl ToSchema for Weekdays {
     }
 }
 
-/// Returns the schema of an enum with a word for each value.
-pub(crate) fn words(words: &[&'static str]) -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).into()
-}
-
 fn integer(format: KnownFormat) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(format)))
 }

@@ -30,7 +30,9 @@ macro_rules! words {
         #[cfg(feature = "utoipa")]
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-                $crate::openapi::words(&[$($word),+])
+                use utoipa::openapi::{ObjectBuilder, Type};
+
+                ObjectBuilder::new().schema_type(Type::String).enum_values(Some([$($word),+])).into()
             }
         }
 

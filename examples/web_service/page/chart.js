@@ -134,7 +134,7 @@ export class Chart {
   // Shows all of some places.
   fit(places) {
     if (places.length === 0) return;
-    // Room for half a pin, and for the labels at the edges.
-    this.map.fitBounds(L.latLngBounds(places), { padding: [45, 45], maxZoom: 15, animate: false });
+    // Room for half a pin.
+    this.map.fitBounds(L.latLngBounds(places), { padding: [24, 24], maxZoom: 15, animate: false });
   }
 }

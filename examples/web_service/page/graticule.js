@@ -4,7 +4,7 @@ const L = window.L;
 const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 // The least pixels between two lines.
 const APART = { lat: 70, lng: 90 };
-// The pixels at the corners where the labels of both sides would meet, and those of the legend of a wide map.
+// The pixels at the corners where the labels of both sides would meet, and those of a legend that lies on the map.
 const CORNER = { lat: 30, lng: 70 };
 const LEGEND = 110;
 
@@ -22,7 +22,8 @@ export function graticule(map) {
       const places = Math.max(0, Math.ceil(-Math.log10(step)));
       return { at: steps(from, to, step), places, corner: ((to - from) / pixels) * corner };
     };
-    const legend = width < 700 ? 0 : ((bounds.getNorth() - bounds.getSouth()) / height) * LEGEND;
+    const isCovered = getComputedStyle(document.querySelector(".legend")).position === "absolute";
+    const legend = !isCovered ? 0 : ((bounds.getNorth() - bounds.getSouth()) / height) * LEGEND;
     const lats = grid(bounds.getSouth(), bounds.getNorth(), height, { apart: APART.lat, corner: CORNER.lat });
     const lngs = grid(bounds.getWest(), bounds.getEast(), width, { apart: APART.lng, corner: CORNER.lng });
     const line = (from, to) => L.polyline([from, to], { pane: "graticule", className: "line", interactive: false });

@@ -49,6 +49,9 @@ def map_query(context, query):
         query["sort"] = "name"
     if query.get("sort") == "margin":
         query["reached"] = "true"
+        # Catchments have none.
+        if context.operation.path == "/api/catchment":
+            query["sort"] = "distance"
     if "name" in query:
         # Something to look for, among the signs that are not looked at.
         query["name"] = f"a{query['name']}"[:200]
