@@ -17,7 +17,7 @@ use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as Diese
 pub use self::connect::ConnectError;
 #[cfg(feature = "register")]
 pub use self::import::ImportError;
-use crate::ids::{InvalidIdentifier, InvalidUrn, Urn};
+use crate::ids::{InvalidIdentifier, InvalidPostcode, InvalidUrn, UnknownPostcode, Urn};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -151,6 +151,9 @@ pub enum Error {
     /// A LAESTAB or UKPRN is invalid.
     #[error(transparent)]
     InvalidIdentifier(#[from] InvalidIdentifier),
+    /// A text is no postcode and no part of one.
+    #[error(transparent)]
+    InvalidPostcode(#[from] InvalidPostcode),
 
     // --- constraints of the database -------------------------------------------------------------------------------
     /// A register lacks so many open schools that it may be incomplete. Nothing was written.
@@ -225,6 +228,9 @@ pub enum Error {
         /// The URN.
         urn: Urn,
     },
+    /// A postcode is neither stored nor that of a school with a location.
+    #[error(transparent)]
+    UnknownPostcode(#[from] UnknownPostcode),
     /// A school was to be merged into itself.
     #[error("the school with URN {urn} cannot be merged into itself: name the school that goes on")]
     MergeIntoSelf {
@@ -571,6 +577,7 @@ impl Error {
             Self::InvalidAcademicYear { .. } => Some("academic_year"),
             Self::InvalidUrn { .. } | Self::DuplicateUrn { .. } | Self::UnknownUrn { .. } => Some("urn"),
             Self::InvalidIdentifier { .. } => Some("identifiers"),
+            Self::InvalidPostcode { .. } | Self::UnknownPostcode { .. } => Some("postcode"),
             Self::MergeIntoSelf { .. } | Self::MergeIntoClosed { .. } => Some("into"),
             Self::AgeFrom => Some("age_range_from"),
             Self::AgeRange => Some("age_range_to"),
@@ -619,7 +626,10 @@ impl Error {
     pub fn is_invalid_input(&self) -> bool {
         match self {
             // Another database may hold what the request needs.
-            Self::DuplicateUrn { .. } | Self::UnknownUrn { .. } | Self::MergeIntoClosed { .. } => false,
+            Self::DuplicateUrn { .. }
+            | Self::UnknownUrn { .. }
+            | Self::UnknownPostcode { .. }
+            | Self::MergeIntoClosed { .. } => false,
             // No single field is at fault.
             Self::SuspectSwapped { .. }
             | Self::InvalidNumber { .. }

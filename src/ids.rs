@@ -1,5 +1,7 @@
 //! Newtypes for identifiers, so that one number cannot be passed for another.
 
+mod postcode;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +10,7 @@ use diesel::expression::AsExpression;
 use diesel::sql_types::{BigInt, Integer};
 use serde::{Deserialize, Serialize};
 
+pub use self::postcode::{InvalidPostcode, Postcode, UnknownPostcode};
 use crate::newtype::sql_value;
 use crate::text::shortened;
 

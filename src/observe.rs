@@ -12,7 +12,7 @@ use tracing::{Instrument, Span};
 use crate::config::Backend;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
-use crate::models::{DeleteCounts, Facets, MergeCounts, RegisterCounts, School, UpsertCounts};
+use crate::models::{DeleteCounts, Facets, MergeCounts, PostcodeCounts, RegisterCounts, School, UpsertCounts};
 use crate::repository::Health;
 use crate::repository::unit_of_work::UnitOfWork;
 use crate::request::Page;
@@ -118,6 +118,12 @@ impl Rows for School {
 impl Rows for RegisterCounts {
     fn rows(&self) -> Option<u64> {
         self.schools.rows().map(|rows| rows + self.closed)
+    }
+}
+
+impl Rows for PostcodeCounts {
+    fn rows(&self) -> Option<u64> {
+        self.postcodes.rows().map(|rows| rows + self.withdrawn)
     }
 }
 

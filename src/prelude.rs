@@ -6,6 +6,6 @@
 //! ```
 
 pub use crate::repository::{
-    CountSchools, ExportSchools, FillPhases, FindCatchments, FindReach, FindSchools, ReadSchools, SchoolRepository,
-    WriteSchools,
+    CountSchools, ExportSchools, FillPhases, FindCatchments, FindReach, FindSchools, LocateHomes, ReadSchools,
+    SchoolRepository, WritePostcodes, WriteSchools,
 };

@@ -55,6 +55,7 @@ const LAYOUT: Layout = Layout {
         ("allocation_description", "notes"),
         ("source_url", "source"),
     ],
+    without_header: None,
 };
 
 /// How files name the criterion by distance alone, folded. [`Import::distance_criteria`] adds others.

@@ -35,6 +35,16 @@ pub(super) struct Layout {
     pub(super) distances: &'static [&'static str],
     /// Further names of columns: each is read where the header lacks the first.
     pub(super) aliases: &'static [(&'static str, &'static str)],
+    /// How files without a header are read, of a kind that has such files.
+    pub(super) without_header: Option<WithoutHeader>,
+}
+
+/// How files without a header are read.
+pub(super) struct WithoutHeader {
+    /// The names of their columns in the layout. Those without a name are not read.
+    pub(super) columns: &'static [&'static str],
+    /// Whether the first record of a file is a row, and no header.
+    pub(super) is_row: fn(&[String]) -> bool,
 }
 
 /// An open CSV file whose header has been read.
@@ -101,6 +111,9 @@ impl Layout {
     /// Returns whether a file that begins with these bytes has the columns that every such file has.
     pub(super) fn fits(&self, head: &[u8]) -> bool {
         let header = self.beginning(head).header;
+        if self.columns_of(&header).is_some() {
+            return true;
+        }
         self.key(&header).is_some() && self.required.iter().all(|name| self.positions(&header, name).next().is_some())
     }
 
@@ -123,7 +136,10 @@ impl Layout {
                 _ => Vec::new(),
             }
         };
-        let known = |header: &Vec<String>| header.iter().filter(|name| self.knows(name)).count();
+        let known = |header: &Vec<String>| match self.columns_of(header) {
+            Some(columns) => columns.len(),
+            None => header.iter().filter(|name| self.knows(name)).count(),
+        };
         let candidates: Vec<u8> = declared.map_or(DELIMITERS.to_vec(), |delimiter| vec![delimiter]);
         let headers = candidates.into_iter().map(|delimiter| (delimiter, header(delimiter)));
         // The first of equals is kept.
@@ -135,6 +151,13 @@ impl Layout {
     /// Returns whether a name in a header is that of a column which is read.
     fn knows(&self, name: &String) -> bool {
         self.names().any(|column| self.positions(std::slice::from_ref(name), column).next().is_some())
+    }
+
+    /// Returns the columns of a file without a header, where its first record shows that it has none.
+    fn columns_of(&self, first: &[String]) -> Option<Vec<String>> {
+        let WithoutHeader { columns, is_row } = self.without_header.as_ref()?;
+        let is_without = first.len() == columns.len() && is_row(first);
+        is_without.then(|| columns.iter().map(|name| (*name).to_owned()).collect())
     }
 
     fn names(&self) -> impl Iterator<Item = &'static str> {
@@ -191,7 +214,11 @@ impl CsvFile {
         if records.next()?.is_none() {
             return Err(ImportError::Empty);
         }
-        let header: Vec<String> = records.fields().map(|name| decoded(name, Some(encoding))).collect();
+        let mut header: Vec<String> = records.fields().map(|name| decoded(name, Some(encoding))).collect();
+        if let Some(columns) = layout.columns_of(&header) {
+            header = columns;
+            records.go_to((skipped, lines))?;
+        }
         let mut file = Self {
             begins: (records.bytes, records.lines),
             records,

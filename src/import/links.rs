@@ -19,6 +19,7 @@ const LAYOUT: Layout = Layout {
     optional: &["LinkName", "LinkEstablishedDate"],
     distances: &[],
     aliases: &[],
+    without_header: None,
 };
 
 impl Import {

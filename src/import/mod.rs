@@ -10,6 +10,7 @@ mod catchments;
 mod csv_file;
 mod facts;
 mod links;
+mod postcodes;
 mod records;
 mod register;
 mod rows;
@@ -22,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 pub use self::catchments::{CatchmentOptions, KeyKind};
+pub use self::postcodes::postcode_files;
 pub use crate::error::ImportError;
 use crate::models::UpsertCounts;
 use crate::request::{MissingSchools, WriteMode};
@@ -30,8 +32,8 @@ use crate::request::{MissingSchools, WriteMode};
 const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// An import of a published file, committed by default. The method that runs it selects the kind of file:
-/// [`register`](Self::register), [`links`](Self::links), [`admissions`](Self::admissions) or
-/// [`catchments`](Self::catchments).
+/// [`register`](Self::register), [`links`](Self::links), [`admissions`](Self::admissions),
+/// [`catchments`](Self::catchments) or [`postcodes`](Self::postcodes).
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -61,6 +63,7 @@ pub struct Import {
     missing: MissingSchools,
     clear: Vec<String>,
     distance_criteria: Vec<String>,
+    northern_ireland: bool,
 }
 
 impl Default for Import {
@@ -89,6 +92,7 @@ impl Import {
             missing: MissingSchools::Keep,
             clear: Vec::new(),
             distance_criteria: Vec::new(),
+            northern_ireland: false,
         }
     }
 
@@ -156,6 +160,13 @@ impl Import {
     #[must_use]
     pub fn distance_criteria(self, words: impl IntoIterator<Item = String>) -> Self {
         Self { distance_criteria: words.into_iter().collect(), ..self }
+    }
+
+    /// Sets whether postcodes of Northern Ireland are read. They have a licence of their own, so by default they are
+    /// left out.
+    #[must_use]
+    pub fn northern_ireland(self, northern_ireland: bool) -> Self {
+        Self { northern_ireland, ..self }
     }
 
     /// Reports a row that is not imported, and counts it.
@@ -239,10 +250,13 @@ pub struct ImportCounts {
     pub missing: u64,
     /// Those of them that were closed.
     pub closed: u64,
+    /// Stored postcodes that the file lacks, and are now marked as withdrawn. 0 for other files.
+    pub withdrawn: u64,
 }
 
 impl ImportCounts {
     fn new(UpsertCounts { inserted, updated, unchanged }: UpsertCounts, rejected: &AtomicU64) -> Self {
-        Self { inserted, updated, unchanged, rejected: rejected.load(Ordering::Relaxed), missing: 0, closed: 0 }
+        let rejected = rejected.load(Ordering::Relaxed);
+        Self { inserted, updated, unchanged, rejected, missing: 0, closed: 0, withdrawn: 0 }
     }
 }

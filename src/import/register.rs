@@ -61,6 +61,7 @@ const LAYOUT: Layout = Layout {
     ],
     distances: &[],
     aliases: &[],
+    without_header: None,
 };
 
 /// The columns that can be cleared, each with the values that its blank makes unknown.

@@ -7,7 +7,7 @@ use std::io::Read;
 
 use super::csv_file::{CsvFile, Layout};
 use super::facts::{self, Facts};
-use super::source::{self, Format, Wanted};
+use super::source::{self, Format, MAX_UNPACKED_BYTES, Opened, Wanted};
 use super::{Import, ImportError};
 use crate::error::Result;
 use crate::ids::Urn;
@@ -31,6 +31,8 @@ pub(super) struct Rows<C> {
     pub(super) count: u64,
     /// The schools whose rows were rejected, where the URN can be read.
     pub(super) rejected: HashSet<Urn>,
+    /// How many rows and bytes of other files were read before this one.
+    pub(super) before: (u64, u64),
 }
 
 impl<T, C: Fn(&mut Facts) -> Result<T, Reason>> Rows<C> {
@@ -41,18 +43,33 @@ impl<T, C: Fn(&mut Facts) -> Result<T, Reason>> Rows<C> {
         layout: &'static Layout,
         convert: C,
     ) -> Result<Self, ImportError> {
-        let wanted = Wanted { format: Format::Csv, max_bytes: layout.max_bytes };
+        let wanted = Wanted { format: Format::Csv, max_bytes: layout.max_bytes, max_unpacked: MAX_UNPACKED_BYTES };
         let opened = source::open(source, wanted, |head| layout.fits(head))?;
+        Self::of(import, opened, layout, convert)
+    }
+
+    /// Reads an open file, as [`open`](Self::open) does.
+    pub(super) fn of(
+        import: &mut Import,
+        opened: Opened,
+        layout: &'static Layout,
+        convert: C,
+    ) -> Result<Self, ImportError> {
         let mut file = CsvFile::open(opened, layout, import.encoding)?;
         for remark in std::mem::take(&mut file.remarks) {
             import.remark(remark);
         }
-        Ok(Self { file, layout, convert, count: 0, rejected: HashSet::new() })
+        Ok(Self { file, layout, convert, count: 0, rejected: HashSet::new(), before: (0, 0) })
     }
 
     /// Returns whether the file has a column.
     pub(super) fn has(&self, name: &str) -> bool {
         self.file.has(name)
+    }
+
+    /// Returns how many rows and bytes were read, of this file and of those before it.
+    pub(super) fn read(&self) -> (u64, u64) {
+        (self.before.0 + self.count, self.before.1 + self.file.bytes_read())
     }
 
     /// Returns the next row that can be used. Reports others, and the values that cannot be read, to `import`, which is
@@ -70,7 +87,7 @@ impl<T, C: Fn(&mut Facts) -> Result<T, Reason>> Rows<C> {
                 ((self.convert)(&mut facts), facts.into_notes())
             };
             if let Some(import) = &mut import {
-                (import.on_progress)(self.count, bytes);
+                (import.on_progress)(self.before.0 + self.count, self.before.1 + bytes);
                 for note in notes {
                     import.note(row.line, key, note);
                 }

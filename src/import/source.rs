@@ -8,8 +8,8 @@ use tempfile::SpooledTempFile;
 
 use super::ImportError;
 
-/// The most bytes that an archive is unpacked to: a small one may unpack to any size.
-const MAX_UNPACKED_BYTES: u64 = 1 << 30;
+/// The most bytes that an archive of schools is unpacked to: a small one may unpack to any size.
+pub(super) const MAX_UNPACKED_BYTES: u64 = 1 << 30;
 
 /// The most bytes that are held in memory and not in a temporary file.
 const MAX_IN_MEMORY: usize = 1 << 20;
@@ -27,6 +27,8 @@ pub(super) struct Wanted {
     pub(super) format: Format,
     /// The largest file, in bytes.
     pub(super) max_bytes: u64,
+    /// The most bytes that an archive is unpacked to.
+    pub(super) max_unpacked: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,18 +71,58 @@ impl std::fmt::Debug for Opened {
 /// Reads a source to its end. An archive is unpacked: gzip, or the one member of a ZIP archive whose first bytes fit. A
 /// file of a kind that is not wanted is refused with the next step.
 pub(super) fn open(source: impl Read, wanted: Wanted, fits: impl Fn(&[u8]) -> bool) -> Result<Opened, ImportError> {
-    let mut opened = spool(source, wanted.max_bytes)?;
-    // A ZIP archive in gzip, at most: what is packed more often is no published file.
-    for _ in 0..2 {
-        let max = wanted.max_bytes.min(MAX_UNPACKED_BYTES);
-        opened = if opened.head.starts_with(b"\x1F\x8B") {
-            spool(MultiGzDecoder::new(opened.file), max).map_err(|error| damaged("gzip file", error))?
-        } else if opened.head.starts_with(b"PK\x03\x04") || opened.head.starts_with(b"PK\x05\x06") {
-            unzip(opened, wanted.format, max, &fits)?
-        } else {
-            break;
-        };
+    let mut opened = unpacked(spool(source, wanted.max_bytes)?, wanted)?;
+    if is_zip(&opened) {
+        opened = unzip(opened, wanted, &fits)?;
     }
+    expected(unpacked(opened, wanted)?, wanted)
+}
+
+/// Opens a source as [`open`] does, and passes on every member of a ZIP archive that fits, one after another. Members
+/// in a folder called `multi_csv` are parts of the one beside it: they are passed on only where no other member fits.
+pub(super) fn open_all(
+    source: impl Read,
+    wanted: Wanted,
+    fits: impl Fn(&[u8]) -> bool,
+    mut each: impl FnMut(Opened) -> Result<(), ImportError>,
+) -> Result<(), ImportError> {
+    let opened = unpacked(spool(source, wanted.max_bytes)?, wanted)?;
+    if !is_zip(&opened) {
+        return each(expected(opened, wanted)?);
+    }
+    let mut archive = Archive::open(opened, wanted, &fits)?;
+    let (parts, others): (Vec<_>, Vec<_>) =
+        archive.fitting.iter().copied().partition(|at| is_of_parts(&archive.members[*at].1));
+    let members = if others.is_empty() { parts } else { others };
+    if members.is_empty() {
+        return each(expected(archive.only_member()?, wanted)?);
+    }
+    for at in members {
+        each(expected(archive.member(at)?, wanted)?)?;
+    }
+    Ok(())
+}
+
+/// Returns whether a file is in the folder of a release that has its parts.
+pub(super) fn is_of_parts(path: &str) -> bool {
+    path.to_ascii_lowercase().split(['/', '\\']).any(|folder| folder == "multi_csv")
+}
+
+fn is_zip(opened: &Opened) -> bool {
+    opened.head.starts_with(b"PK\x03\x04") || opened.head.starts_with(b"PK\x05\x06")
+}
+
+/// Unpacks a file that is compressed by gzip.
+fn unpacked(opened: Opened, wanted: Wanted) -> Result<Opened, ImportError> {
+    if !opened.head.starts_with(b"\x1F\x8B") {
+        return Ok(opened);
+    }
+    let max = wanted.max_bytes.min(wanted.max_unpacked);
+    spool(MultiGzDecoder::new(opened.file), max).map_err(|error| damaged("gzip file", error))
+}
+
+/// Refuses a file of a kind that is not wanted.
+fn expected(opened: Opened, wanted: Wanted) -> Result<Opened, ImportError> {
     match Kind::of(&opened.head) {
         Some(kind) if kind != Kind::GeoJson || wanted.format == Format::Csv => Err(kind.refused(wanted.format)),
         _ => Ok(opened),
@@ -93,7 +135,7 @@ pub(super) fn open_geojson(source: impl Read, max_bytes: u64) -> Result<Opened, 
         let is_json = Kind::of(head) == Some(Kind::GeoJson);
         is_json && ["\"Feature", "\"coordinates\""].iter().any(|sign| String::from_utf8_lossy(head).contains(sign))
     };
-    open(source, Wanted { format: Format::GeoJson, max_bytes }, looks_like_it)
+    open(source, Wanted { format: Format::GeoJson, max_bytes, max_unpacked: MAX_UNPACKED_BYTES }, looks_like_it)
 }
 
 /// Copies a source to a temporary file, and checks whether it is UTF-8 on the way.
@@ -127,43 +169,62 @@ fn spool(source: impl Read, max: u64) -> Result<Opened, ImportError> {
 }
 
 /// Unpacks the one member of a ZIP archive that fits.
-fn unzip(archive: Opened, format: Format, max: u64, fits: &impl Fn(&[u8]) -> bool) -> Result<Opened, ImportError> {
-    let mut archive = zip::ZipArchive::new(archive.file).map_err(|error| unreadable(&error))?;
-    let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
-    if let Some(kind) = Kind::of_members(&names) {
-        return Err(kind.refused(format));
+fn unzip(archive: Opened, wanted: Wanted, fits: &impl Fn(&[u8]) -> bool) -> Result<Opened, ImportError> {
+    let mut archive = Archive::open(archive, wanted, fits)?;
+    match *archive.fitting.as_slice() {
+        [at] => archive.member(at),
+        _ => archive.only_member(),
     }
-    let (mut fitting, mut members) = (Vec::new(), Vec::new());
-    for at in 0..archive.len().min(MAX_MEMBERS) {
-        let member = archive.by_index(at).map_err(|error| unreadable(&error))?;
-        // What macOS adds beside each file.
-        if member.is_dir() || member.name().starts_with("__MACOSX/") {
-            continue;
+}
+
+/// A ZIP archive.
+struct Archive {
+    zip: zip::ZipArchive<BufReader<SpooledTempFile>>,
+    max: u64,
+    /// Its files, each with its place in the archive.
+    members: Vec<(usize, String)>,
+    /// Which of them fit.
+    fitting: Vec<usize>,
+}
+
+impl Archive {
+    fn open(archive: Opened, wanted: Wanted, fits: &impl Fn(&[u8]) -> bool) -> Result<Self, ImportError> {
+        let mut zip = zip::ZipArchive::new(archive.file).map_err(|error| unreadable(&error))?;
+        let names: Vec<String> = zip.file_names().map(str::to_owned).collect();
+        if let Some(kind) = Kind::of_members(&names) {
+            return Err(kind.refused(wanted.format));
         }
-        members.push(member.name().to_owned());
-        let mut head = Vec::new();
-        member.take(HEAD_BYTES).read_to_end(&mut head).map_err(|error| damaged("ZIP archive", error.into()))?;
-        if fits(&head) {
-            fitting.push(at);
+        let (mut fitting, mut members) = (Vec::new(), Vec::new());
+        for at in 0..zip.len().min(MAX_MEMBERS) {
+            let member = zip.by_index(at).map_err(|error| unreadable(&error))?;
+            // What macOS adds beside each file.
+            if member.is_dir() || member.name().starts_with("__MACOSX/") {
+                continue;
+            }
+            members.push((at, member.name().to_owned()));
+            let mut head = Vec::new();
+            member.take(HEAD_BYTES).read_to_end(&mut head).map_err(|error| damaged("ZIP archive", error.into()))?;
+            if fits(&head) {
+                fitting.push(members.len() - 1);
+            }
         }
+        Ok(Self { zip, max: wanted.max_bytes.min(wanted.max_unpacked), members, fitting })
     }
-    match (fitting.as_slice(), members.len()) {
-        (&[at], _) => {
-            let member = archive.by_index(at).map_err(|error| unreadable(&error))?;
-            spool(member, max).map_err(|error| damaged("ZIP archive", error))
+
+    /// Unpacks a member.
+    fn member(&mut self, at: usize) -> Result<Opened, ImportError> {
+        let member = self.zip.by_index(self.members[at].0).map_err(|error| unreadable(&error))?;
+        spool(member, self.max).map_err(|error| damaged("ZIP archive", error))
+    }
+
+    /// Unpacks the only member, though it does not fit: its error is more precise than that nothing fits.
+    fn only_member(&mut self) -> Result<Opened, ImportError> {
+        if self.members.len() == 1 {
+            return self.member(0);
         }
-        // Its error is more precise than that nothing fits.
-        ([], 1) => {
-            let at = names.iter().position(|name| *name == members[0]).unwrap_or_default();
-            let member = archive.by_index(at).map_err(|error| unreadable(&error))?;
-            spool(member, max).map_err(|error| damaged("ZIP archive", error))
-        }
-        (fitting, _) => {
-            let is_ambiguous = !fitting.is_empty();
-            let more = if members.len() > MEMBERS_SHOWN { ", ..." } else { "" };
-            members.truncate(MEMBERS_SHOWN);
-            Err(ImportError::Members { members: members.join(", ") + more, is_ambiguous })
-        }
+        let more = if self.members.len() > MEMBERS_SHOWN { ", ..." } else { "" };
+        let shown: Vec<&str> = self.members.iter().take(MEMBERS_SHOWN).map(|(_, name)| name.as_str()).collect();
+        Err(ImportError::Members { members: shown.join(", ") + more, is_ambiguous: !self.fitting.is_empty() })
     }
 }
 
@@ -375,7 +436,9 @@ mod tests {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         io::copy(&mut io::repeat(b'a').take(100_000), &mut packed).expect("bytes");
         let packed = packed.finish().expect("a file");
-        let open = |max_bytes| open(packed.as_slice(), Wanted { format: Format::Csv, max_bytes }, |_| true);
+        let open = |max_bytes| {
+            open(packed.as_slice(), Wanted { format: Format::Csv, max_bytes, max_unpacked: 100_000 }, |_| true)
+        };
         assert_eq!(open(100_000).expect("it fits").bytes, 100_000);
         assert!(matches!(open(99_999), Err(ImportError::TooLarge { max: 99_999 })));
     }

@@ -33,6 +33,23 @@ pub(super) fn date(text: &str) -> Result<NaiveDate, String> {
     read().ok_or_else(|| "is not a date like 31-08-2026".to_owned())
 }
 
+/// Reads the first day of a month as `199606`, or of the day that a date is.
+pub(super) fn month(text: &str) -> Result<NaiveDate, String> {
+    use chrono::Datelike;
+    let day = match text.split_at_checked(4) {
+        Some((year, month)) if text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            year.parse().ok().zip(month.parse().ok()).and_then(|(year, month)| NaiveDate::from_ymd_opt(year, month, 1))
+        }
+        _ => date(text).ok().and_then(|day| day.with_day(1)),
+    };
+    day.ok_or_else(|| "is not a month like 199606".to_owned())
+}
+
+/// Reads a number of degrees.
+pub(super) fn degrees(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|degrees: &f64| degrees.is_finite()).ok_or_else(|| "is not a number of degrees".to_owned())
+}
+
 /// Reads a whole number, which a spreadsheet may have written as `4.0` or `1,041`.
 pub(super) fn whole<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
     let read = || {

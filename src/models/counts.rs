@@ -91,6 +91,16 @@ pub struct RegisterCounts {
     pub closed: u64,
 }
 
+/// The result of replacing the postcodes of areas.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PostcodeCounts {
+    /// The given postcodes.
+    pub postcodes: UpsertCounts,
+    /// Stored postcodes of these areas that were not given, and are now marked as withdrawn.
+    pub withdrawn: u64,
+}
+
 /// The rows that merging two schools wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

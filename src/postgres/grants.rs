@@ -16,6 +16,7 @@ const READ_WRITE: &[&str] = &[
     "admissions_history",
     "admissions_reach",
     "folded_names",
+    "postcodes",
     "private_school_details",
     "private_school_fees",
     "school_clubs",

@@ -1,4 +1,4 @@
-//! INSERTs of schools on Postgres.
+//! INSERTs of schools and postcodes on Postgres.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,18 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Integer, Text};
+use diesel::upsert::excluded;
 use diesel_async::AsyncPgConnection;
 use tokio::task::JoinHandle;
 
 use super::guard::outside_server;
 use super::run::RunQueryDsl;
-use super::schema::schools;
+use super::schema::{postcodes, schools};
 use crate::columns::school_columns;
 use crate::error::Result;
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
-use crate::models::NewSchool;
+use crate::models::{NewSchool, PostcodeRow};
 use crate::request::{self, RegisterSchool, RegisterStream};
 
 /// How many schools are compared and inserted at a time.
@@ -75,28 +76,38 @@ macro_rules! insert_schools {
     };
 }
 
-/// A batch of a stream, and the rest of the stream.
-type Batch = (Option<Result<Vec<RegisterSchool>>>, request::Batches);
-
-/// A stream of schools in batches, each school validated. The stream may read a file, so it is read on a thread that
-/// may block, one batch ahead.
-pub(super) struct Batches(JoinHandle<Batch>);
+/// A stream of schools in batches, each school validated.
+pub(super) struct Batches(Ahead<request::Batches>);
 
 impl Batches {
     pub(super) fn new(stream: RegisterStream, size: usize) -> Self {
-        Self::ahead(request::Batches::new(stream, size))
-    }
-
-    fn ahead(mut batches: request::Batches) -> Self {
-        Self(tokio::task::spawn_blocking(move || (batches.next(), batches)))
+        Self(ahead(request::Batches::new(stream, size)))
     }
 
     /// Returns the next batch. A panic of the stream is passed on.
     pub(super) async fn next(&mut self) -> Option<Result<Vec<RegisterSchool>>> {
+        self.0.next().await
+    }
+}
+
+/// An iterator that may read a file, so it runs on a thread that may block, one item ahead.
+pub(super) struct Ahead<I: Iterator>(JoinHandle<(Option<I::Item>, I)>);
+
+/// Runs an iterator one item ahead.
+pub(super) fn ahead<I>(mut iterator: I) -> Ahead<I>
+where
+    I: Iterator<Item: Send> + Send + 'static,
+{
+    Ahead(tokio::task::spawn_blocking(move || (iterator.next(), iterator)))
+}
+
+impl<I: Iterator<Item: Send> + Send + 'static> Ahead<I> {
+    /// Returns the next item. A panic of the iterator is passed on.
+    pub(super) async fn next(&mut self) -> Option<I::Item> {
         let read = outside_server(&mut self.0).await;
-        let (batch, batches) = read.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
-        *self = Self::ahead(batches);
-        batch
+        let (item, rest) = read.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        *self = ahead(rest);
+        item
     }
 }
 
@@ -124,5 +135,39 @@ pub(super) async fn upsert_folds_in_txn(
          WHERE folded_names.name_folded <> excluded.name_folded",
     );
     upsert.bind::<Array<Text>, _>(names).bind::<Array<Text>, _>(folds).execute(connection).await?;
+    Ok(())
+}
+
+/// How many postcodes one INSERT has.
+const POSTCODES_AN_INSERT: usize = 10_000;
+
+/// Stores postcodes, over those that are stored.
+pub(super) async fn upsert_postcodes_in_txn(
+    connection: &mut AsyncPgConnection,
+    rows: &[PostcodeRow],
+) -> QueryResult<()> {
+    for rows in rows.chunks(POSTCODES_AN_INSERT) {
+        macro_rules! arrays {
+            ($($column:ident),+) => {
+                ($(unnest::<SqlTypeOf<postcodes::$column>, _>(
+                    rows.iter().map(|row| &row.$column).collect::<Vec<_>>(),
+                ),)+)
+            };
+        }
+        let values = diesel::select(arrays!(postcode, lat, lng, uncertainty_m, terminated_on, is_withdrawn));
+        diesel::insert_into(postcodes::table)
+            .values(values)
+            .on_conflict(postcodes::postcode)
+            .do_update()
+            .set((
+                postcodes::lat.eq(excluded(postcodes::lat)),
+                postcodes::lng.eq(excluded(postcodes::lng)),
+                postcodes::uncertainty_m.eq(excluded(postcodes::uncertainty_m)),
+                postcodes::terminated_on.eq(excluded(postcodes::terminated_on)),
+                postcodes::is_withdrawn.eq(excluded(postcodes::is_withdrawn)),
+            ))
+            .execute(connection)
+            .await?;
+    }
     Ok(())
 }

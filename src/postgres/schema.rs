@@ -66,6 +66,20 @@ diesel::table! {
     use diesel::sql_types::*;
     use postgis_diesel::sql_types::*;
 
+    postcodes (postcode) {
+        postcode -> Text,
+        lat -> Float8,
+        lng -> Float8,
+        uncertainty_m -> Int2,
+        terminated_on -> Nullable<Date>,
+        is_withdrawn -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
     private_school_details (id) {
         id -> Int8,
         school_id -> Int8,
@@ -255,6 +269,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     admissions_history,
     admissions_reach,
     folded_names,
+    postcodes,
     private_school_details,
     private_school_fees,
     school_clubs,

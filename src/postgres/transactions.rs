@@ -34,7 +34,7 @@ pub(super) async fn write<T>(
             TableLock::Import(table) => format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE; "),
         };
         let mut sql: String = locks.iter().map(lock).collect();
-        if locks.contains(&TableLock::Import("schools")) {
+        if locks.iter().any(|lock| matches!(lock, TableLock::Import("schools" | "postcodes"))) {
             // The table may be empty at first: a plan cached then would scan it for each batch.
             sql += "SET LOCAL plan_cache_mode = force_custom_plan";
         }

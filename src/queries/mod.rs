@@ -14,6 +14,7 @@ mod lineage;
 mod lists;
 pub mod own;
 mod phase_by_ages;
+mod postcodes;
 mod rows;
 mod writes;
 
@@ -35,6 +36,7 @@ pub(super) use lists::{
     councils_on_conn, facets_on_conn, schools_by_laestab_on_conn, schools_by_ukprn_on_conn, schools_by_urn_on_conn,
     schools_on_conn,
 };
+pub(super) use postcodes::{locate_all_on_conn, replace_postcodes_on_conn};
 pub(super) use writes::{
     insert_schools_on_conn, update_school_on_conn, upsert_register_on_conn, upsert_schools_on_conn,
 };

@@ -10,19 +10,21 @@ use crate::config::Backend;
 use crate::error::Result;
 use crate::explain::{ExplainMode, ExplainedQuery, Explanation};
 use crate::geo::Catchment;
-use crate::ids::{Laestab, SchoolId, Ukprn, Urn};
+use crate::ids::{Laestab, Postcode, SchoolId, Ukprn, UnknownPostcode, Urn};
 use crate::models::{
-    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewAdmissionsCriterion,
-    NewCatchment, NewCollections, NewLink, NewSchool, Phase, PhaseGap, ReachHit, RegisterCounts, Review, School,
-    SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch, UpsertCounts,
+    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, Home, MergeCounts, NewAdmissions,
+    NewAdmissionsCriterion, NewCatchment, NewCollections, NewLink, NewSchool, Phase, PhaseGap, PostcodeCounts,
+    ReachHit, RegisterCounts, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch, UpsertCounts,
 };
 use crate::observe::observe;
 use crate::repository::unit_of_work::{Transaction, UnitOfWork};
 use crate::repository::{
-    CountSchools, ExportSchools, FillPhases, FindCatchments, FindReach, FindSchools, Health, PoolStatus, ReadSchools,
-    SchoolRepository, WriteSchools,
+    CountSchools, ExportSchools, FillPhases, FindCatchments, FindReach, FindSchools, Health, LocateHomes, PoolStatus,
+    ReadSchools, SchoolRepository, WritePostcodes, WriteSchools,
 };
-use crate::request::{Page, PhaseGaps, RegisterCoverage, RegisterStream, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{
+    Page, PhaseGaps, PostcodeStream, RegisterCoverage, RegisterStream, SchoolSearch, SchoolStream, WriteMode,
+};
 use crate::search::ValidatedSearch;
 
 use super::calls::{read, write, write_stream};
@@ -151,6 +153,21 @@ impl ReadSchools for Repository {
 
     async fn schools_of_today(&self, urn: Urn) -> Result<Vec<School>> {
         read!(self, schools_of_today_on_conn, urn)
+    }
+}
+
+#[async_trait]
+impl LocateHomes for Repository {
+    async fn locate_all(&self, postcodes: &[Postcode]) -> Result<Vec<Result<Home, UnknownPostcode>>> {
+        let postcodes = postcodes.to_vec();
+        read!(self, locate_all_on_conn, &postcodes)
+    }
+}
+
+#[async_trait]
+impl WritePostcodes for Repository {
+    async fn replace_postcodes(&self, areas: PostcodeStream, mode: WriteMode) -> Result<PostcodeCounts> {
+        write_stream!(self, replace_postcodes_on_conn, areas, mode)
     }
 }
 

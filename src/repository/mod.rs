@@ -18,13 +18,15 @@ use crate::config::Backend;
 use crate::error::Result;
 use crate::explain::{ExplainMode, ExplainedQuery, Explanation};
 use crate::geo::Catchment;
-use crate::ids::{Laestab, SchoolId, Ukprn, Urn};
+use crate::ids::{Laestab, Postcode, SchoolId, Ukprn, UnknownPostcode, Urn};
 use crate::models::{
-    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, MergeCounts, NewAdmissions, NewAdmissionsCriterion,
-    NewCatchment, NewCollections, NewLink, NewSchool, Phase, PhaseGap, ReachHit, RegisterCounts, Review, School,
-    SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch, UpsertCounts,
+    CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, Home, MergeCounts, NewAdmissions,
+    NewAdmissionsCriterion, NewCatchment, NewCollections, NewLink, NewSchool, Phase, PhaseGap, PostcodeCounts,
+    ReachHit, RegisterCounts, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch, UpsertCounts,
 };
-use crate::request::{Page, PhaseGaps, RegisterCoverage, RegisterStream, SchoolSearch, SchoolStream, WriteMode};
+use crate::request::{
+    Page, PhaseGaps, PostcodeStream, RegisterCoverage, RegisterStream, SchoolSearch, SchoolStream, WriteMode,
+};
 
 pub(crate) use health::refuse_older;
 pub use health::{Health, PoolStatus};
@@ -60,7 +62,16 @@ pub use unit_of_work::{Savepoint, UnitOfWork};
 /// [`is_invalid_input`](crate::Error::is_invalid_input) classify them for a service.
 #[async_trait]
 pub trait SchoolRepository:
-    FindSchools + FindCatchments + FindReach + CountSchools + ReadSchools + ExportSchools + WriteSchools + FillPhases
+    FindSchools
+    + FindCatchments
+    + FindReach
+    + LocateHomes
+    + CountSchools
+    + ReadSchools
+    + ExportSchools
+    + WriteSchools
+    + WritePostcodes
+    + FillPhases
 {
     /// Returns the backend of this repository.
     fn backend(&self) -> Backend;
@@ -157,6 +168,53 @@ pub trait FindReach: Send + Sync + Debug {
     fn reach_pages(&self, search: SchoolSearch) -> BoxStream<'_, Result<Page<ReachHit>>> {
         pages(search, move |search| async move { self.find_reach(&search).await })
     }
+}
+
+/// Places homes by their postcode.
+#[async_trait]
+pub trait LocateHomes: Send + Sync + Debug {
+    /// Returns the home that a postcode places, as people type it ([`Postcode`]), with what places it and how far off
+    /// it may be. Of a sector or an outcode it is the middle of its postcodes that have not ended, or of all if all
+    /// have.
+    ///
+    /// What was imported comes first ([`WritePostcodes`]). Where it lacks the postcode, the schools that have it place
+    /// the home: 250 m off for a whole postcode; for a sector 2 km, for an outcode 5 km, or farther where its schools
+    /// are farther from their middle.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+    /// use school_finder_db::models::HomeSource;
+    /// use school_finder_db::{Config, SchoolSearch, connect, sample};
+    ///
+    /// let finder = connect(&Config::in_memory()).await?;
+    /// sample::fill(finder.as_ref()).await?;
+    /// # let postcode = finder.find_schools(&SchoolSearch::near(sample::home())).await?.items.remove(0).school.postcode;
+    /// # let postcode = &postcode.expect("a postcode");
+    /// let home = finder.locate(postcode).await?; // such as "mk9 3ep"
+    /// assert_eq!(home.source, HomeSource::School); // no postcodes were imported
+    /// let page = finder.find_schools(&SchoolSearch::near(home.location)).await?;
+    /// # assert!(!page.items.is_empty());
+    /// # Ok::<(), school_finder_db::Error>(())
+    /// # }).expect("a home");
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidPostcode`](crate::Error::InvalidPostcode), before any SQL;
+    /// [`UnknownPostcode`](crate::Error::UnknownPostcode), which names the sector or the outcode that is known. Both
+    /// contain the postcode, which is somebody's home: keep them out of logs.
+    async fn locate(&self, postcode: &str) -> Result<Home> {
+        let postcode: Postcode = postcode.parse()?;
+        let found = self.locate_all(&[postcode]).await?.pop();
+        let none = UnknownPostcode { postcode, known: None, is_imported: false };
+        Ok(found.unwrap_or(Err(none))?)
+    }
+
+    /// Returns the homes that these postcodes place, as [`locate`](Self::locate) does, in the given order.
+    ///
+    /// # Errors
+    /// Those of the database. An unknown postcode is an error in its place.
+    async fn locate_all(&self, postcodes: &[Postcode]) -> Result<Vec<Result<Home, UnknownPostcode>>>;
 }
 
 /// Counts of schools.
@@ -383,6 +441,22 @@ pub trait WriteSchools: Send + Sync + Debug {
     /// [`UnknownUrn`](crate::Error::UnknownUrn) where there is no such school; the errors of
     /// [`NewCatchment::validate`].
     async fn upsert_catchments(&self, catchments: Vec<NewCatchment>, mode: WriteMode) -> Result<UpsertCounts>;
+}
+
+/// Writes the places of postcodes, for [`LocateHomes`].
+#[async_trait]
+pub trait WritePostcodes: Send + Sync + Debug {
+    /// Replaces the postcodes of each area of the stream in one transaction, and writes only those that changed. A
+    /// stored postcode of an area that is not given is kept, and marked as withdrawn. Areas that are not in the stream
+    /// are left unchanged. Memory holds one area at a time: the largest of the country have some 100,000 postcodes.
+    ///
+    /// Readers never wait. On SQLite every other write waits until the stream's end, as for any write; on Postgres only
+    /// another write of postcodes does.
+    ///
+    /// # Errors
+    /// The stream's first error; [`InvalidText`](crate::Error::InvalidText) for a part of a postcode, a postcode of
+    /// another area, or one without a place; [`DuplicateRow`](crate::Error::DuplicateRow) for one that is given twice.
+    async fn replace_postcodes(&self, areas: PostcodeStream, mode: WriteMode) -> Result<PostcodeCounts>;
 }
 
 /// The backfill of phases: the schools that lack one, and their new phases.

@@ -11,7 +11,9 @@ pub use cursor::Cursor;
 pub use filter::{ClubFilter, Faith, FeeFilter, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter, Unrated};
 pub use search::{MAX_LIMIT, Page, SchoolSearch, Sort};
 pub(crate) use write::{Batches, refuse_repeated, refuse_twice};
-pub use write::{MissingSchools, RegisterCoverage, RegisterSchool, RegisterStream, SchoolStream, WriteMode};
+pub use write::{
+    MissingSchools, PostcodeStream, RegisterCoverage, RegisterSchool, RegisterStream, SchoolStream, WriteMode,
+};
 
 /// The register's word for a school without a religious character; an unknown one is NULL.
 pub(crate) const NO_FAITH: &str = "None";

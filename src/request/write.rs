@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use crate::error::{Error, Result};
 use crate::ids::Urn;
-use crate::models::{NewSchool, SchoolIdentifiers, SchoolPatch};
+use crate::models::{NewSchool, PostcodePlace, SchoolIdentifiers, SchoolPatch};
 
 /// The schools of a write, one at a time, so that a register need not fit in memory. An error rolls the write back.
 pub type SchoolStream = Box<dyn Iterator<Item = Result<NewSchool>> + Send>;
@@ -29,6 +29,10 @@ impl From<NewSchool> for RegisterSchool {
 
 /// The schools of a register, one at a time, as those of a [`SchoolStream`].
 pub type RegisterStream = Box<dyn Iterator<Item = Result<RegisterSchool>> + Send>;
+
+/// The postcodes of a published file, one area at a time: each item has all postcodes of one area, such as MK, in any
+/// order and each once. An error rolls the write back.
+pub type PostcodeStream = Box<dyn Iterator<Item = Result<Vec<PostcodePlace>>> + Send>;
 
 /// The coverage of a register. The schools that it lacks are the open ones of its councils whose
 /// [`SchoolIdentifiers::source`] is this register.

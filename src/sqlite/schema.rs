@@ -51,6 +51,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    postcodes (postcode) {
+        postcode -> Text,
+        lat -> Double,
+        lng -> Double,
+        uncertainty_m -> SmallInt,
+        terminated_on -> Nullable<Date>,
+        is_withdrawn -> Bool,
+    }
+}
+
+diesel::table! {
     private_school_details (id) {
         id -> BigInt,
         school_id -> BigInt,
@@ -210,6 +221,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     admissions_history,
     admissions_reach,
     folded_names,
+    postcodes,
     private_school_details,
     private_school_fees,
     school_clubs,

@@ -62,6 +62,8 @@ async fn writes_logs_with_a_password() {
         repository.find_schools(&search).await.expect("schools");
         repository.insert_schools(sample::schools()).await.expect_err("they are there already");
         repository.explain(ExplainedQuery::Find, &search, ExplainMode::Analyze).await.expect("a plan");
+        repository.locate("ZZ1 4QX").await.expect("a postcode of the sample");
+        repository.locate("ZZ1 4QY").await.expect_err("a postcode that nobody has");
         repository.health().await.expect("a database that can be used");
         println!("{config} {config:?} {repository:?} {:?}", repository.pool_status());
     }
@@ -131,12 +133,13 @@ fn each_call_is_a_span_and_a_slow_one_a_warning() {
         let failed = "\"error.type\":\"DuplicateUrn\"";
         assert_eq!(count(&[system, "\"db.operation.name\":\"insert_schools\"", failed, "close"]), 1, "{traces}");
         assert_eq!(count(&[system, "WARN", "slow query", found[0], "\"rows\":20"]), 1, "{traces}");
+        assert_eq!(count(&[system, "\"db.operation.name\":\"locate_all\"", "close"]), 2, "{traces}");
         for method in ["explain", "health"] {
             assert_eq!(count(&[system, &format!("\"db.operation.name\":\"{method}\""), "close"]), 1, "{traces}");
         }
     }
     // Neither what is stored nor where somebody lives.
-    for private in ["Old Mill", "Brackenford", "52.0406", "-0.7594"] {
+    for private in ["Old Mill", "Brackenford", "52.0406", "-0.7594", "ZZ1", "4QX"] {
         assert_eq!(lines().find(|line| line.contains(private)), None);
     }
 }

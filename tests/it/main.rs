@@ -29,6 +29,8 @@ mod plans;
 mod pool;
 #[cfg(all(unix, feature = "postgres"))]
 mod poolers;
+#[cfg(all(feature = "cli", feature = "postgres", feature = "sqlite"))]
+mod postcodes;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "cli")]

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use crate::support::transcript::Session;
 
 /// Files by the names that the examples use, with next to nothing in them.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     (
         "edubasealldata.csv",
         "URN,LA (name),EstablishmentName,EstablishmentStatus (name),PhaseOfEducation (name),Easting,Northing\r\n\
@@ -27,9 +27,10 @@ const FILES: [(&str, &str); 5] = [
            "coordinates":[[[-0.8,52],[-0.7,52],[-0.7,52.1],[-0.8,52.1],[-0.8,52]]]}}]}"#,
     ),
     ("homes.csv", "lat,lng\n52.0406,-0.7594\n"),
+    ("NSPL_AUG_2026_UK.csv", "pcds,doterm,gridind,lat,long\r\nMK9 3EP,,1,52.0406,-0.7594\r\n"),
 ];
 
-/// A home with those files, and the register imported.
+/// A home with those files, and the register and the postcodes imported.
 fn home() -> Session {
     let session = Session::new();
     for (name, content) in FILES {
@@ -37,6 +38,8 @@ fn home() -> Session {
     }
     let imported = session.run("school-finder import register edubasealldata.csv");
     assert!(imported.ends_with("inserted 2, updated 0, unchanged 0, rejected 0\n"), "{imported}");
+    let imported = session.run("school-finder import postcodes NSPL_AUG_2026_UK.csv");
+    assert!(imported.ends_with("inserted 1, updated 0, unchanged 0, rejected 0\n"), "{imported}");
     session
 }
 

@@ -36,6 +36,7 @@ const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
     ("index: *_pkey", "SQLite's table is its primary key's index"),
     ("constraint: ck_is_private", "a BOOLEAN of Postgres holds nothing else"),
     ("constraint: ck_is_selective", "a BOOLEAN of Postgres holds nothing else"),
+    ("constraint: ck_postcodes_is_withdrawn", "a BOOLEAN of Postgres holds nothing else"),
     ("constraint: ck_admissions_had_vacancies", "a BOOLEAN of Postgres holds nothing else"),
     ("constraint: ck_performance_is_suppressed", "a BOOLEAN of Postgres holds nothing else"),
     ("constraint: ck_*_starts_at", "a TIME of Postgres holds nothing else"),

@@ -40,6 +40,7 @@ async fn the_rust_schema_is_what_the_migrations_make() {
             let id = match in_table.as_str() {
                 "school_finder_migrations" => "version",
                 "folded_names" => "name",
+                "postcodes" => "postcode",
                 _ => "id",
             };
             expected.push_str(&format!("diesel::table! {{\n    {in_table} ({id}) {{\n"));

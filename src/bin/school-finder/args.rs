@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use school_finder_db::Error;
-use school_finder_db::ids::{Laestab, Urn};
+use school_finder_db::ids::{Laestab, Postcode, Urn};
 use school_finder_db::import::KeyKind;
 use school_finder_db::models::Phase;
 
@@ -76,6 +76,17 @@ pub enum Command {
         after_help = "Example: in each of the two latest years that are known\n  school-finder reach --lat 52.0406 --lng -0.7594 --intake 'Year R' --years 2"
     )]
     Reach(PageArgs),
+    /// Places a home by its postcode, or by the first part of one.
+    #[command(
+        after_help = "Examples: of a postcode, its sector and its outcode; import them first by `import postcodes`\n  school-finder locate 'MK9 3EP'\n  school-finder locate 'MK9 3'\n  school-finder locate MK9 --format json"
+    )]
+    Locate {
+        /// The postcode, in any case and with or without its space: MK9 3EP, MK9 3 or MK9.
+        postcode: Postcode,
+        /// How to print it [default: table on a terminal, json otherwise]
+        #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+        format: CountFormat,
+    },
     /// Shows one school with all its details.
     #[command(after_help = "Example:\n  school-finder show 110375")]
     Show {
@@ -249,6 +260,17 @@ pub enum ImportCommand {
         #[arg(long, value_name = "NAME")]
         distance_criterion: Vec<String>,
     },
+    /// Imports postcodes with their places: NSPL or ONSPD (ONS Geoportal), or Code-Point Open (Ordnance Survey).
+    #[command(
+        after_help = "A release replaces the one before it: what changed is written, and postcodes that it lacks are marked as\nwithdrawn. Only areas that the file has are touched.\n\nExample:\n  school-finder import postcodes NSPL_AUG_2026_UK.csv"
+    )]
+    Postcodes {
+        #[command(flatten)]
+        import: ImportArgs,
+        /// Also read the postcodes of Northern Ireland, which have a licence of their own.
+        #[arg(long)]
+        with_northern_ireland: bool,
+    },
     /// Imports outlines of catchments (GeoJSON in degrees, or on the National Grid), for schools in the database.
     #[command(
         after_help = "Example: polygons with the URN in their property `school_urn`\n  school-finder import catchments catchments.geojson --key school_urn\n\nExample: polygons with the name of the school\n  school-finder import catchments catchments.geojson --key SCHOOL_NAME --council 'Milton Keynes'"
@@ -308,7 +330,7 @@ pub enum BatchCommand {
 
 #[derive(Debug, Args)]
 pub struct BatchArgs {
-    /// A CSV file with a header and the columns lat and lng, in degrees (WGS84).
+    /// A CSV file with a header and the columns lat and lng, in degrees (WGS84), or postcode.
     pub homes: PathBuf,
     /// The Parquet file to write: home (its row, from 0), rank, school_id, urn, distance_km, evidence.
     pub parquet: PathBuf,
@@ -319,7 +341,7 @@ pub struct BatchArgs {
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The file, as published; also as a ZIP archive or compressed by gzip.
+    /// The file, as published; also as a ZIP archive or compressed by gzip. Of postcodes also a folder of such files.
     pub file: PathBuf,
     /// Run the import and count, then roll it back.
     #[arg(long)]

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use school_finder_db::explain::{ExplainMode, ExplainedQuery};
-use school_finder_db::import::{CatchmentOptions, Import, ImportError, Notice, NoticeKind, Reject};
+use school_finder_db::ids::Postcode;
+use school_finder_db::import::{CatchmentOptions, Import, ImportError, Notice, NoticeKind, Reject, postcode_files};
 use school_finder_db::migrate::{self as schema, Migrator};
 use school_finder_db::request::{MissingSchools, WriteMode};
 use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, text};
@@ -17,6 +18,7 @@ use crate::args::{
     CountFormat, ExplainArgs, ExplainCommand, FindArgs, Format, ImportArgs, ImportCommand, MigrateCommand, Options,
     PageArgs, RegisterArgs, SchoolNumber,
 };
+use crate::output::Asked;
 use crate::output_file::OutputFile;
 use crate::{database, output};
 
@@ -120,22 +122,38 @@ fn report(done: &str, names: &[String], nothing: &str) -> Result<(), Failure> {
 pub async fn import(options: &Options, command: ImportCommand) -> Result<(), Failure> {
     // The unit in the list of rejects.
     let unit = match command {
-        ImportCommand::Register { .. } | ImportCommand::Links { .. } | ImportCommand::Admissions { .. } => "line",
+        ImportCommand::Register { .. }
+        | ImportCommand::Links { .. }
+        | ImportCommand::Admissions { .. }
+        | ImportCommand::Postcodes { .. } => "line",
         ImportCommand::Catchments { .. } => "feature",
     };
     let (ImportCommand::Register { import, .. }
     | ImportCommand::Links { import, .. }
     | ImportCommand::Admissions { import, .. }
+    | ImportCommand::Postcodes { import, .. }
     | ImportCommand::Catchments { import, .. }) = &command;
     let ImportArgs { file: path, dry_run, rejects } = import;
     let import = configured(&command)?;
     // Files are opened first: a mistyped name should not leave a new database behind.
-    let file = File::open(path).map_err(Failure::file("read", path))?;
-    let bytes = file.metadata().map_err(Failure::file("read", path))?.len();
+    let paths = match command {
+        ImportCommand::Postcodes { .. } if path.is_dir() => {
+            postcode_files(path).map_err(Failure::file("read", path))?
+        }
+        _ => vec![path.clone()],
+    };
+    let (mut files, mut bytes) = (Vec::new(), 0);
+    for path in &paths {
+        let file = File::open(path).map_err(Failure::file("read", path))?;
+        bytes += file.metadata().map_err(Failure::file("read", path))?.len();
+        files.push(file);
+    }
     let rejects = Arc::new(Mutex::new(Rejects::open(unit, rejects.as_deref(), path, options)?));
 
     let (finder, created) = match command {
-        ImportCommand::Register { .. } => database::open_or_create(options, *dry_run).await?,
+        ImportCommand::Register { .. } | ImportCommand::Postcodes { .. } => {
+            database::open_or_create(options, *dry_run).await?
+        }
         // These rows belong to schools, so the database must exist.
         ImportCommand::Links { .. } | ImportCommand::Admissions { .. } | ImportCommand::Catchments { .. } => {
             (database::existing(options).await?, None)
@@ -159,11 +177,16 @@ pub async fn import(options: &Options, command: ImportCommand) -> Result<(), Fai
             let rejects = Arc::clone(&rejects);
             move |notice| rejects.lock().unwrap_or_else(PoisonError::into_inner).notice(notice)
         });
-    let counts = match &command {
-        ImportCommand::Register { .. } => import.register(finder.as_ref(), file).await,
-        ImportCommand::Links { .. } => import.links(finder.as_ref(), file).await,
-        ImportCommand::Admissions { .. } => import.admissions(finder.as_ref(), file).await,
-        ImportCommand::Catchments { key, key_is, council, partial, .. } => {
+    let counts = match (&command, files.pop()) {
+        (ImportCommand::Postcodes { .. }, last) => {
+            files.extend(last);
+            import.postcodes(finder.as_ref(), files).await
+        }
+        (_, None) => Err(ImportError::Empty.into()),
+        (ImportCommand::Register { .. }, Some(file)) => import.register(finder.as_ref(), file).await,
+        (ImportCommand::Links { .. }, Some(file)) => import.links(finder.as_ref(), file).await,
+        (ImportCommand::Admissions { .. }, Some(file)) => import.admissions(finder.as_ref(), file).await,
+        (ImportCommand::Catchments { key, key_is, council, partial, .. }, Some(file)) => {
             let mut options = CatchmentOptions::new(key);
             (options.key_is, options.council, options.partial) = (*key_is, council.clone(), *partial);
             import.catchments(finder.as_ref(), file, options).await
@@ -190,8 +213,9 @@ pub async fn import(options: &Options, command: ImportCommand) -> Result<(), Fai
         eprintln!("This was a dry run: nothing was written.");
     }
     let closed = if counts.closed > 0 { format!(", closed {}", counts.closed) } else { String::new() };
+    let withdrawn = if counts.withdrawn > 0 { format!(", withdrawn {}", counts.withdrawn) } else { String::new() };
     output::lines([format!(
-        "inserted {}, updated {}, unchanged {}, rejected {}{closed}",
+        "inserted {}, updated {}, unchanged {}, rejected {}{closed}{withdrawn}",
         counts.inserted, counts.updated, counts.unchanged, counts.rejected
     )])
 }
@@ -211,6 +235,9 @@ fn configured(command: &ImportCommand) -> Result<Import, Failure> {
         ImportCommand::Admissions { distance_criterion, .. } => {
             Import::new().distance_criteria(distance_criterion.clone())
         }
+        ImportCommand::Postcodes { with_northern_ireland, .. } => {
+            Import::new().northern_ireland(*with_northern_ireland)
+        }
         ImportCommand::Links { .. } | ImportCommand::Catchments { .. } => Import::new(),
     };
     match command {
@@ -220,7 +247,7 @@ fn configured(command: &ImportCommand) -> Result<Import, Failure> {
             Some(label) => import.encoding(label).map_err(|error| Failure::Usage(error.to_string())),
             None => Ok(import),
         },
-        ImportCommand::Catchments { .. } => Ok(import),
+        ImportCommand::Catchments { .. } | ImportCommand::Postcodes { .. } => Ok(import),
     }
 }
 
@@ -311,18 +338,23 @@ impl Rejects {
 }
 
 pub async fn find(options: &Options, PageArgs { find, format }: PageArgs) -> Result<(), Failure> {
-    let (finder, search) = open_for(options, &find).await?;
-    output::hits(&finder.find_schools(&search).await?, &search, format, options.raw)
+    let (finder, asked) = open_for(options, &find).await?;
+    output::hits(&finder.find_schools(&asked.search).await?, &asked, format, options.raw)
 }
 
 pub async fn catchment(options: &Options, PageArgs { find, format }: PageArgs) -> Result<(), Failure> {
-    let (finder, search) = open_for(options, &find).await?;
-    output::catchments(&finder.find_catchments(&search).await?, &search, format, options.raw)
+    let (finder, asked) = open_for(options, &find).await?;
+    output::catchments(&finder.find_catchments(&asked.search).await?, &asked, format, options.raw)
 }
 
 pub async fn reach(options: &Options, PageArgs { find, format }: PageArgs) -> Result<(), Failure> {
-    let (finder, search) = open_for(options, &find).await?;
-    output::reach(&finder.find_reach(&search).await?, &search, format, options.raw)
+    let (finder, asked) = open_for(options, &find).await?;
+    output::reach(&finder.find_reach(&asked.search).await?, &asked, format, options.raw)
+}
+
+pub async fn locate(options: &Options, postcode: Postcode, format: CountFormat) -> Result<(), Failure> {
+    let finder = database::open(options).await?;
+    output::home(&finder.locate(&postcode.to_string()).await?, format, options.raw)
 }
 
 pub async fn show(options: &Options, school: SchoolNumber, format: Format) -> Result<(), Failure> {
@@ -367,8 +399,10 @@ pub async fn councils(options: &Options, format: CountFormat) -> Result<(), Fail
 }
 
 pub async fn facets(options: &Options, find: FindArgs, format: CountFormat) -> Result<(), Failure> {
-    let (finder, search) = open_for(options, &find).await?;
-    output::facets(&finder.facets(&search).await?, format, options.raw)
+    let (finder, Asked { search, home }) = open_for(options, &find).await?;
+    output::facets(&finder.facets(&search).await?, format, options.raw)?;
+    output::say_home(home.as_ref());
+    Ok(())
 }
 
 pub async fn explain(options: &Options, command: ExplainCommand) -> Result<(), Failure> {
@@ -379,7 +413,7 @@ pub async fn explain(options: &Options, command: ExplainCommand) -> Result<(), F
         ExplainCommand::Facets(args) => (ExplainedQuery::Facets, args),
     };
     let mode = if analyze { ExplainMode::Analyze } else { ExplainMode::Plan };
-    let (finder, search) = open_for(options, &find).await?;
+    let (finder, Asked { search, .. }) = open_for(options, &find).await?;
     let explanation = finder.explain(query, &search, mode).await?;
     output::lines([explanation.to_string()])
 }
@@ -388,14 +422,12 @@ pub async fn explain(options: &Options, command: ExplainCommand) -> Result<(), F
 ///
 /// People type `milton keynes`, so councils are spelled as the database has them. One that is not found stays as it is,
 /// and is reported, since the result will be empty.
-pub async fn open_for(
-    options: &Options,
-    find: &FindArgs,
-) -> Result<(Arc<dyn SchoolRepository>, SchoolSearch), Failure> {
-    let mut search = find.search();
+pub async fn open_for(options: &Options, find: &FindArgs) -> Result<(Arc<dyn SchoolRepository>, Asked), Failure> {
     let finder = database::open(options).await?;
+    let (near, home) = find.point.located(finder.as_ref()).await?;
+    let mut search = find.search(near);
     if search.filter.councils.is_empty() {
-        return Ok((finder, search));
+        return Ok((finder, Asked { search, home }));
     }
     // A council may have only schools of another status than open.
     let mut of_status = SchoolSearch::open();
@@ -411,5 +443,5 @@ pub async fn open_for(
             ),
         }
     }
-    Ok((finder, search))
+    Ok((finder, Asked { search, home }))
 }

@@ -6,16 +6,19 @@ use chrono::NaiveTime;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use school_finder_db::geo::{Latitude, Longitude};
-use school_finder_db::models::{ClubKind, Gender, Phase, Rating, Status, Weekday};
+use school_finder_db::ids::Postcode;
+use school_finder_db::models::{ClubKind, Gender, Home, Phase, Rating, Status, Weekday};
+use school_finder_db::repository::LocateHomes;
 use school_finder_db::request::{
     ClubFilter, Cursor, Faith, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter, Unrated,
 };
 use school_finder_db::units::kilometres_of;
 use school_finder_db::{Error, Kilometres, LatLng, SchoolSearch, Sort};
 
-/// A search, as options.
+/// A point, as options.
 #[derive(Debug, Args)]
-pub struct FindArgs {
+#[group(id = POINT, multiple = true)]
+pub struct PointArgs {
     /// Degrees north of the point to measure from, such as 52.0406.
     #[arg(long, requires = "lng", allow_hyphen_values = true, value_parser = degrees::<Latitude>)]
     lat: Option<Latitude>,
@@ -29,8 +32,34 @@ pub struct FindArgs {
         value_parser = degrees::<Longitude>
     )]
     lng: Option<Longitude>,
+    /// A postcode to measure from in their place, such as 'MK9 3EP', or the first part of one, such as MK9.
+    #[arg(long, value_name = "POSTCODE", conflicts_with_all = ["lat", "lng"])]
+    postcode: Option<Postcode>,
+}
+
+/// The group of the options of a point.
+const POINT: &str = "point";
+
+impl PointArgs {
+    /// Returns the point that these options describe, if they do, and the home if a postcode places it.
+    pub async fn located(&self, finder: &dyn LocateHomes) -> Result<(Option<LatLng>, Option<Home>), Error> {
+        match self.postcode {
+            Some(postcode) => {
+                let home = finder.locate(&postcode.to_string()).await?;
+                Ok((Some(home.location), Some(home)))
+            }
+            None => Ok((self.lat.zip(self.lng).map(|(lat, lng)| LatLng::new(lat, lng)), None)),
+        }
+    }
+}
+
+/// A search, as options.
+#[derive(Debug, Args)]
+pub struct FindArgs {
+    #[command(flatten)]
+    pub point: PointArgs,
     /// Only schools within this distance of the point: kilometres, or with a unit, such as 3mi.
-    #[arg(long, value_name = "KM", requires = "lat", allow_negative_numbers = true, value_parser = radius)]
+    #[arg(long, value_name = "KM", requires = POINT, allow_negative_numbers = true, value_parser = radius)]
     within: Option<Kilometres>,
     /// At most this many schools, up to 1,000.
     #[arg(long, default_value_t = 20)]
@@ -80,7 +109,7 @@ pub struct FindArgs {
     club_until: Option<NaiveTime>,
     /// Only schools that would have offered a place in the latest year that is known, or in the latest --years: by
     /// distance, or because every applicant was offered one.
-    #[arg(long, requires = "lat")]
+    #[arg(long, requires = POINT)]
     reached: bool,
     /// The number of latest years, in each of which it must hold [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=50))]
@@ -100,9 +129,8 @@ pub struct FindArgs {
 }
 
 impl FindArgs {
-    /// Returns the search that these options describe.
-    pub fn search(&self) -> SchoolSearch {
-        let near = self.lat.zip(self.lng).map(|(lat, lng)| LatLng::new(lat, lng));
+    /// Returns the search from a point that these options describe.
+    pub fn search(&self, near: Option<LatLng>) -> SchoolSearch {
         let rating = match (self.max_rating, self.unrated) {
             (None, None | Some(Unrated::Include)) => None,
             (at_least, unrated) => Some(RatingFilter {

@@ -52,6 +52,7 @@ async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         }
         Command::Catchment(page) => commands::catchment(options, page).await,
         Command::Reach(page) => commands::reach(options, page).await,
+        Command::Locate { postcode, format } => commands::locate(options, postcode, format).await,
         Command::Show { school, format } => commands::show(options, school, format).await,
         Command::Councils { format } => commands::councils(options, format).await,
         Command::Facets { find, format } => commands::facets(options, find, format).await,

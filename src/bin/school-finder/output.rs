@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
-use school_finder_db::models::{CatchmentHit, CouncilCount, Facets, ReachHit, ReachYear, SchoolDetails, SchoolHit};
+use school_finder_db::models::{
+    CatchmentHit, CouncilCount, Facets, Home, ReachHit, ReachYear, SchoolDetails, SchoolHit,
+};
 use school_finder_db::{Page, SchoolSearch};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -23,6 +25,13 @@ const YEAR_COLUMNS: &str =
 /// An unknown value in a table.
 const UNKNOWN: &str = "-";
 
+/// What was searched for.
+pub struct Asked {
+    pub search: SchoolSearch,
+    /// The home, if a postcode places it.
+    pub home: Option<Home>,
+}
+
 /// A value as its JSON, by column.
 type Row = Map<String, Value>;
 
@@ -30,18 +39,18 @@ type Row = Map<String, Value>;
 type Column<T> = (&'static str, fn(&T) -> String);
 
 /// Prints a page of schools.
-pub fn hits(page: &Page<SchoolHit>, search: &SchoolSearch, format: Format, raw: bool) -> Result<(), Failure> {
-    print_page(page, search, format, &[], LIST_COLUMNS, rows, raw)
+pub fn hits(page: &Page<SchoolHit>, asked: &Asked, format: Format, raw: bool) -> Result<(), Failure> {
+    print_page(page, asked, format, &[], LIST_COLUMNS, rows, raw)
 }
 
 /// Prints a page of schools with the evidence that they serve the point.
-pub fn catchments(page: &Page<CatchmentHit>, search: &SchoolSearch, format: Format, raw: bool) -> Result<(), Failure> {
+pub fn catchments(page: &Page<CatchmentHit>, asked: &Asked, format: Format, raw: bool) -> Result<(), Failure> {
     let evidence: Column<CatchmentHit> = ("evidence", |catchment| catchment.evidence.to_string());
-    print_page(page, search, format, &[evidence], &format!("{LIST_COLUMNS},evidence"), rows, raw)
+    print_page(page, asked, format, &[evidence], &format!("{LIST_COLUMNS},evidence"), rows, raw)
 }
 
 /// Prints a page of schools whose offers of past years reached the point. CSV has a row for each year.
-pub fn reach(page: &Page<ReachHit>, search: &SchoolSearch, format: Format, raw: bool) -> Result<(), Failure> {
+pub fn reach(page: &Page<ReachHit>, asked: &Asked, format: Format, raw: bool) -> Result<(), Failure> {
     let columns: [Column<ReachHit>; 2] = [
         ("intake", |reach| by_intake(reach, |years| years[0].intake.as_deref().map_or(UNKNOWN.to_owned(), printable))),
         ("years: last km offered (margin)", |reach| {
@@ -53,7 +62,8 @@ pub fn reach(page: &Page<ReachHit>, search: &SchoolSearch, format: Format, raw: 
             by_intake(reach, |years| years.iter().map(year).collect::<Vec<_>>().join(", "))
         }),
     ];
-    print_page(page, search, format, &columns, &format!("{LIST_COLUMNS},{YEAR_COLUMNS}"), school_years, raw)?;
+    print_page(page, asked, format, &columns, &format!("{LIST_COLUMNS},{YEAR_COLUMNS}"), school_years, raw)?;
+    let search = &asked.search;
     if page.items.is_empty() && search.within.is_none() && search.after.is_none() {
         eprintln!("without --within only schools within the greatest known last distance are considered");
     }
@@ -86,7 +96,7 @@ fn school_years(hits: &[ReachHit]) -> Result<Vec<Row>, Failure> {
 
 fn print_page<T: Serialize>(
     page: &Page<T>,
-    search: &SchoolSearch,
+    Asked { search, home }: &Asked,
     format: Format,
     more: &[Column<T>],
     csv_columns: &str,
@@ -95,8 +105,10 @@ fn print_page<T: Serialize>(
 ) -> Result<(), Failure> {
     match format {
         Format::Table => print_hits(&page.items, more)?,
-        Format::Json => print_json(&json!({ "schools": rows(&page.items)?, "next": page.next }))?,
-        Format::Geojson => print_json(&feature_collection(rows(&page.items)?, json!(page.next)))?,
+        Format::Json => print_json(&with_home(json!({ "schools": rows(&page.items)?, "next": page.next }), home))?,
+        Format::Geojson => {
+            print_json(&with_home(feature_collection(rows(&page.items)?, json!(page.next)), home))?;
+        }
         Format::Csv => print_csv(csv_columns.split(','), &csv_rows(&page.items)?, raw)?,
     }
     // JSON and GeoJSON contain the cursor.
@@ -107,7 +119,41 @@ fn print_page<T: Serialize>(
         }
         _ => {}
     }
+    // So do they the home.
+    if matches!(format, Format::Table | Format::Csv) {
+        say_home(home.as_ref());
+    }
     Ok(())
+}
+
+/// Adds the home that a postcode places.
+fn with_home(mut json: Value, home: &Option<Home>) -> Value {
+    if let (Value::Object(fields), Some(home)) = (&mut json, home) {
+        fields.insert("home".to_owned(), json!(home));
+    }
+    json
+}
+
+/// Says where distances begin, and by how much they may be off.
+pub fn say_home(home: Option<&Home>) {
+    if let Some(home) = home {
+        eprintln!("distances are from {home}");
+    }
+}
+
+/// Prints the home that a postcode places.
+pub fn home(home: &Home, format: CountFormat, raw: bool) -> Result<(), Failure> {
+    match format {
+        CountFormat::Table => {
+            let (lat, lng) = (home.location.lat().degrees(), home.location.lng().degrees());
+            lines([format!("{lat:.6}, {lng:.6}: {home}")])
+        }
+        CountFormat::Json => print_json(home),
+        CountFormat::Csv => {
+            let row = row(home)?;
+            print_csv(row.keys().map(String::as_str), std::slice::from_ref(&row), raw)
+        }
+    }
 }
 
 fn print_hits<T: Serialize>(items: &[T], more: &[Column<T>]) -> Result<(), Failure> {

@@ -17,6 +17,9 @@ mod exporting;
 mod finding;
 mod identifiers;
 mod phases;
+#[cfg(feature = "register")]
+mod postcode_files;
+mod postcodes;
 mod reach;
 mod units;
 mod writing;

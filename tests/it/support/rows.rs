@@ -174,6 +174,17 @@ fn rows(backend: Backend) -> Vec<Rows> {
             ],
         ),
         (
+            "postcodes",
+            vec![
+                ("postcode", of(["'MK9 3EP'", "'M1  1AE'", "'EC1A1BB'"])),
+                ("lat", of(["52.0406", "53.5", "51.52"])),
+                ("lng", of(["-0.7594", "-2.25", "-0.1"])),
+                ("uncertainty_m", of(["100", "1", "32767"])),
+                ("terminated_on", of(["NULL", "'1996-06-01'", "NULL"])),
+                ("is_withdrawn", truth([false, false, true])),
+            ],
+        ),
+        (
             "school_links",
             vec![
                 ("urn", of(["100001", "100002", "888888"])),

@@ -1,0 +1,2 @@
+-- Loses every postcode.
+DROP TABLE postcodes;
