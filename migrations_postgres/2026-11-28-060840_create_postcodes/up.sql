@@ -5,8 +5,10 @@ CREATE TABLE postcodes (
     -- range of them.
     postcode TEXT COLLATE "C" NOT NULL PRIMARY KEY
         CONSTRAINT ck_postcodes_postcode CHECK (length(postcode) = 7),
-    lat DOUBLE PRECISION NOT NULL,
-    lng DOUBLE PRECISION NOT NULL,
+    lat DOUBLE PRECISION NOT NULL
+        CONSTRAINT ck_postcodes_lat CHECK (lat BETWEEN -90 AND 90),
+    lng DOUBLE PRECISION NOT NULL
+        CONSTRAINT ck_postcodes_lng CHECK (lng BETWEEN -180 AND 180),
     -- How far a home may be from that place.
     uncertainty_m SMALLINT NOT NULL
         CONSTRAINT ck_postcodes_uncertainty CHECK (uncertainty_m BETWEEN 1 AND 32767),
@@ -15,7 +17,5 @@ CREATE TABLE postcodes (
         CONSTRAINT ck_postcodes_terminated_on CHECK (terminated_on BETWEEN '0001-01-01' AND '9999-12-31'),
     -- Whether the newest file of its area lacks it.
     is_withdrawn BOOLEAN NOT NULL,
-    CONSTRAINT ck_postcodes_place CHECK (
-        lat BETWEEN -90 AND 90 AND lng BETWEEN -180 AND 180 AND NOT (lat = 0 AND lng = 0)
-    )
+    CONSTRAINT ck_postcodes_place CHECK (lat <> 0 OR lng <> 0)
 );

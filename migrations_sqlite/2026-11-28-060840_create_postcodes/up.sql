@@ -4,8 +4,10 @@ CREATE TABLE postcodes (
     -- outcode or a sector are neighbours: `MK9 3EP` and `M1  1AE`.
     postcode TEXT NOT NULL PRIMARY KEY
         CONSTRAINT ck_postcodes_postcode CHECK (typeof(postcode) = 'text' AND length(postcode) = 7),
-    lat DOUBLE NOT NULL,
-    lng DOUBLE NOT NULL,
+    lat DOUBLE NOT NULL
+        CONSTRAINT ck_postcodes_lat CHECK (typeof(lat) = 'real' AND lat BETWEEN -90 AND 90),
+    lng DOUBLE NOT NULL
+        CONSTRAINT ck_postcodes_lng CHECK (typeof(lng) = 'real' AND lng BETWEEN -180 AND 180),
     -- How far a home may be from that place.
     uncertainty_m SMALLINT NOT NULL
         CONSTRAINT ck_postcodes_uncertainty CHECK (
@@ -19,8 +21,5 @@ CREATE TABLE postcodes (
     -- Whether the newest file of its area lacks it.
     is_withdrawn BOOLEAN NOT NULL
         CONSTRAINT ck_postcodes_is_withdrawn CHECK (typeof(is_withdrawn) = 'integer' AND is_withdrawn IN (0, 1)),
-    CONSTRAINT ck_postcodes_place CHECK (
-        typeof(lat) = 'real' AND typeof(lng) = 'real' AND lat BETWEEN -90 AND 90 AND lng BETWEEN -180 AND 180
-        AND NOT (lat = 0 AND lng = 0)
-    )
+    CONSTRAINT ck_postcodes_place CHECK (lat <> 0 OR lng <> 0)
 ) WITHOUT ROWID;

@@ -64,6 +64,8 @@ pub struct Import {
     clear: Vec<String>,
     distance_criteria: Vec<String>,
     northern_ireland: bool,
+    /// The last remark, which is not repeated for the next of several files.
+    remarked: String,
 }
 
 impl Default for Import {
@@ -93,6 +95,7 @@ impl Import {
             clear: Vec::new(),
             distance_criteria: Vec::new(),
             northern_ireland: false,
+            remarked: String::new(),
         }
     }
 
@@ -183,6 +186,10 @@ impl Import {
 
     /// Reports a notice about the file.
     fn remark(&mut self, text: String) {
+        if text == self.remarked {
+            return;
+        }
+        self.remarked.clone_from(&text);
         (self.on_notice)(Notice { kind: NoticeKind::File, number: None, urn: String::new(), text });
     }
 }

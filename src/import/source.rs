@@ -71,11 +71,12 @@ impl std::fmt::Debug for Opened {
 /// Reads a source to its end. An archive is unpacked: gzip, or the one member of a ZIP archive whose first bytes fit. A
 /// file of a kind that is not wanted is refused with the next step.
 pub(super) fn open(source: impl Read, wanted: Wanted, fits: impl Fn(&[u8]) -> bool) -> Result<Opened, ImportError> {
-    let mut opened = unpacked(spool(source, wanted.max_bytes)?, wanted)?;
-    if is_zip(&opened) {
-        opened = unzip(opened, wanted, &fits)?;
+    let mut opened = spool(source, wanted.max_bytes)?;
+    // A ZIP archive in gzip, at most: what is packed more often is no published file.
+    for _ in 0..2 {
+        opened = if is_zip(&opened) { unzip(opened, wanted, &fits)? } else { unpacked(opened, wanted)? };
     }
-    expected(unpacked(opened, wanted)?, wanted)
+    expected(opened, wanted)
 }
 
 /// Opens a source as [`open`] does, and passes on every member of a ZIP archive that fits, one after another. Members

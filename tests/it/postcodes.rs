@@ -80,7 +80,7 @@ fn every_search_starts_from_a_postcode() {
         assert!(table.contains(said), "{command}: {table}");
     }
     assert_eq!(json(&session, "facets --postcode mk93ep --within 5")["total"], 2);
-    assert!(session.run("school-finder explain find --postcode mk93ep").contains("52.0406"));
+    assert!(session.run("school-finder explain find --postcode mk93ep").contains("ix_schools_latitude_band"));
     for (arguments, error) in [
         ("--postcode mk93ep --lat 52 --lng -0.7", "cannot be used with"),
         ("--postcode nowhere", "is not a postcode"),
@@ -104,7 +104,7 @@ fn a_postcode_of_a_school_serves_without_an_import() {
         (&found["home"]["source"], &found["home"]["uncertainty_m"]),
         (&Value::from("school"), &Value::from(250))
     );
-    assert_eq!(found["schools"][0]["distance_km"], 0.0);
+    assert!(found["schools"][0]["distance_km"].as_f64().is_some_and(|km| km < 0.001));
     let unknown = session.run("school-finder find --postcode 'MK9 3EP'; echo \"exit $?\"");
     let error = "school-finder: no postcodes of MK are stored, and no school is in MK9 3EP: import the postcodes with \
                  `school-finder import postcodes FILE`\nexit 1\n";

@@ -502,3 +502,79 @@ async fn ages_give_the_registers_phase() {
     assert_eq!(counts.total() + counts.left, 5_732);
     assert_eq!(counts.total(), 724);
 }
+
+/// The published rows of every kind of file that has some, with their numbers of postcodes that have a place.
+#[tokio::test]
+async fn published_postcodes_of_every_year_are_read() {
+    let files = [
+        ("ONSPD_MAY_2018.4_rows.csv", 2),
+        ("ONSPD_JUN_2023_UK.10_rows.csv", 10),
+        ("ONSPD_AUG_2024.4_rows.csv", 2),
+        ("ONSPD_NOV_2025.4_rows.csv", 3),
+        ("NSPL_2025_header.14_rows.csv", 14),
+        ("NSPL_2025_quoted.rows.csv", 3),
+        ("codepoint_open_xx.csv", 10),
+        ("codepoint_open_xy.csv", 10),
+    ];
+    for (name, postcodes) in files {
+        let finder = connect(&Config::in_memory()).await.expect("a database");
+        let file = File::open(data("published/4_postcodes").join(name)).expect("the file");
+        let import = Import::new().northern_ireland(true);
+        let counts =
+            import.postcodes(finder.as_ref(), vec![file]).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((counts.inserted, counts.rejected), (postcodes, 0), "{name}");
+    }
+    // The same places by the grid as the ONS has by degrees.
+    let finder = connect(&Config::in_memory()).await.expect("a database");
+    for name in ["NSPL_2025_quoted.rows.csv", "codepoint_open_xx.csv"] {
+        let file = File::open(data("published/4_postcodes").join(name)).expect("the file");
+        Import::new().postcodes(finder.as_ref(), vec![file]).await.expect("an import");
+    }
+    let carlisle = finder.locate("ca87jg").await.expect("a home");
+    let by_grid = GridReference { easting: 366_033, northing: 564_878 }.to_lat_lng().expect("in Great Britain");
+    assert!(carlisle.location.distance_to(by_grid).get() < 0.001, "{carlisle:?}");
+    assert_eq!(carlisle.uncertainty_m, 100);
+    // Aberdeen, whose area's letters were changed.
+    let aberdeen = finder.locate("XX10 1AA").await.expect("a home");
+    let near = LatLng::from_lat_lng(57.148, -2.096).expect("a place");
+    assert!(aberdeen.location.distance_to(near).get() < 1.0, "{aberdeen:?}");
+}
+
+#[tokio::test]
+async fn every_header_of_postcodes_is_understood() {
+    let mut reader = csv::Reader::from_path(data("published/4_postcodes/headers.csv")).expect("the headers");
+    let mut read = 0;
+    for record in reader.records() {
+        let record = record.expect("a row");
+        let columns: Vec<&str> = record[2].split(',').collect();
+        let value = |column: &&str| match column.to_lowercase().as_str() {
+            "pcd" | "pcd7" => "MK9 3EP",
+            "pcd2" | "pcd8" => "MK9  3EP",
+            "pcds" | "postcode" => "MK9 3EP",
+            "doterm" => "202306",
+            "oseast1m" | "east1m" | "eastings" => "485200",
+            "osnrth1m" | "north1m" | "northings" => "238500",
+            "osgrdind" | "gridind" => "1",
+            "positional_quality_indicator" => "10",
+            "lat" => "52.038",
+            "long" => "-0.76",
+            _ => "",
+        };
+        let is_placed = columns.iter().any(|column| ["oseast1m", "east1m", "Eastings"].contains(column));
+        let file = format!("{}\n{}\n", record[2].to_owned(), columns.iter().map(value).collect::<Vec<_>>().join(","));
+        let finder = connect(&Config::in_memory()).await.expect("a database");
+        let imported = Import::new().postcodes(finder.as_ref(), vec![std::io::Cursor::new(file)]).await;
+        if !is_placed {
+            imported.expect_err("no list of postcodes with places");
+            continue;
+        }
+        let counts = imported.unwrap_or_else(|error| panic!("{record:?}: {error}"));
+        assert_eq!((counts.inserted, counts.rejected), (1, 0), "{record:?}");
+        let home = finder.locate("MK9 3EP").await.expect("a home");
+        let grid = GridReference { easting: 485_200, northing: 238_500 }.to_lat_lng().expect("in Great Britain");
+        assert!(home.location.distance_to(grid).get() < 0.1 && home.uncertainty_m == 100, "{record:?}: {home:?}");
+        assert_eq!(home.terminated_on.is_some(), columns.contains(&"doterm"), "{record:?}");
+        read += 1;
+    }
+    assert!(read >= 14, "{read}");
+}

@@ -163,7 +163,7 @@ async fn schools_stand_in_for_postcodes_that_are_missing(database: &TestDatabase
     let unit = home(database, "0x1 1aa").await;
     assert_eq!((unit.source, unit.location), (HomeSource::School, at(51.755, -1.255)));
     // 654 m to each of the two schools.
-    assert_eq!(unit.uncertainty_m, 655);
+    assert_eq!(unit.uncertainty_m, 654);
     let outcode = home(database, "OX1").await;
     assert_eq!((outcode.source, outcode.location), (HomeSource::School, at(51.775, -1.275)));
     assert_eq!(outcode.uncertainty_m, 5_000, "and not OX11");
@@ -213,4 +213,47 @@ async fn a_stream_that_cannot_be_is_refused(database: &TestDatabase) {
         assert!(matches!(refused, Err(Error::InvalidText { field: "postcode", .. })), "{refused:?}");
     }
     assert!(database.repository().locate("AB1 0AA").await.is_err(), "nothing was written");
+}
+
+/// Asserts that a part of a postcode is a range of the primary key.
+macro_rules! is_a_range_of_the_key {
+    ($module:ident, $repository:ty, $database:expr, $key:literal $(, $async:tt, $await:tt)?) => {{
+        use diesel::prelude::*;
+        use school_finder_db::explain::ExplainMode;
+        use school_finder_db::$module::{explain, schema::postcodes};
+        let units = ('A'..='Z').flat_map(|one| ('A'..='Z').map(move |two| format!("{one}{two}")));
+        let area = (0..10).flat_map(|sector| units.clone().map(move |unit| format!("MK9 {sector}{unit}")));
+        stored($database, vec![area.map(|text| place(&text, 52.0, -0.7)).collect()]).await;
+        let repository = <$repository>::connect($database.config()).await.expect("the database");
+        let query = postcodes::table
+            .filter(postcodes::postcode.ge("MK9 3"))
+            .filter(postcodes::postcode.lt("MK9 3~"))
+            .select(postcodes::lat);
+        let plan = repository
+            .with_connection($($async)? move |c| explain(c, query, ExplainMode::Plan)$(.$await)?)
+            .await
+            .expect("a plan");
+        assert!(plan.scans.is_empty() && plan.plan.join(" ").contains($key), "{plan}");
+    }};
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_part_is_a_range_of_the_key_on_sqlite() {
+    let database = TestDatabase::new(school_finder_db::config::Backend::Sqlite).await.expect("a database");
+    is_a_range_of_the_key!(sqlite, school_finder_db::sqlite::SqliteRepository, &database, "USING PRIMARY KEY");
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_part_is_a_range_of_the_key_on_postgres() {
+    let database = TestDatabase::new(school_finder_db::config::Backend::Postgres).await.expect("a database");
+    is_a_range_of_the_key!(
+        postgres,
+        school_finder_db::postgres::PostgresRepository,
+        &database,
+        "postcodes_pkey",
+        async,
+        await
+    );
 }
