@@ -30,7 +30,7 @@ const AFTER_TWO: &[u8] = b"ABEHMNPRVWXY";
 /// assert!("Milton Keynes".parse::<Postcode>().is_err());
 /// # Ok::<(), school_finder_db::ids::InvalidPostcode>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Postcode([u8; LENGTH]);
 
@@ -249,6 +249,12 @@ impl fmt::Display for Postcode {
         let (outcode, rest) = (outcode.trim_end(), rest.trim_end());
         let gap = if rest.is_empty() { "" } else { " " };
         f.pad(&[outcode, gap, rest].concat())
+    }
+}
+
+impl fmt::Debug for Postcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Postcode").field(&self.key()).finish()
     }
 }
 

@@ -186,7 +186,14 @@ fn read<R: Read>(
              (--with-northern-ireland reads them)"
         ));
     }
-    Ok((import, Box::new(areas.stream(repeated))))
+    let mut on_progress = std::mem::replace(&mut import.on_progress, Box::new(|_, _| {}));
+    let mut stored = 0;
+    let areas = areas.stream(repeated).inspect(move |area| {
+        stored += area.as_ref().map_or(0, |places| places.len() as u64);
+        let (rows, bytes) = before;
+        on_progress(stored, bytes.saturating_mul(stored) / rows.max(1));
+    });
+    Ok((import, Box::new(areas)))
 }
 
 fn row(facts: &mut Facts, northern_ireland: bool) -> Result<Row, Reason> {

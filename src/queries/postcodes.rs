@@ -160,6 +160,7 @@ fn middle(postcode: Postcode, source: HomeSource, places: &[(LatLng, f64)], leas
 
 /// Replaces the postcodes of areas, and marks as withdrawn those that are stored and not given.
 #[maybe_async]
+#[allow(clippy::while_let_on_iterator, reason = "the areas of Postgres are awaited")]
 pub(in super::super) async fn replace_postcodes_on_conn(
     connection: &mut Connection,
     stream: PostcodeStream,
