@@ -16,8 +16,8 @@ const AFTER_TWO: &[u8] = b"ABEHMNPRVWXY";
 /// A postcode of the United Kingdom, or the first part of one: the outcode, such as MK9, or the sector, such as MK9 3.
 ///
 /// It is read as people type it: in any case, with or without its space, with the letters O and I for the digits 0 and
-/// 1 where there can only be a digit, and with a digit for the first letter. A part of a postcode that can be read as an
-/// outcode is one: `M11` is the outcode, and `M1 1` the sector. Whether there is such a postcode is not checked.
+/// 1 where there can only be a digit, and with a digit for the first letter. A part that can be read as an outcode is
+/// one: `M11` is the outcode, and `M1 1` the sector. Whether there is such a postcode is not checked.
 ///
 /// ```
 /// use school_finder_db::ids::Postcode;

@@ -105,8 +105,8 @@ impl Import {
         Self { mode, ..self }
     }
 
-    /// Sets a callback for the number of rows and bytes read, called for each row. An import of postcodes calls it again
-    /// from the first row on, for each area that it stores.
+    /// Sets a callback for the number of rows and bytes read, called for each row. An import of postcodes calls it
+    /// again from the first row on, for each area that it stores.
     #[must_use]
     pub fn on_progress(self, callback: impl FnMut(u64, u64) + Send + 'static) -> Self {
         Self { on_progress: Box::new(callback), ..self }

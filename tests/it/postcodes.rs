@@ -4,11 +4,13 @@ use serde_json::Value;
 
 use crate::support::transcript::Session;
 
-const REGISTER: &str = "URN,LA (name),EstablishmentName,EstablishmentStatus (name),PhaseOfEducation (name),Postcode,Easting,Northing\r\n\
+const REGISTER: &str = "URN,LA (name),EstablishmentName,EstablishmentStatus (name),PhaseOfEducation (name),\
+    Postcode,Easting,Northing\r\n\
     110533,Milton Keynes,Hilltop School,Open,Primary,MK5 6EX,485280,238480\r\n\
     110534,Milton Keynes,Valley School,Open,Secondary,MK6 2AA,486280,238480\r\n";
 
-const POSTCODES: &str = "pcds,doterm,gridind,lat,long\r\nMK9 3EP,,1,52.0406,-0.7594\r\nMK9 3EQ,199606,6,52.0416,-0.7604\r\n\
+const POSTCODES: &str = "pcds,doterm,gridind,lat,long\r\nMK9 3EP,,1,52.0406,-0.7594\r\n\
+    MK9 3EQ,199606,6,52.0416,-0.7604\r\n\
     BT1 1AA,,1,54.602438,-5.922291\r\n";
 
 fn home() -> Session {
