@@ -1,8 +1,8 @@
 -- The places of postcodes, as published.
 CREATE TABLE postcodes (
-    -- Seven characters: the outcode, filled up with blanks to four, and the other three. So the postcodes of an area, an
-    -- outcode or a sector are neighbours: `MK9 3EP` and `M1  1AE`. COLLATE "C", so that the index of the key serves a
-    -- range of them.
+    -- Seven characters: the outcode, filled up with blanks to four, and the other three. So the postcodes of an area,
+    -- an outcode or a sector are neighbours: `MK9 3EP` and `M1  1AE`. COLLATE "C", so that the index of the key serves
+    -- a range of them.
     postcode TEXT COLLATE "C" NOT NULL PRIMARY KEY
         CONSTRAINT ck_postcodes_postcode CHECK (length(postcode) = 7),
     lat DOUBLE PRECISION NOT NULL

@@ -1,7 +1,7 @@
 -- The places of postcodes, as published. There are millions, so a row is in the index of its key and nowhere else.
 CREATE TABLE postcodes (
-    -- Seven characters: the outcode, filled up with blanks to four, and the other three. So the postcodes of an area, an
-    -- outcode or a sector are neighbours: `MK9 3EP` and `M1  1AE`.
+    -- Seven characters: the outcode, filled up with blanks to four, and the other three. So the postcodes of an area,
+    -- an outcode or a sector are neighbours: `MK9 3EP` and `M1  1AE`.
     postcode TEXT NOT NULL PRIMARY KEY
         CONSTRAINT ck_postcodes_postcode CHECK (typeof(postcode) = 'text' AND length(postcode) = 7),
     lat DOUBLE NOT NULL

@@ -189,8 +189,8 @@ pub trait LocateHomes: Send + Sync + Debug {
     ///
     /// let finder = connect(&Config::in_memory()).await?;
     /// sample::fill(finder.as_ref()).await?;
-    /// # let postcode = finder.find_schools(&SchoolSearch::near(sample::home())).await?.items.remove(0).school.postcode;
-    /// # let postcode = &postcode.expect("a postcode");
+    /// # let nearest = finder.find_schools(&SchoolSearch::near(sample::home())).await?.items.remove(0).school;
+    /// # let postcode = &nearest.postcode.expect("a postcode");
     /// let home = finder.locate(postcode).await?; // such as "mk9 3ep"
     /// assert_eq!(home.source, HomeSource::School); // no postcodes were imported
     /// let page = finder.find_schools(&SchoolSearch::near(home.location)).await?;
