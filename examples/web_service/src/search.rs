@@ -39,17 +39,17 @@ pub struct Parameters {
     after: Option<Cursor>,
     /// Only in these councils, as /api/facets spells them.
     #[serde(rename = "council")]
-    #[param(inline, value_type = Vec<Text>)]
+    #[param(inline, value_type = Vec<Text>, min_items = 1)]
     councils: Vec<String>,
     /// Only of these phases.
     #[serde(rename = "phase")]
-    #[param(inline)]
+    #[param(inline, min_items = 1)]
     phases: Vec<Phase>,
     /// Schools to which the register gives no phase pass `phase` by the ages they teach.
     phase_by_ages: bool,
     /// Only of these statuses. Without it: open now, which includes those proposed to close.
     #[serde(rename = "status")]
-    #[param(inline)]
+    #[param(inline, min_items = 1)]
     statuses: Vec<Status>,
     /// Only with an Ofsted rating of at most this, from 1 (outstanding) to 4 (inadequate).
     #[param(inline)]
@@ -72,7 +72,7 @@ pub struct Parameters {
     faith: Option<String>,
     /// Only schools with such a club. Given twice: with both.
     #[serde(rename = "has-club")]
-    #[param(inline)]
+    #[param(inline, min_items = 1)]
     clubs: Vec<ClubKind>,
     /// The clubs are held on this day.
     #[param(inline)]
