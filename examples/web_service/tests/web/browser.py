@@ -357,7 +357,8 @@ def nobody_is_kept_out(page):
 
 def what_is_not_known_is_counted(page):
     page.open()
-    page.until(lambda: page.count("max-rating:unknown") == page.asked("facets")["rating"]["unknown"], "it is not counted")
+    unknown = page.asked("facets")["rating"]["unknown"]
+    page.until(lambda: page.count("max-rating:unknown") == unknown, "it is not counted")
     assert not page.all(".unknown")[0].is_displayed(), "no school lacks a phase"
 
 
