@@ -5,7 +5,7 @@ use utoipa::openapi::{KnownFormat, Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::geo::{Latitude, Longitude};
-use crate::ids::{SchoolId, Ukprn, Urn};
+use crate::ids::{Postcode, SchoolId, Ukprn, Urn};
 use crate::models::{Rating, Weekday, Weekdays};
 use crate::request::Cursor;
 use crate::units::{AcademicYear, Kilometres, Money, Score, SignedKilometres};
@@ -39,6 +39,9 @@ schemas! {
         .description(Some("An Ofsted rating, from 1 (outstanding) to 4 (inadequate)."));
     Latitude: number().minimum(Some(-90)).maximum(Some(90)).description(Some("Degrees north (WGS84)."));
     Longitude: number().minimum(Some(-180)).maximum(Some(180)).description(Some("Degrees east (WGS84)."));
+    Postcode: text("^[A-Z]{1,2}[0-9][0-9A-Z]?( [0-9]([A-Z]{2})?)?$")
+        .examples(["MK9 3EP"])
+        .description(Some("A postcode, or its sector or outcode."));
     Kilometres: number().minimum(Some(0));
     SignedKilometres: number();
     AcademicYear: text("^[0-9]{4}/[0-9]{4}$").examples(["2025/2026"]);

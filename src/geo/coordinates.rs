@@ -64,6 +64,7 @@ coordinate! {
 /// # Ok::<(), school_finder_db::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct LatLng {
     lat: Latitude,
     lng: Longitude,

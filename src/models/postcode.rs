@@ -74,6 +74,7 @@ words! {
 
 /// A home that a postcode places. Its display is the sentence's part that says where distances begin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Home {
     /// The postcode, or the part of one, as it was understood.
     pub postcode: Postcode,

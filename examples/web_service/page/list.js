@@ -65,7 +65,7 @@ export function item(school, rank, evidence, chart, state) {
       { class: "body" },
       element("h3", {}, name),
       element("p", { class: "facts" }, facts(school).join(" · ")),
-      badges(school, serves, years, isSelective),
+      badges(school, serves, years, isSelective, evidence.uncertainty),
       more,
     ),
     element("span", { class: "distance" }, school.distance_km == null ? "" : kilometres(school.distance_km)),
@@ -88,7 +88,7 @@ export function facts(school) {
   ].filter(Boolean);
 }
 
-function badges(school, serves, years, isSelective) {
+function badges(school, serves, years, isSelective, uncertainty) {
   const made = [];
   if (STATUSES[school.status]) made.push(element("li", { class: "badge warns" }, STATUSES[school.status]));
   if (serves) {
@@ -96,13 +96,14 @@ function badges(school, serves, years, isSelective) {
     made.push(element("li", { class: "badge serves" }, words));
   }
   for (const year of years) {
+    const isClose = !year.all_offered && year.margin_km != null && Math.abs(year.margin_km) < uncertainty;
     const fits = year.all_offered || year.margin_km >= 0;
     const title = year.all_offered
       ? `In ${year.academic_year} every applicant${isSelective ? " who qualified" : ""} was offered a place`
       : `In ${year.academic_year} the last place by distance went to a child ${kilometres(year.last_distance_km)} away`;
     const intake = years.some((other) => other.intake !== year.intake) && year.intake ? ` ${year.intake}` : "";
-    const text = `${short(year.academic_year)}${intake} ${words(year, isSelective)}`;
-    made.push(element("li", { class: `badge year ${fits ? "fits" : "misses"}`, title }, text));
+    const text = `${short(year.academic_year)}${intake} ${words(year, isSelective, uncertainty)}`;
+    made.push(element("li", { class: `badge year ${isClose ? "close" : fits ? "fits" : "misses"}`, title }, text));
   }
   return made.length > 0 && element("ul", { class: "badges" }, ...made);
 }

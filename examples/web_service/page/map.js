@@ -9,7 +9,7 @@ import { known, miss } from "./years.js";
 
 const at = (id) => document.getElementById(id);
 const form = at("filters");
-const NONE = { serving: new Map(), reached: new Map(), years: new Map() };
+const NONE = { serving: new Map(), reached: new Map(), years: new Map(), uncertainty: 0 };
 // How many of the nearest schools are looked at for near misses, and the farthest and the most that are listed.
 const MISSES = { among: 60, km: 2, most: 5 };
 
@@ -18,6 +18,8 @@ let shown = [];
 let evidence = NONE;
 let next = null;
 let running = null;
+// What the service says of the postcode of the home.
+let located = null;
 
 const chart = new Chart(at("map"), { onMove: move, onPick: open, onZoom: drawOutlines });
 filters.build(form, (name, value) => {
@@ -28,13 +30,25 @@ filters.build(form, (name, value) => {
 // On a wide screen there is room for the filters.
 at("filters-panel").open = matchMedia("(min-width: 75rem) and (min-height: 36rem)").matches;
 
-at("place").addEventListener("submit", (event) => {
+at("place").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const place = address.place(at("coordinates").value);
-  at("place-error").textContent = place ? "" : "Write it like 52.0406, -0.7594: latitude first.";
-  at("coordinates").setAttribute("aria-invalid", String(!place));
-  if (!place) return at("coordinates").focus();
-  address.moveHome(state, ...place);
+  const text = at("coordinates").value.trim();
+  let refused = "";
+  try {
+    const place = address.place(text);
+    if (place) address.moveHome(state, ...place);
+    else {
+      located = await service.locate(text);
+      address.moveHome(state, located.lat, located.lng, located.postcode);
+    }
+  } catch ({ problem, message }) {
+    if (!problem) refused = "The service cannot be reached.";
+    else if (problem.status === 404) refused = `${message[0].toUpperCase()}${message.slice(1)}.`;
+    else refused = "Write a postcode like MK9 3EP, or 52.0406, -0.7594: latitude first.";
+  }
+  at("place-error").textContent = refused;
+  at("coordinates").setAttribute("aria-invalid", String(refused !== ""));
+  if (refused) return at("coordinates").focus();
   update({ fits: true });
 });
 at("locate").addEventListener("click", () => {
@@ -84,15 +98,18 @@ async function update({ fits = false } = {}) {
   showAsked(home);
   at("results").setAttribute("aria-busy", "true");
   try {
+    // A link has the postcode alone.
+    if (state.postcode && located?.postcode !== state.postcode) located = await service.locate(state.postcode, signal);
+    const uncertainty = state.postcode ? located.uncertainty_m / 1_000 : 0;
     const [page, counts, found] = await Promise.all([
       service.schools(state, null, signal),
       service.facets(state, filters.set(state), signal),
       home ? service.evidence(state, signal) : NONE,
     ]);
     const years = home ? await service.years(page.schools.map((school) => school.id), signal) : NONE.years;
-    const missed = home && state.view === "reach" ? await nearMisses(found, signal) : [];
+    const missed = home && state.view === "reach" ? await nearMisses(found, uncertainty, signal) : [];
     shown = page.schools;
-    evidence = { ...found, years };
+    evidence = { ...found, years, uncertainty };
     next = page.next;
     at("schools").replaceChildren(...shown.map((school, rank) => item(school, rank + 1, evidence, chart, state)));
     listMisses(missed);
@@ -109,7 +126,7 @@ async function update({ fits = false } = {}) {
 }
 
 // The schools near the home that it misses by little, the least miss first.
-async function nearMisses(found, signal) {
+async function nearMisses(found, uncertainty, signal) {
   const { schools } = await service.schools({ ...state, view: "nearest" }, null, signal, MISSES.among);
   const others = schools.filter((school) => school.distance_km != null && !found.reached.has(school.id));
   const past = await service.years(others.map((school) => school.id), signal);
@@ -118,7 +135,7 @@ async function nearMisses(found, signal) {
       const years = past.has(school.id) ? known(past.get(school.id), school.distance_km) : [];
       return { school, km: miss(years), year: years[0]?.academic_year };
     })
-    .filter(({ km }) => km != null && km <= MISSES.km)
+    .filter(({ km }) => km != null && km <= MISSES.km && km >= uncertainty)
     .sort((one, other) => one.km - other.km)
     .slice(0, MISSES.most);
 }
@@ -161,7 +178,7 @@ function showAsked(home) {
     view.checked = view.value === state.view;
     view.disabled = !home && view.value !== "nearest";
   }
-  if (home && document.activeElement !== at("coordinates")) at("coordinates").value = home.join(", ");
+  if (home && document.activeElement !== at("coordinates")) at("coordinates").value = state.postcode ?? home.join(", ");
   if (home) at("place-error").textContent = "";
   chart.place(home);
   chart.within(home, Number(state.within));
@@ -199,7 +216,23 @@ function say(total, home) {
     home && state.view === "nearest"
       ? ` Catchments that hold your home: ${evidence.serving.size}. Offers that reached it: ${evidence.reached.size}.`
       : "";
-  at("status").textContent = sentences[state.view]() + marks;
+  at("status").textContent = sentences[state.view]() + marks + from();
+}
+
+// Where distances begin, if a postcode says where the home is.
+function from() {
+  if (!state.postcode) return "";
+  const { postcode, source, uncertainty_m: metres } = located;
+  const places = {
+    postcode: "the centre of",
+    terminated_postcode: "the last centre of",
+    withdrawn_postcode: "the last centre of",
+    sector: "the middle of",
+    outcode: "the middle of",
+    school: "the schools in",
+  };
+  const far = metres < 1_000 ? `${metres} m` : `${(metres / 1_000).toFixed(1)} km`;
+  return ` Distances are from ${places[source]} ${postcode}, up to ${far} from your home.`;
 }
 
 // No answer of before stands beside the question that failed.

@@ -17,23 +17,25 @@ async function show() {
   try {
     const school = await service.details(urn);
     const home = address.home(state);
+    const located = state.postcode ? await service.locate(state.postcode) : null;
+    const uncertainty = located ? located.uncertainty_m / 1_000 : 0;
     const km = home && school.lat != null ? distance(home, [school.lat, school.lng]) : null;
     at("name").textContent = school.name;
     document.title = `${school.name} · School Finder`;
     at("failure").textContent = "";
     at("school").replaceChildren(
       element("p", { class: "facts" }, [STATUSES[school.status], ...facts(school)].filter(Boolean).join(" · ")),
-      km == null ? "" : element("p", {}, `${kilometres(km)} from your home.`),
+      km == null ? "" : element("p", {}, `${kilometres(km)} from ${state.postcode ?? "your home"}.`),
       ...describe(school),
       element("h2", { id: "years" }, "Admissions, year by year"),
-      years(school, km),
+      years(school, km, uncertainty),
     );
   } catch (error) {
     fail(error, state);
   }
 }
 
-function years(school, km) {
+function years(school, km, uncertainty) {
   if (school.admissions.length === 0) return element("p", {}, "No year of its admissions is known.");
   const heads = ["Year", "Intake", "Places", "Applications", "Last offered at"];
   if (km != null) heads.push("From your home");
@@ -50,7 +52,7 @@ function years(school, km) {
       cell(year.applications_received),
       cell(typeof last === "number" ? kilometres(last) : last),
     );
-    if (km != null) row.append(cell(fact && words(fact, school.is_selective)));
+    if (km != null) row.append(cell(fact && words(fact, school.is_selective, uncertainty)));
     return row;
   });
   const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));

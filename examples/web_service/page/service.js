@@ -77,6 +77,9 @@ export async function years(ids, signal) {
   return new Map(schools.map((school) => [school.id, school]));
 }
 
+// Where a postcode places a home, and how far off that may be.
+export const locate = (postcode, signal) => getJson("/api/locate", new URLSearchParams({ postcode }), signal);
+
 export async function details(urn) {
   const { schools } = await getJson(`/api/schools/${urn}`, "");
   return schools[0];

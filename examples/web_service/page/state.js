@@ -1,7 +1,7 @@
 // The search, stored in the address after the `#`, so that it can be shared. The names are those of the interface.
 
 const LISTS = ["phase", "has-club"];
-const WORDS = ["view", "lat", "lng", "within", "age", "ownership", "max-rating", "gender", "name"];
+const WORDS = ["view", "postcode", "lat", "lng", "within", "age", "ownership", "max-rating", "gender", "name"];
 
 export function read(hash) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
@@ -14,6 +14,7 @@ export function read(hash) {
   if (!home(state)) {
     delete state.lat;
     delete state.lng;
+    delete state.postcode;
     delete state.within;
   }
   return state;
@@ -39,7 +40,9 @@ export function home(state) {
 }
 
 // Five decimal places are a metre or so.
-export function moveHome(state, lat, lng) {
+export function moveHome(state, lat, lng, postcode) {
+  if (postcode) state.postcode = postcode;
+  else delete state.postcode;
   state.lat = Math.max(-90, Math.min(90, lat)).toFixed(5);
   state.lng = (((lng + 540) % 360) - 180).toFixed(5);
 }

@@ -31,9 +31,11 @@ export function miss(years) {
 }
 
 // What a year says, in a few words.
-export function words({ all_offered, margin_km }, isSelective) {
+// `uncertainty` is how far off the home may be, in kilometres.
+export function words({ all_offered, margin_km }, isSelective, uncertainty = 0) {
   if (all_offered) return isSelective ? "✓ all who qualified were offered a place" : "✓ all were offered a place";
   if (margin_km == null) return "";
+  if (Math.abs(margin_km) < uncertainty) return "too close to say from a postcode";
   const km = kilometres(Math.abs(margin_km));
   return margin_km >= 0 ? `✓ ${km} to spare` : `✗ you would have missed it by ${km}`;
 }

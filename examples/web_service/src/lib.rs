@@ -7,6 +7,7 @@ mod guide {}
 
 mod details;
 mod headers;
+mod homes;
 mod ids;
 mod limits;
 mod observe;

@@ -150,10 +150,36 @@ def coordinates_can_be_typed(page):
     box = page.one("#coordinates")
     box.send_keys("somewhere", Keys.ENTER)
     page.until(lambda: "latitude first" in page.one("#place-error").text, "nonsense is taken for a place")
+    page.forget_console()
     box.clear()
     box.send_keys(HOME, Keys.ENTER)
     page.until_names(page.found(lat=52.0406, lng=-0.7594))
     assert page.one("#place-error").text == ""
+
+
+def a_postcode_is_a_home(page):
+    page.open()
+    box = page.one("#coordinates")
+    box.send_keys("zz1 1qx", Keys.ENTER)
+    home = page.asked("locate", postcode="zz1 1qx")
+    place = {"lat": f"{home['lat']:.5f}", "lng": f"{home['lng']:.5f}"}
+    page.until_names(page.found(**place))
+    assert "from the schools in ZZ1 1QX, up to 250 m from your home" in page.status(), page.status()
+    assert page.hash() == {"postcode": "ZZ1 1QX", **place}
+    close = "too close to say from a postcode"
+    assert any(close in badge.text for badge in page.all(".badge.close")), [one.text for one in page.all(".badge")]
+    # A link to it says the same.
+    page.open(f"#{urllib.parse.urlencode(page.hash())}")
+    assert "ZZ1 1QX" in page.status() and page.one("#coordinates").get_attribute("value") == "ZZ1 1QX"
+    page.one("#coordinates").clear()
+    page.one("#coordinates").send_keys("ZZ1 9XX", Keys.ENTER)
+    page.until(lambda: "no school is in ZZ1 9XX" in page.one("#place-error").text, "it is not refused")
+    page.forget_console()
+    # A home on the map has none.
+    page.run("arguments[0].focus()", page.one("#map"))
+    ActionChains(page.browser).send_keys(Keys.ARROW_UP).perform()
+    page.until(lambda: "postcode" not in page.hash(), "the home was moved")
+    page.until(lambda: page.status() and "ZZ1" not in page.status(), "the distances are from the map")
 
 
 def evidence_is_marked(page):
@@ -257,6 +283,7 @@ def the_home_box_works_by_keys_and_is_heard(page):
     assert "Your home" in focused().accessible_name, focused().accessible_name
     keys("nowhere", Keys.ENTER)
     page.until(lambda: page.one("#place-error").text, "nonsense is taken for a place")
+    page.forget_console()
     assert focused().get_attribute("id") == "coordinates" and focused().get_attribute("aria-invalid") == "true"
     described = focused().get_attribute("aria-describedby").split()
     assert "place-error" in described and page.one("#place-error").get_attribute("role") == "alert"
@@ -430,6 +457,7 @@ TESTS = [
     opens_with_all_schools,
     a_click_gives_what_the_interface_gives,
     coordinates_can_be_typed,
+    a_postcode_is_a_home,
     evidence_is_marked,
     filters_change_the_list_and_the_counts,
     the_address_can_be_shared,

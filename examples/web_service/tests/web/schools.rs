@@ -22,6 +22,7 @@ on_every_backend! {
     admissions_are_listed_for_several_schools,
     a_school_has_all_its_details,
     an_old_urn_leads_to_its_successor,
+    a_postcode_places_a_home,
 }
 
 const HOME: &str = "lat=52.0406&lng=-0.7594";
@@ -39,6 +40,20 @@ async fn schools_come_nearest_first(site: &Site) {
     let at_home = SchoolSearch::near(school_finder_db::sample::home()).limit(3);
     let page = site.database.repository().find_schools(&at_home).await.expect("an answer");
     assert_eq!(json["schools"], serde_json::to_value(&page.items).expect("JSON"));
+}
+
+async fn a_postcode_places_a_home(site: &Site) {
+    let home = site.get("/api/locate?postcode=zz11qx").await.json();
+    assert_eq!(
+        (&home["postcode"], &home["source"], &home["uncertainty_m"]),
+        (&json!("ZZ1 1QX"), &json!("school"), &json!(250))
+    );
+    assert!(home["lat"].as_f64().is_some_and(|lat| (51.9..52.2).contains(&lat)), "{home}");
+    let unknown = site.get("/api/locate?postcode=ZZ1+9XX").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert!(unknown.parsed()["detail"].as_str().is_some_and(|detail| detail.contains("use that")));
+    let invalid = site.get("/api/locate?postcode=somewhere").await;
+    assert_eq!((invalid.status, &invalid.parsed()["field"]), (StatusCode::BAD_REQUEST, &json!("postcode")));
 }
 
 async fn filters_have_the_names_of_the_program(site: &Site) {
