@@ -52,9 +52,14 @@ pub(super) fn upsert_postcodes_in_txn(connection: &mut SqliteConnection, rows: &
             postcodes::terminated_on.eq(terminated_on),
             postcodes::is_withdrawn.eq(is_withdrawn),
         );
-        // One row a statement, which is prepared once.
+        // One row a statement, which is prepared once. Diesel prepares an upsert anew for each row.
+        let row = (postcodes::postcode.eq(postcode), values);
+        if diesel::insert_or_ignore_into(postcodes::table).values(row).execute(connection)? == 1 {
+            continue;
+        }
+        // It is stored already, or a constraint refuses it, as this statement will say.
         diesel::insert_into(postcodes::table)
-            .values((postcodes::postcode.eq(postcode), values))
+            .values(row)
             .on_conflict(postcodes::postcode)
             .do_update()
             .set(values)
