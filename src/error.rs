@@ -208,6 +208,13 @@ pub enum Error {
          `text::fold` in folded_names"
     )]
     NotFolded,
+    /// A statement of another program, or on a checked-out connection, changed a school's name, council or postcode,
+    /// and not the words that searches read. The methods of a repository write both.
+    #[error(
+        "school_words has other words than the school's: write schools through the repository, or first update \
+         school_towns, and then run `school-finder migrate check --data --repair`"
+    )]
+    OtherWords,
     /// A required column has no value.
     #[error("{column} must have a value")]
     MissingValue {
@@ -635,6 +642,7 @@ impl Error {
             | Self::InvalidNumber { .. }
             | Self::Coordinates
             | Self::NotFolded
+            | Self::OtherWords
             | Self::CheckViolated { .. } => true,
             _ => self.field().is_some(),
         }
@@ -665,6 +673,7 @@ impl Error {
             "ck_positive_radius" => Self::Radius,
             "ck_coordinates" => Self::Coordinates,
             "tr_schools_fold" => Self::NotFolded,
+            "tr_schools_words" => Self::OtherWords,
             "ck_catchment_geometry" => {
                 Self::InvalidGeometry { reason: "the database refuses it (ck_catchment_geometry)".to_owned() }
             }

@@ -237,8 +237,8 @@ impl Migrator {
     }
 
     /// Returns the rows of stored copies that disagree with what they are copied from, one sentence each. Reads every
-    /// row of the copies. They are the [folded](crate::text::fold) names of schools, the ids of the schools that links
-    /// and reviews refer to by URN, the table of admissions reach, and the boxes of catchments.
+    /// row of the copies. They are the [folded](crate::text::fold) names of schools, their words, the ids of the
+    /// schools that links and reviews refer to by URN, the table of admissions reach, and the boxes of catchments.
     ///
     /// Triggers keep these copies up to date and refuse a name without its folded form, whichever program writes. Rows
     /// disagree only if a program disabled the triggers, wrote to a copy directly, or folded names by the rules of

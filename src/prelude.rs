@@ -7,5 +7,5 @@
 
 pub use crate::repository::{
     CountSchools, ExportSchools, FillPhases, FindCatchments, FindReach, FindSchools, LocateHomes, ReadSchools,
-    SchoolRepository, WritePostcodes, WriteSchools,
+    SchoolRepository, SuggestSchools, WritePostcodes, WriteSchools,
 };

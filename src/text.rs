@@ -42,17 +42,6 @@ pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// The escape character of LIKE patterns. SQL's usual backslash is special in some Postgres strings; an exclamation
-/// mark is special in none.
-pub(crate) const LIKE_ESCAPE: char = '!';
-
-/// Returns a LIKE pattern that matches the folded `text` anywhere, each of its characters literal.
-pub(crate) fn like_anywhere(folded: &str) -> String {
-    let escape = |c| matches!(c, '%' | '_' | LIKE_ESCAPE).then_some(LIKE_ESCAPE);
-    let literal: String = folded.chars().flat_map(|c| escape(c).into_iter().chain([c])).collect();
-    format!("%{literal}%")
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -79,11 +68,6 @@ mod tests {
         assert_ne!(fold("100% School"), fold("100 School"));
         assert_eq!(fold("Saintly"), "saintly");
         assert_eq!(fold("’-’"), "");
-    }
-
-    #[test]
-    fn like_patterns_are_literal() {
-        assert_eq!(like_anywhere("100% a_b!"), "%100!% a!_b!!%");
     }
 
     /// Covers every character with a case in Unicode, and those between them.

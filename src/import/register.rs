@@ -223,6 +223,7 @@ fn school(facts: &mut Facts, source: &str, clears: &[Cleared]) -> Result<Registe
     let group = facts.text("EstablishmentTypeGroup (name)");
     let address: Vec<&str> = ADDRESS.iter().filter_map(|column| facts.text(column)).collect();
     let address = Some(address.join(", ")).filter(|address| !address.is_empty());
+    let town = facts.owned("Town", 100);
     let is_too_long = address.as_ref().is_some_and(|address| address.chars().count() > 500);
     if is_too_long {
         facts.note("the address has more than 500 characters".to_owned());
@@ -266,5 +267,5 @@ fn school(facts: &mut Facts, source: &str, clears: &[Cleared]) -> Result<Registe
         }
     }
     let patch = (!clears.is_empty()).then_some(patch);
-    Ok(RegisterSchool { school, identifiers: Some(identifiers), patch })
+    Ok(RegisterSchool { school, identifiers: Some(identifiers), town, patch })
 }

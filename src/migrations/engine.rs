@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 /// The interval at which the lock on the schema is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
+/// The end of the name of the migration after which the words of the stored schools are computed: SQL cannot.
+const FILLED_WITH_WORDS: &str = "_create_school_words";
+
 /// The timeout of the lock on the schema, and a callback for the wait.
 #[derive(Clone)]
 pub(crate) struct LockTimeout {
@@ -78,6 +81,9 @@ pub(crate) trait SchemaConnection: HistoryTable + Sized {
 
     /// Returns the rows of stored copies that disagree with what they are copied from, one sentence each.
     fn stale_copies(&mut self) -> Result<Vec<String>>;
+
+    /// Computes the words of the schools that have none.
+    fn fill_words(&mut self) -> Result<()>;
 
     /// Repairs the rows of stored copies in an open transaction, and returns them as they were.
     fn repair_copies(&mut self) -> Result<Vec<String>>;
@@ -273,7 +279,12 @@ impl Engine {
         let applied = self.history(connection)?.scripts();
         connection.run_script(&applied, script, direction)?;
         match direction {
-            Direction::Up => connection.record(script.into()),
+            Direction::Up => {
+                if script.name.ends_with(FILLED_WITH_WORDS) {
+                    connection.fill_words()?;
+                }
+                connection.record(script.into())
+            }
             Direction::Down => connection.forget(&script.version()),
         }
     }

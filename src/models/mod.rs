@@ -58,7 +58,7 @@ pub use private::{PrivateDetails, PrivateFee};
 pub use rating::Rating;
 pub use reach::{ReachHit, ReachYear};
 pub use review::Review;
-pub use school::{NewSchool, PhaseGap, School, SchoolHit, SchoolSummary};
+pub use school::{NewSchool, PhaseGap, School, SchoolHit, SchoolSummary, Suggestion};
 pub use term::{TermDates, common_holiday_weeks, in_session};
 pub(crate) use words::words;
 pub use words::{ClubKind, CostPer, Gender, LinkKind, Phase, Status, Term};

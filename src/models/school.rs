@@ -160,6 +160,17 @@ impl SchoolSummary {
     }
 }
 
+/// A school that is suggested for a typed text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Suggestion {
+    /// The school, and its distance from the home.
+    #[serde(flatten)]
+    pub hit: SchoolHit,
+    /// The town of its address, in the register's words.
+    pub town: Option<String>,
+}
+
 /// A school that matches a search, and its distance from the search's point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]

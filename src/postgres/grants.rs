@@ -25,6 +25,9 @@ const READ_WRITE: &[&str] = &[
     "school_performance",
     "school_reviews",
     "school_term_dates",
+    "school_towns",
+    "school_vocabulary",
+    "school_words",
     "schools",
 ];
 

@@ -1,12 +1,12 @@
 //! INSERTs of schools and postcodes on Postgres.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use diesel::dsl::SqlTypeOf;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Integer, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel::upsert::excluded;
 use diesel_async::AsyncPgConnection;
 use tokio::task::JoinHandle;
@@ -20,6 +20,7 @@ use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{NewSchool, PostcodeRow};
 use crate::request::{self, RegisterSchool, RegisterStream};
+use crate::search::{Texts, reversed};
 
 /// How many schools are compared and inserted at a time.
 pub(super) const ROWS_AN_INSERT: usize = 2_000;
@@ -169,5 +170,60 @@ pub(super) async fn upsert_postcodes_in_txn(
             .execute(connection)
             .await?;
     }
+    Ok(())
+}
+
+/// Inserts words of schools, each with whether it is in the name.
+pub(super) async fn insert_words_in_txn(
+    connection: &mut AsyncPgConnection,
+    words: Vec<(String, SchoolId, bool)>,
+) -> QueryResult<()> {
+    let ids: Vec<SchoolId> = words.iter().map(|(_, id, _)| *id).collect();
+    let (words, in_name): (Vec<String>, Vec<bool>) =
+        words.into_iter().map(|(word, _, in_name)| (word, in_name)).unzip();
+    let insert = diesel::sql_query(
+        "INSERT INTO school_words (word, school_id, in_name) SELECT unnest($1), unnest($2), unnest($3)",
+    );
+    let insert = insert.bind::<Array<Text>, _>(words).bind::<Array<BigInt>, _>(ids).bind::<Array<Bool>, _>(in_name);
+    insert.execute(connection).await?;
+    Ok(())
+}
+
+/// Adds words to the vocabulary.
+pub(super) async fn insert_vocabulary_in_txn(
+    connection: &mut AsyncPgConnection,
+    words: BTreeSet<String>,
+) -> QueryResult<()> {
+    let backwards: Vec<String> = words.iter().map(|word| reversed(word)).collect();
+    let words: Vec<String> = words.into_iter().collect();
+    let insert = diesel::sql_query(
+        "INSERT INTO school_vocabulary (word, reversed) SELECT unnest($1), unnest($2) ON CONFLICT (word) DO NOTHING",
+    );
+    insert.bind::<Array<Text>, _>(words).bind::<Array<Text>, _>(backwards).execute(connection).await?;
+    Ok(())
+}
+
+/// Stores the texts that schools' words are computed from.
+pub(super) async fn upsert_towns_in_txn(
+    connection: &mut AsyncPgConnection,
+    texts: Vec<(SchoolId, Texts)>,
+) -> QueryResult<()> {
+    let ids: Vec<SchoolId> = texts.iter().map(|(id, _)| *id).collect();
+    let (mut towns, mut names, mut councils, mut postcodes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (_, Texts { town, name, council, postcode }) in texts {
+        towns.push(town);
+        names.push(name);
+        councils.push(council);
+        postcodes.push(postcode);
+    }
+    let upsert = diesel::sql_query(
+        "INSERT INTO school_towns (school_id, town, name, council, postcode)
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5)
+         ON CONFLICT (school_id) DO UPDATE SET town = excluded.town, name = excluded.name, council = excluded.council,
+             postcode = excluded.postcode",
+    );
+    let upsert = upsert.bind::<Array<BigInt>, _>(ids).bind::<Array<Nullable<Text>>, _>(towns);
+    let upsert = upsert.bind::<Array<Text>, _>(names).bind::<Array<Nullable<Text>>, _>(councils);
+    upsert.bind::<Array<Nullable<Text>>, _>(postcodes).execute(connection).await?;
     Ok(())
 }

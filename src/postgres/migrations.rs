@@ -25,8 +25,8 @@ mod derived;
 mod versions;
 
 /// Keeps other programs from writing what is compared.
-const LOCK_COPIES: &str = "LOCK TABLE schools, folded_names, school_links, school_reviews, admissions_history,
-    admissions_reach IN SHARE ROW EXCLUSIVE MODE";
+const LOCK_COPIES: &str = "LOCK TABLE schools, folded_names, school_links, school_reviews, school_towns,
+    school_vocabulary, school_words, admissions_history, admissions_reach IN SHARE ROW EXCLUSIVE MODE";
 
 /// Boxes and points are generated columns, which no program can write.
 const COPIES: &[StoredCopy] = &[];
@@ -122,6 +122,10 @@ impl SchemaConnection for MigrationConnection {
 
     fn stale_copies(&mut self) -> Result<Vec<String>> {
         derived::stale_on_conn(self)
+    }
+
+    fn fill_words(&mut self) -> Result<()> {
+        derived::repair_words_in_txn(self)
     }
 
     fn repair_copies(&mut self) -> Result<Vec<String>> {

@@ -39,7 +39,7 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, RecyclingMet
 pub use self::migrations::run_pending_migrations;
 pub use self::plan::explain;
 use self::pool::Connections;
-pub use self::queries::own::{SchoolIds, distance, ids};
+pub use self::queries::own::{SchoolIds, corrected_ids, distance, ids};
 use crate::config::Config;
 use crate::error::Result;
 use crate::repository::Health;

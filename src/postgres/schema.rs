@@ -216,6 +216,40 @@ diesel::table! {
     use diesel::sql_types::*;
     use postgis_diesel::sql_types::*;
 
+    school_towns (school_id) {
+        school_id -> Int8,
+        town -> Nullable<Text>,
+        name -> Text,
+        council -> Nullable<Text>,
+        postcode -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
+    school_vocabulary (word) {
+        word -> Text,
+        reversed -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
+    school_words (word, school_id) {
+        word -> Text,
+        school_id -> Int8,
+        in_name -> Bool,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use postgis_diesel::sql_types::*;
+
     schools (id) {
         id -> Int8,
         urn -> Int4,
@@ -262,6 +296,8 @@ diesel::joinable!(school_identifiers -> schools (school_id));
 diesel::joinable!(school_performance -> schools (school_id));
 diesel::joinable!(school_reviews -> schools (school_id));
 diesel::joinable!(school_term_dates -> schools (school_id));
+diesel::joinable!(school_towns -> schools (school_id));
+diesel::joinable!(school_words -> schools (school_id));
 diesel::joinable!(schools -> folded_names (name));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -279,5 +315,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     school_performance,
     school_reviews,
     school_term_dates,
+    school_towns,
+    school_vocabulary,
+    school_words,
     schools,
 );

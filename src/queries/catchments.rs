@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use super::catchment_index::{catchments_query, store_outlines_in_txn};
 use super::find::all_schools_in_txn;
 use super::lists::schools_on_conn;
+use super::words::with_words;
 use crate::error::{Error, Result};
 use crate::geo::{Catchment, StoredOutline};
 use crate::ids::{SchoolId, Urn};
@@ -35,6 +36,7 @@ pub(in super::super) async fn find_catchments_on_conn(
     connection: &mut Connection,
     validated: &ValidatedSearch,
 ) -> Result<Page<CatchmentHit>> {
+    let validated = &with_words(connection, validated).await?;
     Ok(validated.page_of_catchments(catchments_query(validated).load(connection).await?))
 }
 

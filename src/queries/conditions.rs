@@ -5,7 +5,7 @@ use diesel::dsl::{exists, not};
 use diesel::expression::{AppearsOnTable, Expression, ValidGrouping, is_aggregate};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{Bool, BoolOrNullableBool, Double, Nullable, SmallInt};
+use diesel::sql_types::{Bool, BoolOrNullableBool, Double, Integer, Nullable, SmallInt, Text};
 
 use super::nearest::index_condition;
 use super::phase_by_ages::counts_as;
@@ -14,12 +14,13 @@ use crate::models::{Gender, Phase, Weekday};
 use crate::request::{
     ClubFilter, Faith, FeeFilter, NO_FAITH, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter, Sort, Unrated,
 };
-use crate::search::{Position, ValidatedSearch};
-use crate::text::{LIKE_ESCAPE, like_anywhere};
+use crate::search::{Position, Term, ValidatedSearch, Word, Words, end_of};
 use crate::units::Money;
 
 use super::super::dialect::{Db, haversine};
-use super::super::schema::{admissions_reach, private_school_fees, school_clubs, schools};
+use super::super::schema::{
+    admissions_reach, private_school_fees, school_clubs, school_identifiers, school_words, schools,
+};
 
 diesel::infix_operator!(BitAnd, " & ", SmallInt);
 diesel::infix_operator!(Minus, " - ", Double);
@@ -34,6 +35,15 @@ impl Condition {
     pub(in super::super) fn new<C>(condition: C) -> Self
     where
         C: AppearsOnTable<schools::table> + QueryFragment<Db> + Send + 'static,
+        C::SqlType: BoolOrNullableBool,
+    {
+        Self(Box::new(condition))
+    }
+
+    /// Returns a condition on a row of `school_words`, for a query of that table alone.
+    fn on_words<C>(condition: C) -> Self
+    where
+        C: AppearsOnTable<school_words::table> + QueryFragment<Db> + Send + 'static,
         C::SqlType: BoolOrNullableBool,
     {
         Self(Box::new(condition))
@@ -90,6 +100,8 @@ pub(in super::super) struct Conditions {
     pub(in super::super) open: Option<Condition>,
     /// The condition on the council.
     pub(in super::super) council: Option<Condition>,
+    /// The condition on a word that few schools have.
+    pub(in super::super) word: Option<Condition>,
     /// All other conditions.
     pub(in super::super) others: Vec<Condition>,
 }
@@ -97,7 +109,7 @@ pub(in super::super) struct Conditions {
 impl Conditions {
     /// Returns all conditions.
     pub(in super::super) fn all(self) -> impl Iterator<Item = Condition> {
-        self.open.into_iter().chain(self.council).chain(self.others)
+        self.open.into_iter().chain(self.council).chain(self.word).chain(self.others)
     }
 }
 
@@ -160,7 +172,7 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
         clubs,
         fees,
         reach,
-        // `validated.name` is its folded form.
+        // `validated.words` has its words.
         name: _,
     } = &validated.search.filter;
     let open = statuses.is_empty().then(|| Condition::new(OpenNow));
@@ -232,16 +244,188 @@ pub(in super::super) fn filter_conditions(validated: &ValidatedSearch) -> Condit
         others
             .push(Condition::new(exists(reach_rows!(intake.clone(), *years).filter(least_km.ge(distance(validated))))));
     }
-    if let Some(folded) = &validated.name {
-        others.push(Condition::new(schools::name_folded.like(like_anywhere(folded)).escape(LIKE_ESCAPE)));
+    let mut word = None;
+    if let Some(words) = &validated.words {
+        for (at, term) in words.terms.iter().enumerate() {
+            if words.driver == Some(at) {
+                word = Some(driving_condition(term));
+            } else {
+                others.push(term_condition(term));
+            }
+        }
     }
-    Conditions { open, council, others }
+    Conditions { open, council, word, others }
+}
+
+/// Returns the conditions of a search on statuses and words alone, by which typing errors are corrected.
+pub(super) fn word_conditions(validated: &ValidatedSearch) -> impl Iterator<Item = Condition> {
+    let mut alone = validated.clone();
+    alone.search.filter =
+        SchoolFilter { statuses: validated.search.filter.statuses.clone(), ..SchoolFilter::default() };
+    filter_conditions(&alone).all()
+}
+
+/// Returns the condition that a school matches a term of which few schools have a word: their ids come first.
+fn driving_condition(term: &Term) -> Condition {
+    match term {
+        Term::Word(word) => {
+            let ids = school_words::table.filter(word_is(word)).select(school_words::school_id);
+            Condition::new(schools::id.eq_any(ids))
+        }
+        Term::Urn(_) | Term::Laestab(_) => term_condition(term),
+    }
+}
+
+/// Returns the condition that a school matches a term.
+fn term_condition(term: &Term) -> Condition {
+    match term {
+        Term::Urn(urn) => Condition::new(schools::urn.eq(*urn)),
+        Term::Laestab(laestab) => {
+            let ids = school_identifiers::table
+                .filter(school_identifiers::la_code.eq(laestab.la_code()))
+                .filter(school_identifiers::establishment_number.eq(laestab.establishment_number()))
+                .select(school_identifiers::school_id);
+            Condition::new(schools::id.eq_any(ids))
+        }
+        Term::Word(word) => {
+            let of_school = school_words::table.filter(school_words::school_id.eq(schools::id));
+            Condition::new(exists(of_school.filter(word_is(word))))
+        }
+    }
+}
+
+/// Returns the condition that a word of a school's name matches.
+pub(super) fn in_name(word: &Word) -> Condition {
+    let of_school = school_words::table.filter(school_words::school_id.eq(schools::id));
+    Condition::new(exists(of_school.filter(word_is(word)).filter(school_words::in_name)))
+}
+
+/// Returns the condition that the word in a row of `school_words` matches.
+pub(super) fn word_is(word: &Word) -> Condition {
+    let begins = |prefix: &str| school_words::word.ge(prefix.to_owned()).and(school_words::word.lt(end_of(prefix)));
+    match (&word.prefix, word.whole.as_slice()) {
+        (Some(prefix), []) => Condition::on_words(begins(prefix)),
+        (Some(prefix), whole) => Condition::on_words(begins(prefix).or(school_words::word.eq_any(whole.to_vec()))),
+        (None, [word]) => Condition::on_words(school_words::word.eq(word.clone())),
+        (None, words) => Condition::on_words(school_words::word.eq_any(words.to_vec())),
+    }
+}
+
+diesel::define_sql_function! {
+    /// The number of a text's characters.
+    fn length(text: Text) -> Integer;
+}
+
+/// The rank of a school's name in the order by match: 0 is the whole text, 1 begins with it, and 2 has all its words
+/// and no more letters. From 3 on the rank counts the words that are not in the name.
+pub(in super::super) struct Rank {
+    is_whole: Condition,
+    begins: Condition,
+    has_no_others: Vec<Condition>,
+    in_name: Vec<Condition>,
+}
+
+impl Rank {
+    /// The rank of a name that has all words, and others.
+    pub(in super::super) const ALL: i32 = 3;
+
+    pub(in super::super) fn new(words: &Words) -> Self {
+        Self {
+            is_whole: Condition::new(schools::name_folded.eq(words.text.clone())),
+            begins: Condition::new(begins(words)),
+            has_no_others: has_no_others(words),
+            in_name: words_in_name(words).collect(),
+        }
+    }
+
+    /// The ranks up to [`ALL`](Self::ALL) whose schools are found in the order of an index, without reading most of it.
+    /// A search of frequent words has no others: names that have no other letters count as those that have.
+    pub(super) const INDEXED: [i32; 3] = [0, 1, Self::ALL];
+
+    /// Returns the conditions that a school has one of these ranks.
+    pub(super) fn is(words: &Words, rank: i32) -> Vec<Condition> {
+        let text = || words.text.clone();
+        match rank {
+            0 => vec![Condition::new(schools::name_folded.eq(text()))],
+            1 => vec![Condition::new(begins(words).and(schools::name_folded.ne(text())))],
+            // Not a range on each side of the beginning, from which SQLite would read every school and then sort them.
+            _ => words_in_name(words).chain([Condition::new(not(begins(words)))]).collect(),
+        }
+    }
+}
+
+fn letters(words: &Words) -> i32 {
+    i32::try_from(words.text.chars().count()).unwrap_or(i32::MAX)
+}
+
+/// Returns the conditions that a name has all words and no more letters than the text.
+fn has_no_others(words: &Words) -> Vec<Condition> {
+    let is_short = Condition::new(length(schools::name_folded).le(letters(words)));
+    [is_short].into_iter().chain(words_in_name(words)).collect()
+}
+
+fn begins(words: &Words) -> Begins {
+    schools::name_folded.ge(words.text.clone()).and(schools::name_folded.lt(end_of(&words.text)))
+}
+
+type Begins =
+    diesel::dsl::And<diesel::dsl::GtEq<schools::name_folded, String>, diesel::dsl::Lt<schools::name_folded, String>>;
+
+fn words_in_name(words: &Words) -> impl Iterator<Item = Condition> {
+    words.terms.iter().filter_map(|term| match term {
+        Term::Word(word) => Some(in_name(word)),
+        Term::Urn(_) | Term::Laestab(_) => None,
+    })
+}
+
+impl Expression for Rank {
+    type SqlType = Integer;
+}
+
+impl AppearsOnTable<schools::table> for Rank {}
+
+impl SelectableExpression<schools::table> for Rank {}
+
+impl ValidGrouping<()> for Rank {
+    type IsAggregate = is_aggregate::No;
+}
+
+// The number of its words is in its SQL.
+impl QueryId for Rank {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Db> for Rank {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Db>) -> QueryResult<()> {
+        let Self { is_whole, begins, has_no_others, in_name } = self;
+        out.push_sql("CASE WHEN ");
+        is_whole.walk_ast(out.reborrow())?;
+        out.push_sql(" THEN 0 WHEN ");
+        begins.walk_ast(out.reborrow())?;
+        out.push_sql(" THEN 1 WHEN ");
+        for (at, condition) in has_no_others.iter().enumerate() {
+            if at > 0 {
+                out.push_sql(" AND ");
+            }
+            condition.walk_ast(out.reborrow())?;
+        }
+        out.push_sql(" THEN 2 ELSE 3");
+        for condition in in_name {
+            out.push_sql(" + CASE WHEN ");
+            condition.walk_ast(out.reborrow())?;
+            out.push_sql(" THEN 0 ELSE 1 END");
+        }
+        out.push_sql(" END");
+        Ok(())
+    }
 }
 
 /// Returns the condition that a school comes after the search's cursor in an order of the database; unknown values come
 /// last. `None` without a cursor, and in an order by distance, which is computed in Rust.
 pub(in super::super) fn after_cursor(validated: &ValidatedSearch) -> Option<Condition> {
-    let Position { km, rating, name, id } = validated.after.as_ref()?;
+    let Position { km, rank, rating, name, id } = validated.after.as_ref()?;
     let (name, id) = (name.clone(), *id);
     let later_name = || {
         let is_tied = schools::name_folded.eq(name.clone()).and(schools::id.gt(id));
@@ -255,6 +439,11 @@ pub(in super::super) fn after_cursor(validated: &ValidatedSearch) -> Option<Cond
             Condition::new(less.or(equal.and(schools::id.gt(id).nullable())))
         }
         // The second condition implies the first, but the first lets an index scan start at the name.
+        (Sort::Match, _) => {
+            let (words, after) = (validated.words.as_ref()?, rank.unwrap_or_default());
+            let same_rank = Rank::new(words).eq(after).and(later_name());
+            Condition::new(Rank::new(words).gt(after).or(same_rank))
+        }
         (Sort::Name, _) => Condition::new(schools::name_folded.ge(name.clone()).and(later_name())),
         (Sort::Rating, Some(rating)) => {
             let same_rating = schools::ofsted_rating.eq(*rating).and(later_name().nullable());

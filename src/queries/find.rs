@@ -8,6 +8,7 @@ use diesel::query_builder::{QueryFragment, QueryId};
 
 use super::conditions::{after_cursor, conditions, margin};
 use super::nearest::nearest_on_conn;
+use super::words::{matched_on_conn, with_words};
 use crate::error::Result;
 use crate::models::{SchoolHit, SchoolSummary};
 use crate::request::{MAX_LIMIT, Page, SchoolSearch, Sort};
@@ -30,10 +31,11 @@ pub(in super::super) async fn find_schools_on_conn(
     connection: &mut Connection,
     validated: &ValidatedSearch,
 ) -> Result<Page<SchoolHit>> {
-    let validated = &within_reach(connection, validated).await?;
+    let validated = &resolved(connection, validated).await?;
     match validated.search.sort {
         Sort::Distance => nearest_on_conn(connection, validated).await,
         Sort::Margin => Ok(validated.page_of_hits(margin_query(validated).load(connection).await?)),
+        Sort::Match => matched_on_conn(connection, validated).await,
         Sort::Name | Sort::Rating => Ok(validated.page_of_listed(find_query(validated).load(connection).await?)),
     }
 }
@@ -63,15 +65,16 @@ pub(super) async fn all_schools_in_txn(connection: &mut Connection, search: &Sch
     }
 }
 
-/// Returns the search unchanged, or one by admissions reach within a circle: its own, or else the greatest distance
-/// that any school's offers reached.
+/// Returns the search with what the database says about it: typing errors in its words are corrected, and one by
+/// admissions reach is within a circle, its own or else the greatest distance that any school's offers reached.
 #[maybe_async]
-pub(in super::super) async fn within_reach<'a>(
+pub(in super::super) async fn resolved<'a>(
     connection: &mut Connection,
     validated: &'a ValidatedSearch,
 ) -> Result<Cow<'a, ValidatedSearch>> {
+    let validated = with_words(connection, validated).await?;
     if validated.search.filter.reach.is_none() || validated.radius().is_some() {
-        return Ok(Cow::Borrowed(validated));
+        return Ok(validated);
     }
     let widest = admissions_reach::table
         .filter(admissions_reach::least_km.lt(ALL_OFFERED_KM))
@@ -94,8 +97,10 @@ pub(in super::super) fn find_query(
             schools::name_folded.asc(),
             schools::id.asc(),
         )),
-        // Distances and margins have queries of their own.
-        Sort::Name | Sort::Distance | Sort::Margin => query.order_by((schools::name_folded.asc(), schools::id.asc())),
+        // The other orders have queries of their own.
+        Sort::Name | Sort::Distance | Sort::Margin | Sort::Match => {
+            query.order_by((schools::name_folded.asc(), schools::id.asc()))
+        }
     };
     query.limit(validated.fetch())
 }

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{QueryFragment, QueryId};
 
 use super::conditions::{OpenNow, conditions};
-use super::find::within_reach;
+use super::find::resolved;
 use crate::error::Result;
 use crate::ids::{Laestab, SchoolId, Ukprn, Urn};
 use crate::models::{ClubKind, CouncilCount, Facets, School, SchoolIdentifiers};
@@ -112,7 +112,7 @@ pub(in super::super) async fn facets_on_conn(
 
 #[maybe_async]
 async fn facets_in_txn(connection: &mut Connection, validated: &ValidatedSearch) -> Result<Facets> {
-    let validated = &within_reach(connection, validated).await?;
+    let validated = &resolved(connection, validated).await?;
     let mut facets = facets_of(facets_query(validated).load::<FacetRow>(connection).await?);
     for kind in ClubKind::ALL {
         require_caller()?;

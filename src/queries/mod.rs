@@ -16,6 +16,7 @@ pub mod own;
 mod phase_by_ages;
 mod postcodes;
 mod rows;
+mod words;
 mod writes;
 
 // What each backend has of its own.
@@ -37,6 +38,7 @@ pub(super) use lists::{
     schools_on_conn,
 };
 pub(super) use postcodes::{locate_all_on_conn, replace_postcodes_on_conn};
+pub(super) use words::suggest_on_conn;
 pub(super) use writes::{
     insert_schools_on_conn, update_school_on_conn, upsert_register_on_conn, upsert_schools_on_conn,
 };

@@ -9,23 +9,25 @@ use chrono::NaiveDate;
 use crate::config::Backend;
 use crate::error::Result;
 use crate::explain::{ExplainMode, ExplainedQuery, Explanation};
-use crate::geo::Catchment;
+use crate::geo::{Catchment, LatLng};
 use crate::ids::{Laestab, Postcode, SchoolId, Ukprn, UnknownPostcode, Urn};
 use crate::models::{
     CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, Home, MergeCounts, NewAdmissions,
     NewAdmissionsCriterion, NewCatchment, NewCollections, NewLink, NewSchool, Phase, PhaseGap, PostcodeCounts,
-    ReachHit, RegisterCounts, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch, UpsertCounts,
+    ReachHit, RegisterCounts, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch, Suggestion,
+    UpsertCounts,
 };
 use crate::observe::observe;
 use crate::repository::unit_of_work::{Transaction, UnitOfWork};
 use crate::repository::{
     CountSchools, ExportSchools, FillPhases, FindCatchments, FindReach, FindSchools, Health, LocateHomes, PoolStatus,
-    ReadSchools, SchoolRepository, WritePostcodes, WriteSchools,
+    ReadSchools, SchoolRepository, SuggestSchools, WritePostcodes, WriteSchools,
 };
 use crate::request::{
-    Page, PhaseGaps, PostcodeStream, RegisterCoverage, RegisterStream, SchoolSearch, SchoolStream, WriteMode,
+    Page, PhaseGaps, PostcodeStream, RegisterCoverage, RegisterStream, SchoolSearch, SchoolStream, Sort, WriteMode,
 };
 use crate::search::ValidatedSearch;
+use crate::text;
 
 use super::calls::{read, write, write_stream};
 use super::dialect::{BACKEND, Repository};
@@ -88,6 +90,18 @@ impl FindSchools for Repository {
     async fn find_schools(&self, search: &SchoolSearch) -> Result<Page<SchoolHit>> {
         let search = ValidatedSearch::new(search)?;
         read!(self, find_schools_on_conn, &search)
+    }
+}
+
+#[async_trait]
+impl SuggestSchools for Repository {
+    async fn suggest(&self, text: &str, home: Option<LatLng>, limit: u32) -> Result<Vec<Suggestion>> {
+        if text::fold(text).is_empty() {
+            return Ok(Vec::new());
+        }
+        let search = home.map_or_else(|| SchoolSearch::open().sort(Sort::Match), SchoolSearch::near);
+        let search = ValidatedSearch::new(&search.name(text).limit(limit))?;
+        read!(self, suggest_on_conn, &search)
     }
 }
 

@@ -7,7 +7,10 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::children::identifiers_in_txn;
 use super::conditions::OpenNow;
-use super::insert::{Batches, ROWS_AN_INSERT, insert_in_txn, upsert_folds_in_txn};
+use super::insert::{
+    Batches, ROWS_AN_INSERT, insert_in_txn, insert_vocabulary_in_txn, insert_words_in_txn, upsert_folds_in_txn,
+    upsert_towns_in_txn,
+};
 use super::lists::schools_by_urn_on_conn;
 use crate::columns::{self, child_values, row_values, school_values};
 use crate::error::{Error, Result};
@@ -18,11 +21,12 @@ use crate::request::{
     MAX_IDS, MissingSchools, RegisterCoverage, RegisterSchool, RegisterStream, SchoolStream, WriteMode, distinct,
     refuse_twice,
 };
+use crate::search::{Texts, is_in_vocabulary};
 use crate::text;
 use crate::transaction::TableLock;
 
 use super::super::dialect::{Connection, RunQueryDsl, locked, maybe_async, write};
-use super::super::schema::{school_identifiers, schools};
+use super::super::schema::{school_identifiers, school_towns, school_words, schools};
 
 /// Inserts schools in one transaction, and returns their ids in the order given.
 #[maybe_async]
@@ -39,7 +43,10 @@ pub(in super::super) async fn insert_schools_on_conn(
         let mut ids = Vec::with_capacity(new.len());
         for rows in new.chunks(ROWS_AN_INSERT) {
             store_folds_in_txn(connection, rows).await?;
-            ids.extend(insert_in_txn(connection, rows).await?);
+            let inserted = insert_in_txn(connection, rows).await?;
+            let texts = inserted.iter().zip(rows).map(|(id, school)| (*id, Texts::of(school, None))).collect();
+            store_words_in_txn(connection, texts).await?;
+            ids.extend(inserted);
         }
         Ok(ids)
     })
@@ -150,23 +157,31 @@ async fn upsert_batch_in_txn(
         true => identifiers_in_txn(connection, &ids).await?.into_iter().collect(),
         false => HashMap::new(),
     };
-    let (mut new, mut new_identifiers, mut inserts) = (Vec::new(), Vec::new(), Vec::new());
-    for RegisterSchool { school, identifiers, patch } in batch {
+    let mut stored_texts = texts_in_txn(connection, &ids).await?;
+    let (mut new, mut new_others, mut inserts, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut updates = Vec::new();
+    for RegisterSchool { school, identifiers, town, patch } in batch {
         let Some((id, stored)) = stored.remove(&school.urn) else {
             new.push(school);
-            new_identifiers.push(identifiers);
+            new_others.push((identifiers, town));
             continue;
         };
         let mut school = school.or_stored(&stored);
         if let Some(patch) = patch {
             school = patch.apply(school);
         }
-        let is_same = school == stored;
-        if !is_same {
+        let stored_text = stored_texts.remove(&id);
+        let stored_town = stored_text.as_ref().and_then(|texts| texts.town.clone());
+        let text = Texts::of(&school, town.or_else(|| stored_town.clone()));
+        let is_same = school == stored && text.town == stored_town;
+        if stored_text.as_ref() != Some(&text) {
+            texts.push((id, text));
+        }
+        if school != stored {
             if school.name != stored.name {
                 store_folds_in_txn(connection, std::slice::from_ref(&school)).await?;
             }
-            update_in_txn(connection, id, &school).await?;
+            updates.push((id, school));
         }
         let identifiers = identifiers.map(|identifiers| match stored_identifiers.get(&id) {
             Some(stored) => (identifiers.or_stored(stored), Some(stored)),
@@ -187,10 +202,20 @@ async fn upsert_batch_in_txn(
         }
         counts.updated += 1;
     }
+    // A school's name has its words first.
+    store_words_in_txn(connection, texts).await?;
+    for (id, school) in updates {
+        update_in_txn(connection, id, &school).await?;
+    }
     store_folds_in_txn(connection, &new).await?;
     let ids = insert_in_txn(connection, &new).await?;
     counts.inserted += ids.len() as u64;
-    inserts.extend(ids.into_iter().zip(new_identifiers).filter_map(|(id, identifiers)| Some((id, identifiers?))));
+    let mut texts = Vec::with_capacity(ids.len());
+    for ((id, school), (identifiers, town)) in ids.into_iter().zip(&new).zip(new_others) {
+        texts.push((id, Texts::of(school, town)));
+        inserts.extend(identifiers.map(|identifiers| (id, identifiers)));
+    }
+    store_words_in_txn(connection, texts).await?;
     if !inserts.is_empty() {
         let rows = inserts.iter().map(|(id, row)| columns::identifiers!(child_values!(*id, row,)));
         let rows = rows.collect::<Vec<_>>();
@@ -217,6 +242,11 @@ pub(in super::super) async fn update_school_on_conn(
         let school = patch.apply(stored.into());
         school.validate()?;
         store_folds_in_txn(connection, std::slice::from_ref(&school)).await?;
+        let stored_text = texts_in_txn(connection, &[id]).await?.remove(&id);
+        let text = Texts::of(&school, stored_text.as_ref().and_then(|texts| texts.town.clone()));
+        if stored_text.as_ref() != Some(&text) {
+            store_words_in_txn(connection, vec![(id, text)]).await?;
+        }
         update_in_txn(connection, id, &school).await?;
         Ok(query.first(connection).await?)
     })
@@ -229,6 +259,37 @@ async fn store_folds_in_txn(connection: &mut Connection, written: &[NewSchool]) 
     // In one order, so that two writers wait for each other at most once.
     let names: BTreeSet<&str> = written.iter().map(|school| school.name.as_str()).collect();
     upsert_folds_in_txn(connection, names.into_iter().map(|name| (name, text::fold(name))).collect()).await
+}
+
+/// Returns the texts that schools' words were computed from.
+#[maybe_async]
+async fn texts_in_txn(connection: &mut Connection, ids: &[SchoolId]) -> QueryResult<HashMap<SchoolId, Texts>> {
+    let texts = (school_towns::town, school_towns::name, school_towns::council, school_towns::postcode);
+    let stored = school_towns::table.filter(school_towns::school_id.eq_any(ids.to_vec()));
+    Ok(stored.select((school_towns::school_id, texts)).load(connection).await?.into_iter().collect())
+}
+
+/// Stores schools' words and the texts that they are computed from, with which a trigger compares the schools.
+#[maybe_async]
+async fn store_words_in_txn(connection: &mut Connection, texts: Vec<(SchoolId, Texts)>) -> QueryResult<()> {
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<SchoolId> = texts.iter().map(|(id, _)| *id).collect();
+    diesel::delete(school_words::table.filter(school_words::school_id.eq_any(ids))).execute(connection).await?;
+    // In one order, so that two writers wait for each other at most once.
+    let (mut words, mut vocabulary) = (Vec::new(), BTreeSet::new());
+    for (id, texts) in &texts {
+        for (word, in_name) in texts.words() {
+            if is_in_vocabulary(&word) {
+                vocabulary.insert(word.clone());
+            }
+            words.push((word, *id, in_name));
+        }
+    }
+    upsert_towns_in_txn(connection, texts).await?;
+    insert_words_in_txn(connection, words).await?;
+    insert_vocabulary_in_txn(connection, vocabulary).await
 }
 
 /// Writes a school over the stored one, as its next version.

@@ -17,12 +17,13 @@ use futures_util::stream::BoxStream;
 use crate::config::Backend;
 use crate::error::Result;
 use crate::explain::{ExplainMode, ExplainedQuery, Explanation};
-use crate::geo::Catchment;
+use crate::geo::{Catchment, LatLng};
 use crate::ids::{Laestab, Postcode, SchoolId, Ukprn, UnknownPostcode, Urn};
 use crate::models::{
     CatchmentHit, Collections, CouncilCount, DeleteCounts, Facets, Home, MergeCounts, NewAdmissions,
     NewAdmissionsCriterion, NewCatchment, NewCollections, NewLink, NewSchool, Phase, PhaseGap, PostcodeCounts,
-    ReachHit, RegisterCounts, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch, UpsertCounts,
+    ReachHit, RegisterCounts, Review, School, SchoolCatchment, SchoolDetails, SchoolHit, SchoolPatch, Suggestion,
+    UpsertCounts,
 };
 use crate::request::{
     Page, PhaseGaps, PostcodeStream, RegisterCoverage, RegisterStream, SchoolSearch, SchoolStream, WriteMode,
@@ -63,6 +64,7 @@ pub use unit_of_work::{Savepoint, UnitOfWork};
 #[async_trait]
 pub trait SchoolRepository:
     FindSchools
+    + SuggestSchools
     + FindCatchments
     + FindReach
     + LocateHomes
@@ -119,6 +121,19 @@ pub trait FindSchools: Send + Sync + Debug {
     fn pages(&self, search: SchoolSearch) -> BoxStream<'_, Result<Page<SchoolHit>>> {
         pages(search, move |search| async move { self.find_schools(&search).await })
     }
+}
+
+/// Suggests schools while somebody types.
+#[async_trait]
+pub trait SuggestSchools: Send + Sync + Debug {
+    /// Returns at most `limit` open schools that match a typed text as a search's
+    /// [`name`](crate::request::SchoolFilter::name) does, each with its town. They come nearest to `home` first, and
+    /// without a home in the order [`Match`](crate::Sort::Match). A text without a letter, digit or sign returns none.
+    ///
+    /// # Errors
+    /// [`TooLong`](crate::Error::TooLong) and [`InvalidText`](crate::Error::InvalidText) for the text,
+    /// [`LimitTooLarge`](crate::Error::LimitTooLarge), and those of a swapped home.
+    async fn suggest(&self, text: &str, home: Option<LatLng>, limit: u32) -> Result<Vec<Suggestion>>;
 }
 
 /// Searches for the schools whose catchment contains a point.

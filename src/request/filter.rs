@@ -44,7 +44,11 @@ pub struct SchoolFilter {
     pub fees: Option<FeeFilter>,
     /// Whose offers in past years reached the search's point.
     pub reach: Option<ReachFilter>,
-    /// With this text anywhere in the name, both [folded](crate::text::fold).
+    /// With each word of this text, in any order, in the name, the town, the council or the postcode, all
+    /// [folded](crate::text::fold). The last word, and any of four letters or more, may be the beginning of a longer
+    /// one. Usual spellings match each other, such as `CofE`, `C.E.` and `Church of England`. A number of six digits is
+    /// a URN, and one like `826/4000` or `8264000` a LAESTAB. Where no school matches, typing errors are corrected: one in a word of
+    /// four letters or more, two from eight letters on, and words that are written as one.
     pub name: Option<String>,
 }
 
@@ -159,11 +163,11 @@ impl FromStr for Faith {
 }
 
 impl SchoolFilter {
-    /// Returns the folded text to search names for, or `None` without one.
+    /// Returns the text whose words to search for, or `None` without one.
     ///
     /// # Errors
     /// [`Error::InvalidText`] where the text has a NUL or folds to nothing, [`Error::TooLong`] past 200 characters.
-    pub(crate) fn folded_name(&self) -> Result<Option<String>> {
+    pub(crate) fn checked_name(&self) -> Result<Option<&str>> {
         let Some(name) = &self.name else { return Ok(None) };
         let length = name.chars().count();
         if length > 200 {
@@ -172,11 +176,10 @@ impl SchoolFilter {
         if name.contains('\0') {
             return Err(Error::InvalidText { field: "name", reason: "holds a NUL character" });
         }
-        let folded = text::fold(name);
-        if folded.is_empty() {
+        if text::fold(name).is_empty() {
             return Err(Error::InvalidText { field: "name", reason: "has no letter, digit or sign to search for" });
         }
-        Ok(Some(folded))
+        Ok(Some(name))
     }
 }
 

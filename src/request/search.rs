@@ -66,6 +66,10 @@ words! {
         Name = "name",
         /// Best Ofsted rating first, then by folded name; unrated schools come last.
         Rating = "rating",
+        /// Best match first: the whole name, then names that begin with the text, then (unless thousands of schools have
+        /// each of the words) those of the same words in another order, then by how many of the text's words are in the name and not only in the town, the council or
+        /// the postcode; equal ones by folded name. Requires a [`name`](SchoolFilter::name).
+        Match = "match",
         /// Widest margin first. A year's margin is its last distance offered minus the school's distance from the
         /// search's point. An intake has the smallest margin of its years, and a school the widest of its intakes.
         /// Schools that offered every applicant a place in each of the years come first, nearest first. Requires a
@@ -215,7 +219,7 @@ impl SchoolSearch {
         self
     }
 
-    /// Keeps only schools with this text in their name.
+    /// Keeps only schools with each word of this text; see [`SchoolFilter::name`].
     #[must_use]
     pub fn name(mut self, text: impl Into<String>) -> Self {
         self.filter.name = Some(text.into());
@@ -256,7 +260,7 @@ impl SchoolSearch {
             clubs,
             fees,
             reach,
-            name: _,
+            name,
         } = &self.filter;
         if let Some(point) = self.near {
             point.refuse_swapped()?;
@@ -275,6 +279,7 @@ impl SchoolSearch {
                 "an order by distance needs a point to be measured from",
             ),
             ("sort", self.sort == Sort::Margin && reach.is_none(), "an order by margin needs a reach filter"),
+            ("sort", self.sort == Sort::Match && name.is_none(), "an order by match needs a name to search for"),
             ("near", reach.is_some() && !has_point, "a reach filter needs the point of a home"),
             ("reach", reach.as_ref().is_some_and(|reach| reach.years == 0), "`years` of `reach` must be at least 1"),
             ("fees", least_above_most, "of the fees, `at_least` is greater than `at_most`"),

@@ -17,13 +17,15 @@ pub struct RegisterSchool {
     pub school: NewSchool,
     /// Its other identifiers. A value that is `None` leaves the stored one unchanged.
     pub identifiers: Option<SchoolIdentifiers>,
+    /// The town of its address. `None` leaves the stored one unchanged.
+    pub town: Option<String>,
     /// Changes to the school as stored afterwards, such as to make a value unknown.
     pub patch: Option<SchoolPatch>,
 }
 
 impl From<NewSchool> for RegisterSchool {
     fn from(school: NewSchool) -> Self {
-        Self { school, identifiers: None, patch: None }
+        Self { school, identifiers: None, town: None, patch: None }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::Words;
 use crate::error::{Error, Result};
 use crate::fnv::fnv1a;
 use crate::ids::SchoolId;
@@ -13,6 +14,8 @@ use crate::request::{Cursor, SchoolSearch, Sort};
 pub(crate) struct Position {
     /// The distance or the negated margin in kilometres, exact to the last bit.
     pub km: Option<f64>,
+    /// How well the name matches, the best as 0.
+    pub rank: Option<i32>,
     /// The rating.
     pub rating: Option<i16>,
     /// The folded name.
@@ -24,18 +27,20 @@ pub(crate) struct Position {
 impl Position {
     /// Returns a position in an order by kilometres.
     pub(super) const fn by_km(km: Option<f64>, id: SchoolId) -> Self {
-        Self { km, rating: None, name: String::new(), id }
+        Self { km, rank: None, rating: None, name: String::new(), id }
     }
 
     /// Returns whether it is a position in such an order.
     fn is_in(&self, sort: Sort) -> bool {
-        let Self { km, rating, name, id: _ } = self;
-        match sort {
-            Sort::Distance => km.is_none_or(|km| km >= 0.0) && rating.is_none() && name.is_empty(),
-            Sort::Margin => km.is_some() && rating.is_none() && name.is_empty(),
-            Sort::Name => km.is_none() && rating.is_none(),
-            Sort::Rating => km.is_none(),
-        }
+        let Self { km, rank, rating, name, id: _ } = self;
+        let is_by_match = sort == Sort::Match;
+        is_by_match == rank.is_some()
+            && match sort {
+                Sort::Distance => km.is_none_or(|km| km >= 0.0) && rating.is_none() && name.is_empty(),
+                Sort::Margin => km.is_some() && rating.is_none() && name.is_empty(),
+                Sort::Name | Sort::Match => km.is_none() && rating.is_none(),
+                Sort::Rating => km.is_none(),
+            }
     }
 
     /// Compares two positions in the same order as the databases do: text by its bytes, unknown values last.
@@ -48,20 +53,28 @@ impl Position {
     }
 }
 
-/// Returns the cursor of a page that ends at a position.
-pub(super) fn encode(position: &Position, search: &SchoolSearch) -> Cursor {
-    let Position { km, rating, name, id } = position;
+/// Returns the cursor of a page that ends at a position, and the corrected words of its search.
+pub(super) fn encode(position: &Position, corrected: Option<&Words>, search: &SchoolSearch) -> Cursor {
+    let Position { km, rank, rating, name, id } = position;
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     let km = km.map_or_else(|| "_".to_owned(), |km| format!("{:x}", km.to_bits()));
     let rating = rating.map_or_else(|| "_".to_owned(), |rating| rating.to_string());
-    let name: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
-    Cursor::of(format!("{km}.{rating}.{name}.{id}.{:x}", fingerprint(search)))
+    // Few searches have these.
+    let (rank, words) = match (rank, corrected) {
+        (None, None) => (String::new(), String::new()),
+        (rank, words) => (
+            rank.map_or_else(|| "_.".to_owned(), |rank| format!("{rank}.")),
+            words.map_or_else(|| "_.".to_owned(), |words| format!("{}.", hex(&words.encode()))),
+        ),
+    };
+    Cursor::of(format!("{km}.{rating}.{}.{id}.{rank}{words}{:x}", hex(name), fingerprint(search)))
 }
 
-/// Returns the position that a cursor marks.
+/// Returns the position that a cursor marks, and the corrected words of its search.
 ///
 /// # Errors
 /// [`Error::InvalidCursor`] where it is malformed, or was taken from another search.
-pub(super) fn decode(cursor: &Cursor, search: &SchoolSearch) -> Result<Position> {
+pub(super) fn decode(cursor: &Cursor, search: &SchoolSearch) -> Result<(Position, Option<Words>)> {
     let (position, print) =
         cursor.as_str().rsplit_once('.').ok_or(Error::InvalidCursor { reason: "it is incomplete, or is no cursor" })?;
     if print != format!("{:x}", fingerprint(search)) {
@@ -69,18 +82,27 @@ pub(super) fn decode(cursor: &Cursor, search: &SchoolSearch) -> Result<Position>
             reason: "it was taken from a search with another point, filter or order, or by another build",
         });
     }
-    let position = parse(position).filter(|position| position.is_in(search.sort));
-    position.ok_or(Error::InvalidCursor { reason: "it is damaged" })
+    let found = parse(position).filter(|(position, corrected)| {
+        position.is_in(search.sort) && (corrected.is_none() || search.filter.name.is_some())
+    });
+    found.ok_or(Error::InvalidCursor { reason: "it is damaged" })
 }
 
-fn parse(text: &str) -> Option<Position> {
-    let [km, rating, name, id] = text.split('.').collect::<Vec<_>>().try_into().ok()?;
+fn parse(text: &str) -> Option<(Position, Option<Words>)> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let (km, rating, name, id, rank, words) = match *parts.as_slice() {
+        [km, rating, name, id] => (km, rating, name, id, "_", "_"),
+        [km, rating, name, id, rank, words] => (km, rating, name, id, rank, words),
+        _ => return None,
+    };
     let km = optional(km, |bits| u64::from_str_radix(bits, 16).ok().map(f64::from_bits))?;
     if km.is_some_and(|km| !km.is_finite()) {
         return None;
     }
+    let rank = optional(rank, |rank| rank.parse().ok())?;
     let rating = optional(rating, |rating| rating.parse().ok())?;
-    Some(Position { km, rating, name: unhex(name)?, id: SchoolId::new(id.parse().ok()?) })
+    let corrected = optional(words, |words| Words::decode(&unhex(words)?))?;
+    Some((Position { km, rank, rating, name: unhex(name)?, id: SchoolId::new(id.parse().ok()?) }, corrected))
 }
 
 /// Reads a value, or an underscore for `None`.
@@ -113,7 +135,7 @@ mod tests {
     use crate::units::{AcademicYear, Kilometres};
 
     fn named(name: &str, rating: Option<i16>, id: SchoolId) -> Position {
-        Position { km: None, rating, name: name.to_owned(), id }
+        Position { km: None, rank: None, rating, name: name.to_owned(), id }
     }
 
     proptest! {
@@ -128,10 +150,11 @@ mod tests {
                 (Sort::Margin, Position::by_km(Some(km.unwrap_or(-0.5)), id)),
                 (Sort::Name, named(&name, None, id)),
                 (Sort::Rating, named(&name, rating, id)),
+                (Sort::Match, Position { rank: Some(2), ..named(&name, None, id) }),
             ] {
                 let search = SchoolSearch::open().sort(sort);
-                let cursor: Cursor = encode(&position, &search).to_string().parse().expect("our own text");
-                prop_assert_eq!(decode(&cursor, &search).expect("our own cursor"), position);
+                let cursor: Cursor = encode(&position, None, &search).to_string().parse().expect("our own text");
+                prop_assert_eq!(decode(&cursor, &search).expect("our own cursor"), (position, None));
             }
         }
 
@@ -142,14 +165,14 @@ mod tests {
         }
 
         #[test]
-        fn damaged_positions_are_refused_or_read(position in "[x._0-9a-f]{0,40}") {
-            for sort in [Sort::Distance, Sort::Margin, Sort::Name, Sort::Rating] {
+        fn damaged_positions_are_refused_or_read(position in "([x._0-9a-f]{0,40}|([_0-9a-f]{0,4}\\.){5}[_0-9a-f]{0,4})") {
+            for sort in [Sort::Distance, Sort::Margin, Sort::Name, Sort::Rating, Sort::Match] {
                 let search = SchoolSearch::open().sort(sort);
                 let print = fingerprint(&search);
                 let cursor: Cursor = format!("{position}.{print:x}").parse().expect("short");
                 let position = decode(&cursor, &search);
-                prop_assert!(position.as_ref().map_or(true, |position| position.is_in(sort)));
-                if let Ok(Position { km: Some(km), .. }) = position {
+                prop_assert!(position.as_ref().map_or(true, |(position, _)| position.is_in(sort)));
+                if let Ok((Position { km: Some(km), .. }, _)) = position {
                     prop_assert!(km.is_finite() && (sort == Sort::Margin || km >= 0.0));
                 }
             }
@@ -160,22 +183,31 @@ mod tests {
     fn distances_that_cannot_be_are_damage() {
         let search = SchoolSearch::open().sort(Sort::Distance);
         for km in [-100.0, -0.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let cursor = encode(&Position::by_km(Some(km), SchoolId::new(1)), &search);
+            let cursor = encode(&Position::by_km(Some(km), SchoolId::new(1)), None, &search);
             assert!(matches!(decode(&cursor, &search), Err(Error::InvalidCursor { .. })), "{km}");
         }
-        let honest = encode(&Position::by_km(Some(0.1), SchoolId::new(1)), &search);
+        let honest = encode(&Position::by_km(Some(0.1), SchoolId::new(1)), None, &search);
         assert!(decode(&honest, &search).is_ok());
         let search = SchoolSearch::open();
-        let nul = encode(&named("a\0", None, SchoolId::new(1)), &search);
+        let nul = encode(&named("a\0", None, SchoolId::new(1)), None, &search);
         assert!(matches!(decode(&nul, &search), Err(Error::InvalidCursor { .. })));
     }
 
     #[test]
     fn a_cursor_belongs_to_its_search() {
-        let cursor = encode(&named("a", None, SchoolId::new(1)), &SchoolSearch::open());
+        let cursor = encode(&named("a", None, SchoolId::new(1)), None, &SchoolSearch::open());
         assert!(decode(&cursor, &SchoolSearch::open().limit(7)).is_ok(), "another page size is the same search");
         let other = SchoolSearch::open().council("Leeds");
         assert!(matches!(decode(&cursor, &other), Err(Error::InvalidCursor { .. })));
+    }
+
+    #[test]
+    fn a_cursor_holds_the_corrected_words() {
+        let search = SchoolSearch::open().name("denbeigh");
+        let corrected = Words::decode("(denbeigh,denbigh").expect("words");
+        let position = named("a", None, SchoolId::new(1));
+        let cursor = encode(&position, Some(&corrected), &search);
+        assert_eq!(decode(&cursor, &search).expect("our own cursor"), (position, Some(corrected)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod nearest;
 mod radius;
 mod reach;
 mod rows;
+mod words;
 
 pub(crate) use cursor::Position;
 pub(crate) use lineage::{Step, Walk};
@@ -15,7 +16,8 @@ pub(crate) use nearest::Nearest;
 pub(crate) use nearest::SLACK_KM;
 pub(crate) use radius::Expansion;
 pub(crate) use reach::ALL_OFFERED_KM;
-pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, attach, facets_of, of_today};
+pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, MatchedRow, attach, facets_of, of_today};
+pub(crate) use words::{Misspelling, Term, Texts, Word, Words, end_of, is_in_vocabulary, parts, reversed, split};
 
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
@@ -35,8 +37,8 @@ pub(crate) struct Near {
 pub(crate) struct ValidatedSearch {
     pub search: SchoolSearch,
     pub near: Option<Near>,
-    /// The folded text to search names for.
-    pub name: Option<String>,
+    /// The words to search for.
+    pub words: Option<Words>,
     pub after: Option<Position>,
 }
 
@@ -48,8 +50,15 @@ impl ValidatedSearch {
     pub(crate) fn new(search: &SchoolSearch) -> Result<Self> {
         search.check()?;
         let near = search.near.map(|point| Near { point, radius: search.within });
-        let after = search.after.as_ref().map(|cursor| cursor::decode(cursor, search)).transpose()?;
-        Ok(Self { search: search.clone(), near, name: search.filter.folded_name()?, after })
+        let (after, corrected) = match &search.after {
+            Some(cursor) => {
+                let (position, corrected) = cursor::decode(cursor, search)?;
+                (Some(position), corrected)
+            }
+            None => (None, None),
+        };
+        let words = corrected.or(search.filter.checked_name()?.map(Words::typed));
+        Ok(Self { search: search.clone(), near, words, after })
     }
 
     /// As [`new`](Self::new), for the catchments that contain the search's point.
@@ -57,6 +66,9 @@ impl ValidatedSearch {
         match (search.near, search.sort) {
             (Some(_), Sort::Margin) => {
                 Err(Error::InvalidSearch { field: "sort", reason: "catchments have no order by margin" })
+            }
+            (Some(_), Sort::Match) => {
+                Err(Error::InvalidSearch { field: "sort", reason: "catchments have no order by match" })
             }
             (Some(_), Sort::Distance | Sort::Name | Sort::Rating) => Self::new(search),
             (None, _) => Err(Error::InvalidSearch {
@@ -100,7 +112,7 @@ impl ValidatedSearch {
 
     /// Returns the cursor of a page that ends at this position.
     pub(super) fn cursor(&self, position: &Position) -> Cursor {
-        cursor::encode(position, &self.search)
+        cursor::encode(position, self.words.as_ref().filter(|words| words.is_corrected), &self.search)
     }
 
     /// Truncates the fetched rows to a page. `position` returns a row's position in the order.
@@ -133,6 +145,7 @@ mod tests {
         let reason = |search: SchoolSearch| ValidatedSearch::new(&search).expect_err("refused");
         assert!(matches!(reason(SchoolSearch::open().within(km(1.0))), Error::InvalidSearch { .. }));
         assert!(matches!(reason(SchoolSearch::open().sort(Sort::Distance)), Error::InvalidSearch { .. }));
+        assert!(matches!(reason(SchoolSearch::open().sort(Sort::Match)), Error::InvalidSearch { field: "sort", .. }));
         assert!(matches!(reason(SchoolSearch::near(home()).within(km(0.0))), Error::InvalidRadius { .. }));
         assert!(matches!(reason(SchoolSearch::open().limit(1_001)), Error::LimitTooLarge { given: 1_001, max: 1_000 }));
         assert!(matches!(reason(SchoolSearch::open().limit(u32::MAX)), Error::LimitTooLarge { .. }));

@@ -18,6 +18,10 @@ pub(crate) struct Expansion {
 impl ValidatedSearch {
     /// Returns the radius of the first probe, which begins at the search's point or at its cursor.
     pub(crate) fn first_radius(&self, expansion: Expansion) -> f64 {
+        // A search driven by a word reads few schools, wherever they are.
+        if self.has_driver() {
+            return f64::INFINITY;
+        }
         let after_km = self.after.as_ref().map_or(0.0, |after| after.km.unwrap_or(f64::INFINITY));
         self.up_to(after_km * 1.2 + expansion.first_km, expansion)
     }

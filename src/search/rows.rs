@@ -16,6 +16,9 @@ pub(crate) type HitRow = (SchoolSummary, Option<f64>);
 /// A school and the folded name that it is ordered by.
 pub(crate) type ListedRow = (SchoolSummary, String);
 
+/// A school, the folded name that it is ordered by, and how well that matches.
+pub(crate) type MatchedRow = (SchoolSummary, String, i32);
+
 /// A school, its folded name, whether its catchment is an outline, and the radius in kilometres of a circular one.
 pub(crate) type CatchmentRow = (SchoolSummary, String, bool, Option<f64>);
 
@@ -23,6 +26,18 @@ impl ValidatedSearch {
     /// Returns the page of rows in an order by name or rating.
     pub(crate) fn page_of_listed(&self, rows: Vec<ListedRow>) -> Page<SchoolHit> {
         self.page(rows, |(school, name)| self.position(school, None, name), |(school, _)| self.hit(school, None))
+    }
+
+    /// Returns the page of rows in an order by match.
+    pub(crate) fn page_of_matched(&self, rows: Vec<MatchedRow>) -> Page<SchoolHit> {
+        let position = |(school, name, rank): &MatchedRow| Position {
+            km: None,
+            rank: Some(*rank),
+            rating: None,
+            name: name.clone(),
+            id: school.id,
+        };
+        self.page(rows, position, |(school, ..)| self.hit(school, None))
     }
 
     /// Returns the page of rows in an order of kilometres.
@@ -54,7 +69,7 @@ impl ValidatedSearch {
     fn hit(&self, school: SchoolSummary, km: Option<f64>) -> SchoolHit {
         let distance_km = match self.search.sort {
             Sort::Distance => km.and_then(|km| Kilometres::new(km).ok()),
-            Sort::Margin | Sort::Name | Sort::Rating => self.km_to(&school),
+            Sort::Margin | Sort::Name | Sort::Rating | Sort::Match => self.km_to(&school),
         };
         SchoolHit { school, distance_km }
     }
@@ -65,12 +80,13 @@ impl ValidatedSearch {
 
     /// Returns a school's position in the search's order.
     fn position(&self, school: &SchoolSummary, km: Option<f64>, name: &str) -> Position {
-        let by_name = |rating| Position { km: None, rating, name: name.to_owned(), id: school.id };
+        let by_name = |rating| Position { km: None, rank: None, rating, name: name.to_owned(), id: school.id };
         match self.search.sort {
             Sort::Distance => Position::by_km(km, school.id),
             // The widest margin comes first.
             Sort::Margin => Position::by_km(km.map(|km| -km), school.id),
-            Sort::Name => by_name(None),
+            // Rows in an order by match have positions of their own.
+            Sort::Name | Sort::Match => by_name(None),
             Sort::Rating => by_name(school.ofsted_rating.map(Rating::number)),
         }
     }

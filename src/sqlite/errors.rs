@@ -27,6 +27,7 @@ fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation +
             .map(|constraint| Error::DuplicateRow { constraint }),
         DatabaseErrorKind::ForeignKeyViolation => Some(Error::ForeignKey { constraint: "FOREIGN KEY".to_owned() }),
         _ if message.starts_with("name_folded is not the fold of name") => Some(Error::NotFolded),
+        _ if message.starts_with("school_words has other words") => Some(Error::OtherWords),
         // A trigger may raise the message of a CHECK.
         _ => after("CHECK constraint failed:").map(Error::of_check).or_else(|| from_message(message)),
     }

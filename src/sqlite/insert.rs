@@ -1,16 +1,17 @@
 //! INSERTs of schools and postcodes on SQLite.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 
-use super::schema::{folded_names, postcodes, schools};
+use super::schema::{folded_names, postcodes, school_towns, school_vocabulary, school_words, schools};
 use crate::columns::school_values;
 use crate::geo::LatLng;
 use crate::ids::{SchoolId, Urn};
 use crate::models::{NewSchool, PostcodeRow};
 pub(super) use crate::request::Batches;
+use crate::search::{Texts, reversed};
 
 /// How many schools one INSERT has: 26 values each, well below SQLite's limit of 32,766 bound values.
 pub(super) const ROWS_AN_INSERT: usize = 250;
@@ -64,6 +65,52 @@ pub(super) fn upsert_postcodes_in_txn(connection: &mut SqliteConnection, rows: &
             .do_update()
             .set(values)
             .execute(connection)?;
+    }
+    Ok(())
+}
+
+/// How many words one INSERT has, of three values each.
+const WORDS_AN_INSERT: usize = 2_000;
+
+/// Inserts words of schools, each with whether it is in the name.
+pub(super) fn insert_words_in_txn(
+    connection: &mut SqliteConnection,
+    words: Vec<(String, SchoolId, bool)>,
+) -> QueryResult<()> {
+    for words in words.chunks(WORDS_AN_INSERT) {
+        let row = |(word, id, in_name): &(String, SchoolId, bool)| {
+            (school_words::word.eq(word.clone()), school_words::school_id.eq(*id), school_words::in_name.eq(*in_name))
+        };
+        let rows: Vec<_> = words.iter().map(row).collect();
+        diesel::insert_into(school_words::table).values(rows).execute(connection)?;
+    }
+    Ok(())
+}
+
+/// Adds words to the vocabulary.
+pub(super) fn insert_vocabulary_in_txn(connection: &mut SqliteConnection, words: BTreeSet<String>) -> QueryResult<()> {
+    let words: Vec<String> = words.into_iter().collect();
+    for words in words.chunks(WORDS_AN_INSERT) {
+        let row =
+            |word: &String| (school_vocabulary::word.eq(word.clone()), school_vocabulary::reversed.eq(reversed(word)));
+        let rows: Vec<_> = words.iter().map(row).collect();
+        diesel::insert_or_ignore_into(school_vocabulary::table).values(rows).execute(connection)?;
+    }
+    Ok(())
+}
+
+/// Stores the texts that schools' words are computed from.
+pub(super) fn upsert_towns_in_txn(connection: &mut SqliteConnection, texts: Vec<(SchoolId, Texts)>) -> QueryResult<()> {
+    for (id, Texts { town, name, council, postcode }) in texts {
+        let texts = (
+            school_towns::town.eq(town),
+            school_towns::name.eq(name),
+            school_towns::council.eq(council),
+            school_towns::postcode.eq(postcode),
+        );
+        let row = (school_towns::school_id.eq(id), texts.clone());
+        let insert = diesel::insert_into(school_towns::table).values(row).on_conflict(school_towns::school_id);
+        insert.do_update().set(texts).execute(connection)?;
     }
     Ok(())
 }

@@ -161,6 +161,10 @@ impl SchemaConnection for SqliteConnection {
         derived::stale_on_conn(self)
     }
 
+    fn fill_words(&mut self) -> Result<()> {
+        derived::repair_words_in_txn(self)
+    }
+
     fn repair_copies(&mut self) -> Result<Vec<String>> {
         derived::repair_in_txn(self)
     }

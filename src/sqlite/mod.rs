@@ -35,7 +35,7 @@ use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 pub use self::migrations::run_pending_migrations;
 pub use self::plan::explain;
 use self::pool::Connections;
-pub use self::queries::own::{SchoolIds, distance, ids};
+pub use self::queries::own::{SchoolIds, corrected_ids, distance, ids};
 pub use self::rebuild::TableRebuild;
 use crate::config::Config;
 use crate::error::Result;

@@ -78,12 +78,15 @@ fn candidates_query(
     let conditions = filter_conditions(validated);
     // Without statistics, SQLite would prefer the index of a phase, which matches much of the country. A council has
     // few schools: without a box, its index finds them.
-    let council = conditions.council.map(|council| if in_box.is_some() { unindexed(council) } else { council });
+    let has_word = conditions.word.is_some();
+    let in_box = in_box.map(|in_box| if has_word { unindexed(in_box) } else { in_box });
+    let is_found = in_box.is_some() || has_word;
+    let council = conditions.council.map(|council| if is_found { unindexed(council) } else { council });
     // Without either, the table is scanned: along an index, each row would be looked up by itself.
-    let is_indexed = in_box.is_some() || council.is_some();
+    let is_indexed = is_found || council.is_some();
     let open = conditions.open.map(|open| if is_indexed { open } else { unindexed(open) });
     let mut query = schools::table.select((schools::id, schools::lat, schools::lng)).into_boxed();
-    for condition in in_box.into_iter().chain(open).chain(council) {
+    for condition in in_box.into_iter().chain(open).chain(council).chain(conditions.word) {
         query = query.filter(condition);
     }
     for condition in conditions.others {

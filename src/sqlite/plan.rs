@@ -60,7 +60,7 @@ fn index_of(step: &str) -> Option<String> {
     if step.contains(" VIRTUAL TABLE INDEX ") {
         return step.split_whitespace().nth(1).filter(|table| *table != "json_each").map(str::to_owned);
     }
-    if step.contains(" USING INTEGER PRIMARY KEY") {
+    if step.contains(" USING INTEGER PRIMARY KEY") || step.contains(" USING PRIMARY KEY") {
         return Some("primary key".to_owned());
     }
     let (_, rest) = step.split_once(" INDEX ")?;

@@ -171,6 +171,31 @@ diesel::table! {
 }
 
 diesel::table! {
+    school_towns (school_id) {
+        school_id -> BigInt,
+        town -> Nullable<Text>,
+        name -> Text,
+        council -> Nullable<Text>,
+        postcode -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    school_vocabulary (word) {
+        word -> Text,
+        reversed -> Text,
+    }
+}
+
+diesel::table! {
+    school_words (word, school_id) {
+        word -> Text,
+        school_id -> BigInt,
+        in_name -> Bool,
+    }
+}
+
+diesel::table! {
     schools (id) {
         id -> BigInt,
         urn -> Integer,
@@ -215,6 +240,8 @@ diesel::joinable!(school_identifiers -> schools (school_id));
 diesel::joinable!(school_performance -> schools (school_id));
 diesel::joinable!(school_reviews -> schools (school_id));
 diesel::joinable!(school_term_dates -> schools (school_id));
+diesel::joinable!(school_towns -> schools (school_id));
+diesel::joinable!(school_words -> schools (school_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     admissions_criteria,
@@ -231,5 +258,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     school_performance,
     school_reviews,
     school_term_dates,
+    school_towns,
+    school_vocabulary,
+    school_words,
     schools,
 );

@@ -25,7 +25,8 @@ async fn a_million_schools_are_searched_in_little_memory() {
          INSERT INTO schools (urn, name, name_folded, status, council, phase, lat, lng, catchment_radius_km)
          WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {SCHOOLS})
          SELECT n, 'School ' || n, 'school ' || n, 'open', 'Council ' || n % 150, 'primary',
-             50.0 + n * 613 % 100003 / 20000.0, -5.0 + n * 317 % 100019 / 16000.0, 1.5 FROM t"
+             50.0 + n * 613 % 100003 / 20000.0, -5.0 + n * 317 % 100019 / 16000.0, 1.5 FROM t;
+         INSERT INTO school_words SELECT 'school', id, 1 FROM schools"
     );
     Raw::open(&url).await.execute(&insert).await;
     for arguments in [

@@ -14,6 +14,7 @@ fn searches() -> Vec<SchoolSearch> {
         SchoolSearch::open(),
         SchoolSearch::open().any_status(),
         SchoolSearch::open().name("st"),
+        SchoolSearch::open().name("forest brackenford"),
         near().within(km(1.5)),
         near().within(km(5.0)).phase(Phase::Primary).phase(Phase::Secondary),
         near().within(km(900.0)).ownership(Ownership::Private),
@@ -48,7 +49,7 @@ macro_rules! tests {
         use school_finder_db::explain::{ExplainMode, Explanation};
         use school_finder_db::models::ClubKind;
         use school_finder_db::$backend::schema::{school_clubs, schools};
-        use school_finder_db::$backend::{distance, explain, ids};
+        use school_finder_db::$backend::{corrected_ids, distance, explain, ids};
 
         use super::*;
 
@@ -66,6 +67,18 @@ macro_rules! tests {
                     .expect("a result");
                 assert!(!found.is_empty() && found == expected, "{search:?}: {found:?} and {expected:?}");
             }
+            let misspelt = SchoolSearch::open().name("brackenfrod");
+            let expected = found_by(&database.repository, &misspelt).await;
+            let corrected: Vec<SchoolId> = database
+                .repository
+                .with_connection($($async)? move |c| {
+                    let ids = corrected_ids(c, &misspelt)$($await)*?;
+                    let query = schools::table.filter(schools::id.eq_any(ids)).order_by(schools::id);
+                    Ok(query.select(schools::id).load(c)$($await)*?)
+                })
+                .await
+                .expect("a result");
+            assert!(!corrected.is_empty() && corrected == expected, "{corrected:?} and {expected:?}");
             let invalid = ids(&SchoolSearch::open().within(km(1.0)));
             assert!(matches!(invalid, Err(Error::InvalidSearch { .. })), "a radius without a point");
         }

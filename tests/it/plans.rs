@@ -9,6 +9,9 @@ use crate::support::km;
 /// The index of locations: latitude bands on SQLite, GiST on Postgres.
 pub const LOCATIONS: &str = "locations";
 
+/// The key of words: it has another name on each backend.
+pub const WORDS: &str = "words";
+
 /// A search's name in the snapshots, the search, and the index that serves it.
 pub fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
     let near = || SchoolSearch::near(sample::home());
@@ -33,7 +36,12 @@ pub fn searches() -> Vec<(&'static str, SchoolSearch, &'static str)> {
             "ix_admissions_reach_school",
         ),
         ("by_margin", near().reached(ReachFilter::default()).sort(Sort::Margin), "ix_admissions_reach_school"),
-        ("by_text", SchoolSearch::open().name("mary"), "ix_schools_open_name"),
+        ("by_text", SchoolSearch::open().name("mary"), WORDS),
+        ("by_texts", SchoolSearch::open().name("st mary brackenford"), "ix_school_words_school"),
+        ("nearest_by_text", near().name("mary"), WORDS),
+        ("by_match", SchoolSearch::open().name("mary").sort(Sort::Match), "ix_school_words_school"),
+        // Most schools have the word: the best match is first in the order of the names.
+        ("by_frequent_match", SchoolSearch::open().name("school").sort(Sort::Match), "ix_schools_open_name"),
     ]
 }
 
@@ -47,7 +55,7 @@ mod sqlite {
     use school_finder_db::sqlite::SqliteRepository;
     use school_finder_db::{Config, SchoolSearch, sample};
 
-    use super::{LOCATIONS, searches};
+    use super::{LOCATIONS, WORDS, searches};
     use crate::support::school;
 
     async fn repository() -> SqliteRepository {
@@ -60,7 +68,11 @@ mod sqlite {
 
     async fn every_plan_uses_its_index(repository: &SqliteRepository, when: &str) {
         for (name, search, index) in searches() {
-            let index = if index == LOCATIONS { "ix_schools_latitude_band" } else { index };
+            let index = match index {
+                LOCATIONS => "ix_schools_latitude_band",
+                WORDS => "primary key",
+                index => index,
+            };
             let explanation =
                 repository.explain(ExplainedQuery::Find, &search, ExplainMode::Plan).await.expect("a plan");
             assert!(explanation.indexes.iter().any(|used| used == index), "{name} {when}: {explanation}");

@@ -355,7 +355,7 @@ fn migrations_are_run_listed_checked_and_reverted() {
     assert_eq!(text(&redo.stdout).lines().count(), 1, "{}", text(&redo.stderr));
     let lossy = run(data.path(), &["migrate", "down", "--steps", "100"]);
     assert_eq!(lossy.status.code(), Some(1));
-    assert!(text(&lossy.stderr).contains("loses every postcode: add --accept-loss"));
+    assert!(text(&lossy.stderr).contains("loses every school's town: add --accept-loss"));
     let down = run(data.path(), &["migrate", "down", "--steps", "2"]);
     assert_eq!(text(&down.stdout).lines().count(), 2);
     let status = run(data.path(), &["migrate", "status"]);

@@ -41,6 +41,9 @@ async fn the_rust_schema_is_what_the_migrations_make() {
                 "school_finder_migrations" => "version",
                 "folded_names" => "name",
                 "postcodes" => "postcode",
+                "school_towns" => "school_id",
+                "school_vocabulary" => "word",
+                "school_words" => "word, school_id",
                 _ => "id",
             };
             expected.push_str(&format!("diesel::table! {{\n    {in_table} ({id}) {{\n"));

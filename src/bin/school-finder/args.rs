@@ -11,7 +11,7 @@ use school_finder_db::ids::{Laestab, Postcode, Urn};
 use school_finder_db::import::KeyKind;
 use school_finder_db::models::Phase;
 
-pub use crate::find_args::FindArgs;
+pub use crate::find_args::{FindArgs, SuggestArgs};
 
 /// Which schools serve a home, and how far are they?
 #[derive(Debug, Parser)]
@@ -65,6 +65,15 @@ pub enum Command {
         /// Write all of them, and not a page, to this Parquet file; nothing is printed.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "limit"])]
         parquet: Option<PathBuf>,
+    },
+    /// Suggests schools for a text that is not finished: the best match first, or the nearest to a home.
+    #[command(after_help = "Example:\n  school-finder suggest 'st marys prim'")]
+    Suggest {
+        #[command(flatten)]
+        suggest: SuggestArgs,
+        /// How to print them [default: table on a terminal, json otherwise]
+        #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+        format: Format,
     },
     /// Finds the schools whose catchment holds a point: its outline, or its radius where it has no outline.
     #[command(

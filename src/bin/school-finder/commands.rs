@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::Failure;
 use crate::args::{
     CountFormat, ExplainArgs, ExplainCommand, FindArgs, Format, ImportArgs, ImportCommand, MigrateCommand, Options,
-    PageArgs, RegisterArgs, SchoolNumber,
+    PageArgs, RegisterArgs, SchoolNumber, SuggestArgs,
 };
 use crate::output::Asked;
 use crate::output_file::OutputFile;
@@ -340,6 +340,12 @@ impl Rejects {
 pub async fn find(options: &Options, PageArgs { find, format }: PageArgs) -> Result<(), Failure> {
     let (finder, asked) = open_for(options, &find).await?;
     output::hits(&finder.find_schools(&asked.search).await?, &asked, format, options.raw)
+}
+
+pub async fn suggest(options: &Options, suggest: SuggestArgs, format: Format) -> Result<(), Failure> {
+    let finder = database::open(options).await?;
+    let (suggestions, home) = suggest.suggestions(finder.as_ref()).await?;
+    output::suggestions(suggestions, home, format, options.raw)
 }
 
 pub async fn catchment(options: &Options, PageArgs { find, format }: PageArgs) -> Result<(), Failure> {

@@ -7,13 +7,13 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use school_finder_db::geo::{Latitude, Longitude};
 use school_finder_db::ids::Postcode;
-use school_finder_db::models::{ClubKind, Gender, Home, Phase, Rating, Status, Weekday};
+use school_finder_db::models::{ClubKind, Gender, Home, Phase, Rating, Status, Suggestion, Weekday};
 use school_finder_db::repository::LocateHomes;
 use school_finder_db::request::{
     ClubFilter, Cursor, Faith, NoPhase, Ownership, RatingFilter, ReachFilter, SchoolFilter, Unrated,
 };
 use school_finder_db::units::kilometres_of;
-use school_finder_db::{Error, Kilometres, LatLng, SchoolSearch, Sort};
+use school_finder_db::{Error, Kilometres, LatLng, SchoolRepository, SchoolSearch, Sort};
 
 /// A point, as options.
 #[derive(Debug, Args)]
@@ -120,12 +120,34 @@ pub struct FindArgs {
     /// Schools without a phase in the register match --phase by the ages they teach.
     #[arg(long, requires = "phase")]
     phase_by_ages: bool,
-    /// Only schools with this text in their name. Case, accents and punctuation do not matter.
+    /// Only schools with each of these words in the name, town, council or postcode. Case, accents, punctuation and
+    /// usual spellings do not matter; typing errors are corrected where no school matches.
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
-    /// The order; margin needs --reached [default: distance with a point, name otherwise]
+    /// The order; margin needs --reached, and match --name [default: distance with a point, otherwise match with
+    /// --name, otherwise name]
     #[arg(long, value_parser = word(Sort::ALL, Sort::as_str))]
     sort: Option<Sort>,
+}
+
+/// A typed text, as options.
+#[derive(Debug, Args)]
+pub struct SuggestArgs {
+    /// What was typed so far: words of the name, the town, the council or the postcode; a URN or a LAESTAB.
+    text: String,
+    #[command(flatten)]
+    pub point: PointArgs,
+    /// At most this many schools, up to 1,000.
+    #[arg(long, default_value_t = 10)]
+    limit: u32,
+}
+
+impl SuggestArgs {
+    /// Returns the suggested schools, and the home if a postcode places it.
+    pub async fn suggestions(&self, finder: &dyn SchoolRepository) -> Result<(Vec<Suggestion>, Option<Home>), Error> {
+        let (near, home) = self.point.located(finder).await?;
+        Ok((finder.suggest(&self.text, near, self.limit).await?, home))
+    }
 }
 
 impl FindArgs {
@@ -159,7 +181,11 @@ impl FindArgs {
             near,
             within: self.within,
             filter,
-            sort: self.sort.unwrap_or(if near.is_some() { Sort::Distance } else { Sort::Name }),
+            sort: self.sort.unwrap_or(match (near, &self.name) {
+                (Some(_), _) => Sort::Distance,
+                (None, Some(_)) => Sort::Match,
+                (None, None) => Sort::Name,
+            }),
             limit: self.limit,
             after: self.after.clone(),
         }

@@ -50,6 +50,7 @@ async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::Find { parquet: Some(_), .. } | Command::Batch { .. } | Command::Backfill { .. } => {
             Err(Failure::Usage("this command needs Polars: build with --features cli,polars".to_owned()))
         }
+        Command::Suggest { suggest, format } => commands::suggest(options, suggest, format).await,
         Command::Catchment(page) => commands::catchment(options, page).await,
         Command::Reach(page) => commands::reach(options, page).await,
         Command::Locate { postcode, format } => commands::locate(options, postcode, format).await,

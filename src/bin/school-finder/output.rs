@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use school_finder_db::models::{
-    CatchmentHit, CouncilCount, Facets, Home, ReachHit, ReachYear, SchoolDetails, SchoolHit,
+    CatchmentHit, CouncilCount, Facets, Home, ReachHit, ReachYear, SchoolDetails, SchoolHit, Suggestion,
 };
 use school_finder_db::{Page, SchoolSearch};
 use serde::Serialize;
@@ -41,6 +41,15 @@ type Column<T> = (&'static str, fn(&T) -> String);
 /// Prints a page of schools.
 pub fn hits(page: &Page<SchoolHit>, asked: &Asked, format: Format, raw: bool) -> Result<(), Failure> {
     print_page(page, asked, format, &[], LIST_COLUMNS, rows, raw)
+}
+
+/// Prints suggested schools with their towns.
+pub fn suggestions(suggestions: Vec<Suggestion>, home: Option<Home>, format: Format, raw: bool) -> Result<(), Failure> {
+    let town: Column<Suggestion> =
+        ("town", |suggestion| suggestion.town.as_deref().map_or(UNKNOWN.to_owned(), printable));
+    let columns = format!("{LIST_COLUMNS},town");
+    let asked = Asked { search: SchoolSearch::open(), home };
+    print_page(&Page::new(suggestions, None), &asked, format, &[town], &columns, rows, raw)
 }
 
 /// Prints a page of schools with the evidence that they serve the point.

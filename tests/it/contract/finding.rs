@@ -210,8 +210,9 @@ async fn names_are_searched_folded_and_literally(database: &TestDatabase) {
     for (typed, found) in [
         ("100%", vec!["100% School"]),
         ("a_b", vec!["a_b School"]),
-        ("!", vec!["wow! School"]),
-        (r"\", vec![r"back\slash"]),
+        ("wow!", vec!["wow! School"]),
+        ("!", vec![]),
+        (r"back\", vec![r"back\slash"]),
         ("SAINT MARYS", vec!["St. Mary's"]),
         ("st mary’s", vec!["St. Mary's"]),
         ("wyn", vec!["Ŵyn"]),

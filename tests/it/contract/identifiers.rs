@@ -28,7 +28,7 @@ fn ukprn(number: i32) -> Ukprn {
 fn listed(number: i64, council: &str, identifiers: SchoolIdentifiers) -> RegisterSchool {
     let school = NewSchool { council: Some(council.to_owned()), ..school(number) };
     let identifiers = SchoolIdentifiers { source: Some("a register".to_owned()), ..identifiers };
-    RegisterSchool { school, identifiers: Some(identifiers), patch: None }
+    RegisterSchool { school, identifiers: Some(identifiers), town: None, patch: None }
 }
 
 fn of_ash(number: i64) -> RegisterSchool {

@@ -22,6 +22,7 @@ mod postcode_files;
 mod postcodes;
 mod reach;
 mod units;
+mod words;
 mod writing;
 
 /// Runs each of these test bodies on every backend of this build.

@@ -23,7 +23,7 @@ pub fn find(schools: &[(SchoolId, NewSchool)], search: &SchoolSearch) -> Vec<(Sc
         let by_name = || fold(&a.name).cmp(&fold(&b.name));
         let order = match search.sort {
             Sort::Distance => unknown_last(*a_km, *b_km),
-            Sort::Margin => unreachable!("no property makes one"),
+            Sort::Margin | Sort::Match => unreachable!("no property makes one"),
             Sort::Name => by_name(),
             Sort::Rating => unknown_last(a.ofsted_rating.map(Rating::number), b.ofsted_rating.map(Rating::number))
                 .then_with(by_name),
@@ -105,5 +105,13 @@ fn passes(school: &NewSchool, filter: &SchoolFilter) -> bool {
             Some(Faith::None) => school.faith.as_deref() == Some("None"),
             Some(Faith::Is(name)) => school.faith.as_ref() == Some(name),
         }
-        && name.as_ref().is_none_or(|text| fold(&school.name).contains(&fold(text)))
+        && name.as_ref().is_none_or(|text| has_words(school, text))
+}
+
+/// Whether each word of a text begins one of the school's words. The words of a search that this is for are the last
+/// ones of their texts, and too short to be corrected.
+fn has_words(school: &NewSchool, text: &str) -> bool {
+    let texts = [Some(&school.name), school.council.as_ref(), school.postcode.as_ref()];
+    let words = texts.into_iter().flatten().map(|text| fold(text)).collect::<Vec<_>>().join(" ");
+    fold(text).split(' ').all(|typed| words.split(' ').any(|word| word.starts_with(typed)))
 }

@@ -185,6 +185,28 @@ fn rows(backend: Backend) -> Vec<Rows> {
             ],
         ),
         (
+            "school_towns",
+            vec![
+                ("school_id", of(["1", "2", "3"])),
+                ("town", of(["'Ash'", "NULL", "'Luton'"])),
+                ("name", of(["'Ash'", "'Bay ''s'", "'Ŵyn'"])),
+                ("council", of(["'North'", "NULL", "'South'"])),
+                ("postcode", same("'AB1 2CD'")),
+            ],
+        ),
+        (
+            "school_vocabulary",
+            vec![("word", of(["'ash'", "'bay'", "'wyn'"])), ("reversed", of(["'hsa'", "'yab'", "'nyw'"]))],
+        ),
+        (
+            "school_words",
+            vec![
+                ("word", of(["'ash'", "'bay'", "'wyn'"])),
+                ("school_id", of(["1", "2", "3"])),
+                ("in_name", truth([true, true, false])),
+            ],
+        ),
+        (
             "school_links",
             vec![
                 ("urn", of(["100001", "100002", "888888"])),
