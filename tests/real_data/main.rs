@@ -7,6 +7,7 @@ mod readme;
 #[allow(dead_code, reason = "some of it is for the sample's commands")]
 #[path = "../it/support/transcript.rs"]
 mod transcript;
+mod words;
 
 use std::fs::File;
 use std::path::PathBuf;
