@@ -551,7 +551,7 @@ mod tests {
     fn numbers_of_schools_are_read() {
         let laestab = Term::Laestab("826/4000".parse().expect("a LAESTAB"));
         for typed in ["826/4000", "8264000", " 826-4000 ", "826 4000"] {
-            assert_eq!(Words::typed(typed).terms, [laestab.clone()], "{typed}");
+            assert_eq!(Words::typed(typed).terms, std::slice::from_ref(&laestab), "{typed}");
         }
         assert_eq!(Words::typed("110394").terms, [Term::Urn(Urn::new(110_394).expect("a URN"))]);
         assert_eq!(Words::typed("100% school").terms.len(), 2);
