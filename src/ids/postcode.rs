@@ -73,7 +73,7 @@ impl Postcode {
     }
 
     /// Returns the postcode with this [`key`](Self::key), or `None` where it is no key.
-    #[cfg(feature = "register")]
+    #[cfg(any(feature = "register", test))]
     pub(crate) fn of_key(key: &str) -> Option<Self> {
         let (outcode, rest) = key.split_at_checked(OUTCODE)?;
         Self::of_parts(outcode.trim_end(), rest.trim_end()).filter(|postcode| postcode.key() == key)
