@@ -162,6 +162,7 @@ impl SchoolSummary {
 
 /// A school that is suggested for a typed text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Suggestion {
     /// The school, and its distance from the home.

@@ -47,8 +47,8 @@ pub struct SchoolFilter {
     /// With each word of this text, in any order, in the name, the town, the council or the postcode, all
     /// [folded](crate::text::fold). The last word, and any of four letters or more, may be the beginning of a longer
     /// one. Usual spellings match each other, such as `CofE`, `C.E.` and `Church of England`. A number of six digits is
-    /// a URN, and one like `826/4000` or `8264000` a LAESTAB. Where no school matches, typing errors are corrected: one in a word of
-    /// four letters or more, two from eight letters on, and words that are written as one.
+    /// a URN, and one like `826/4000` or `8264000` a LAESTAB. Where no school matches, typing errors are corrected: one
+    /// in a word of four letters or more, two from eight letters on, and words that are written as one.
     pub name: Option<String>,
 }
 

@@ -67,8 +67,9 @@ words! {
         /// Best Ofsted rating first, then by folded name; unrated schools come last.
         Rating = "rating",
         /// Best match first: the whole name, then names that begin with the text, then (unless thousands of schools have
-        /// each of the words) those of the same words in another order, then by how many of the text's words are in the name and not only in the town, the council or
-        /// the postcode; equal ones by folded name. Requires a [`name`](SchoolFilter::name).
+        /// each of the words) those of the same words in another order, then by how many of the text's words are in the
+        /// name and not only in the town, the council or the postcode; equal ones by folded name. Requires a
+        /// [`name`](SchoolFilter::name).
         Match = "match",
         /// Widest margin first. A year's margin is its last distance offered minus the school's distance from the
         /// search's point. An intake has the smallest margin of its years, and a school the widest of its intakes.

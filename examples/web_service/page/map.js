@@ -2,9 +2,10 @@
 
 import { Chart } from "./chart.js";
 import * as filters from "./filters.js";
-import { item, nearMiss, whole } from "./list.js";
+import { item, nearMiss, pageOf, whole } from "./list.js";
 import * as service from "./service.js";
 import * as address from "./state.js";
+import { suggest } from "./suggestions.js";
 import { known, miss } from "./years.js";
 
 const at = (id) => document.getElementById(id);
@@ -44,12 +45,17 @@ at("place").addEventListener("submit", async (event) => {
   } catch ({ problem, message }) {
     if (!problem) refused = "The service cannot be reached.";
     else if (problem.status === 404) refused = `${message[0].toUpperCase()}${message.slice(1)}.`;
-    else refused = "Write a postcode like MK9 3EP, or 52.0406, -0.7594: latitude first.";
+    else refused = "Write a postcode like MK9 3EP, or 52.0406, -0.7594: latitude first. Schools are listed below the box.";
   }
   at("place-error").textContent = refused;
   at("coordinates").setAttribute("aria-invalid", String(refused !== ""));
   if (refused) return at("coordinates").focus();
   update({ fits: true });
+});
+suggest(at("coordinates"), at("suggestions"), {
+  isWanted: (text) => text.length > 1 && !address.place(text),
+  home: () => address.home(state),
+  onPick: (school) => location.assign(pageOf(school.urn, state)),
 });
 at("locate").addEventListener("click", () => {
   at("place-error").textContent = "";

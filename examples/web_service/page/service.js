@@ -3,6 +3,7 @@
 export const PAGE = 20;
 // More than lie round any one home; the map marks as many.
 const MARKED = 200;
+const SUGGESTED = 6;
 
 // The query parameters of a state; `without` leaves one filter out.
 function parameters(state, without) {
@@ -79,6 +80,13 @@ export async function years(ids, signal) {
 
 // Where a postcode places a home, and how far off that may be.
 export const locate = (postcode, signal) => getJson("/api/locate", new URLSearchParams({ postcode }), signal);
+
+// The schools that an unfinished text may mean.
+export async function suggest(text, home, signal) {
+  const query = new URLSearchParams({ text, limit: SUGGESTED });
+  if (home) ["lat", "lng"].forEach((name, part) => query.append(name, home[part]));
+  return (await getJson("/api/suggest", query, signal)).schools;
+}
 
 export async function details(urn) {
   const { schools } = await getJson(`/api/schools/${urn}`, "");

@@ -19,6 +19,7 @@ mod response;
 mod routes;
 mod search;
 mod serve;
+mod suggestions;
 
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/service.js", SCRIPT, include_str!("../page/service.js")),
     ("/chart.js", SCRIPT, include_str!("../page/chart.js")),
     ("/graticule.js", SCRIPT, include_str!("../page/graticule.js")),
+    ("/suggestions.js", SCRIPT, include_str!("../page/suggestions.js")),
     ("/list.js", SCRIPT, include_str!("../page/list.js")),
     ("/filters.js", SCRIPT, include_str!("../page/filters.js")),
     ("/school.js", SCRIPT, include_str!("../page/school.js")),

@@ -94,6 +94,11 @@ pub fn named<T: Serialize + ToSchema>(format: Format, items: &[T]) -> Result<Res
     Ok(headers::revalidated(schools(format, items, None, None)?))
 }
 
+/// Schools beside a home, which no cache may store.
+pub fn listed<T: Serialize + ToSchema>(format: Format, items: &[T]) -> Result<Response, Problem> {
+    schools(format, items, None, None)
+}
+
 fn schools<T: Serialize + ToSchema>(
     format: Format,
     schools: &[T],

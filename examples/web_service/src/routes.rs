@@ -18,7 +18,7 @@ use super::observe::Metrics;
 use super::problem::{Members, Problem, Refusals};
 use super::response::{self, FeatureCollection, Format, NoParameters, Schools};
 use super::search::Parameters;
-use super::{Finder, details, homes, outlines};
+use super::{Finder, details, homes, outlines, suggestions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -41,6 +41,7 @@ pub fn all(metrics: &Arc<Metrics>) -> (Router<Finder>, Router<Finder>, openapi::
         .routes(routes!(count_schools))
         .routes(routes!(details::list_admissions))
         .routes(routes!(homes::locate_home))
+        .routes(routes!(suggestions::suggest_schools))
         .routes(routes!(outlines::draw_catchments))
         .split_for_parts();
     let (observed, more) = OpenApiRouter::new()

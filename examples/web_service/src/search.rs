@@ -89,10 +89,12 @@ pub struct Parameters {
     /// As `reached`, for this intake, such as `Year R`. Without it: for any.
     #[param(pattern = "^[^\\u0000]*$")]
     intake: Option<String>,
-    /// Only schools with this text in their name. Case, accents and punctuation do not matter.
+    /// Only schools that have each word of this text in their name, town, council or postcode, in any order. Case,
+    /// accents and punctuation do not matter, and one or two typing errors are corrected.
     #[param(max_length = 200, pattern = "^[^\\u0000]*$")]
     name: Option<String>,
-    /// In which order; margin needs `reached`. Without it: by distance with a point, by name otherwise.
+    /// In which order; `margin` needs `reached`, and `match`, the best match first, needs `name`. Without it: by
+    /// distance with a point, by name otherwise.
     #[param(inline)]
     sort: Option<Sort>,
 }
@@ -100,12 +102,7 @@ pub struct Parameters {
 impl Parameters {
     /// Returns the search, which the repository validates further.
     pub fn search(self) -> Result<SchoolSearch, Problem> {
-        let mut search = match (self.lat, self.lng) {
-            (Some(lat), Some(lng)) => SchoolSearch::near(LatLng::from_lat_lng(lat, lng)?),
-            (Some(_), None) => return Err(needs("lng", "lat needs lng beside it")),
-            (None, Some(_)) => return Err(needs("lat", "lng needs lat beside it")),
-            (None, None) => SchoolSearch::open(),
-        };
+        let mut search = point(self.lat, self.lng)?.map_or_else(SchoolSearch::open, SchoolSearch::near);
         if (self.club_on.is_some() || self.club_until.is_some()) && self.clubs.is_empty() {
             return Err(needs("has-club", "a day or time of clubs needs has-club beside it"));
         }
@@ -149,8 +146,18 @@ impl Parameters {
     }
 }
 
+/// Returns the point of these parameters.
+pub fn point(lat: Option<f64>, lng: Option<f64>) -> Result<Option<LatLng>, Problem> {
+    match (lat, lng) {
+        (Some(lat), Some(lng)) => Ok(Some(LatLng::from_lat_lng(lat, lng)?)),
+        (Some(_), None) => Err(needs("lng", "lat needs lng beside it")),
+        (None, Some(_)) => Err(needs("lat", "lng needs lat beside it")),
+        (None, None) => Ok(None),
+    }
+}
+
 /// Refuses a number that is not within bounds, both included.
-fn within<N>(field: &'static str, value: Option<N>, from: N, to: N) -> Result<Option<N>, Problem>
+pub fn within<N>(field: &'static str, value: Option<N>, from: N, to: N) -> Result<Option<N>, Problem>
 where
     N: PartialOrd + std::fmt::Display + Copy,
 {

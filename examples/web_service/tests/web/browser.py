@@ -182,6 +182,29 @@ def a_postcode_is_a_home(page):
     page.until(lambda: page.status() and "ZZ1" not in page.status(), "the distances are from the map")
 
 
+def schools_are_suggested(page):
+    page.open("#lat=52.0406&lng=-0.7594")
+    box = page.one("#coordinates")
+    box.clear()
+    box.send_keys("st osith")
+    page.until(lambda: page.all("#suggestions li"), "nothing is suggested")
+    suggested = page.asked("suggest", text="st osith", lat=52.0406, lng=-0.7594)["schools"]
+    assert suggested[0]["name"] == "St Osyth's CE Primary School", suggested
+    assert page.one("#suggestions li").text.startswith("St Osyth's CE Primary School"), page.one("#suggestions").text
+    assert "km" in page.one("#suggestions li").text
+    assert box.get_attribute("aria-expanded") == "true" and page.violations() == []
+    box.send_keys(Keys.ARROW_DOWN)
+    assert box.get_attribute("aria-activedescendant") == "suggestion-0"
+    assert page.one("#suggestion-0").get_attribute("aria-selected") == "true"
+    box.send_keys(Keys.ESCAPE)
+    assert not page.one("#suggestions").is_displayed() and box.get_attribute("aria-expanded") == "false"
+    box.send_keys(Keys.BACKSPACE)
+    page.until(lambda: page.all("#suggestions li"), "nothing is suggested")
+    box.send_keys(Keys.ARROW_DOWN, Keys.ENTER)
+    page.until(lambda: f"/schools/{suggested[0]['urn']}#" in page.browser.current_url, "its page does not open")
+    page.until(lambda: page.one("#name").text == "St Osyth's CE Primary School", "it is another school")
+
+
 def evidence_is_marked(page):
     page.open("#lat=52.0406&lng=-0.7594")
     page.until(lambda: page.all(".badge.year"), "no year is marked")
@@ -458,6 +481,7 @@ TESTS = [
     a_click_gives_what_the_interface_gives,
     coordinates_can_be_typed,
     a_postcode_is_a_home,
+    schools_are_suggested,
     evidence_is_marked,
     filters_change_the_list_and_the_counts,
     the_address_can_be_shared,

@@ -47,6 +47,8 @@ def map_query(context, query):
         del query["private"]
     if "sort" in query and "lat" not in query:
         query["sort"] = "name"
+    if query.get("sort") == "match" and "name" not in query:
+        query["sort"] = "name"
     if query.get("sort") == "margin":
         query["reached"] = "true"
         # Catchments have none.

@@ -23,6 +23,7 @@ on_every_backend! {
     a_school_has_all_its_details,
     an_old_urn_leads_to_its_successor,
     a_postcode_places_a_home,
+    schools_are_suggested,
 }
 
 const HOME: &str = "lat=52.0406&lng=-0.7594";
@@ -54,6 +55,17 @@ async fn a_postcode_places_a_home(site: &Site) {
     assert!(unknown.parsed()["detail"].as_str().is_some_and(|detail| detail.contains("use that")));
     let invalid = site.get("/api/locate?postcode=somewhere").await;
     assert_eq!((invalid.status, &invalid.parsed()["field"]), (StatusCode::BAD_REQUEST, &json!("postcode")));
+}
+
+async fn schools_are_suggested(site: &Site) {
+    let found = site.get("/api/suggest?text=osith+st&limit=3").await.json();
+    assert_eq!(names(&found), ["St Osyth's CE Primary School"]);
+    assert_eq!((&found["schools"][0]["distance_km"], &found["next"]), (&Value::Null, &Value::Null));
+    let near = site.get(&format!("/api/suggest?text=school&{HOME}&limit=2")).await;
+    assert_eq!(names(&near.json()), ["Little Acorns Nursery School", "Millpond Primary School"]);
+    assert_eq!(near.header("cache-control"), "no-store");
+    assert_eq!(site.get("/api/suggest?text=a&lat=52").await.parsed()["field"], "lng");
+    assert_eq!(site.get("/api/suggest?text=a&limit=101").await.parsed()["field"], "limit");
 }
 
 async fn filters_have_the_names_of_the_program(site: &Site) {
