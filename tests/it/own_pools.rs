@@ -5,7 +5,7 @@ use std::time::Duration;
 use school_finder_db::prelude::*;
 use school_finder_db::request::SchoolSearch;
 use school_finder_db::testing::TestDatabase;
-use school_finder_db::{Config, Error, sample};
+use school_finder_db::{Error, sample};
 
 use crate::support::{school, urn};
 
@@ -26,6 +26,7 @@ mod sqlite {
     use diesel::SqliteConnection;
     use diesel::connection::SimpleConnection;
     use diesel::r2d2::{Builder, ConnectionManager, Pool};
+    use school_finder_db::Config;
     use school_finder_db::config::{Backend, Target};
     use school_finder_db::sqlite::{SqliteRepository, customizer};
 
