@@ -269,8 +269,8 @@ impl Connections {
         }
     }
 
-    /// Runs a read of this crate on an idle connection and an idle thread of the pool, without waiting, where both
-    /// exist.
+    /// Runs a read of this crate on a thread of the pool, once one is idle. Where writes or closures of the caller have
+    /// taken connections, so that the thread would have none, the read waits for one in a blocking task.
     ///
     /// Where this future is dropped, a read that waits does not begin, and one that has begun ends at its next check
     /// ([`require_caller`](super::caller::require_caller)).
@@ -288,7 +288,7 @@ impl Connections {
         let waiting = Arc::downgrade(&caller);
         let work = move |connection: &mut SqliteConnection| run_for(&waiting, || work(connection));
         self.refuse_holder(false)?;
-        match self.idle() {
+        match self.idle().await? {
             Some((thread, mut connection)) => {
                 thread.run(move || connections.typed(clearing_full_cache(work)(&mut connection))).await
             }
@@ -315,14 +315,18 @@ impl Connections {
         .await
     }
 
-    /// Returns an idle thread and an idle connection of the pool, or `None` where calls are waiting for a connection.
-    fn idle(&self) -> Option<(Thread<'_>, PooledConnection<ConnectionManager<SqliteConnection>>)> {
-        match &self.pooling {
-            Pooling::Pooled { pool, threads, .. } if self.waiting.load(Ordering::Relaxed) == 0 => {
-                Some((threads.idle()?, pool.try_get()?))
-            }
-            _ => None,
+    /// Waits for an idle thread of the pool, and returns it with an idle connection. Returns `None` where there is none,
+    /// or calls are waiting for one.
+    async fn idle(&self) -> Result<Option<(Thread<'_>, PooledConnection<ConnectionManager<SqliteConnection>>)>> {
+        let Pooling::Pooled { pool, threads, acquire_timeout } = &self.pooling else { return Ok(None) };
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            return Ok(None);
         }
+        let thread = match threads.idle() {
+            Some(thread) => thread,
+            None => threads.wait(*acquire_timeout).await.ok_or_else(|| timed_out(*acquire_timeout))?,
+        };
+        Ok(pool.try_get().map(|connection| (thread, connection)))
     }
 
     /// Checks a connection out for `work`, waiting until one is available. It is checked in without an open
@@ -384,8 +388,9 @@ impl Connections {
     pub(super) fn status(&self) -> PoolStatus {
         let mut status = PoolStatus { waiting: self.waiting.load(Ordering::Relaxed), ..PoolStatus::default() };
         match &self.pooling {
-            Pooling::Pooled { pool, .. } => {
+            Pooling::Pooled { pool, threads, .. } => {
                 let state = pool.state();
+                status.waiting = status.waiting.saturating_add(threads.waiting());
                 (status.max, status.open, status.idle) = (pool.max_size(), state.connections, state.idle_connections);
             }
             Pooling::Single { single, .. } => {
@@ -436,7 +441,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn reads_run_on_threads_of_the_pool_unless_they_wait() {
+    async fn a_read_waits_for_a_thread_or_behind_a_write() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = Config::sqlite_file(folder.path().join("schools.db"));
         config.pool.max_size = 1;
@@ -447,27 +452,33 @@ mod tests {
         };
         assert!(connections.read(is_of_pool).await.expect("an answer"));
 
-        // A call that finds no connection idle waits for one in r2d2,
-        let (go, wait) = std::sync::mpsc::channel::<()>();
-        let works = tokio::spawn({
-            let connections = Arc::clone(&connections);
-            async move { connections.read(move |_| Ok(wait.recv().is_ok())).await }
-        });
-        let waits = tokio::spawn({
-            let connections = Arc::clone(&connections);
-            async move { connections.read(is_of_pool).await }
-        });
-        let waiting = async {
-            while connections.status().waiting == 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it waits");
-        go.send(()).expect("it waits");
-        assert!(works.await.expect("no panic").expect("an answer"));
-        assert!(!waits.await.expect("no panic").expect("an answer"));
+        for first_is_read in [true, false] {
+            let ((go, wait), (begins, has_begun)) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel());
+            let work = move |_: &mut SqliteConnection| {
+                let _ = begins.send(());
+                Ok(wait.recv().is_ok())
+            };
+            let parent = Arc::clone(&connections);
+            let first =
+                tokio::spawn(
+                    async move { if first_is_read { parent.read(work).await } else { parent.run(work).await } },
+                );
+            tokio::task::spawn_blocking(move || has_begun.recv()).await.expect("no panic").expect("it begins");
+            let parent = Arc::clone(&connections);
+            let second = tokio::spawn(async move { parent.read(is_of_pool).await });
+            let waiting = async {
+                while connections.status().waiting == 0 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it waits");
+            go.send(()).expect("it waits");
+            assert!(first.await.expect("no panic").expect("an answer"));
+            assert_eq!(second.await.expect("no panic").expect("an answer"), first_is_read);
+            assert_eq!(connections.status().waiting, 0);
+        }
 
-        // and a later call does not overtake it.
+        // A call does not overtake those that wait for a connection.
         connections.waiting.fetch_add(1, Ordering::Relaxed);
         assert!(!connections.read(is_of_pool).await.expect("an answer"));
     }

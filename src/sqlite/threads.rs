@@ -5,6 +5,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::runtime::Handle;
@@ -17,6 +19,7 @@ const MAX_THREADS: usize = 64;
 pub(super) struct Threads {
     pool: ThreadPool,
     idle: Arc<Semaphore>,
+    waiting: AtomicU32,
 }
 
 impl Threads {
@@ -30,13 +33,41 @@ impl Threads {
             .panic_handler(|_| {})
             .build()?;
         let idle = Arc::new(Semaphore::new(pool.current_num_threads()));
-        Ok(Self { pool, idle })
+        Ok(Self { pool, idle, waiting: AtomicU32::new(0) })
     }
 
     /// Reserves an idle thread, if there is one.
     pub(super) fn idle(&self) -> Option<Thread<'_>> {
         let permit = Arc::clone(&self.idle).try_acquire_owned().ok()?;
         Some(Thread { pool: &self.pool, permit })
+    }
+
+    /// Waits for a thread, in the order of the calls, and reserves it. Returns `None` after the timeout.
+    pub(super) async fn wait(&self, timeout: Duration) -> Option<Thread<'_>> {
+        let _waiting = Waiting::new(&self.waiting);
+        let permit = tokio::time::timeout(timeout, Arc::clone(&self.idle).acquire_owned()).await.ok()?.ok()?;
+        Some(Thread { pool: &self.pool, permit })
+    }
+
+    /// Returns the number of calls that wait for a thread.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts a call as waiting until it is dropped, also where its caller is.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -74,7 +105,6 @@ impl Thread<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::mpsc::{Sender, channel};
     use std::task::{Context, Wake, Waker};
 
