@@ -42,7 +42,15 @@ macro_rules! is_same {
     };
 }
 
-pub(super) use {is_same, locked};
+/// Makes an array of a subquery that has few rows. Its rows depend on its parameters, which a generic plan does not
+/// know: of a range it would expect one row in two hundred, and scan `schools` for so many.
+macro_rules! few_rows {
+    ($subquery:expr) => {
+        diesel::dsl::array($subquery)
+    };
+}
+
+pub(super) use {few_rows, is_same, locked};
 
 pub(super) use super::PostgresRepository as Repository;
 

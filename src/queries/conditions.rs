@@ -17,7 +17,7 @@ use crate::request::{
 use crate::search::{Position, Term, ValidatedSearch, Word, Words, end_of};
 use crate::units::Money;
 
-use super::super::dialect::{Db, haversine};
+use super::super::dialect::{Db, few_rows, haversine};
 use super::super::schema::{
     admissions_reach, private_school_fees, school_clubs, school_identifiers, school_words, schools,
 };
@@ -270,7 +270,7 @@ fn driving_condition(term: &Term) -> Condition {
     match term {
         Term::Word(word) => {
             let ids = school_words::table.filter(word_is(word)).select(school_words::school_id);
-            Condition::new(schools::id.eq_any(ids))
+            Condition::new(schools::id.eq_any(few_rows!(ids)))
         }
         Term::Urn(_) | Term::Laestab(_) => term_condition(term),
     }

@@ -32,7 +32,14 @@ macro_rules! is_same {
     };
 }
 
-pub(super) use {is_same, locked};
+/// Returns the subquery unchanged: SQLite reads the few rows first.
+macro_rules! few_rows {
+    ($subquery:expr) => {
+        $subquery
+    };
+}
+
+pub(super) use {few_rows, is_same, locked};
 
 pub(super) use super::SqliteRepository as Repository;
 

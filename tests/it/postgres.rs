@@ -9,6 +9,7 @@ use school_finder_db::geo::Catchment;
 use school_finder_db::models::{
     Admissions, NewAdmissions, NewCatchment, NewCollections, NewSchool, Performance, Phase, Review,
 };
+use school_finder_db::postgres::PostgresRepository;
 use school_finder_db::prelude::*;
 use school_finder_db::request::WriteMode;
 use school_finder_db::testing::TestDatabase;
@@ -267,6 +268,22 @@ async fn every_plan_uses_its_index() {
         assert!(explanation.indexes.iter().any(|used| used == index), "{name}: {explanation}");
         assert!(explanation.scans.is_empty(), "{name}: {explanation}");
     }
+    // A prepared statement has one plan for all values, and `explain` shows that for these.
+    let mut config = database.owner().clone();
+    config.pool.max_size = 1;
+    let repository = open(&config).await;
+    for (name, search, _) in searches() {
+        let before = scans_of_schools(&repository).await;
+        repository.find_schools(&search).await.expect("a result");
+        assert_eq!(scans_of_schools(&repository).await, before, "{name}");
+    }
+}
+
+/// Returns how often the table of schools was scanned, where the repository has one connection.
+async fn scans_of_schools(repository: &PostgresRepository) -> Option<f64> {
+    execute(repository, "SELECT pg_stat_force_next_flush()").await.expect("a flush");
+    let scans = "SELECT seq_scan::float8 FROM pg_stat_all_tables WHERE relid = 'schools'::regclass";
+    number(repository, scans).await.expect("a count")
 }
 
 /// Where PostGIS takes points for one that its index takes for two.
