@@ -56,7 +56,6 @@ impl Position {
 /// Returns the cursor of a page that ends at a position, and the corrected words of its search.
 pub(super) fn encode(position: &Position, corrected: Option<&Words>, search: &SchoolSearch) -> Cursor {
     let Position { km, rank, rating, name, id } = position;
-    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     let km = km.map_or_else(|| "_".to_owned(), |km| format!("{:x}", km.to_bits()));
     let rating = rating.map_or_else(|| "_".to_owned(), |rating| rating.to_string());
     // Few searches have these.
@@ -64,10 +63,10 @@ pub(super) fn encode(position: &Position, corrected: Option<&Words>, search: &Sc
         (None, None) => (String::new(), String::new()),
         (rank, words) => (
             rank.map_or_else(|| "_.".to_owned(), |rank| format!("{rank}.")),
-            words.map_or_else(|| "_.".to_owned(), |words| format!("{}.", hex(&words.encode()))),
+            words.map_or_else(|| "_.".to_owned(), |words| format!("{}.", hex::encode(words.encode()))),
         ),
     };
-    Cursor::of(format!("{km}.{rating}.{}.{id}.{rank}{words}{:x}", hex(name), fingerprint(search)))
+    Cursor::of(format!("{km}.{rating}.{}.{id}.{rank}{words}{:x}", hex::encode(name), fingerprint(search)))
 }
 
 /// Returns the position that a cursor marks, and the corrected words of its search.
@@ -111,9 +110,7 @@ fn optional<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Optio
 }
 
 fn unhex(text: &str) -> Option<String> {
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let bytes = text.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>()?;
-    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
+    String::from_utf8(hex::decode(text).ok()?).ok().filter(|text| !text.contains('\0'))
 }
 
 /// Returns a hash of the search that a cursor belongs to, without the page's size and the cursor.

@@ -69,7 +69,8 @@ export class Chart {
   // Puts the home somewhere, or nowhere.
   place(at) {
     this.home?.remove();
-    this.home = at && L.marker(at, { icon: home, keyboard: false, interactive: false, zIndexOffset: 1000 }).addTo(this.map);
+    const options = { icon: home, keyboard: false, interactive: false, zIndexOffset: 1000 };
+    this.home = at && L.marker(at, options).addTo(this.map);
     if (at) this.map.panInside(at, { padding: [60, 60] });
   }
 
@@ -98,7 +99,8 @@ export class Chart {
         html: String(at + 1),
       });
       // The nearer ones lie on top of those farther away.
-      const marker = L.marker([school.lat, school.lng], { icon, keyboard: false, title: school.name, zIndexOffset: -at });
+      const options = { icon, keyboard: false, title: school.name, zIndexOffset: -at };
+      const marker = L.marker([school.lat, school.lng], options);
       marker.on("click", () => this.onPick(school));
       marker.addTo(this.pins);
       this.markers.set(school.urn, marker);

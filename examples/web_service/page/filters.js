@@ -5,8 +5,8 @@ import { PHASES, element, whole } from "./list.js";
 const sum = (counts, keys) => keys.reduce((total, key) => total + (counts[key] ?? 0), 0);
 const all = (facets) => facets.total;
 
-// Each filter: its parameter, its legend, its options with how each is counted, and how the schools are counted of which
-// the value is not known.
+// Each filter: its parameter, its legend, its options with how each is counted, and how the schools are counted of
+// which the value is not known.
 const GROUPS = [
   {
     name: "phase",

@@ -16,7 +16,11 @@ export const PHASES = {
 };
 export const RATINGS = { 1: "Outstanding", 2: "Good", 3: "Requires improvement", 4: "Inadequate" };
 export const GENDERS = { boys: "Boys", girls: "Girls" };
-export const STATUSES = { proposed_to_close: "Proposed to close", proposed_to_open: "Proposed to open", closed: "Closed" };
+export const STATUSES = {
+  proposed_to_close: "Proposed to close",
+  proposed_to_open: "Proposed to open",
+  closed: "Closed",
+};
 
 // An element with attributes and children; text is never read as markup.
 export function element(name, attributes = {}, ...children) {
@@ -155,5 +159,6 @@ function fee({ academic_year, age_from, age_to, per_year }) {
 function offers({ academic_year, intake, places_offered, applications_received, last_distance_offered_km: last }) {
   const applications = applications_received == null ? "" : ` for ${applications_received} applications`;
   const places = places_offered == null ? "places not known" : `${places_offered} places${applications}`;
-  return `${short(academic_year)}${intake ? ` ${intake}` : ""}: ${places}${last == null ? "" : `, last at ${kilometres(last)}`}`;
+  const offered = last == null ? "" : `, last at ${kilometres(last)}`;
+  return `${short(academic_year)}${intake ? ` ${intake}` : ""}: ${places}${offered}`;
 }

@@ -25,7 +25,10 @@ let located = null;
 const chart = new Chart(at("map"), { onMove: move, onPick: open, onZoom: drawOutlines });
 filters.build(form, (name, value) => {
   if (name) state[name] = value;
-  else state = address.read(new URLSearchParams({ view: state.view, lat: state.lat ?? "", lng: state.lng ?? "" }).toString());
+  else {
+    const { view, lat, lng } = state;
+    state = address.read(new URLSearchParams({ view, lat: lat ?? "", lng: lng ?? "" }).toString());
+  }
   update();
 });
 // On a wide screen there is room for the filters.
@@ -45,7 +48,9 @@ at("place").addEventListener("submit", async (event) => {
   } catch ({ problem, message }) {
     if (!problem) refused = "The service cannot be reached.";
     else if (problem.status === 404) refused = `${message[0].toUpperCase()}${message.slice(1)}.`;
-    else refused = "Write a postcode like MK9 3EP, or 52.0406, -0.7594: latitude first. Schools are listed below the box.";
+    else {
+      refused = "Write a postcode like MK9 3EP, or 52.0406, -0.7594: latitude first. Schools are listed below the box.";
+    }
   }
   at("place-error").textContent = refused;
   at("coordinates").setAttribute("aria-invalid", String(refused !== ""));
@@ -214,7 +219,10 @@ async function drawOutlines(signal = running.signal) {
 function say(total, home) {
   const schools = (count) => (count === 1 ? "1 school" : `${whole(count)} schools`);
   const sentences = {
-    nearest: () => (home ? `${schools(total)}, the nearest first.` : `${schools(total)}, by name. Say where you live to see how far they are.`),
+    nearest: () =>
+      home
+        ? `${schools(total)}, the nearest first.`
+        : `${schools(total)}, by name. Say where you live to see how far they are.`,
     catchment: () => `${schools(evidence.serving.size)} with a catchment that holds your home.`,
     reach: () => `${schools(evidence.reached.size)} whose offers reached your home in the latest year known.`,
   };

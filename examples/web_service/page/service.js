@@ -19,7 +19,8 @@ function parameters(state, without) {
 }
 
 async function getJson(path, query, signal) {
-  const response = await fetch(`${path}?${query}`, { signal, headers: { Accept: "application/json, application/geo+json" } });
+  const headers = { Accept: "application/json, application/geo+json" };
+  const response = await fetch(`${path}?${query}`, { signal, headers });
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({}));
   const error = new Error(problem.detail ?? `The service answered ${response.status}.`);

@@ -68,8 +68,9 @@ export function suggest(box, list, { isWanted, home, onPick }) {
   box.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (event.key === "Escape") close();
-    else if (step && schools.length > 0) mark((active + step + schools.length + (active < 0 && step < 0)) % schools.length);
-    else if (event.key === "Enter" && active >= 0) onPick(schools[active]);
+    else if (step && schools.length > 0) {
+      mark((active + step + schools.length + (active < 0 && step < 0)) % schools.length);
+    } else if (event.key === "Enter" && active >= 0) onPick(schools[active]);
     else return;
     event.preventDefault();
   });
