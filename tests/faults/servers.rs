@@ -1,6 +1,6 @@
 //! Servers that stop, freeze, or have no room: on clusters of the tests' own.
 
-mod cluster;
+pub(crate) mod cluster;
 mod relay;
 
 use std::sync::Arc;

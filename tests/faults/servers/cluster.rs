@@ -48,6 +48,44 @@ impl Cluster {
         cluster
     }
 
+    /// A streaming replica of a running server.
+    pub fn replica_of(primary: &Self) -> Self {
+        let folder = tempfile::Builder::new().prefix("faults.").tempdir_in("/tmp").expect("a folder");
+        let mut replica = Self { folder, port: free_port(), postmaster: None };
+        replica.give(replica.folder.path());
+        let mut backup = replica.command("pg_basebackup");
+        backup.arg("--pgdata").arg(replica.data()).args(["--dbname", &primary.replication_address()]);
+        backup.args(["--checkpoint=fast", "--wal-method=stream", "--no-sync", "--write-recovery-conf"]);
+        let output = backup.output().expect("pg_basebackup runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        replica.restart();
+        replica
+    }
+
+    /// Where its replicas connect to: its socket, which asks for no password.
+    pub fn replication_address(&self) -> String {
+        format!("host={} port={} user=postgres", self.folder.path().display(), self.port)
+    }
+
+    /// Starts a stopped server as a replica.
+    pub fn follow(&mut self, replication_address: &str) {
+        let data = self.data();
+        let mut settings = std::fs::File::options().append(true).open(data.join("postgresql.auto.conf"));
+        let line = format!("primary_conninfo = '{replication_address}'\n");
+        std::io::Write::write_all(settings.as_mut().expect("settings"), line.as_bytes()).expect("a setting");
+        std::fs::write(data.join("standby.signal"), "").expect("a file");
+        self.give(&data);
+        self.restart();
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.postmaster.is_some()
+    }
+
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres:faults@127.0.0.1:{}/{database}", self.port)
     }
@@ -83,6 +121,17 @@ impl Cluster {
     pub fn signal_process(&self, pid: &str, signal: &str) {
         let status = Command::new("kill").args([&format!("-{signal}"), pid]).status().expect("kill runs");
         assert!(status.success(), "process {pid}");
+    }
+
+    /// Sends a signal to all processes of the server.
+    pub fn signal_all(&self, signal: &str) {
+        let postmaster = self.postmaster.as_ref().expect("a running server").id().to_string();
+        let children = Command::new("pgrep").args(["--parent", &postmaster]).output().expect("pgrep runs");
+        let children = String::from_utf8(children.stdout).expect("numbers");
+        for pid in std::iter::once(postmaster.as_str()).chain(children.lines()) {
+            // One of them may just have ended.
+            let _ = Command::new("kill").args([&format!("-{signal}"), pid]).stderr(Stdio::null()).status();
+        }
     }
 
     /// Starts the server, where it was before.
@@ -155,6 +204,8 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if self.postmaster.is_some() {
+            // A frozen one obeys once it goes on.
+            self.signal_all("CONT");
             self.stop(Stop::Immediate);
         }
     }

@@ -1,0 +1,3 @@
+//! A primary and its streaming replicas: killed, frozen, promoted, cut off.
+
+mod group;
