@@ -444,9 +444,26 @@ pub enum Error {
     /// The call would wait for a unit of work that its own task holds, or it begins a unit within a unit.
     #[error("this task has an open unit of work, for which this call would wait: call the unit instead, or end it")]
     UnitOfWorkOpen,
-    /// The database is read-only.
-    #[error("the database is read-only: check the rights on its file and folder, and the mode in its URL")]
+    /// The database is read-only: an SQLite file, or a Postgres database whose transactions are.
+    #[error(
+        "the database is read-only: check the rights on its file and folder, and the mode in its URL; on Postgres, \
+         `default_transaction_read_only`"
+    )]
     ReadOnly,
+    /// The server is a standby, which accepts no writes, or none of the hosts is a primary. Nothing was written, and
+    /// the connection was closed. After a failover the same call may find the new primary.
+    #[error(
+        "the database server is not the primary, and nothing was written: try again, with every host of the cluster \
+         in the address"
+    )]
+    NotPrimary,
+    /// A standby cancelled the query, since replication removes rows that it was reading, and so it did its retries.
+    /// Where it closed the connection instead, your own code gets [`ConnectionLost`](Self::ConnectionLost).
+    #[error(
+        "the standby cancelled the query to apply what the primary changed: try again, raise \
+         max_standby_streaming_delay, or turn hot_standby_feedback on"
+    )]
+    RecoveryConflict,
     /// The disk is full. The call was rolled back.
     #[error("the disk is full, and nothing was written: make room, then try again")]
     StorageFull,
@@ -614,7 +631,9 @@ impl Error {
             Self::Busy
             | Self::Conflict
             | Self::ConnectionLost
+            | Self::NotPrimary
             | Self::PoolTimeout { .. }
+            | Self::RecoveryConflict
             | Self::SchemaChanged
             | Self::Unavailable { .. } => true,
             _ => false,

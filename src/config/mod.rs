@@ -84,6 +84,14 @@ pub struct PoolConfig {
     pub busy_timeout: Duration,
     /// How long Postgres may take to accept a connection before [`Error::Unavailable`]: 5 s by default.
     pub connect_timeout: Duration,
+    /// Postgres only: how old a connection may become, give or take a fifth; 30 minutes by default, and zero means no
+    /// limit. An older one is replaced at its next use, so that connections spread to a server that came back.
+    pub max_lifetime: Duration,
+    /// Postgres only: how far a standby may be behind its primary; no limit by default. A connection to one that is
+    /// further behind, or follows no primary, is closed, and none is made. The role needs `GRANT pg_read_all_stats`.
+    /// A standby that waits to hear from a quiet primary is not behind: silence counts from half of its
+    /// `wal_receiver_timeout` on.
+    pub max_lag: Option<Duration>,
     /// How long Postgres may run one statement before [`Error::Timeout`]: 30 s by default; zero means no limit. A
     /// server that has not responded after this plus `connect_timeout` (the response timeout) is
     /// [`Error::Unavailable`].
@@ -117,6 +125,8 @@ impl Default for PoolConfig {
             acquire_timeout: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
+            max_lifetime: Duration::from_secs(30 * 60),
+            max_lag: None,
             statement_timeout: Duration::from_secs(30),
             unit_of_work_timeout: Duration::from_secs(30),
             schema: None,

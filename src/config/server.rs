@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::config::{ChannelBinding, Host, TargetSessionAttrs};
+use tokio_postgres::config::{ChannelBinding, Host};
 
 use super::conninfo::Parameters;
 use super::parameters::{self, Environment, Merged};
@@ -29,11 +29,33 @@ pub struct Server {
     pub(crate) hosts: Vec<tokio_postgres::Config>,
     /// Whether the hosts are tried in another order each time.
     pub(crate) shuffles_hosts: bool,
+    /// Which of the hosts to connect to, where `target_session_attrs` says it.
+    pub(crate) session: Option<SessionTarget>,
+    /// Whether several hosts are named.
+    names_several: bool,
     pub(crate) tls: Tls,
     /// Where a password comes from at each connection.
     pub(crate) password: Option<PasswordSource>,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) warnings: Vec<String>,
+}
+
+/// Which servers a connection is made to: the values of `target_session_attrs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub(crate) enum SessionTarget {
+    /// Any server.
+    Any,
+    /// One that accepts writes by default.
+    ReadWrite,
+    /// One that accepts none by default.
+    ReadOnly,
+    /// One that is not in recovery.
+    Primary,
+    /// One in recovery.
+    Standby,
+    /// One in recovery, or else any other.
+    PreferStandby,
 }
 
 type Password = std::result::Result<String, Box<dyn std::error::Error + Send + Sync>>;
@@ -127,15 +149,36 @@ impl Server {
                 });
             }
         };
+        let session = parameters.get("target_session_attrs").map(|word| {
+            word.parse().map_err(|_| Error::InvalidSetting {
+                setting: "target_session_attrs",
+                reason: "must be any, read-write, read-only, primary, standby or prefer-standby",
+            })
+        });
+        let names_several = ["host", "hostaddr"].iter().any(|name| parameters.get(name).unwrap_or("").contains(','));
         let connect_timeout = parameters.get("connect_timeout").map(|text| seconds("connect_timeout", text));
         Ok(Self {
             hosts: addresses.iter().map(named).collect(),
             shuffles_hosts,
+            session: session.transpose()?,
+            names_several,
             tls,
             password: None,
             connect_timeout: connect_timeout.transpose()?.flatten(),
             warnings,
         })
+    }
+
+    /// Returns which of the hosts to connect to. Of several hosts only one accepts writes.
+    pub(crate) fn session(&self) -> SessionTarget {
+        let default = if self.names_several { SessionTarget::ReadWrite } else { SessionTarget::Any };
+        self.session.unwrap_or(default)
+    }
+
+    /// Returns the same server, whose primary is connected to unless its address says otherwise.
+    pub(crate) fn at_primary(mut self) -> Self {
+        self.session.get_or_insert(SessionTarget::Primary);
+        self
     }
 
     /// Returns the encryption of connections.
@@ -280,17 +323,6 @@ fn settings(parameters: &Merged, warnings: &mut Vec<String>) -> Result<tokio_pos
             return Err(Error::InvalidSetting {
                 setting: "channel_binding",
                 reason: "must be disable, prefer or require",
-            });
-        }
-    });
-    settings.target_session_attrs(match parameters.get("target_session_attrs") {
-        None | Some("any") => TargetSessionAttrs::Any,
-        Some("read-write") => TargetSessionAttrs::ReadWrite,
-        Some("read-only") => TargetSessionAttrs::ReadOnly,
-        Some(_) => {
-            return Err(Error::InvalidSetting {
-                setting: "target_session_attrs",
-                reason: "must be any, read-write or read-only: read-write is a primary, read-only a standby",
             });
         }
     });
@@ -488,15 +520,34 @@ mod tests {
         assert_eq!(host.get_keepalives_retries(), Some(4));
         assert_eq!(host.get_tcp_user_timeout(), Some(&Duration::from_millis(1500)));
         assert_eq!(host.get_application_name(), Some("map"));
-        assert_eq!(host.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+        assert_eq!(server.session(), SessionTarget::ReadWrite);
         assert_eq!(host.get_channel_binding(), ChannelBinding::Require);
         assert_eq!(host.get_options(), Some("-c work_mem=8MB"));
         assert!(server.shuffles_hosts);
-        for wrong in ["connect_timeout=soon", "target_session_attrs=primary", "channel_binding=no", "sslsni=2"] {
+        for wrong in ["connect_timeout=soon", "target_session_attrs=writer", "channel_binding=no", "sslsni=2"] {
             let error = server_in(&format!("postgres://u@h/d?{wrong}"), &[]).expect_err(wrong);
             let (name, _) = wrong.split_once('=').expect("a parameter");
             assert!(error.to_string().contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn only_one_of_several_hosts_accepts_writes() {
+        use SessionTarget::{Any, PreferStandby, Primary, ReadWrite, Standby};
+        for (url, session) in [
+            ("postgres://h/d", Any),
+            ("postgres:///d", Any),
+            ("postgres://a,b/d", ReadWrite),
+            ("postgres://a/d?hostaddr=10.0.0.1", Any),
+            ("postgres://a,b/d?target_session_attrs=any", Any),
+            ("postgres://a,b/d?target_session_attrs=primary", Primary),
+            ("postgres://h/d?target_session_attrs=standby", Standby),
+            ("postgres://a,b/d?target_session_attrs=prefer-standby", PreferStandby),
+        ] {
+            assert_eq!(server(url).session(), session, "{url}");
+        }
+        assert_eq!(server("postgres://h/d").at_primary().session(), Primary);
+        assert_eq!(server("postgres://h/d?target_session_attrs=standby").at_primary().session(), Standby);
     }
 
     #[test]

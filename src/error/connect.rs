@@ -45,6 +45,15 @@ pub enum ConnectError {
         /// The reason that the server reported.
         reason: String,
     },
+    /// None of the hosts is a standby as asked for: one that is not too far behind its primary.
+    #[error(
+        "no standby to connect to ({reason}): name the standbys in the address, or add \
+         target_session_attrs=prefer-standby"
+    )]
+    NoStandby {
+        /// What each of the hosts is.
+        reason: String,
+    },
     /// A pooler refuses a parameter that is sent as the connection is made.
     #[error(
         "the database server refused a startup parameter ({reason}): if it is pgbouncer, add \
@@ -95,6 +104,12 @@ pub enum ConnectError {
 impl ConnectError {
     /// Returns whether the cause may pass by itself.
     pub(super) fn is_retryable(&self) -> bool {
-        matches!(self, Self::ServerFull { .. } | Self::ServerNotReady { .. } | Self::PasswordSource { .. })
+        matches!(
+            self,
+            Self::NoStandby { .. }
+                | Self::ServerFull { .. }
+                | Self::ServerNotReady { .. }
+                | Self::PasswordSource { .. }
+        )
     }
 }

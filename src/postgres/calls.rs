@@ -8,10 +8,10 @@ use tracing::Instrument;
 use crate::error::Result;
 use crate::tasks::finish;
 
-/// The mean pauses before the retries of a write that collided.
+/// The mean pauses before the retries of a write that collided, or of a read that a standby cancelled.
 const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(250)];
 
-/// Returns the pause before each retry of a write: half to one and a half times its mean, so that two writes that
+/// Returns the pause before each retry: half to one and a half times its mean, so that two writes that
 /// collided do not collide again.
 pub(super) fn pauses() -> impl Iterator<Item = Duration> {
     PAUSES.into_iter().map(|pause| {
@@ -38,7 +38,8 @@ macro_rules! run {
     }};
 }
 
-/// Runs a query that reads, and retries it on another connection if its connection is lost.
+/// Runs a query that reads. It is retried on another connection once if its connection is lost, and with pauses if a
+/// standby cancelled it.
 macro_rules! read {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
         let connections = &$repository.connections;
@@ -46,9 +47,16 @@ macro_rules! read {
             $crate::postgres::calls::run!(connections, Read, |connection| queries::$query(connection $(, $argument)*))
         };
         let call = async {
-            match read().await {
-                Err($crate::Error::ConnectionLost | $crate::Error::SchemaChanged) if !connections.is_unit() => read().await,
-                result => result,
+            let (mut was_lost, mut pauses) = (connections.is_unit(), connections.retries());
+            loop {
+                match read().await {
+                    Err($crate::Error::ConnectionLost | $crate::Error::SchemaChanged) if !was_lost => was_lost = true,
+                    Err($crate::Error::RecoveryConflict) => match pauses.next() {
+                        Some(pause) => tokio::time::sleep(pause).await,
+                        None => return Err($crate::Error::RecoveryConflict),
+                    },
+                    result => return result,
+                }
             }
         };
         observe(BACKEND, stringify!($query), connections.slow_query, call).await

@@ -31,7 +31,8 @@ fn typed(kind: &DatabaseErrorKind, information: &(dyn DatabaseErrorInformation +
         }
         DatabaseErrorKind::ClosedConnection => Some(Error::ConnectionLost),
         DatabaseErrorKind::ReadOnlyTransaction => Some(Error::ReadOnly),
-        DatabaseErrorKind::SerializationFailure => Some(Error::Conflict),
+        // Its other code, of a deadlock with recovery, has no kind of its own.
+        DatabaseErrorKind::SerializationFailure => Some(from_message(message).unwrap_or(Error::Conflict)),
         _ => from_message(message),
     }
 }
@@ -54,6 +55,7 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
     let (_, error) = [
         ("canceling statement due to statement timeout", Error::Timeout),
         ("canceling statement due to lock timeout", Error::Busy),
+        ("canceling statement due to conflict with recovery", Error::RecoveryConflict),
         ("deadlock detected", Error::Conflict),
         ("could not serialize access", Error::Conflict),
         ("cached plan must not change result type", Error::SchemaChanged),
@@ -84,12 +86,19 @@ pub(super) fn from_message(message: &str) -> Option<Error> {
     Some(error)
 }
 
+/// Returns the error of a statement that was sent without Diesel.
+pub(super) fn of_driver(error: &tokio_postgres::Error) -> Error {
+    let reason = error.as_db_error().map_or_else(|| error.to_string(), |server| server.message().to_owned());
+    from_message(&reason).unwrap_or(Error::Unavailable { reason })
+}
+
 /// Returns whether a connection that returned this error cannot be used again.
 pub(super) fn ends_connection(error: &Error) -> bool {
     matches!(
         error,
         Error::ConnectionLost
             | Error::CommitUnknown
+            | Error::NotPrimary
             | Error::SchemaChanged
             | Error::Unavailable { .. }
             | Error::Connect(ConnectError::PreparedStatements { .. })
@@ -187,6 +196,13 @@ mod tests {
     fn errors_are_typed_as_they_leave_a_connection() {
         let collided = reported(DatabaseErrorKind::SerializationFailure, "could not serialize access");
         assert!(matches!(collided, Error::Conflict), "{collided}");
+        let (kind, conflict) = (DatabaseErrorKind::SerializationFailure, "due to conflict with recovery");
+        let cancelled = reported(kind, &format!("canceling statement {conflict}"));
+        assert!(matches!(cancelled, Error::RecoveryConflict) && cancelled.is_retryable(), "{cancelled}");
+        let deadlock = reported(DatabaseErrorKind::Unknown, &format!("canceling statement {conflict}"));
+        assert!(matches!(deadlock, Error::RecoveryConflict) && !ends_connection(&deadlock), "{deadlock}");
+        let closed = reported(kind, &format!("terminating connection {conflict}"));
+        assert!(matches!(closed, Error::ConnectionLost), "{closed}");
         let lost = reported(DatabaseErrorKind::ClosedConnection, "server closed the connection unexpectedly");
         assert!(matches!(lost, Error::ConnectionLost) && ends_connection(&lost), "{lost}");
         let unreadable = DieselError::DeserializationError("no such phase".into());

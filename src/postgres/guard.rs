@@ -5,9 +5,9 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
@@ -36,6 +36,15 @@ pub(super) enum CallKind {
     Custom,
 }
 
+/// The server that a connection was made to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    /// The number of its host.
+    pub(super) host: usize,
+    /// Whether it was a standby. It may have been promoted since, but a primary that becomes one has been restarted.
+    pub(super) is_standby: bool,
+}
+
 /// The state of a call, from its connection's events.
 #[derive(Debug)]
 pub(super) struct CallState {
@@ -52,6 +61,8 @@ pub(super) struct CallState {
     /// Whether the connection must be closed: a transaction was begun in plain SQL, which Diesel does not track, or the
     /// connection has the maximum number of prepared statements.
     must_close: AtomicBool,
+    /// The server of its connection, once a statement was sent.
+    origin: OnceLock<Origin>,
 }
 
 impl CallState {
@@ -63,6 +74,7 @@ impl CallState {
             is_in_transaction: AtomicBool::new(false),
             may_be_committed: AtomicBool::new(false),
             must_close: AtomicBool::new(false),
+            origin: OnceLock::new(),
         })
     }
 
@@ -76,6 +88,16 @@ impl CallState {
     /// Returns whether the connection must be closed after this call.
     pub(super) fn must_close(&self) -> bool {
         self.must_close.load(Relaxed)
+    }
+
+    /// Returns the server of its connection, once a statement was sent.
+    pub(super) fn origin(&self) -> Option<Origin> {
+        self.origin.get().copied()
+    }
+
+    /// Runs work whose statements update this state.
+    pub(super) async fn scope<T>(self: &Arc<Self>, work: impl Future<Output = T>) -> T {
+        CALL.scope(Arc::clone(self), work).await
     }
 
     /// Returns whether the connection reports its events, as each does that [`SetUp`](super::set_up::SetUp) made.
@@ -121,8 +143,8 @@ impl CallState {
     }
 }
 
-/// Returns the instrumentation of a connection, which updates the state of its call.
-pub(super) fn instrumentation() -> impl FnMut(InstrumentationEvent<'_>) {
+/// Returns the instrumentation of a connection to a server, which updates the state of its call.
+pub(super) fn instrumentation(origin: Origin) -> impl FnMut(InstrumentationEvent<'_>) {
     let mut prepared = 0_u32;
     let mut application = get_default_instrumentation();
     move |event| {
@@ -130,6 +152,7 @@ pub(super) fn instrumentation() -> impl FnMut(InstrumentationEvent<'_>) {
         // Outside of a call there is no state.
         let _ = CALL.try_with(|call| {
             call.record(&event);
+            call.origin.get_or_init(|| origin);
             if prepared >= MAX_STATEMENTS {
                 call.must_close.store(true, Relaxed);
             }
@@ -148,14 +171,18 @@ pub(super) async fn guarded<T>(
     response_timeout: Option<Duration>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let (work, timeout) = (pin!(CALL.scope(Arc::clone(call), work)), pin!(no_response(call, response_timeout)));
+    let (work, timeout) = (pin!(call.scope(work)), pin!(no_response(call, response_timeout)));
     let result = match select(work, timeout).await {
         Either::Left((result, _)) => result.map_err(classify),
         Either::Right((response_timeout, _)) => {
             Err(Error::Unavailable { reason: format!("no response within {} s", response_timeout.as_secs()) })
         }
     };
+    let is_standby = call.origin().is_some_and(|origin| origin.is_standby);
     match result {
+        Err(Error::ReadOnly) if is_standby => Err(Error::NotPrimary),
+        // Between two statements of a transaction, a standby cancels by closing the connection.
+        Err(Error::ConnectionLost) if is_standby && call.kind == CallKind::Read => Err(Error::RecoveryConflict),
         Err(Error::ConnectionLost | Error::Unavailable { .. })
             if call.kind != CallKind::Read && call.may_be_committed.load(Relaxed) =>
         {

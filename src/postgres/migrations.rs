@@ -46,7 +46,7 @@ const SCHEMA_LOCK: i64 = 0x7363_686f_6f6c_6669;
 /// Those of connecting and of `work`.
 pub(crate) async fn with_connection<T, W>(
     config: &Config,
-    _access: Access,
+    access: Access,
     _lock_timeout: &LockTimeout,
     work: W,
 ) -> Result<T>
@@ -54,14 +54,21 @@ where
     T: Send + 'static,
     W: FnOnce(&mut MigrationConnection) -> Result<T> + Send + 'static,
 {
-    let connection = open(config).await?;
+    let connection = match access {
+        Access::Read => connect(SetUp::new(config)?).await?,
+        Access::Create | Access::Change => open(config).await?,
+    };
     blocking(move || work(&mut connection.into()).map_err(classify)).await
 }
 
-/// Connects to the database to change its schema, without a statement timeout.
+/// Connects to the database to change its schema: to the primary, without a statement timeout.
 pub(crate) async fn open(config: &Config) -> Result<AsyncPgConnection> {
+    connect(SetUp::for_changes(config)?).await
+}
+
+async fn connect(set_up: SetUp) -> Result<AsyncPgConnection> {
     use diesel_async::SimpleAsyncConnection;
-    let mut connection = SetUp::new(config)?.connect().await?;
+    let mut connection = set_up.connect().await?;
     pooler::refuse(&mut connection).await.map_err(classify)?;
     // The server checks regularly that the program is still connected, so that a killed program releases its lock.
     let settings = "SET statement_timeout = 0; SET client_connection_check_interval = '1s'";

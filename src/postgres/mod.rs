@@ -22,6 +22,7 @@ mod pool;
 mod pooler;
 #[path = "../queries/mod.rs"]
 mod queries;
+mod role;
 mod run;
 #[allow(missing_docs, clippy::wildcard_imports)]
 pub mod schema;
@@ -33,8 +34,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
+use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::pooled_connection::deadpool::Pool;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, RecyclingMethod};
 
 pub use self::migrations::run_pending_migrations;
 pub use self::plan::explain;
@@ -52,7 +53,7 @@ use crate::request::WriteMode;
 /// # Errors
 /// Those of a setting of `config` that cannot be used.
 pub fn manager(config: &Config) -> Result<AsyncDieselConnectionManager<AsyncPgConnection>> {
-    Ok(pool::manager(&Arc::new(set_up::SetUp::new(config)?), RecyclingMethod::Verified))
+    Ok(pool::manager(&Arc::new(set_up::SetUp::new(config)?), true))
 }
 
 #[path = "../queries/repository.rs"]

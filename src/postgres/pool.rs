@@ -1,7 +1,8 @@
 //! The connections of a repository.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{Hook, HookError, Metrics, PoolError, TimeoutType};
@@ -13,6 +14,7 @@ use diesel_async::pooled_connection::{
 };
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use tokio::sync::Mutex;
 
 use super::calls::pauses;
@@ -35,6 +37,10 @@ const MAX_IDLE: Duration = Duration::from_secs(60);
 
 /// The minimum timeout for the check of an idle connection, even where calls must not wait for a connection.
 const MIN_CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The timeout for the check of a connection to a host that failed a moment ago. All connections to a frozen server
+/// would take the longer one, one after the other.
+const SHORT_CHECK_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The interval at which idle connections are closed. The timer of a call's response timeout nearly never fires, but
 /// one that becomes the next to fire wakes the runtime's driver, which takes as long as a tenth of a query. A nearer
@@ -66,10 +72,13 @@ impl Connections {
         drop(first);
 
         let PoolConfig { max_size, keep, acquire_timeout, .. } = config.pool;
-        let pool = Pool::builder(manager(&set_up, RecyclingMethod::Fast))
+        let checks = Arc::clone(&set_up);
+        let pool = Pool::builder(manager(&set_up, false))
             .max_size(usize::try_from(max_size.max(1)).unwrap_or(usize::MAX))
             .pre_recycle(Hook::async_fn(move |connection, metrics| {
-                check_idle(connection, metrics, acquire_timeout.max(MIN_CHECK_TIMEOUT)).boxed()
+                let (set_up, metrics) = (Arc::clone(&checks), *metrics);
+                async move { check_idle(&set_up, connection, &metrics, acquire_timeout.max(MIN_CHECK_TIMEOUT)).await }
+                    .boxed()
             }))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(acquire_timeout))
@@ -158,6 +167,9 @@ impl Connections {
     /// closed too: most likely the server was restarted, or the schema changed under all of them.
     pub(super) fn check_in<T>(&self, result: &Result<T>, mut checked_out: CheckedOut) {
         if result.as_ref().is_err_and(errors::ends_connection) {
+            if let (Err(Error::Unavailable { .. }), Some(origin)) = (result, checked_out.call.origin()) {
+                self.set_up.record(origin.host, Some(Instant::now()));
+            }
             drop(checked_out.connection.take().map(Object::take));
             self.pool.retain(|_, _| false);
         }
@@ -295,13 +307,21 @@ impl std::fmt::Debug for Connections {
     }
 }
 
-/// Returns what makes the connections of a pool.
-pub(super) fn manager(
-    set_up: &Arc<SetUp>,
-    recycling_method: RecyclingMethod<AsyncPgConnection>,
-) -> AsyncDieselConnectionManager<AsyncPgConnection> {
+/// Returns what makes the connections of a pool, and checks each before it is used again unless the pool does.
+pub(super) fn manager(set_up: &Arc<SetUp>, checks: bool) -> AsyncDieselConnectionManager<AsyncPgConnection> {
     let mut manager = ManagerConfig::default();
-    manager.recycling_method = recycling_method;
+    manager.recycling_method = match checks {
+        false => RecyclingMethod::Fast,
+        true if !set_up.checks_role() => RecyclingMethod::Verified,
+        true => {
+            let set_up = Arc::clone(set_up);
+            RecyclingMethod::CustomFunction(Box::new(move |connection| {
+                let set_up = Arc::clone(&set_up);
+                let failed = |error| QueryBuilderError(Box::new(error));
+                async move { set_up.check_role(connection).await.map_err(failed) }.boxed()
+            }))
+        }
+    };
     let each = Arc::clone(set_up);
     manager.custom_setup = Box::new(move |_| {
         let set_up = Arc::clone(&each);
@@ -328,21 +348,47 @@ async fn health(set_up: &SetUp) -> Result<Health> {
     within(set_up.connect_timeout, health_on_conn(&mut connection)).await
 }
 
-/// Checks that the server still responds on a connection that has been idle for a while. A recently used one is spared
-/// the round trip; a closed one is detected without it. The pool's own timeouts do not apply to a hook, and a frozen
-/// server never responds.
+/// Checks that a connection may be used again: that it is not too old, that its server still responds where it has been
+/// idle for a while, and that its server's role and lag are right. A recently used one is spared the round trip; a
+/// closed one is detected without it. The role is also checked on one that is always in use, once in each second of its
+/// age. The pool's own timeouts do not apply to a hook, and a frozen server never responds.
 async fn check_idle(
+    set_up: &SetUp,
     connection: &mut AsyncPgConnection,
     metrics: &Metrics,
     timeout: Duration,
 ) -> std::result::Result<(), HookError<ConnectError>> {
-    if metrics.last_used() >= TRUSTED {
-        tokio::time::timeout(timeout, connection.batch_execute("SELECT 1"))
-            .await
-            .map_err(|_| HookError::message(NO_RESPONSE))?
-            .map_err(|error| HookError::Backend(ConnectError::QueryError(error)))?;
+    let age = metrics.age();
+    if set_up.lifetime(metrics.created).is_some_and(|lifetime| age >= lifetime) {
+        return Err(HookError::message("it reached its maximum lifetime"));
     }
-    Ok(())
+    let age_at_last_use = metrics.recycled.map_or(Duration::ZERO, |used| used.duration_since(metrics.created));
+    let is_due = set_up.checks_role() && age_at_last_use.as_secs() != age.as_secs();
+    if metrics.last_used() < TRUSTED && !is_due {
+        return Ok(());
+    }
+    let call = CallState::new(CallKind::Read);
+    let check = call.scope(async {
+        if set_up.checks_role() {
+            set_up.check_role(connection).await
+        } else {
+            Ok(connection.batch_execute("SELECT 1").await?)
+        }
+    });
+    // Polled after the check, whose statement says which host it was sent to.
+    let no_response = async {
+        let has_failed = call.origin().is_some_and(|origin| set_up.has_failed(origin.host));
+        tokio::time::sleep(if has_failed { SHORT_CHECK_TIMEOUT } else { timeout }).await;
+    };
+    match select(pin!(check), pin!(no_response)).await {
+        Either::Left((checked, _)) => checked.map_err(|error| HookError::message(error.to_string())),
+        Either::Right(((), _)) => {
+            if let Some(origin) = call.origin() {
+                set_up.record(origin.host, Some(Instant::now()));
+            }
+            Err(HookError::message(NO_RESPONSE))
+        }
+    }
 }
 
 /// Closes connections beyond the minimum once they have been idle for a while. Ends with the pool.

@@ -1,14 +1,22 @@
 //! How every connection is made and set up.
 
-use std::time::Duration;
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, select};
 use tokio_postgres::config::SslMode;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::guard::Origin;
 use super::pooler::MARK;
+use super::role::{Misfit, Role};
 use super::{errors, guard, tls};
-use crate::config::server::host_and_port;
+use crate::config::server::{SessionTarget, host_and_port};
 use crate::config::{Config, PoolConfig, Server, Target, TlsMode};
 use crate::error::{ConnectError, Error, Result};
 
@@ -21,9 +29,21 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest timeout that the server and the kernel support: 2^31 - 1 milliseconds.
 const LONGEST: Duration = Duration::from_millis(2_147_483_647);
 
+/// How long a host that did not respond is tried after all others.
+const REMEMBERED: Duration = Duration::from_secs(30);
+
+/// The pause before a standby that seems far behind is asked again: what it just received may only wait to be applied.
+const LAG_PAUSE: Duration = Duration::from_millis(100);
+
 /// The settings that every connection needs before its first query.
 pub(super) struct SetUp {
     server: Server,
+    /// When each host last did not respond, if it did not serve since.
+    failures: Mutex<Vec<Option<Instant>>>,
+    max_lag: Option<Duration>,
+    max_lifetime: Duration,
+    /// The only source of randomness in the standard library.
+    random: RandomState,
     tls: Option<MakeRustlsConnect>,
     /// The settings of the server's session.
     pub(super) settings: Vec<(&'static str, String)>,
@@ -54,12 +74,21 @@ pub(crate) fn settings(pool: &PoolConfig) -> Vec<(&'static str, String)> {
 
 impl SetUp {
     pub(super) fn new(config: &Config) -> Result<Self> {
+        Self::of(config, false)
+    }
+
+    /// Returns the settings of a connection that changes the schema, at the primary.
+    pub(super) fn for_changes(config: &Config) -> Result<Self> {
+        Self::of(config, true)
+    }
+
+    fn of(config: &Config, changes_schema: bool) -> Result<Self> {
         #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
         let Target::Postgres(server) = &config.target else {
             return Err(Error::BackendMismatch { backend: "postgres", url_is_for: config.backend().as_str() });
         };
-        let mut server = server.clone();
-        let PoolConfig { connect_timeout, statement_timeout, ref schema, .. } = config.pool;
+        let mut server = if changes_schema { server.clone().at_primary() } else { server.clone() };
+        let PoolConfig { connect_timeout, statement_timeout, max_lag, max_lifetime, ref schema, .. } = config.pool;
         let response_timeout = statement_timeout.saturating_add(connect_timeout).min(LONGEST);
         let response_timeout = (!statement_timeout.is_zero()).then_some(response_timeout);
         for host in &mut server.hosts {
@@ -70,7 +99,19 @@ impl SetUp {
         }
         let (tls, search_path) = (tls::connector(&server.tls)?, search_path(schema.as_deref()));
         let (settings, schema) = (settings(&config.pool), schema.clone());
-        Ok(Self { server, tls, settings, schema, search_path, connect_timeout, response_timeout })
+        Ok(Self {
+            failures: Mutex::new(vec![None; server.hosts.len()]),
+            max_lag,
+            max_lifetime,
+            random: RandomState::new(),
+            server,
+            tls,
+            settings,
+            schema,
+            search_path,
+            connect_timeout,
+            response_timeout,
+        })
     }
 
     /// Returns whether the URL has options of its own.
@@ -78,42 +119,105 @@ impl SetUp {
         self.server.hosts.iter().any(|host| host.get_options().is_some())
     }
 
-    /// Connects to the first of the hosts that lets it, and sets the connection up. Each host has the connect timeout:
-    /// the setting of that name alone does not cover a server that accepts the connection and then does not respond.
-    pub(super) async fn connect(&self) -> Result<AsyncPgConnection> {
-        let mut failures = Vec::new();
-        for host in self.hosts() {
-            let failure = match within(self.connect_timeout, self.connect_to(host)).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => error,
-            };
-            // A server that answered knows best, unless it is not ready.
-            let goes_on = matches!(
-                failure,
-                Error::Unavailable { .. }
-                    | Error::Connect(
-                        ConnectError::ServerNotReady { .. }
-                            | ConnectError::Tls { .. }
-                            | ConnectError::NotPostgres { .. }
-                    )
-            );
-            if !goes_on {
-                return Err(failure);
-            }
-            failures.push((host, failure));
-        }
-        Err(combined(failures))
+    /// Connects to the first of the hosts that lets it and is of the right role, and sets the connection up. Each host
+    /// has the connect timeout: the setting of that name alone does not cover a server that accepts the connection and
+    /// then does not respond.
+    pub(super) fn connect(&self) -> BoxFuture<'_, Result<AsyncPgConnection>> {
+        // Boxed: it is large, and a part of many others.
+        self.connect_to_first().boxed()
     }
 
-    /// Returns the hosts in the order in which to try them.
-    fn hosts(&self) -> Vec<&tokio_postgres::Config> {
-        let mut hosts: Vec<_> = self.server.hosts.iter().collect();
-        if self.server.shuffles_hosts {
-            // The only source of randomness in the standard library.
-            let random = std::hash::RandomState::new();
-            hosts.sort_by_cached_key(|host| std::hash::BuildHasher::hash_one(&random, host_and_port(host)));
+    async fn connect_to_first(&self) -> Result<AsyncPgConnection> {
+        let (mut failures, mut second_choice) = (Vec::new(), None);
+        for host in self.hosts() {
+            // A host that did not respond is not waited for where another one serves.
+            if second_choice.is_some() && self.has_failed(host) {
+                continue;
+            }
+            let begun = Instant::now();
+            let error = match within(self.connect_timeout, self.connect_to(host)).await {
+                Ok((connection, role)) => {
+                    self.record(host, None);
+                    if self.server.session() != SessionTarget::PreferStandby || role.is_standby {
+                        return Ok(connection);
+                    }
+                    second_choice.get_or_insert(connection);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            // A server that answered knows best, unless it is not ready or of another role.
+            match error {
+                Error::NotPrimary | Error::Connect(ConnectError::NoStandby { .. }) => {}
+                Error::Unavailable { .. }
+                | Error::Connect(
+                    ConnectError::ServerNotReady { .. } | ConnectError::Tls { .. } | ConnectError::NotPostgres { .. },
+                ) => {
+                    // One that fails at once, as a stopped server does, holds up nobody.
+                    if begun.elapsed() > self.connect_timeout / 10 {
+                        self.record(host, Some(Instant::now()));
+                    }
+                }
+                error => return Err(error),
+            }
+            failures.push((&self.server.hosts[host], error));
         }
+        second_choice.ok_or_else(|| combined(failures))
+    }
+
+    /// Returns the hosts' numbers in the order in which to try them: those that did not respond a moment ago come last.
+    fn hosts(&self) -> Vec<usize> {
+        let mut hosts: Vec<_> = (0..self.server.hosts.len()).collect();
+        if self.server.shuffles_hosts {
+            let random = RandomState::new();
+            hosts.sort_by_cached_key(|host| random.hash_one(host));
+        }
+        hosts.sort_by_key(|host| self.has_failed(*host));
         hosts
+    }
+
+    /// Returns whether a host did not respond a moment ago.
+    pub(super) fn has_failed(&self, host: usize) -> bool {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(host).copied().flatten().is_some_and(|at| at.elapsed() < REMEMBERED)
+    }
+
+    /// Records when a host did not respond, or that it serves.
+    pub(super) fn record(&self, host: usize, failure: Option<Instant>) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = failures.get_mut(host) {
+            *last = failure;
+        }
+    }
+
+    /// Returns the maximum age of a connection that was made at this time. Connections that were made together do not
+    /// end together.
+    pub(super) fn lifetime(&self, created: Instant) -> Option<Duration> {
+        let fifth = self.max_lifetime / 5;
+        let chance = u32::try_from(self.random.hash_one(created) % 1_000).unwrap_or_default();
+        (!self.max_lifetime.is_zero()).then(|| fifth * 4 + fifth * 2 / 1_000 * chance)
+    }
+
+    /// Returns whether only some servers are right for a connection.
+    pub(super) fn checks_role(&self) -> bool {
+        self.max_lag.is_some() || !matches!(self.server.session(), SessionTarget::Any | SessionTarget::PreferStandby)
+    }
+
+    /// Checks that the server of a connection still is what was asked for.
+    pub(super) async fn check_role(&self, connection: &mut AsyncPgConnection) -> Result<()> {
+        let role = Role::of(connection).await?;
+        self.require_fit(connection, role).await.map(drop)
+    }
+
+    /// Returns a role, or its error where it is not what was asked for.
+    async fn require_fit(&self, connection: &mut AsyncPgConnection, mut role: Role) -> Result<Role> {
+        let mut misfit = role.misfit(self.server.session(), self.max_lag);
+        if matches!(misfit, Some(Misfit::Behind(_))) {
+            tokio::time::sleep(LAG_PAUSE).await;
+            role = Role::of(connection).await?;
+            misfit = role.misfit(self.server.session(), self.max_lag);
+        }
+        misfit.map_or(Ok(role), |misfit| Err(misfit.into()))
     }
 
     /// Returns the timeout for connecting: the connect timeout for each of the configured hosts.
@@ -121,7 +225,8 @@ impl SetUp {
         self.connect_timeout.saturating_mul(u32::try_from(self.server.hosts.len()).unwrap_or(u32::MAX).max(1))
     }
 
-    async fn connect_to(&self, host: &tokio_postgres::Config) -> Result<AsyncPgConnection> {
+    async fn connect_to(&self, number: usize) -> Result<(AsyncPgConnection, Role)> {
+        let host = &self.server.hosts[number];
         let mut settings = host.clone();
         if let Some(source) = &self.server.password {
             let password = source.password().await;
@@ -133,16 +238,20 @@ impl SetUp {
         let ours = self.settings.iter().map(|(name, value)| format!("-c {name}={value} "));
         let own = host.get_options().unwrap_or_default();
         settings.options(format!("{}-c {MARK}=1 {own}", ours.collect::<String>()).trim_end());
-        match self.connect_by_mode(settings).await {
+        let result = match self.connect_by_mode(settings).await {
             // A pooler, which is asked again without them.
             Err(Error::Connect(ConnectError::StartupParameter { .. })) if own.is_empty() => {
                 self.connect_by_mode(plain).await
             }
             result => result,
-        }
+        };
+        let (mut connection, role) = result?;
+        connection.set_instrumentation(guard::instrumentation(Origin { host: number, is_standby: role.is_standby }));
+        let role = self.require_fit(&mut connection, role).await?;
+        Ok((connection, role))
     }
 
-    async fn connect_by_mode(&self, mut settings: tokio_postgres::Config) -> Result<AsyncPgConnection> {
+    async fn connect_by_mode(&self, mut settings: tokio_postgres::Config) -> Result<(AsyncPgConnection, Role)> {
         let is_socket = settings.get_ssl_mode() == SslMode::Disable;
         let is_refused = |error: &Error| matches!(error, Error::Connect(ConnectError::LoginRefused { .. }));
         match self.server.tls.mode {
@@ -165,27 +274,39 @@ impl SetUp {
         }
     }
 
-    async fn connect_once(&self, settings: &mut tokio_postgres::Config, mode: SslMode) -> Result<AsyncPgConnection> {
+    async fn connect_once(
+        &self,
+        settings: &mut tokio_postgres::Config,
+        mode: SslMode,
+    ) -> Result<(AsyncPgConnection, Role)> {
         settings.ssl_mode(mode);
-        let refused = |error: tokio_postgres::Error| errors::cannot_connect(settings, &error);
-        let connection = match self.tls.as_ref().filter(|_| mode != SslMode::Disable) {
-            None => {
-                let (client, connection) = settings.connect(tokio_postgres::NoTls).await.map_err(refused)?;
-                AsyncPgConnection::try_from_client_and_connection(client, connection).await
-            }
-            Some(tls) => {
-                let (client, connection) = settings.connect(tls.clone()).await.map_err(refused)?;
-                AsyncPgConnection::try_from_client_and_connection(client, connection).await
-            }
+        match self.tls.as_ref().filter(|_| mode != SslMode::Disable) {
+            None => self.connect_with(settings, tokio_postgres::NoTls).await,
+            Some(tls) => self.connect_with(settings, tls.clone()).await,
+        }
+    }
+
+    async fn connect_with<T>(&self, settings: &tokio_postgres::Config, tls: T) -> Result<(AsyncPgConnection, Role)>
+    where
+        T: MakeTlsConnect<tokio_postgres::Socket, Stream: Send + 'static, TlsConnect: Send>,
+        <T::TlsConnect as TlsConnect<tokio_postgres::Socket>>::Future: Send,
+    {
+        let connected = settings.connect(tls).await;
+        let (client, mut connection) = connected.map_err(|error| errors::cannot_connect(settings, &error))?;
+        // In one trip, which the connection has to be driven for: Diesel has no query of several statements.
+        let set_up = format!("{}; {}", super::role::QUERY, self.search_path);
+        let rows = match select(Box::pin(client.simple_query(&set_up)), &mut connection).await {
+            Either::Left((rows, _)) => rows.map_err(|error| errors::of_driver(&error))?,
+            Either::Right(_) => return Err(Error::ConnectionLost),
         };
+        let role = Role::first_of(&rows).ok_or(Error::ConnectionLost)?;
         // Diesel's first statements run as it takes the connection over: a pooler may lose them too.
-        let mut connection = connection.map_err(|error| {
+        let connection = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+        let connection = connection.map_err(|error| {
             let reason = error.to_string();
             errors::from_message(&reason).unwrap_or(Error::Unavailable { reason })
         })?;
-        connection.batch_execute(&self.search_path).await?;
-        connection.set_instrumentation(guard::instrumentation());
-        Ok(connection)
+        Ok((connection, role))
     }
 }
 
@@ -213,19 +334,27 @@ fn search_path(schema: Option<&str>) -> String {
     )
 }
 
-/// Returns one error for all hosts: the first of a server that answered, or else that none could be reached.
+/// Returns one error for all hosts: the first of a server that answered otherwise, else that none has the right role, or
+/// else that none could be reached.
 fn combined(mut failures: Vec<(&tokio_postgres::Config, Error)>) -> Error {
-    if let Some(at) = failures.iter().position(|(_, error)| !matches!(error, Error::Unavailable { .. })) {
+    let of_role = |error: &Error| matches!(error, Error::NotPrimary | Error::Connect(ConnectError::NoStandby { .. }));
+    let other = |error: &Error| !of_role(error) && !matches!(error, Error::Unavailable { .. });
+    if let Some(at) = failures.iter().position(|(_, error)| other(error)) {
         return failures.swap_remove(at).1;
     }
+    if failures.iter().any(|(_, error)| matches!(error, Error::NotPrimary)) {
+        return Error::NotPrimary;
+    }
+    let is_of_role = failures.iter().any(|(_, error)| of_role(error));
     let reason = |(host, error): (&tokio_postgres::Config, Error)| {
         let reason = match error {
-            Error::Unavailable { reason } => reason,
+            Error::Unavailable { reason } | Error::Connect(ConnectError::NoStandby { reason }) => reason,
             other => other.to_string(),
         };
         format!("{}: {reason}", host_and_port(host))
     };
-    Error::Unavailable { reason: failures.into_iter().map(reason).collect::<Vec<_>>().join("; ") }
+    let reason = failures.into_iter().map(reason).collect::<Vec<_>>().join("; ");
+    if is_of_role { ConnectError::NoStandby { reason }.into() } else { Error::Unavailable { reason } }
 }
 
 /// Waits for a result of the server, up to a timeout. Its errors are typed here.
