@@ -5,6 +5,7 @@ use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::AsyncPgConnection;
 
 use super::migrations::{__diesel_schema_migrations, SCRIPTS};
+use super::role::Role;
 use super::schema::school_finder_migrations;
 use crate::config::Backend;
 use crate::error::{Error, Result};
@@ -66,7 +67,11 @@ pub(super) async fn health_on_conn(connection: &mut AsyncPgConnection) -> Result
     let postgis = postgis
         .ok_or_else(|| Error::PostgisMissing { reason: "this database does not have the extension".to_owned() })?;
     refuse_older("PostGIS", &postgis, OLDEST_POSTGIS)?;
-    Ok(Health::new(Backend::Postgres, format!("PostgreSQL {server}, PostGIS {postgis}"), migration))
+    let Role { is_standby, lag, .. } = Role::of(connection).await?;
+    let lag_ms = lag.filter(|_| is_standby).and_then(|lag| u64::try_from(lag.as_millis()).ok());
+    let role = if is_standby { "standby" } else { "primary" }.to_owned();
+    let version = format!("PostgreSQL {server}, PostGIS {postgis}");
+    Ok(Health { role, lag_ms, ..Health::new(Backend::Postgres, version, migration) })
 }
 
 /// Refuses a schema of PostGIS that the role may not use: its functions would seem not to exist.

@@ -16,11 +16,17 @@ pub struct Health {
     pub version: String,
     /// The newest applied migration: this build's newest, or the version of a newer build's.
     pub migration: String,
+    /// `"primary"` or `"standby"` for Postgres, and `"embedded"` for SQLite.
+    pub role: String,
+    /// How far a standby is behind its primary, in milliseconds, as
+    /// [`PoolConfig::max_lag`](crate::config::PoolConfig::max_lag) measures it. `None` for other roles, where the
+    /// standby follows no primary, and without the right to see it.
+    pub lag_ms: Option<u64>,
 }
 
 impl Health {
     pub(crate) fn new(backend: Backend, version: String, migration: String) -> Self {
-        Self { backend: backend.to_string(), version, migration }
+        Self { backend: backend.to_string(), version, migration, role: "embedded".to_owned(), lag_ms: None }
     }
 }
 

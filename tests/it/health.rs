@@ -16,6 +16,8 @@ async fn a_database_that_can_be_used_says_what_it_is(database: &TestDatabase) {
     assert!(health.version.starts_with(software), "{health:?}");
     let newest = migrate::scripts(backend).last().expect("a migration").name;
     assert_eq!(health.migration, newest);
+    let role = if health.backend == "sqlite" { "embedded" } else { "primary" };
+    assert_eq!((health.role.as_str(), health.lag_ms), (role, None));
 }
 
 async fn pending_migrations_are_told(database: &TestDatabase) {
