@@ -7,7 +7,7 @@ use crate::servers::cluster::{Cluster, Stop};
 use crate::support::until;
 
 /// The database of the tests.
-const DATABASE: &str = "schools";
+pub const DATABASE: &str = "schools";
 
 /// Servers that hold the same data. The first begins as the primary, and the others follow it.
 pub struct Group {
@@ -30,8 +30,12 @@ impl Group {
 
     /// Returns the address of some of the servers, in this order, with the parameters of a URL.
     pub fn url(&self, servers: &[usize], parameters: &str) -> String {
+        self.url_of(DATABASE, servers, parameters)
+    }
+
+    pub fn url_of(&self, database: &str, servers: &[usize], parameters: &str) -> String {
         let hosts: Vec<String> = servers.iter().map(|at| format!("127.0.0.1:{}", self.servers[*at].port())).collect();
-        format!("postgres://postgres:faults@{}/{DATABASE}?{parameters}", hosts.join(","))
+        format!("postgres://postgres:faults@{}/{database}?{parameters}", hosts.join(","))
     }
 
     /// Returns a plain connection to the database on one of the servers.
@@ -87,11 +91,10 @@ impl Group {
         self.servers[at].signal_all("CONT");
     }
 
-    /// Counts a server's connections of clients to the database, without its own.
-    pub async fn connections(&self, at: usize) -> u32 {
-        let count = "SELECT count(*)::text FROM pg_stat_activity
-            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
-        self.raw(at).await.texts(count).await.remove(0).parse().expect("a number")
+    /// Returns the processes of a server that serve connections of this `application_name`.
+    pub async fn connections(&self, at: usize, application: &str) -> Vec<String> {
+        let of = format!("FROM pg_stat_activity WHERE application_name = '{application}' ORDER BY pid");
+        self.raw(at).await.texts(&format!("SELECT pid::text {of}")).await
     }
 }
 
