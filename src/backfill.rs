@@ -116,7 +116,9 @@ impl Backfill {
     /// # Errors
     /// Those of the database. Chunks already written remain: run it again.
     pub async fn phase(mut self, finder: &dyn SchoolRepository) -> Result<PhaseCounts> {
-        let mut steps = Phases { finder, gaps: self.gaps, after: None, filled: BTreeMap::new() };
+        // A replica may not have the phases that this backfill has just written.
+        let finder = finder.on_writer();
+        let mut steps = Phases { finder: finder.as_ref(), gaps: self.gaps, after: None, filled: BTreeMap::new() };
         let (rows, results) = self.run(&mut steps).await?;
         Ok(PhaseCounts { filled: steps.filled, left: rows - results })
     }

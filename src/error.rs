@@ -77,6 +77,9 @@ pub enum Error {
         /// The reason.
         reason: &'static str,
     },
+    /// A text is not that of a [`Position`](crate::repository::Position).
+    #[error("the position cannot be used: it is not the text that a `Position` was written as; read without it")]
+    InvalidPosition,
     /// The outline of a catchment is invalid. Returned before any SQL.
     #[error("the outline of a catchment cannot be used: {reason}")]
     InvalidGeometry {
@@ -598,6 +601,7 @@ impl Error {
             Self::InvalidRadius { .. } => Some("within"),
             Self::LimitTooLarge { .. } => Some("limit"),
             Self::InvalidCursor { .. } => Some("after"),
+            Self::InvalidPosition => Some("position"),
             Self::InvalidAcademicYear { .. } => Some("academic_year"),
             Self::InvalidUrn { .. } | Self::DuplicateUrn { .. } | Self::UnknownUrn { .. } => Some("urn"),
             Self::InvalidIdentifier { .. } => Some("identifiers"),

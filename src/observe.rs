@@ -13,8 +13,8 @@ use crate::config::Backend;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
 use crate::models::{DeleteCounts, Facets, MergeCounts, PostcodeCounts, RegisterCounts, School, UpsertCounts};
-use crate::repository::Health;
 use crate::repository::unit_of_work::UnitOfWork;
+use crate::repository::{Health, Position};
 use crate::request::Page;
 
 /// Runs a call of a repository in its own span, which records the number of rows, the duration and the error. A call
@@ -90,6 +90,7 @@ impl Rows for Facets {}
 impl Rows for Health {}
 impl Rows for UnitOfWork {}
 impl Rows for MergeCounts {}
+impl Rows for Position {}
 
 impl<T> Rows for Page<T> {
     fn rows(&self) -> Option<u64> {

@@ -43,6 +43,10 @@ pub struct Config {
     pub target: Target,
     /// The settings of its connections.
     pub pool: PoolConfig,
+    /// The replicas of the database that reads go to, if they do not go to `target`: see
+    /// [`with_reader`](Self::with_reader).
+    #[cfg(feature = "postgres")]
+    pub reader: Option<Server>,
 }
 
 /// The location of a database.
@@ -101,6 +105,10 @@ pub struct PoolConfig {
     /// Postgres only: the schema of this crate's tables, instead of the first of the role's `search_path`. It must
     /// exist. [`Config::from_env`] reads it from `DATABASE_SCHEMA`.
     pub schema: Option<String>,
+    /// Postgres with a reader ([`Config::with_reader`]) only: how many reads at once the writer serves in its place, 5
+    /// by default, while no replica can be reached, or one is late. Further ones wait, up to `acquire_timeout`, so that
+    /// an outage of the replicas leaves the writer connections for writes. Zero: none, and such a read fails.
+    pub reads_on_writer: u32,
     /// The duration from which calls are logged as warnings: 1 s by default.
     pub slow_query: Duration,
 }
@@ -130,6 +138,7 @@ impl Default for PoolConfig {
             statement_timeout: Duration::from_secs(30),
             unit_of_work_timeout: Duration::from_secs(30),
             schema: None,
+            reads_on_writer: 5,
             slow_query: Duration::from_secs(1),
         }
     }
@@ -144,12 +153,13 @@ const COMPILED: &str = match (cfg!(feature = "sqlite"), cfg!(feature = "postgres
 };
 
 impl Config {
-    /// Reads `DATABASE_URL`, `DB_BACKEND` (`sqlite` or `postgres`) and `DATABASE_SCHEMA` from the environment.
+    /// Reads `DATABASE_URL`, `DB_BACKEND` (`sqlite` or `postgres`), `DATABASE_SCHEMA`, and `DATABASE_READ_URL` for
+    /// [`with_reader`](Self::with_reader) from the environment.
     ///
     /// Without `DB_BACKEND` the URL's scheme decides. There is no default database.
     ///
     /// # Errors
-    /// As [`from_settings`](Self::from_settings).
+    /// As [`from_settings`](Self::from_settings) and [`with_reader`](Self::with_reader).
     pub fn from_env() -> Result<Self> {
         let read = |setting: &'static str| match std::env::var(setting) {
             Ok(value) => Ok(Some(value)),
@@ -163,7 +173,58 @@ impl Config {
         if config.pool.schema.as_deref().is_some_and(|schema| schema.contains('\0')) {
             return Err(Error::InvalidSetting { setting: "DATABASE_SCHEMA", reason: "contains a NUL character" });
         }
-        Ok(config)
+        match read("DATABASE_READ_URL")?.filter(|url| !url.is_empty()) {
+            None => Ok(config),
+            Some(url) => config.with_reader(&url),
+        }
+    }
+
+    /// Sends reads to the replicas of a connection string, and writes to the database of this configuration, as before.
+    /// Of several hosts the string's readers are the standbys, unless its `target_session_attrs` says otherwise. The replicas have the same schema, settings of connections and source of
+    /// passwords. [`Config::from_env`] reads `DATABASE_READ_URL`; the page `docs/scale.md` says what is promised.
+    ///
+    /// ```
+    /// # use school_finder_db::Config;
+    /// # #[cfg(feature = "postgres")] {
+    /// let config = Config::from_url("postgres://finder@db.example/schools")?
+    ///     .with_reader("postgres://finder@replica1.example,replica2.example/schools?load_balance_hosts=random")?;
+    /// # assert!(config.reader.is_some());
+    /// # }
+    /// # Ok::<(), school_finder_db::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] where this configuration is of SQLite, which has no replicas, or the URL is none of
+    /// Postgres; those of [`from_url`](Self::from_url).
+    #[cfg_attr(not(feature = "postgres"), allow(unused_mut, reason = "SQLite has no replicas"))]
+    pub fn with_reader(mut self, url: &str) -> Result<Self> {
+        let invalid = |reason| Error::InvalidSetting { setting: "DATABASE_READ_URL", reason };
+        #[cfg(feature = "postgres")]
+        #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
+        if let Target::Postgres(writer) = &self.target {
+            if conninfo::parse(url).is_none() {
+                return Err(invalid("is not a URL like postgres://user@host:5432/database"));
+            }
+            let reader = Server::from_url(url).map_err(|error| match error {
+                Error::InvalidSetting { setting: "DATABASE_URL", reason } => invalid(reason),
+                error => error,
+            })?;
+            let mut reader = reader.at_standbys();
+            reader.password.clone_from(&writer.password);
+            self.reader = Some(reader);
+            return Ok(self);
+        }
+        let _ = url;
+        Err(invalid("is for replicas of a Postgres server, and DATABASE_URL names an SQLite database: unset it"))
+    }
+
+    /// Returns the configuration of the reader's connections.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of_reader(&self) -> Option<Self> {
+        let reader = self.reader.clone()?;
+        let connect_timeout = reader.connect_timeout.unwrap_or(self.pool.connect_timeout);
+        let pool = PoolConfig { connect_timeout, ..self.pool.clone() };
+        Some(Self { target: Target::Postgres(reader), pool, reader: None })
     }
 
     /// Returns the configuration of these two settings.
@@ -204,6 +265,7 @@ impl Config {
             return Ok(Self {
                 target: Target::Postgres(server),
                 pool: PoolConfig { max_size: 15, connect_timeout, ..pool },
+                reader: None,
             });
         }
         // A mistyped Postgres URL is not treated as a path, since messages would show it with its password.
@@ -223,7 +285,7 @@ impl Config {
         match url.split_once("://").filter(|_| !url.starts_with("sqlite:") && !url.starts_with("file:")) {
             Some((scheme, _)) => Err(unknown_backend(scheme)),
             #[cfg(feature = "sqlite")]
-            None => Ok(Self { target: file::target(url)?, pool }),
+            None => Ok(Self::embedded(file::target(url)?, pool)),
             #[cfg(not(feature = "sqlite"))]
             None => Err(unknown_backend("sqlite")),
         }
@@ -232,18 +294,29 @@ impl Config {
     /// Returns the configuration of a new SQLite database in memory.
     #[cfg(feature = "sqlite")]
     pub fn in_memory() -> Self {
-        Self { target: Target::SqliteMemory, pool: PoolConfig { mode: PoolMode::Single, ..PoolConfig::default() } }
+        Self::embedded(Target::SqliteMemory, PoolConfig { mode: PoolMode::Single, ..PoolConfig::default() })
     }
 
     /// Returns the configuration of an SQLite file. The path is used as it is.
     #[cfg(feature = "sqlite")]
     pub fn sqlite_file(path: impl Into<PathBuf>) -> Self {
         let target = Target::SqliteFile { path: path.into(), access: FileAccess::default() };
-        Self { target, pool: PoolConfig::default() }
+        Self::embedded(target, PoolConfig::default())
+    }
+
+    #[cfg(feature = "sqlite")]
+    const fn embedded(target: Target, pool: PoolConfig) -> Self {
+        Self {
+            target,
+            pool,
+            #[cfg(feature = "postgres")]
+            reader: None,
+        }
     }
 
     /// Sets a function that returns a new password for each connection to Postgres, such as a token that expires. The
-    /// time that it takes counts towards `connect_timeout`. If it fails, the text of its error is reported.
+    /// time that it takes counts towards `connect_timeout`. If it fails, the text of its error is reported. Connections
+    /// to the reader have the same one.
     ///
     /// ```
     /// # use school_finder_db::Config;
@@ -260,18 +333,27 @@ impl Config {
         #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
         if let Target::Postgres(server) = &mut self.target {
             server.password = Some(server::PasswordSource::new(password));
+            if let Some(reader) = &mut self.reader {
+                reader.password.clone_from(&server.password);
+            }
         }
         self
     }
 
     /// Returns the risks that the configuration leaves, one sentence for each. [`connect`](crate::connect) logs them.
-    pub fn warnings(&self) -> &[String] {
-        match &self.target {
-            #[cfg(feature = "sqlite")]
-            Target::SqliteMemory | Target::SqliteFile { .. } => &[],
-            #[cfg(feature = "postgres")]
-            Target::Postgres(server) => &server.warnings,
+    pub fn warnings(&self) -> Vec<&str> {
+        #[cfg(feature = "postgres")]
+        {
+            let target = match &self.target {
+                #[cfg(feature = "sqlite")]
+                Target::SqliteMemory | Target::SqliteFile { .. } => None,
+                Target::Postgres(server) => Some(server),
+            };
+            let servers = target.into_iter().chain(&self.reader);
+            servers.flat_map(|server| &server.warnings).map(String::as_str).collect()
         }
+        #[cfg(not(feature = "postgres"))]
+        Vec::new()
     }
 
     /// Sets the pool mode.

@@ -181,6 +181,15 @@ impl Server {
         self
     }
 
+    /// Returns the same server, whose standbys are connected to if several hosts are named, unless its address says
+    /// otherwise.
+    pub(crate) fn at_standbys(mut self) -> Self {
+        if self.names_several {
+            self.session.get_or_insert(SessionTarget::Standby);
+        }
+        self
+    }
+
     /// Returns the encryption of connections.
     pub fn tls(&self) -> &Tls {
         &self.tls
@@ -548,6 +557,9 @@ mod tests {
         }
         assert_eq!(server("postgres://h/d").at_primary().session(), Primary);
         assert_eq!(server("postgres://h/d?target_session_attrs=standby").at_primary().session(), Standby);
+        assert_eq!(server("postgres://h/d").at_standbys().session(), Any);
+        assert_eq!(server("postgres://a,b/d").at_standbys().session(), Standby);
+        assert_eq!(server("postgres://a,b/d?target_session_attrs=any").at_standbys().session(), Any);
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Import {
             let columns = [DISTANCE].iter().chain(&FACTS).copied().collect::<Vec<_>>().join(", ");
             return Err(ImportError::NoFacts { columns }.into());
         }
-        let mut offers = schools_of(offers, repository).await?;
+        let mut offers = schools_of(offers, repository.on_writer().as_ref()).await?;
         offers.settle_repeated(
             |offer| {
                 let Admissions { academic_year, intake, .. } = &offer.admissions;

@@ -29,7 +29,15 @@ pub(super) async fn spawned<T: Send + 'static>(call: impl Future<Output = Result
 /// Runs a query on a connection of the pool.
 macro_rules! run {
     ($connections:expr, $kind:ident, |$connection:ident| $query:expr) => {{
-        let mut checked_out = $connections.check_out($crate::postgres::guard::CallKind::$kind).await?;
+        let checked_out = $connections.check_out($crate::postgres::guard::CallKind::$kind).await?;
+        $crate::postgres::calls::run_on!($connections, checked_out, |$connection| $query)
+    }};
+}
+
+/// Runs a query on a connection that is checked out.
+macro_rules! run_on {
+    ($connections:expr, $checked_out:ident, |$connection:ident| $query:expr) => {{
+        let mut checked_out = $checked_out;
         let call = std::sync::Arc::clone(&checked_out.call);
         let $connection = checked_out.get()?;
         let result = $crate::postgres::guard::guarded(&call, $connections.response_timeout(), $query).await;
@@ -38,28 +46,23 @@ macro_rules! run {
     }};
 }
 
-/// Runs a query that reads. It is retried on another connection once if its connection is lost, and with pauses if a
-/// standby cancelled it.
+/// Runs a query that reads, on the servers of its route. It is retried on another connection once if its connection is
+/// lost, and with pauses if a standby cancelled it.
 macro_rules! read {
     ($repository:ident, $query:ident $(, $argument:expr)*) => {{
-        let connections = &$repository.connections;
-        let read = async || {
-            $crate::postgres::calls::run!(connections, Read, |connection| queries::$query(connection $(, $argument)*))
-        };
         let call = async {
-            let (mut was_lost, mut pauses) = (connections.is_unit(), connections.retries());
+            let mut route = $crate::postgres::reader::Route::new($repository);
             loop {
-                match read().await {
-                    Err($crate::Error::ConnectionLost | $crate::Error::SchemaChanged) if !was_lost => was_lost = true,
-                    Err($crate::Error::RecoveryConflict) => match pauses.next() {
-                        Some(pause) => tokio::time::sleep(pause).await,
-                        None => return Err($crate::Error::RecoveryConflict),
-                    },
-                    result => return result,
+                let (connections, checked_out) = route.check_out().await?;
+                let result = $crate::postgres::calls::run_on!(connections, checked_out, |connection| {
+                    queries::$query(connection $(, $argument)*)
+                });
+                if !route.goes_on(result.as_ref().err()) {
+                    return result;
                 }
             }
         };
-        observe(BACKEND, stringify!($query), connections.slow_query, call).await
+        observe(BACKEND, stringify!($query), $repository.connections.slow_query, call).await
     }};
 }
 
@@ -92,4 +95,4 @@ macro_rules! write_stream {
     }};
 }
 
-pub(super) use {read, run, write, write_stream};
+pub(super) use {read, run, run_on, write, write_stream};

@@ -22,6 +22,7 @@ mod pool;
 mod pooler;
 #[path = "../queries/mod.rs"]
 mod queries;
+mod reader;
 mod role;
 mod run;
 #[allow(missing_docs, clippy::wildcard_imports)]
@@ -36,15 +37,17 @@ use std::time::Duration;
 use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::pooled_connection::deadpool::Pool;
+use futures_util::future::join;
 
 pub use self::migrations::run_pending_migrations;
 pub use self::plan::explain;
 use self::pool::Connections;
 pub use self::queries::own::{SchoolIds, corrected_ids, distance, ids};
+use self::reader::{Reader, Route};
 use crate::config::Config;
 use crate::error::Result;
-use crate::repository::Health;
 use crate::repository::unit_of_work::UnitOfWork;
+use crate::repository::{Health, Point, PoolStatus, Position, Servers};
 use crate::request::WriteMode;
 
 /// Returns what makes the connections of a service's own pool, for [`PostgresRepository::from_pool`], with the settings
@@ -62,7 +65,12 @@ mod methods;
 /// Schools in a Postgres database. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct PostgresRepository {
+    /// Those of the writer.
     connections: Connections,
+    /// Where reads go, if not to the writer.
+    reader: Option<Reader>,
+    /// What the reads have to see.
+    at_least: Option<Point>,
 }
 
 impl PostgresRepository {
@@ -71,12 +79,20 @@ impl PostgresRepository {
     /// # Errors
     /// As [`connect`](crate::connect).
     pub async fn connect(config: &Config) -> Result<Self> {
-        Ok(Self { connections: Connections::open(config).await? })
+        let writer = Config { reader: None, ..config.clone() };
+        let connections = Connections::lazy(&writer)?;
+        let reader = Self::reader(config)?;
+        match &reader {
+            None => connections.check().await?,
+            Some(reader) => reader.check(&connections).await?,
+        }
+        Ok(Self { connections, reader, at_least: None })
     }
 
     /// Takes the connections of a pool that the service has already, made by [`manager`]. A call takes one of them and
     /// returns it. `config` names the same database, and has the timeouts of calls; how many connections there are and
-    /// how long a call waits for one are settings of the pool.
+    /// how long a call waits for one are settings of the pool. Reads that go to replicas ([`Config::with_reader`]) have
+    /// a pool of their own, with the settings of `config`.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -95,11 +111,17 @@ impl PostgresRepository {
     /// As [`connect`](crate::connect), and [`InvalidSetting`](crate::Error::InvalidSetting) for a pool whose
     /// connections are not made by [`manager`].
     pub async fn from_pool(pool: Pool<AsyncPgConnection>, config: &Config) -> Result<Self> {
-        Ok(Self { connections: Connections::of_pool(pool, config).await? })
+        let writer = Config { reader: None, ..config.clone() };
+        let connections = Connections::of_pool(pool, &writer).await?;
+        let reader = Self::reader(config)?;
+        if let Some(reader) = &reader {
+            reader.check(&connections).await?;
+        }
+        Ok(Self { connections, reader, at_least: None })
     }
 
-    /// Checks out a connection that is set up, and runs `work` with it. Diesel's errors get their type, such as
-    /// [`DuplicateRow`](crate::Error::DuplicateRow), as they leave `work`; inside it they are
+    /// Checks out a connection to the writer that is set up, and runs `work` with it. Diesel's errors get their type,
+    /// such as [`DuplicateRow`](crate::Error::DuplicateRow), as they leave `work`; inside it they are
     /// [`Database`](crate::Error::Database).
     ///
     /// ```no_run
@@ -142,9 +164,15 @@ impl PostgresRepository {
         calls::run!(self.connections, Custom, |connection| work(connection))
     }
 
+    /// Returns the reader of a configuration, if it has one.
+    fn reader(config: &Config) -> Result<Option<Reader>> {
+        let reader = config.of_reader().map(|reader| Reader::new(&reader, config.pool.acquire_timeout));
+        reader.transpose()
+    }
+
     async fn begin_unit(&self) -> Result<UnitOfWork> {
         let (connections, limit) = self.connections.begin_unit().await?;
-        Ok(UnitOfWork::new(Arc::new(Self { connections }), limit))
+        Ok(UnitOfWork::new(Arc::new(Self { connections, reader: None, at_least: None }), limit))
     }
 
     async fn finish_unit(&self, mode: WriteMode) -> Result<()> {
@@ -156,7 +184,40 @@ impl PostgresRepository {
         self.connections.slow_query
     }
 
+    /// Returns the state of the server that serves reads, with that of both.
     async fn check_health(&self) -> Result<Health> {
-        self.connections.health().await
+        let Some(reader) = &self.reader else { return self.connections.health().await };
+        let (on_writer, on_reader) = join(self.connections.health(), reader.connections.health()).await;
+        let state = |health: &Result<Health>| match health {
+            Ok(_) => "usable".to_owned(),
+            Err(error) => error.name().to_owned(),
+        };
+        let servers = Servers { writer: state(&on_writer), reader: state(&on_reader) };
+        Ok(Health { servers: Some(servers), ..on_reader.or(on_writer)? })
+    }
+
+    fn reader_status(&self) -> Option<PoolStatus> {
+        self.reader.as_ref().map(|reader| reader.connections.status())
+    }
+
+    async fn current_position(&self) -> Result<Position> {
+        let writer = self.reading_writer();
+        let mut route = Route::new(&writer);
+        loop {
+            let (connections, checked_out) = route.check_out().await?;
+            let result =
+                calls::run_on!(connections, checked_out, |connection| reader::point_on_conn(connection)).map(Position);
+            if !route.goes_on(result.as_ref().err()) {
+                return result;
+            }
+        }
+    }
+
+    fn reading_at_least(&self, Position(point): Position) -> Self {
+        Self { at_least: Some(point), ..self.clone() }
+    }
+
+    fn reading_writer(&self) -> Self {
+        Self { reader: None, at_least: None, ..self.clone() }
     }
 }

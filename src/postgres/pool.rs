@@ -14,7 +14,7 @@ use diesel_async::pooled_connection::{
 };
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 use futures_util::FutureExt;
-use futures_util::future::{Either, select};
+use futures_util::future::{BoxFuture, Either, select};
 use tokio::sync::Mutex;
 
 use super::calls::pauses;
@@ -61,16 +61,12 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Connects, and checks that the database has this build's schema. Writes nothing.
-    pub(super) async fn open(config: &Config) -> Result<Self> {
+    /// Returns the connections of a pool, which opens none before a call needs it.
+    pub(super) fn lazy(config: &Config) -> Result<Self> {
         let set_up = Arc::new(SetUp::new(config)?);
         for warning in config.warnings() {
             tracing::warn!(server = %config, "{warning}");
         }
-        let mut first = set_up.connect().await?;
-        check(&set_up, &mut first).await?;
-        drop(first);
-
         let PoolConfig { max_size, keep, acquire_timeout, .. } = config.pool;
         let checks = Arc::clone(&set_up);
         let pool = Pool::builder(manager(&set_up, false))
@@ -91,7 +87,16 @@ impl Connections {
         Ok(Self::new(pool, acquire_timeout, set_up, config))
     }
 
-    /// Takes the connections of a pool that exists, and checks one of them as [`open`](Self::open) does.
+    /// Connects, and checks that the database has this build's schema. Writes nothing.
+    pub(super) fn check(&self) -> BoxFuture<'_, Result<()>> {
+        async {
+            let mut connection = self.set_up.connect().await?;
+            check(&self.set_up, &mut connection).await
+        }
+        .boxed()
+    }
+
+    /// Takes the connections of a pool that exists, and checks one of them as [`check`](Self::check) does.
     pub(super) async fn of_pool(pool: Pool<AsyncPgConnection>, config: &Config) -> Result<Self> {
         let set_up = Arc::new(SetUp::new(config)?);
         let acquire_timeout = pool.timeouts().wait.unwrap_or(Duration::MAX);
@@ -156,6 +161,10 @@ impl Connections {
             PoolError::Backend(ConnectError::QueryError(error)) => errors::classify(error.into()),
             other => Error::Unavailable { reason: other.to_string() },
         }
+    }
+
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.set_up.connect_timeout
     }
 
     /// Returns the response timeout of a call.
@@ -245,14 +254,14 @@ impl Connections {
     }
 
     /// Returns whether the database can be used, by a new connection.
-    pub(super) async fn health(&self) -> Result<Health> {
+    pub(super) fn health(&self) -> BoxFuture<'_, Result<Health>> {
         // One check at a time, however many callers there are: they may be untrusted, and the server's connections are
         // limited. The time spent waiting counts towards the timeout.
         let check = async {
             let _guard = self.health_check.lock().await;
             health(&self.set_up).await
         };
-        within(self.set_up.connect_limit().saturating_add(self.set_up.connect_timeout), check).await
+        within(self.set_up.connect_limit().saturating_add(self.set_up.connect_timeout), check).boxed()
     }
 
     /// Returns the number of connections.

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use diesel::pg::Pg;
-use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Nullable};
 use diesel_async::AsyncPgConnection;
 use tokio_postgres::SimpleQueryMessage;
 
-use super::run::RunQueryDsl;
+use super::run::{ConstantQuery, RunQueryDsl};
 use crate::config::server::SessionTarget;
 use crate::error::{ConnectError, Error, Result};
 
@@ -72,30 +69,11 @@ impl From<Misfit> for Error {
     }
 }
 
-/// The query of a role, which a connection prepares once.
-struct RoleQuery;
-
-impl QueryFragment<Pg> for RoleQuery {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(QUERY);
-        Ok(())
-    }
-}
-
-impl QueryId for RoleQuery {
-    type QueryId = Self;
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
-
-impl Query for RoleQuery {
-    type SqlType = (Bool, Bool, Bool, Nullable<BigInt>);
-}
-
 impl Role {
     /// Asks for the role of a connection's server.
     pub(super) async fn of(connection: &mut AsyncPgConnection) -> Result<Self> {
-        let (is_standby, is_read_only, sees_lag, lag): (_, _, _, Option<i64>) =
-            RoleQuery.get_result(connection).await?;
+        let query = ConstantQuery::<(Bool, Bool, Bool, Nullable<BigInt>)>::new(QUERY);
+        let (is_standby, is_read_only, sees_lag, lag): (_, _, _, Option<i64>) = query.get_result(connection).await?;
         Ok(Self { is_standby, is_read_only, sees_lag, lag: lag.map(milliseconds) })
     }
 

@@ -4,7 +4,11 @@
 //! again that the future is `Send`. In a function that awaits eight queries this takes seconds. Behind a box it is
 //! proved once, here.
 
+use std::marker::PhantomData;
+
 use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::AsyncPgConnection;
 use diesel_async::methods::{ExecuteDsl, LoadQuery};
@@ -50,3 +54,29 @@ pub(super) trait RunQueryDsl: Sized {
 }
 
 impl<Query> RunQueryDsl for Query {}
+
+/// A query whose text is a constant, with columns of these types. A connection prepares it once; it would prepare one of
+/// `diesel::sql_query` each time.
+pub(super) struct ConstantQuery<S>(&'static str, PhantomData<S>);
+
+impl<S> ConstantQuery<S> {
+    pub(super) const fn new(sql: &'static str) -> Self {
+        Self(sql, PhantomData)
+    }
+}
+
+impl<S> QueryFragment<Pg> for ConstantQuery<S> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(self.0);
+        Ok(())
+    }
+}
+
+impl<S> QueryId for ConstantQuery<S> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<S> Query for ConstantQuery<S> {
+    type SqlType = S;
+}

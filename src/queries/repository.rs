@@ -2,6 +2,7 @@
 //! its `calls`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
@@ -21,7 +22,7 @@ use crate::observe::observe;
 use crate::repository::unit_of_work::{Transaction, UnitOfWork};
 use crate::repository::{
     CountSchools, ExportSchools, FillPhases, FindCatchments, FindReach, FindSchools, Health, LocateHomes, PoolStatus,
-    ReadSchools, SchoolRepository, SuggestSchools, WritePostcodes, WriteSchools,
+    Position, ReadSchools, SchoolRepository, SuggestSchools, WritePostcodes, WriteSchools,
 };
 use crate::request::{
     Page, PhaseGaps, PostcodeStream, RegisterCoverage, RegisterStream, SchoolSearch, SchoolStream, Sort, WriteMode,
@@ -45,6 +46,22 @@ impl SchoolRepository for Repository {
 
     fn pool_status(&self) -> PoolStatus {
         self.connections.status()
+    }
+
+    fn reader_status(&self) -> Option<PoolStatus> {
+        self.reader_status()
+    }
+
+    async fn position(&self) -> Result<Position> {
+        observe(BACKEND, "position", self.slow_query(), self.current_position()).await
+    }
+
+    fn at_least(&self, position: &Position) -> Arc<dyn SchoolRepository> {
+        Arc::new(self.reading_at_least(*position))
+    }
+
+    fn on_writer(&self) -> Arc<dyn SchoolRepository> {
+        Arc::new(self.reading_writer())
     }
 
     async fn begin(&self) -> Result<UnitOfWork> {

@@ -22,11 +22,33 @@ pub struct Health {
     /// [`PoolConfig::max_lag`](crate::config::PoolConfig::max_lag) measures it. `None` for other roles, where the
     /// standby follows no primary, and without the right to see it.
     pub lag_ms: Option<u64>,
+    /// The state of both servers, where reads have one of their own
+    /// ([`Config::with_reader`](crate::Config::with_reader)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers: Option<Servers>,
+}
+
+/// The state of the writer and the reader: `"usable"`, or the name of the error, such as `"Unavailable"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct Servers {
+    /// The server of writes.
+    pub writer: String,
+    /// The server of reads.
+    pub reader: String,
 }
 
 impl Health {
     pub(crate) fn new(backend: Backend, version: String, migration: String) -> Self {
-        Self { backend: backend.to_string(), version, migration, role: "embedded".to_owned(), lag_ms: None }
+        Self {
+            backend: backend.to_string(),
+            version,
+            migration,
+            role: "embedded".to_owned(),
+            lag_ms: None,
+            servers: None,
+        }
     }
 }
 

@@ -5,10 +5,12 @@
 
 mod health;
 mod pages;
+mod position;
 pub(crate) mod unit_of_work;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
@@ -30,8 +32,10 @@ use crate::request::{
 };
 
 pub(crate) use health::refuse_older;
-pub use health::{Health, PoolStatus};
+pub use health::{Health, PoolStatus, Servers};
 use pages::pages;
+pub(crate) use position::Point;
+pub use position::Position;
 pub use unit_of_work::{Savepoint, UnitOfWork};
 
 /// The schools of a database: every query and write, the same on every backend. Returned by
@@ -50,6 +54,11 @@ pub use unit_of_work::{Savepoint, UnitOfWork};
 /// - **Retries**, on Postgres only: a read whose connection is lost is retried once, on another connection. A write
 ///   that collided with another is retried, except an upsert from a stream. A write that may have been committed is
 ///   not.
+/// - **Reads of replicas**, on Postgres only: where the configuration has a reader
+///   ([`Config::with_reader`](crate::Config::with_reader)), each method that reads runs there, and may miss the newest
+///   writes. [`at_least`](Self::at_least) and [`on_writer`](Self::on_writer) return views that do not. Writes, units of
+///   work, imports and backfills read from the writer. A read that the reader cannot serve goes to the writer, within
+///   [`PoolConfig::reads_on_writer`](crate::config::PoolConfig::reads_on_writer).
 /// - **The response timeout** of Postgres is `statement_timeout` plus `connect_timeout`, from
 ///   [`PoolConfig`](crate::config::PoolConfig).
 ///
@@ -80,7 +89,8 @@ pub trait SchoolRepository:
 
     /// Returns the state of a usable database, or why it cannot be used, for a service's `/health`. The check opens its
     /// own connection, as [`connect`](crate::connect) does, except to a database in memory. It does not check the pool:
-    /// see [`pool_status`](Self::pool_status).
+    /// see [`pool_status`](Self::pool_status). Where reads have a server of their own, one usable server is enough, and
+    /// [`Health::servers`] has the state of both.
     ///
     /// # Errors
     /// Those of [`connect`](crate::connect). On Postgres, opening the connection ends within the pool's
@@ -88,8 +98,47 @@ pub trait SchoolRepository:
     /// `connect_timeout`.
     async fn health(&self) -> Result<Health>;
 
-    /// Returns the current number of connections.
+    /// Returns the current number of connections: those of the writer, where reads have a server of their own.
     fn pool_status(&self) -> PoolStatus;
+
+    /// Returns the current number of connections to the reader; `None` where reads have no server of their own.
+    fn reader_status(&self) -> Option<PoolStatus>;
+
+    /// Returns the point in the history of the database that all writes so far are part of. Call it after a write, and
+    /// give it to [`at_least`](Self::at_least), there or in the next request of the same user: a cookie holds it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+    /// use school_finder_db::ids::Urn;
+    /// use school_finder_db::models::NewSchool;
+    /// use school_finder_db::repository::Position;
+    /// use school_finder_db::{Config, connect};
+    ///
+    /// let finder = connect(&Config::in_memory()).await?;
+    /// let urn = Urn::new(110_533)?;
+    /// finder.insert_schools(vec![NewSchool::new(urn, "Hilltop Primary School")]).await?;
+    /// let cookie = finder.position().await?.to_string();
+    ///
+    /// // In the next request:
+    /// let position: Position = cookie.parse()?;
+    /// assert!(finder.at_least(&position).school_by_urn(urn).await?.is_some());
+    /// # Ok::<(), school_finder_db::Error>(())
+    /// # }).expect("an answer");
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the database: it is the writer that is queried.
+    async fn position(&self) -> Result<Position>;
+
+    /// Returns a view whose reads see at least what was written before a position. A replica that has not reached it is
+    /// waited for, at most 0.1 s; then the read goes to the writer. Without a reader, and on SQLite, every read sees
+    /// all writes before it.
+    fn at_least(&self, position: &Position) -> Arc<dyn SchoolRepository>;
+
+    /// Returns a view that reads from the writer, for reads that a write depends on, such as the one before
+    /// [`update_school`](WriteSchools::update_school).
+    fn on_writer(&self) -> Arc<dyn SchoolRepository>;
 
     /// Begins a transaction for several calls.
     ///

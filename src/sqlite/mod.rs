@@ -26,6 +26,7 @@ mod set_up;
 mod threads;
 mod transactions;
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ pub use self::queries::own::{SchoolIds, corrected_ids, distance, ids};
 pub use self::rebuild::TableRebuild;
 use crate::config::Config;
 use crate::error::Result;
-use crate::repository::Health;
 use crate::repository::unit_of_work::UnitOfWork;
+use crate::repository::{Health, Point, PoolStatus, Position};
 use crate::request::WriteMode;
 use crate::tasks::blocking;
 
@@ -185,6 +186,26 @@ impl SqliteRepository {
 
     const fn slow_query(&self) -> Duration {
         self.slow_query
+    }
+
+    /// Returns `None`: a file has no replicas.
+    #[allow(clippy::unused_self, reason = "as on Postgres")]
+    const fn reader_status(&self) -> Option<PoolStatus> {
+        None
+    }
+
+    #[allow(clippy::unused_self, reason = "as on Postgres")]
+    fn current_position(&self) -> Ready<Result<Position>> {
+        ready(Ok(Position(Point::Embedded)))
+    }
+
+    /// Returns itself: each read sees all writes before it.
+    fn reading_at_least(&self, _: Position) -> Self {
+        self.clone()
+    }
+
+    fn reading_writer(&self) -> Self {
+        self.clone()
     }
 
     async fn check_health(&self) -> Result<Health> {

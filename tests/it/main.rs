@@ -36,6 +36,8 @@ mod postgres;
 #[cfg(feature = "cli")]
 mod program;
 mod properties;
+#[cfg(feature = "postgres")]
+mod readers;
 // What the documents show needs the program and both backends.
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod parity;

@@ -26,6 +26,7 @@ const KNOWN_DIFFERENCES: &[(&str, &str)] = &[
     ("file: run.rs", "a query of SQLite has no future to box"),
     ("file: guard.rs", "SQLite cannot go away in the middle of a call"),
     ("file: role.rs", "an SQLite file has no replicas"),
+    ("file: reader.rs", "a file has no replicas"),
     ("file: pooler.rs", "nothing stands between a program and a file"),
     ("file: tls.rs", "nothing stands between a program and a file"),
     ("index: ix_schools_latitude_band", "latitude bands, where Postgres has GiST"),

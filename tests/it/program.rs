@@ -376,7 +376,8 @@ fn the_database_is_chosen_by_option_then_environment() {
     let with = |settings: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_school-finder"));
         command.env("XDG_DATA_HOME", data.path()).env_remove("DATABASE_URL").env_remove("DB_BACKEND");
-        command.arg("find").envs(settings.iter().copied()).output().expect("the program runs")
+        command.env_remove("DATABASE_READ_URL").arg("find").envs(settings.iter().copied());
+        command.output().expect("the program runs")
     };
     let found = with(&[("DATABASE_URL", &url)]);
     assert!(found.status.success() && text(&found.stderr).is_empty(), "an empty database, and no sample");
@@ -385,6 +386,15 @@ fn the_database_is_chosen_by_option_then_environment() {
         let refused = with(&[("DATABASE_URL", &url), ("DB_BACKEND", backend)]);
         assert_eq!(refused.status.code(), Some(2), "{backend:?} is not passed over: {}", text(&refused.stderr));
     }
+    let replicas = ("DATABASE_READ_URL", "postgres://finder@db.example/schools");
+    let refused = with(&[("DATABASE_URL", &url), replicas]);
+    assert!(text(&refused.stderr).contains("DATABASE_READ_URL is for replicas of"), "{}", text(&refused.stderr));
+    let refused = with(&[replicas]);
+    assert!(text(&refused.stderr).contains("DATABASE_URL is not set"), "{}", text(&refused.stderr));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_school-finder"));
+    command.args(["find", "--database", &url]).envs([("DATABASE_URL", "oracle:x"), replicas]);
+    let found = command.output().expect("the program runs");
+    assert!(found.status.success(), "the option overrides both: {}", text(&found.stderr));
 }
 
 /// The same commands on the same register, with nothing changed but the database.

@@ -44,7 +44,7 @@ pub async fn backfill(options: &Options, command: BackfillCommand) -> Result<(),
     let phases = counts.filled.iter().map(|(phase, count)| format!("{phase} {count}"));
     output::lines(phases.chain([format!("filled {}, left without a phase {}", counts.total(), counts.left)]))?;
     if counts.total() == 0 && !not_applicable {
-        let all = finder.count_phase_gaps(PhaseGaps::UnknownOrNotApplicable).await?;
+        let all = finder.on_writer().count_phase_gaps(PhaseGaps::UnknownOrNotApplicable).await?;
         // Other programs may have filled some in the meantime.
         let others = all.saturating_sub(counts.left);
         if others > 0 {

@@ -15,8 +15,8 @@ pub struct Choice {
     pub is_default: bool,
 }
 
-/// Returns `--database`, else `DATABASE_URL` with `DB_BACKEND`, else a file in the user's data folder. A program makes
-/// one call, so it needs no pool.
+/// Returns `--database`, else `DATABASE_URL` with `DB_BACKEND` and `DATABASE_READ_URL`, else a file in the user's data
+/// folder. A program makes one call, so it needs no pool.
 pub fn choose(options: &Options) -> Result<Choice, Failure> {
     let choice = named(options)?;
     for warning in choice.config.warnings() {
@@ -26,7 +26,7 @@ pub fn choose(options: &Options) -> Result<Choice, Failure> {
 }
 
 fn named(options: &Options) -> Result<Choice, Failure> {
-    let is_set = std::env::var_os("DATABASE_URL").is_some()
+    let is_set = ["DATABASE_URL", "DATABASE_READ_URL"].iter().any(|name| std::env::var_os(name).is_some())
         || std::env::var_os("DB_BACKEND").is_some_and(|backend| backend != "sqlite");
     let (config, is_default) = match options.database.as_deref() {
         Some(url) => (Config::from_url(url)?, false),

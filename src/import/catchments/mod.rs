@@ -81,7 +81,7 @@ impl Import {
         let options = options.into();
         let (mut file, options) = blocking(move || Ok((File::read(self, source, &options)?, options))).await?;
         let texts: BTreeSet<String> = file.features.iter().map(|feature| feature.key.clone()).collect();
-        let owners = Owners::find(repository, &texts, &options).await?;
+        let owners = Owners::find(repository.on_writer().as_ref(), &texts, &options).await?;
         if let Some(notice) = &owners.notice {
             file.import.remark(notice.clone());
         }
