@@ -12,6 +12,7 @@ mod memory;
 #[path = "../it/support/raw.rs"]
 #[allow(dead_code, reason = "what the other tests need")]
 mod raw;
+mod readers;
 mod replicas;
 #[path = "../it/support/rows.rs"]
 mod rows;

@@ -1,6 +1,6 @@
 //! A primary and its streaming replicas: killed, frozen, promoted, cut off.
 
-mod group;
+pub(crate) mod group;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
