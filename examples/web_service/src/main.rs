@@ -65,7 +65,8 @@ async fn run() -> Result<(), Failure> {
 
 /// Opens the database of the environment, or the sample.
 async fn finder() -> Result<Arc<dyn SchoolRepository>, Failure> {
-    let is_named = ["DATABASE_URL", "DB_BACKEND"].iter().any(|setting| std::env::var_os(setting).is_some());
+    let is_named =
+        ["DATABASE_URL", "DATABASE_READ_URL", "DB_BACKEND"].iter().any(|setting| std::env::var_os(setting).is_some());
     let wants_sample = match std::env::args().nth(1).as_deref() {
         None => false,
         Some("--sample") => true,
@@ -80,7 +81,8 @@ async fn finder() -> Result<Arc<dyn SchoolRepository>, Failure> {
         Err(Error::SchemaMissing | Error::CannotOpen { .. }) => create(&config).await?,
         connected => connected?,
     };
-    if finder.facets(&SchoolSearch::open().any_status()).await?.total == 0 {
+    // A replica may not have a sample that has just been written.
+    if finder.on_writer().facets(&SchoolSearch::open().any_status()).await?.total == 0 {
         sample::fill(finder.as_ref()).await?;
     }
     if !is_named {

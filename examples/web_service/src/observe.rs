@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use school_finder_db::SchoolRepository;
 use school_finder_db::repository::PoolStatus;
 use tower_http::request_id::RequestId;
 use tracing::Span;
@@ -87,16 +88,32 @@ pub struct Metrics {
     requests: Family<Labels, Counter>,
     latency: Family<Labels, Histogram>,
     in_flight: Gauge,
-    pool: Pool,
+    pools: Pools,
 }
 
-/// The latest status of the pool of connections.
+/// The latest status of the pools of connections.
 #[derive(Default)]
-struct Pool {
-    max: Gauge,
-    open: Gauge,
-    idle: Gauge,
-    waiting: Gauge,
+struct Pools {
+    max: Family<Server, Gauge>,
+    open: Family<Server, Gauge>,
+    idle: Family<Server, Gauge>,
+    waiting: Family<Server, Gauge>,
+}
+
+/// Whose pool it is: the writer's, or the reader's where reads have a server of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Server {
+    server: &'static str,
+}
+
+impl Pools {
+    fn set(&self, server: &'static str, status: &PoolStatus) {
+        let server = Server { server };
+        self.max.get_or_create(&server).set(status.max.into());
+        self.open.get_or_create(&server).set(status.open.into());
+        self.idle.get_or_create(&server).set(status.idle.into());
+        self.waiting.get_or_create(&server).set(status.waiting.into());
+    }
 }
 
 impl Metrics {
@@ -104,7 +121,7 @@ impl Metrics {
         let requests = Family::default();
         let latency = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         let in_flight = Gauge::default();
-        let pool = Pool::default();
+        let pools = Pools::default();
         let mut registry = Registry::with_prefix("school_finder");
         registry.register("http_requests", "Completed requests", Family::clone(&requests));
         registry.register_with_unit(
@@ -120,19 +137,19 @@ impl Metrics {
             Family::clone(&queries::CALLS),
         );
         registry.register("http_requests_in_flight", "Requests in flight", in_flight.clone());
-        registry.register("pool_connections_max", "Connections that the pool may open", pool.max.clone());
-        registry.register("pool_connections_open", "Connections that are open", pool.open.clone());
-        registry.register("pool_connections_idle", "Idle connections", pool.idle.clone());
-        registry.register("pool_waiting", "Calls that wait for a connection", pool.waiting.clone());
-        Self { registry, requests, latency, in_flight, pool }
+        registry.register("pool_connections_max", "Connections that the pool may open", pools.max.clone());
+        registry.register("pool_connections_open", "Connections that are open", pools.open.clone());
+        registry.register("pool_connections_idle", "Idle connections", pools.idle.clone());
+        registry.register("pool_waiting", "Calls that wait for a connection", pools.waiting.clone());
+        Self { registry, requests, latency, in_flight, pools }
     }
 
     /// Returns the metrics in the text format of Prometheus and OpenMetrics.
-    pub fn page(&self, status: &PoolStatus) -> Response {
-        self.pool.max.set(status.max.into());
-        self.pool.open.set(status.open.into());
-        self.pool.idle.set(status.idle.into());
-        self.pool.waiting.set(status.waiting.into());
+    pub fn page(&self, finder: &dyn SchoolRepository) -> Response {
+        self.pools.set("writer", &finder.pool_status());
+        if let Some(status) = finder.reader_status() {
+            self.pools.set("reader", &status);
+        }
         let mut page = String::new();
         match text::encode(&mut page, &self.registry) {
             Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], page).into_response(),

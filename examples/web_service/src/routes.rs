@@ -134,7 +134,7 @@ async fn check_health(State(finder): State<Finder>, _: NoParameters) -> Result<J
     finder.health().await.map(Json).map_err(|error| Problem::unhealthy(&error))
 }
 
-/// Requests, their latency, and the pool of connections, for Prometheus.
+/// Requests, their latency, and the pools of connections, for Prometheus.
 #[utoipa::path(get, path = "/metrics", responses(
     (status = 200, description = "The metrics.", body = String,
         content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
@@ -145,5 +145,5 @@ async fn scrape_metrics(
     axum::Extension(metrics): axum::Extension<Arc<Metrics>>,
     _: NoParameters,
 ) -> Response {
-    metrics.page(&finder.pool_status()).into_response()
+    metrics.page(finder.as_ref()).into_response()
 }

@@ -49,8 +49,9 @@ async fn requests_are_counted_by_route_and_status(site: &Site) {
     has(&format!("school_finder_http_request_duration_seconds_count{} 2", labels(200)));
     has("school_finder_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"} 1");
     has("school_finder_http_requests_in_flight 1");
-    has(&format!("school_finder_pool_connections_max {}", site.database.config().pool.max_size));
-    has("school_finder_pool_waiting 0");
+    has(&format!("school_finder_pool_connections_max{{server=\"writer\"}} {}", site.database.config().pool.max_size));
+    has("school_finder_pool_waiting{server=\"writer\"} 0");
+    assert!(!page.contains("server=\"reader\""), "reads have no server of their own");
     assert!(!page.contains("9990001"), "a label of its own for every school");
 }
 
