@@ -180,8 +180,9 @@ impl Config {
     }
 
     /// Sends reads to the replicas of a connection string, and writes to the database of this configuration, as before.
-    /// Of several hosts the string's readers are the standbys, unless its `target_session_attrs` says otherwise. The replicas have the same schema, settings of connections and source of
-    /// passwords. [`Config::from_env`] reads `DATABASE_READ_URL`; the page `docs/scale.md` says what is promised.
+    /// Of several hosts the string's readers are the standbys, unless its `target_session_attrs` says otherwise. The
+    /// replicas have the same schema, settings of connections and source of passwords. [`Config::from_env`] reads
+    /// `DATABASE_READ_URL`; the page `docs/scale.md` says what is promised.
     ///
     /// ```
     /// # use school_finder_db::Config;
