@@ -322,6 +322,14 @@ pub enum Error {
         /// The reason, and what to do.
         reason: String,
     },
+    /// A database could not be shipped as a new generation. The generation before it is still the newest.
+    #[error("cannot ship to {path:?}: {reason}")]
+    CannotShip {
+        /// The folder, or the file in it that is at fault.
+        path: PathBuf,
+        /// The reason, and what to do.
+        reason: String,
+    },
     /// The file is not an SQLite database.
     #[error("the file is not an SQLite database: is the path right?")]
     NotADatabase,
@@ -524,6 +532,12 @@ pub enum Error {
     /// Only Postgres has this feature, and the database is SQLite.
     #[error("only Postgres has {what}")]
     OnlyPostgres {
+        /// The missing feature.
+        what: &'static str,
+    },
+    /// Only SQLite has this feature, and the database is on Postgres.
+    #[error("only SQLite has {what}")]
+    OnlySqlite {
         /// The missing feature.
         what: &'static str,
     },

@@ -3,9 +3,15 @@
 /// Returns the hash of some bytes, the same in every build: the standard library's hash may change from one release to
 /// the next.
 pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
-    bytes
-        .into_iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv1a_after(OF_NOTHING, bytes)
+}
+
+/// The hash of no bytes.
+pub(crate) const OF_NOTHING: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// Returns the hash of bytes that follow on those of `hash`.
+pub(crate) fn fnv1a_after(hash: u64, bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes.into_iter().fold(hash, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

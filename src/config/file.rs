@@ -41,8 +41,9 @@ pub(super) fn target(url: &str) -> Result<Target> {
         _ if address.contains('\0') => return Err(invalid("contains a NUL character")),
         _ => address.to_owned(),
     };
-    let (access, is_memory) = access(query)?;
+    let Parameters { access, is_memory, is_followed } = Parameters::parse(query)?;
     match path.as_str() {
+        ":memory:" | "/:memory:" if is_followed => return Err(not_followed()),
         ":memory:" | "/:memory:" => return Ok(Target::SqliteMemory),
         _ if is_memory => return Ok(Target::SqliteMemory),
         "" => return Err(invalid("names no file: write sqlite:PATH, or sqlite::memory: for a database in memory")),
@@ -51,7 +52,11 @@ pub(super) fn target(url: &str) -> Result<Target> {
     // Several slashes are one, as everywhere: URLs have four before an absolute path.
     let absolute = path.strip_prefix('/').map(|rest| format!("/{}", rest.trim_start_matches('/')));
     let path = absolute.unwrap_or(path);
-    Ok(Target::SqliteFile { path: in_home(path)?, access })
+    let path = in_home(path)?;
+    Ok(match is_followed {
+        true => Target::SqliteGenerations { folder: path, immutable: access == FileAccess::Immutable },
+        false => Target::SqliteFile { path, access },
+    })
 }
 
 /// Returns the path of a URL after `file:`, which may name this machine.
@@ -64,29 +69,64 @@ fn path_of_file_url(rest: &str) -> Result<&str> {
     if path.starts_with('/') { Ok(path) } else { Err(invalid("has // before a relative path: write file:PATH")) }
 }
 
-/// Returns what the parameters of a URL allow, and whether they name a database in memory.
-fn access(query: &str) -> Result<(FileAccess, bool)> {
-    let (mut access, mut is_memory, mut is_immutable) = (FileAccess::default(), false, false);
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        match parameter.split_once('=').unwrap_or((parameter, "")) {
-            ("mode", "rwc") => access = FileAccess::Create,
-            ("mode", "rw") => access = FileAccess::Write,
-            ("mode", "ro") => access = FileAccess::Read,
-            ("mode", "memory") => is_memory = true,
-            ("mode", _) => {
-                return Err(Error::InvalidSetting { setting: "mode", reason: "must be ro, rw, rwc or memory" });
-            }
-            ("immutable", "1") => is_immutable = true,
-            ("immutable", "0") => is_immutable = false,
-            ("immutable", _) => {
-                return Err(Error::InvalidSetting { setting: "immutable", reason: "must be 0 or 1" });
-            }
-            (given, _) => {
-                return Err(Error::UnknownParameter { given: given.to_owned(), known: "mode, immutable".to_owned() });
+/// The parameters of a URL.
+#[derive(Default)]
+struct Parameters {
+    access: FileAccess,
+    is_memory: bool,
+    /// Whether the path is a folder of generations.
+    is_followed: bool,
+}
+
+/// Returns the error for a URL that follows a database in memory, or one that it would write.
+fn not_followed() -> Error {
+    let reason =
+        "is for a folder of generations, which is only read: write sqlite:FOLDER?follow=true, without another mode";
+    Error::InvalidSetting { setting: "follow", reason }
+}
+
+impl Parameters {
+    fn parse(query: &str) -> Result<Self> {
+        let (mut parameters, mut is_immutable, mut is_only_read) = (Self::default(), false, true);
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let switch = |setting| match value {
+                "1" | "true" => Ok(true),
+                "0" | "false" => Ok(false),
+                _ => Err(Error::InvalidSetting { setting, reason: "must be 0 or 1, or false or true" }),
+            };
+            match name {
+                "mode" => {
+                    is_only_read = value == "ro";
+                    match value {
+                        "rwc" => parameters.access = FileAccess::Create,
+                        "rw" => parameters.access = FileAccess::Write,
+                        "ro" => parameters.access = FileAccess::Read,
+                        "memory" => parameters.is_memory = true,
+                        _ => {
+                            return Err(Error::InvalidSetting {
+                                setting: "mode",
+                                reason: "must be ro, rw, rwc or memory",
+                            });
+                        }
+                    }
+                }
+                "immutable" => is_immutable = switch("immutable")?,
+                "follow" => parameters.is_followed = switch("follow")?,
+                given => {
+                    let known = "mode, immutable, follow".to_owned();
+                    return Err(Error::UnknownParameter { given: given.to_owned(), known });
+                }
             }
         }
+        if parameters.is_followed && !is_only_read {
+            return Err(not_followed());
+        }
+        if is_immutable {
+            parameters.access = FileAccess::Immutable;
+        }
+        Ok(parameters)
     }
-    Ok((if is_immutable { FileAccess::Immutable } else { access }, is_memory))
 }
 
 /// Replaces a first `~` by the user's home, which the shell does only for a word that begins with it.
@@ -101,14 +141,22 @@ fn in_home(path: String) -> Result<PathBuf> {
 
 /// Writes the URL of a file.
 pub(super) fn write_url(f: &mut std::fmt::Formatter<'_>, path: &Path, access: FileAccess) -> std::fmt::Result {
-    let path = path.display().to_string().replace('%', "%25").replace('?', "%3F");
     let parameter = match access {
         FileAccess::Create => "",
         FileAccess::Write => "?mode=rw",
         FileAccess::Read => "?mode=ro",
         FileAccess::Immutable => "?immutable=1",
     };
-    write!(f, "sqlite:{path}{parameter}")
+    write!(f, "sqlite:{}{parameter}", escaped(path))
+}
+
+/// Writes the URL of a folder of generations.
+pub(super) fn write_folder_url(f: &mut std::fmt::Formatter<'_>, folder: &Path, immutable: bool) -> std::fmt::Result {
+    write!(f, "sqlite:{}?follow=true{}", escaped(folder), if immutable { "&immutable=1" } else { "" })
+}
+
+fn escaped(path: &Path) -> String {
+    path.display().to_string().replace('%', "%25").replace('?', "%3F")
 }
 
 #[cfg(test)]
@@ -147,6 +195,15 @@ mod tests {
             let shown = config.to_string();
             assert_eq!(Config::from_url(&shown).expect(&shown), config, "{url}");
         }
+        for (url, immutable) in [
+            ("sqlite:/srv/schools?follow=true", false),
+            ("/srv/schools?follow=1&mode=ro", false),
+            ("sqlite:/srv/schools?immutable=true&follow=true", true),
+        ] {
+            let config = Config::from_url(url).expect(url);
+            assert_eq!(config.target, Target::SqliteGenerations { folder: "/srv/schools".into(), immutable }, "{url}");
+            assert_eq!(Config::from_url(&config.to_string()).expect("its own URL"), config);
+        }
         for url in [
             "sqlite::memory:",
             ":memory:",
@@ -166,6 +223,9 @@ mod tests {
             ("sqlite://", "names no file"),
             ("sqlite:x.db?mode=rwx", "ro, rw, rwc or memory"),
             ("sqlite:x.db?immutable=yes", "0 or 1"),
+            ("sqlite:x?follow=yes", "0 or 1"),
+            ("sqlite:x?follow=true&mode=rw", "only read"),
+            ("sqlite::memory:?follow=true", "only read"),
             ("sqlite:x.db?cache=shared", "\"cache\""),
             ("x.db?vfs=unix", "\"vfs\""),
             ("sqlite:100%.db", "%25"),

@@ -64,6 +64,14 @@ pub enum Target {
         /// The access to it.
         access: FileAccess,
     },
+    /// The newest of the generations that [`ship`](crate::sqlite::ship) writes to a folder. It is only read.
+    #[cfg(feature = "sqlite")]
+    SqliteGenerations {
+        /// The folder.
+        folder: PathBuf,
+        /// Whether generations are read without locks. A shipped file never changes, so this is safe for those.
+        immutable: bool,
+    },
     /// A Postgres server.
     #[cfg(feature = "postgres")]
     Postgres(Server),
@@ -248,8 +256,8 @@ impl Config {
         }
     }
 
-    /// Returns the configuration of a URL: `sqlite:PATH`, `file:PATH`, a bare path, `sqlite::memory:`, or a connection
-    /// string of libpq (`Server::from_url`). The page `docs/connections.md` lists every form.
+    /// Returns the configuration of a URL: `sqlite:PATH`, `file:PATH`, a bare path, `sqlite::memory:`,
+    /// `sqlite:FOLDER?follow=true`, or a connection string of libpq (`Server::from_url`). The page `docs/connections.md` lists every form.
     ///
     /// # Errors
     /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::ForeignUrl`] for one of another
@@ -315,6 +323,24 @@ impl Config {
         }
     }
 
+    /// Returns the configuration of a folder of generations, which [`ship`](crate::sqlite::ship) writes. Its newest is
+    /// opened to be read, and each newer one within seconds of its arrival, while queries that have begun end on the
+    /// one before. One that is damaged, or whose schema does not serve this build, is refused with a warning. It is the
+    /// URL `sqlite:FOLDER?follow=true`.
+    ///
+    /// ```
+    /// use school_finder_db::Config;
+    ///
+    /// let config = Config::following("/srv/schools");
+    /// assert_eq!(config, Config::from_url("sqlite:/srv/schools?follow=true")?);
+    /// # Ok::<(), school_finder_db::Error>(())
+    /// ```
+    #[cfg(feature = "sqlite")]
+    pub fn following(folder: impl Into<PathBuf>) -> Self {
+        let target = Target::SqliteGenerations { folder: folder.into(), immutable: false };
+        Self::embedded(target, PoolConfig::default())
+    }
+
     /// Sets a function that returns a new password for each connection to Postgres, such as a token that expires. The
     /// time that it takes counts towards `connect_timeout`. If it fails, the text of its error is reported. Connections
     /// to the reader have the same one.
@@ -347,7 +373,7 @@ impl Config {
         {
             let target = match &self.target {
                 #[cfg(feature = "sqlite")]
-                Target::SqliteMemory | Target::SqliteFile { .. } => None,
+                Target::SqliteMemory | Target::SqliteFile { .. } | Target::SqliteGenerations { .. } => None,
                 Target::Postgres(server) => Some(server),
             };
             let servers = target.into_iter().chain(&self.reader);
@@ -368,7 +394,7 @@ impl Config {
     pub fn backend(&self) -> Backend {
         match self.target {
             #[cfg(feature = "sqlite")]
-            Target::SqliteMemory | Target::SqliteFile { .. } => Backend::Sqlite,
+            Target::SqliteMemory | Target::SqliteFile { .. } | Target::SqliteGenerations { .. } => Backend::Sqlite,
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => Backend::Postgres,
         }
@@ -383,6 +409,8 @@ impl std::fmt::Display for Config {
             Target::SqliteMemory => f.write_str("sqlite::memory:"),
             #[cfg(feature = "sqlite")]
             Target::SqliteFile { path, access } => file::write_url(f, path, *access),
+            #[cfg(feature = "sqlite")]
+            Target::SqliteGenerations { folder, immutable } => file::write_folder_url(f, folder, *immutable),
             #[cfg(feature = "postgres")]
             Target::Postgres(server) => server.fmt(f),
         }

@@ -26,6 +26,9 @@ pub struct Health {
     /// ([`Config::with_reader`](crate::Config::with_reader)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub servers: Option<Servers>,
+    /// The number of the generation in use, of a database that `ship` wrote and this repository follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
 }
 
 /// The state of the writer and the reader: `"usable"`, or the name of the error, such as `"Unavailable"`.
@@ -48,6 +51,7 @@ impl Health {
             role: "embedded".to_owned(),
             lag_ms: None,
             servers: None,
+            generation: None,
         }
     }
 }

@@ -88,9 +88,9 @@ pub trait SchoolRepository:
     fn backend(&self) -> Backend;
 
     /// Returns the state of a usable database, or why it cannot be used, for a service's `/health`. The check opens its
-    /// own connection, as [`connect`](crate::connect) does, except to a database in memory. It does not check the pool:
-    /// see [`pool_status`](Self::pool_status). Where reads have a server of their own, one usable server is enough, and
-    /// [`Health::servers`] has the state of both.
+    /// own connection, as [`connect`](crate::connect) does, except to a database in memory or to a generation. It does
+    /// not check the pool: see [`pool_status`](Self::pool_status). Where reads have a server of their own, one usable
+    /// server is enough, and [`Health::servers`] has the state of both.
     ///
     /// # Errors
     /// Those of [`connect`](crate::connect). On Postgres, opening the connection ends within the pool's

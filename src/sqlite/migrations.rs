@@ -9,8 +9,9 @@ use diesel::sql_types::{Nullable, Text};
 use self::derived::StoredCopy;
 use super::catalogue::catalogue;
 use super::errors::classify;
+use super::generations::newest_file;
 use super::rebuild::{self, Guests, exists as has_table};
-use super::set_up::{self, SetUp};
+use super::set_up::{self, SetUp, connect_to_file};
 use super::transactions::{begin_exclusive, end, snapshot};
 use crate::config::{Config, FileAccess, Target};
 use crate::error::{Error, Result};
@@ -95,7 +96,7 @@ where
 }
 
 /// Opens the database, and creates a missing file where `access` allows it.
-fn open(config: &Config, access: Access) -> Result<SqliteConnection> {
+pub(super) fn open(config: &Config, access: Access) -> Result<SqliteConnection> {
     let set_up = SetUp { busy_timeout: config.pool.busy_timeout };
     match &config.target {
         Target::SqliteMemory => set_up.connect(":memory:"),
@@ -105,6 +106,11 @@ fn open(config: &Config, access: Access) -> Result<SqliteConnection> {
                 Access::Create | Access::Change | Access::Read => set_up::existing_file(path, *allowed)?,
             };
             set_up.connect(&url).map_err(|error| set_up::cannot_open(path, error))
+        }
+        Target::SqliteGenerations { .. } if access != Access::Read => Err(Error::ReadOnly),
+        Target::SqliteGenerations { folder, immutable } => {
+            let (path, access) = newest_file(folder, *immutable)?;
+            connect_to_file(&path, access, set_up)
         }
         #[cfg(feature = "postgres")]
         Target::Postgres(_) => Err(set_up::not_sqlite()),

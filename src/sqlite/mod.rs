@@ -12,6 +12,7 @@ mod catchment_index;
 mod dialect;
 pub(crate) mod errors;
 pub mod functions;
+mod generations;
 mod insert;
 pub(crate) mod migrations;
 mod nearest;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use diesel::SqliteConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 
+pub use self::generations::{Shipped, ship};
 pub use self::migrations::run_pending_migrations;
 pub use self::plan::explain;
 use self::pool::Connections;

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::caller::{caller, run_for};
 use super::errors::{self, classify};
+use super::generations::Follower;
 use super::migrations::SCRIPTS;
 #[cfg(feature = "postgres")]
 use super::set_up::not_sqlite;
@@ -63,6 +64,8 @@ enum Pooling {
     },
     /// The connection of a unit of work.
     Unit(Arc<Slot<UnitConnection>>),
+    /// Those to the newest generation, which serve every call.
+    Following(Arc<Follower>),
 }
 
 /// A connection that stays open.
@@ -151,19 +154,30 @@ impl Connections {
     /// Opens an existing database and checks that it has this build's schema. A database in memory is always new and
     /// gets its schema here. Nothing is written to a file before the check has passed.
     pub(super) fn open(config: &Config) -> Result<Self> {
-        let PoolConfig { mode, max_size, acquire_timeout, busy_timeout, unit_of_work_timeout, .. } = config.pool;
+        let PoolConfig { acquire_timeout, busy_timeout, unit_of_work_timeout, .. } = config.pool;
         let set_up = SetUp { busy_timeout };
-        let (path, access) = match &config.target {
-            Target::SqliteFile { path, access } => (path, *access),
+        let pooling = match &config.target {
+            Target::SqliteFile { path, access } => return Self::open_file(path, *access, &config.pool, false),
+            Target::SqliteGenerations { folder, immutable } => {
+                Pooling::Following(Follower::open(folder, *immutable, &config.pool)?)
+            }
             Target::SqliteMemory => {
                 let mut connection = set_up.connect(":memory:")?;
                 Engine::new(SCRIPTS).up(&mut connection).map_err(classify)?;
-                let pooling = Pooling::single(connection, acquire_timeout);
-                return Ok(Self::new(pooling, None, set_up, unit_of_work_timeout));
+                Pooling::single(connection, acquire_timeout)
             }
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => return Err(not_sqlite()),
         };
+        Ok(Self::new(pooling, None, set_up, unit_of_work_timeout))
+    }
+
+    /// Opens a file. That of a generation may be removed while it is in use, so all its connections are opened here,
+    /// and stay open.
+    pub(super) fn open_file(path: &Path, access: FileAccess, config: &PoolConfig, is_generation: bool) -> Result<Self> {
+        let PoolConfig { mode, max_size, acquire_timeout, busy_timeout, unit_of_work_timeout, .. } = *config;
+        let mode = if is_generation && mode == PoolMode::PerCall { PoolMode::Single } else { mode };
+        let set_up = SetUp { busy_timeout };
         let mut first = connect_to_file(path, access, set_up)?;
         prepare(&mut first, path, access)?;
         let url = existing_file(path, access)?;
@@ -171,9 +185,12 @@ impl Connections {
             PoolMode::Single => Pooling::single(first, acquire_timeout),
             PoolMode::PerCall => Pooling::PerCall { url },
             PoolMode::Pooled => {
-                let pool = Pool::builder()
+                let builder = match is_generation {
+                    false => Pool::builder().min_idle(Some(1)),
+                    true => Pool::builder().idle_timeout(None).max_lifetime(None),
+                };
+                let pool = builder
                     .max_size(max_size.max(1))
-                    .min_idle(Some(1))
                     // The first connection takes time even where calls must not wait.
                     .connection_timeout(acquire_timeout.clamp(MIN_OPEN_TIMEOUT, LONGEST))
                     // A connection to a file cannot break by itself.
@@ -184,7 +201,7 @@ impl Connections {
                 Pooling::pooled(pool, path, acquire_timeout)?
             }
         };
-        Ok(Self::new(pooling, Some((path.clone(), access)), set_up, unit_of_work_timeout))
+        Ok(Self::new(pooling, Some((path.to_owned(), access)), set_up, unit_of_work_timeout))
     }
 
     /// Takes the connections of a pool that exists, and checks one of them as [`open`](Self::open) does.
@@ -192,6 +209,9 @@ impl Connections {
         let (path, access) = match &config.target {
             Target::SqliteFile { path, access } => (path, *access),
             Target::SqliteMemory => return Err(wrong_pool("needs a file: a database in memory is in one connection")),
+            Target::SqliteGenerations { .. } => {
+                return Err(wrong_pool("needs one file: connections to generations are replaced with them"));
+            }
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => return Err(not_sqlite()),
         };
@@ -216,9 +236,20 @@ impl Connections {
         Self { pooling, file, set_up, waiting: AtomicU32::new(0), unit_holders: Mutex::default(), unit_of_work_timeout }
     }
 
+    /// Returns the connections that serve a call.
+    fn current(self: &Arc<Self>) -> Arc<Self> {
+        match &self.pooling {
+            Pooling::Following(follower) => follower.connections(),
+            _ => Arc::clone(self),
+        }
+    }
+
     /// Begins a transaction, and returns the connections of a unit of work.
     pub(super) async fn begin_unit(self: Arc<Self>) -> Result<(Self, Duration)> {
         self.refuse_holder(true)?;
+        if matches!(self.pooling, Pooling::Following(_)) {
+            return Err(Error::ReadOnly);
+        }
         if matches!(self.pooling, Pooling::Unit(_)) {
             return Err(Error::UnitOfWorkOpen);
         }
@@ -282,13 +313,14 @@ impl Connections {
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
-        let connections = Arc::clone(self);
+        self.refuse_holder(false)?;
+        let current = self.current();
+        let connections = Arc::clone(&current);
         // Dropped with this future.
         let caller = caller();
         let waiting = Arc::downgrade(&caller);
         let work = move |connection: &mut SqliteConnection| run_for(&waiting, || work(connection));
-        self.refuse_holder(false)?;
-        match self.idle().await? {
+        match current.idle().await? {
             Some((thread, mut connection)) => {
                 thread.run(move || connections.typed(clearing_full_cache(work)(&mut connection))).await
             }
@@ -302,7 +334,10 @@ impl Connections {
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
-        let Pooling::Unit(slot) = &self.pooling else { return blocking(move || self.with(work)).await };
+        let Pooling::Unit(slot) = &self.pooling else {
+            let connections = self.current();
+            return blocking(move || connections.with(work)).await;
+        };
         let (mut unit, in_turn) = slot.check_out().await?;
         blocking(move || {
             let result = clearing_full_cache(work)(unit.connection()?);
@@ -360,6 +395,8 @@ impl Connections {
                 Ok(CheckedOut::Single { connection, single: Arc::clone(single) })
             }
             Pooling::PerCall { url } => Ok(CheckedOut::PerCall(self.set_up.connect(url)?)),
+            // The connections of the newest generation are checked out, not these.
+            Pooling::Following(follower) => follower.connections().check_out(),
             Pooling::Unit(_) => Err(Error::UnitOfWorkOpen),
         }
     }
@@ -372,12 +409,17 @@ impl Connections {
     }
 
     /// Returns whether the database can be used. A file is checked on a new connection, so that a moved file is
-    /// noticed.
+    /// noticed; a generation on one of its own.
     pub(super) fn health(&self) -> Result<Health> {
         let healthy = |connection: &mut SqliteConnection| {
             let version = format!("SQLite {}", version(connection)?);
             Ok(Health::new(Backend::Sqlite, version, Engine::new(SCRIPTS).require_usable(connection)?))
         };
+        if let Pooling::Following(follower) = &self.pooling {
+            // Its file may be removed while it is in use.
+            let (generation, connections) = follower.generation();
+            return Ok(Health { generation: Some(generation), ..connections.with(healthy)? });
+        }
         match &self.file {
             Some((path, access)) => healthy(&mut connect_to_file(path, *access, self.set_up)?).map_err(classify),
             None => self.with(healthy),
@@ -386,6 +428,9 @@ impl Connections {
 
     /// Returns the number of connections.
     pub(super) fn status(&self) -> PoolStatus {
+        if let Pooling::Following(follower) = &self.pooling {
+            return follower.connections().status();
+        }
         let mut status = PoolStatus { waiting: self.waiting.load(Ordering::Relaxed), ..PoolStatus::default() };
         match &self.pooling {
             Pooling::Pooled { pool, threads, .. } => {
@@ -396,7 +441,7 @@ impl Connections {
             Pooling::Single { single, .. } => {
                 (status.max, status.open, status.idle) = (1, 1, u32::from(single.connection.lock().is_some()));
             }
-            Pooling::PerCall { .. } | Pooling::Unit(_) => {}
+            Pooling::PerCall { .. } | Pooling::Unit(_) | Pooling::Following(_) => {}
         }
         status
     }
@@ -409,6 +454,7 @@ impl std::fmt::Debug for Connections {
             Pooling::Single { .. } => f.write_str("Single"),
             Pooling::PerCall { .. } => f.write_str("PerCall"),
             Pooling::Unit(_) => f.write_str("Unit"),
+            Pooling::Following(follower) => write!(f, "Following({:?})", follower.connections()),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod disks;
 mod dropped;
+mod generations;
 mod hostile;
 mod injected;
 mod kills;

@@ -12,6 +12,8 @@ mod contention;
 mod contract;
 #[cfg(feature = "sqlite")]
 mod files;
+#[cfg(all(unix, feature = "sqlite"))]
+mod generations;
 mod guests;
 mod health;
 mod logs;

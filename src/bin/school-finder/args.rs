@@ -136,6 +136,16 @@ pub enum Command {
         #[command(subcommand)]
         command: BatchCommand,
     },
+    /// Ships an SQLite database to a folder, as a new generation: a checked copy of it, to which the programs that
+    /// follow the folder (sqlite:DIR?follow=true) go on. The copy before it stays, and older ones are removed.
+    #[command(
+        after_help = "Example: to a folder that a service follows by DATABASE_URL='sqlite:shipped?follow=true'\n  school-finder ship shipped"
+    )]
+    Ship {
+        /// The folder to write to, which is created if it is missing.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Shows a query's SQL and its plan on this database. Runs it only with --analyze.
     #[command(after_help = "Example:\n  school-finder explain find --lat 52.0406 --lng -0.7594 --within 5")]
     Explain {

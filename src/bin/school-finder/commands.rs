@@ -1,7 +1,7 @@
 //! The commands.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -104,6 +104,11 @@ pub async fn migrate(options: &Options, command: MigrateCommand) -> Result<(), F
             output::lines(statements)
         }
     }
+}
+
+pub async fn ship(options: &Options, folder: PathBuf) -> Result<(), Failure> {
+    let shipped = school_finder_db::sqlite::ship(&database::choose(options)?.config, folder).await?;
+    output::lines([format!("shipped generation {} with {} schools", shipped.generation, shipped.schools)])
 }
 
 fn migrator(config: &Config, accept_loss: bool) -> Migrator {

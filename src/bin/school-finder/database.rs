@@ -101,7 +101,12 @@ pub async fn remove_created(finder: Arc<dyn SchoolRepository>, created: Option<P
 
 /// Returns the files of the database to use: none for a server or a database in memory.
 pub fn files(options: &Options) -> Result<Vec<PathBuf>, Failure> {
-    Ok(file(&named(options)?.config).map_or_else(Vec::new, |path| with_side_files(path)))
+    let config = named(options)?.config;
+    if let Target::SqliteGenerations { folder, .. } = &config.target {
+        let entries = std::fs::read_dir(folder).map_err(Failure::file("read", folder))?;
+        return Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect());
+    }
+    Ok(file(&config).map_or_else(Vec::new, |path| with_side_files(path)))
 }
 
 fn with_side_files(path: &Path) -> Vec<PathBuf> {

@@ -57,6 +57,7 @@ async fn run(options: &Options, command: Command) -> Result<(), Failure> {
         Command::Show { school, format } => commands::show(options, school, format).await,
         Command::Councils { format } => commands::councils(options, format).await,
         Command::Facets { find, format } => commands::facets(options, find, format).await,
+        Command::Ship { folder } => commands::ship(options, folder).await,
         Command::Explain { command } => commands::explain(options, command).await,
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { folder } => manual::pages(folder),
