@@ -4,10 +4,20 @@
 //! therefore read once into R-trees in memory, which threads query in parallel. The results and their order are those
 //! of [`find_schools`](crate::repository::FindSchools::find_schools) and
 //! [`find_catchments`](crate::repository::FindCatchments::find_catchments).
+//!
+//! [`Nearest`] and [`Serving`] need no feature. With `polars`, [`chunks`] searches on every core, and [`write_parquet`]
+//! writes what is found. For several machines, [`Part`] cuts the homes, and [`rows`] is what an engine calls on an
+//! executor for each of its batches.
 
+use std::fmt;
+#[cfg(feature = "polars")]
 use std::io::Write;
+use std::ops::Range;
+use std::str::FromStr;
 
+#[cfg(feature = "polars")]
 use polars::prelude::*;
+#[cfg(feature = "polars")]
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
@@ -21,10 +31,13 @@ use crate::request::SchoolSearch;
 use crate::units::Kilometres;
 
 /// How many homes are processed at a time.
+#[cfg(feature = "polars")]
 const HOMES_A_STEP: usize = 1_024;
 
 /// How many homes and how many results are processed before their rows are written. A home may have a thousand results.
+#[cfg(feature = "polars")]
 const HOMES_A_CHUNK: usize = 65_536;
+#[cfg(feature = "polars")]
 const RESULTS_A_CHUNK: usize = 1_000_000;
 
 /// The maximum error of a point in the tree, as a chord of a sphere of radius 1: some 64 µm on the earth, and ten
@@ -193,62 +206,245 @@ impl Batch for Serving {
     }
 }
 
+/// A school found for one of many homes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchRow {
+    /// The number of the home, in the given order.
+    pub home: u64,
+    /// The rank of the school among those of the home, from 1.
+    pub rank: u32,
+    /// The school.
+    pub hit: BatchHit,
+}
+
+/// Returns the results for homes, in their order, on the calling thread: what an engine's executor needs for a batch of
+/// its table. The first home has the number `first`, and the others follow it. A home without results has no row.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// use school_finder_db::batch::{Nearest, rows};
+/// use school_finder_db::{Config, LatLng, SchoolSearch, connect, sample};
+///
+/// let finder = connect(&Config::in_memory()).await?;
+/// finder.insert_schools(sample::schools()).await?;
+/// let nearest = Nearest::load(finder.as_ref(), &SchoolSearch::open(), 5).await?;
+/// // Two columns of an Arrow batch.
+/// let (lats, lngs) = ([52.0406, 52.0412], [-0.7594, -0.7601]);
+/// let homes = lats.iter().zip(lngs).map(|(lat, lng)| LatLng::from_lat_lng(*lat, lng));
+/// let rows = rows(&nearest, 0, &homes.collect::<Result<Vec<_>, _>>()?);
+/// assert_eq!((rows.len(), rows[9].home, rows[9].rank), (10, 1, 5));
+/// # Ok::<(), school_finder_db::Error>(())
+/// # }).expect("the nearest schools");
+/// ```
+pub fn rows(batch: &dyn Batch, first: u64, homes: &[LatLng]) -> Vec<BatchRow> {
+    numbered(first, homes.iter().map(|home| batch.find(*home)))
+}
+
+fn numbered(first: u64, results: impl IntoIterator<Item = Vec<BatchHit>>) -> Vec<BatchRow> {
+    let of_home =
+        |(home, hits): (u64, Vec<BatchHit>)| (1_u32..).zip(hits).map(move |(rank, hit)| BatchRow { home, rank, hit });
+    (first..).zip(results).flat_map(of_home).collect()
+}
+
+/// A part of many homes, such as the third of sixteen: `3/16`. The parts are contiguous, and together they are the
+/// whole.
+///
+/// ```
+/// use school_finder_db::batch::Part;
+///
+/// let part: Part = "3/16".parse()?;
+/// assert_eq!(part.range(1_000), 125..187);
+/// # Ok::<(), school_finder_db::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    number: u32,
+    of: u32,
+}
+
+impl Part {
+    /// Creates the part `number`, from 1, of `of` parts.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] where there is no such part.
+    pub const fn new(number: u32, of: u32) -> Result<Self> {
+        match number >= 1 && number <= of {
+            true => Ok(Self { number, of }),
+            false => Err(no_part()),
+        }
+    }
+
+    /// Returns the numbers of its homes, among so many from 0. Parts differ by at most one home.
+    pub fn range(self, homes: u64) -> Range<u64> {
+        let before = |parts: u32| {
+            let before = u128::from(homes) * u128::from(parts) / u128::from(self.of);
+            u64::try_from(before).unwrap_or(homes)
+        };
+        before(self.number - 1)..before(self.number)
+    }
+}
+
+const fn no_part() -> Error {
+    Error::InvalidSetting { setting: "part", reason: "must be such as 3/16, the third of sixteen: from 1/16 to 16/16" }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+impl FromStr for Part {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (number, of) = text.split_once('/').ok_or(no_part())?;
+        Self::new(number.parse().map_err(|_| no_part())?, of.parse().map_err(|_| no_part())?)
+    }
+}
+
+/// A home to search from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchHome {
+    /// The caller's own id of it, which its rows repeat.
+    pub id: Option<String>,
+    /// Its location.
+    pub location: LatLng,
+}
+
+impl From<LatLng> for BatchHome {
+    fn from(location: LatLng) -> Self {
+        Self { id: None, location }
+    }
+}
+
+/// Consecutive homes, and the results for them.
+#[cfg(feature = "polars")]
+#[derive(Debug)]
+pub struct Chunk {
+    /// The number of its first home.
+    pub first: u64,
+    /// The homes.
+    pub homes: Vec<BatchHome>,
+    /// The results, in the order of the homes.
+    pub rows: Vec<BatchRow>,
+}
+
+#[cfg(feature = "polars")]
+impl Chunk {
+    /// Returns the id of a row's home.
+    pub fn id(&self, row: &BatchRow) -> Option<&str> {
+        let home = usize::try_from(row.home - self.first).ok()?;
+        self.homes.get(home)?.id.as_deref()
+    }
+}
+
+/// Returns the results for many homes, chunk by chunk, using one thread for each core. The first home has the number
+/// `first`. Memory holds the results of at most 65,536 homes, and of fewer where these have more than a million.
+///
+/// # Errors
+/// The first of `homes`, in the place of its chunk. It is the last item.
+#[cfg(feature = "polars")]
+pub fn chunks<E>(
+    batch: &dyn Batch,
+    homes: impl IntoIterator<Item = Result<BatchHome, E>>,
+    first: u64,
+) -> impl Iterator<Item = Result<Chunk, E>> {
+    let (mut homes, mut next) = (homes.into_iter().fuse(), Some(first));
+    std::iter::from_fn(move || {
+        let mut chunk = Chunk { first: next?, homes: Vec::new(), rows: Vec::new() };
+        while chunk.homes.len() < HOMES_A_CHUNK && chunk.rows.len() < RESULTS_A_CHUNK {
+            let step = match homes.by_ref().take(HOMES_A_STEP).collect::<Result<Vec<BatchHome>, E>>() {
+                Ok(step) => step,
+                Err(error) => {
+                    next = None;
+                    return Some(Err(error));
+                }
+            };
+            if step.is_empty() {
+                break;
+            }
+            let locations: Vec<LatLng> = step.iter().map(|home| home.location).collect();
+            chunk.rows.extend(numbered(chunk.first + chunk.homes.len() as u64, find_all(batch, &locations)));
+            chunk.homes.extend(step);
+        }
+        next = Some(chunk.first + chunk.homes.len() as u64);
+        (!chunk.homes.is_empty()).then_some(Ok(chunk))
+    })
+}
+
+/// Returns the results for homes, in their order, using one thread for each core.
+#[cfg(feature = "polars")]
+pub fn find_all(batch: &dyn Batch, homes: &[LatLng]) -> Vec<Vec<BatchHit>> {
+    homes.par_iter().map(|home| batch.find(*home)).collect()
+}
+
+/// What a file of results has beside them.
+#[cfg(feature = "polars")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchFile {
+    /// The number of the first home: where a part begins.
+    pub first: u64,
+    /// Whether it has a column `id`, with the homes' own ids.
+    pub has_ids: bool,
+    /// The data that the results are from, such as the number of a generation. It is the value of `generation` in the
+    /// file's metadata, which has none where this is `None`.
+    pub generation: Option<String>,
+}
+
 /// Writes the results for many homes as Parquet, one row for each home and school, and returns the number of homes.
-/// Columns are `home` (the number of the home in the given order, from 0), `rank` (the rank of the school, from 1),
-/// `school_id`, `urn`, `distance_km` and `evidence`. Memory holds the results of at most 65,536 homes, and of fewer
-/// where these have more than a million. `on_progress` is called with the number of homes done.
+/// Columns are `home` (the number of the home in the given order), `id` where `file` has it, `rank` (the rank of the
+/// school, from 1), `school_id`, `urn`, `distance_km` and `evidence`. The same homes and schools give the same bytes.
+/// Memory is that of [`chunks`]. `on_progress` is called with the number of homes done.
 ///
 /// This blocks, and uses every core.
 ///
 /// # Errors
 /// The first of `homes`, and [`Error::Frame`], also where `to` cannot be written.
+#[cfg(feature = "polars")]
 pub fn write_parquet<E: From<Error>>(
     batch: &dyn Batch,
-    homes: impl IntoIterator<Item = Result<LatLng, E>>,
+    homes: impl IntoIterator<Item = Result<BatchHome, E>>,
     to: impl Write,
+    file: &BatchFile,
     mut on_progress: impl FnMut(u64),
 ) -> Result<u64, E> {
     let failed = |error: PolarsError| E::from(Error::from(error));
-    let writer = ParquetWriter::new(to).with_compression(ParquetCompression::Snappy);
-    let mut writer = writer.batched(rows(0, &[])?.schema()).map_err(failed)?;
-    let mut homes = homes.into_iter();
+    let metadata = file
+        .generation
+        .clone()
+        .map(|generation| KeyValueMetadata::from_static(vec![("generation".to_owned(), generation)]));
+    let writer = ParquetWriter::new(to).with_compression(ParquetCompression::Snappy).with_key_value_metadata(metadata);
+    let empty = Chunk { first: 0, homes: Vec::new(), rows: Vec::new() };
+    let mut writer = writer.batched(frame_of(&empty, file.has_ids)?.schema()).map_err(failed)?;
     let mut done = 0_u64;
-    loop {
-        let (mut chunk, mut results) = (Vec::new(), 0);
-        while chunk.len() < HOMES_A_CHUNK && results < RESULTS_A_CHUNK {
-            let step: Vec<LatLng> = homes.by_ref().take(HOMES_A_STEP).collect::<Result<_, E>>()?;
-            if step.is_empty() {
-                break;
-            }
-            let answers = find_all(batch, &step);
-            results += answers.iter().map(Vec::len).sum::<usize>();
-            chunk.extend(answers);
-        }
-        if chunk.is_empty() {
-            writer.finish().map_err(failed)?;
-            return Ok(done);
-        }
-        writer.write_batch(&rows(done, &chunk)?).map_err(failed)?;
-        done += chunk.len() as u64;
+    for chunk in chunks(batch, homes, file.first) {
+        let chunk = chunk?;
+        writer.write_batch(&frame_of(&chunk, file.has_ids)?).map_err(failed)?;
+        done += chunk.homes.len() as u64;
         on_progress(done);
     }
+    writer.finish().map_err(failed)?;
+    Ok(done)
 }
 
-/// Returns the results for homes, in their order, using one thread for each core.
-pub fn find_all(batch: &dyn Batch, homes: &[LatLng]) -> Vec<Vec<BatchHit>> {
-    homes.par_iter().map(|home| batch.find(*home)).collect()
-}
-
-fn rows(first: u64, hits: &[Vec<BatchHit>]) -> Result<DataFrame> {
-    let all = || (first..).zip(hits).flat_map(|(home, hits)| (1_u32..).zip(hits).map(move |row| (home, row)));
-    Ok(df!(
-        "home" => all().map(|(home, _)| home).collect::<Vec<_>>(),
-        "rank" => all().map(|(_, (rank, _))| rank).collect::<Vec<_>>(),
-        "school_id" => all().map(|(_, (_, hit))| hit.id.get()).collect::<Vec<_>>(),
-        "urn" => all().map(|(_, (_, hit))| i64::from(hit.urn.get())).collect::<Vec<_>>(),
-        "distance_km" => all().map(|(_, (_, hit))| hit.distance_km.map(Kilometres::get)).collect::<Vec<_>>(),
-        "evidence" => all().map(|(_, (_, hit))| hit.evidence.map(Evidence::as_str)).collect::<Vec<_>>(),
-    )?)
+#[cfg(feature = "polars")]
+fn frame_of(chunk: &Chunk, has_ids: bool) -> Result<DataFrame> {
+    let rows = || chunk.rows.iter();
+    let mut frame = df!(
+        "home" => rows().map(|row| row.home).collect::<Vec<_>>(),
+        "rank" => rows().map(|row| row.rank).collect::<Vec<_>>(),
+        "school_id" => rows().map(|row| row.hit.id.get()).collect::<Vec<_>>(),
+        "urn" => rows().map(|row| i64::from(row.hit.urn.get())).collect::<Vec<_>>(),
+        "distance_km" => rows().map(|row| row.hit.distance_km.map(Kilometres::get)).collect::<Vec<_>>(),
+        "evidence" => rows().map(|row| row.hit.evidence.map(Evidence::as_str)).collect::<Vec<_>>(),
+    )?;
+    if has_ids {
+        let ids: Vec<Option<&str>> = rows().map(|row| chunk.id(row)).collect();
+        frame.insert_column(1, Column::new("id".into(), ids))?;
+    }
+    Ok(frame)
 }
 
 /// Refuses a search with a point: the homes are the points.

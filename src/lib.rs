@@ -31,7 +31,7 @@
 //! | `postgres` | the server backend: PostgreSQL 15 or newer with PostGIS 3.3 or newer |
 //! | `register` | importers for the official register, its links, admissions and catchments |
 //! | `cli` | the program `school-finder` |
-//! | `polars` | backfills, batches, and any search as a data frame or Parquet |
+//! | `polars` | backfills, files of batches, and any search as a data frame or Parquet |
 //! | `testing` | databases for the tests of a service |
 //! | `utoipa` | OpenAPI schemas of the models, units and words |
 //!
@@ -52,7 +52,6 @@ compile_error!(
 
 #[cfg(feature = "polars")]
 pub mod backfill;
-#[cfg(feature = "polars")]
 pub mod batch;
 mod columns;
 pub mod config;

@@ -554,6 +554,109 @@ fn batches_are_written_and_a_bad_file_changes_nothing() {
     assert!(text(&run(data.path(), &[&find[..], &["--analyze"]].concat()).stdout).contains("\nrun: "));
 }
 
+/// All parts of a batch by the program, on a database: as CSV and as Parquet.
+#[cfg(all(feature = "polars", feature = "sqlite"))]
+async fn parts_of_a_batch_on(url: &str, generation: &str) {
+    use polars::prelude::{DataFrame, ParquetReader, SerReader};
+
+    let data = folder();
+    let path = |name: &str| data.path().join(name).to_str().expect("UTF-8").to_owned();
+    let mut homes = "ref,lat,lng,id\n".to_owned();
+    for home in 0..50 {
+        homes += &format!("R{home},52.{:02},-0.{:02},\"=a, {home}\"\n", home % 20, 70 + home % 13);
+    }
+    std::fs::write(path("homes.csv"), &homes).expect("a file");
+    let written = |to: &str, more: &[&str]| {
+        let (from, to) = (path("homes.csv"), path(to));
+        let done =
+            run(data.path(), &[&["--database", url, "batch", "nearest", &from, &to, "--count", "2"], more].concat());
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        std::fs::read(to).expect("a file")
+    };
+    let lines = |bytes: Vec<u8>| {
+        let csv = String::from_utf8(bytes).expect("UTF-8");
+        let (header, rows) = csv.split_once('\n').expect("a header");
+        assert_eq!(header, "home,id,rank,school_id,urn,distance_km,evidence,generation");
+        rows.to_owned()
+    };
+    let read = |bytes: Vec<u8>| -> DataFrame {
+        let mut reader = ParquetReader::new(std::io::Cursor::new(bytes));
+        let metadata = reader.get_metadata().expect("metadata").key_value_metadata.clone().unwrap_or_default();
+        let found = metadata.iter().find(|pair| pair.key == "generation").and_then(|pair| pair.value.as_deref());
+        assert_eq!(found.unwrap_or_default(), generation);
+        reader.finish().expect("Parquet")
+    };
+    let (csv, parquet) = (lines(written("whole.csv", &["--raw"])), read(written("whole.parquet", &[])));
+    assert_eq!(csv.lines().count(), 100);
+    let first = csv.lines().next().expect("a row");
+    assert!(first.starts_with("0,\"=a, 0\",1,") && first.ends_with(&format!(",,{generation}")), "{first}");
+    assert!(lines(written("whole.csv", &[])).starts_with("0,\"'=a, 0\",1,"), "no formula for a spreadsheet");
+    assert_eq!(parquet.height(), 100);
+    for of in [1, 4] {
+        let (mut rows, mut frame) = (String::new(), None::<DataFrame>);
+        for number in 1..=of {
+            let part = format!("{number}/{of}");
+            rows += &lines(written("part.csv", &["--raw", "--part", &part]));
+            let bytes = written("part.parquet", &["--part", &part]);
+            if number == of {
+                assert_eq!(written("again.parquet", &["--part", &part]), bytes);
+            }
+            match &mut frame {
+                None => frame = Some(read(bytes)),
+                Some(frame) => drop(frame.vstack_mut(&read(bytes)).expect("the same columns")),
+            }
+        }
+        assert_eq!(rows, csv, "{of} parts");
+        assert!(frame.expect("a part").equals_missing(&parquet), "{of} parts");
+    }
+    let ids = lines(written("ref.csv", &["--id", "REF", "--part", "2/50"]));
+    assert!(ids.starts_with("1,R1,1,"), "{ids}");
+    // A row that cannot be used fails its own part alone.
+    std::fs::write(path("homes.csv"), homes.replace("52.00", "north")).expect("a file");
+    written("part.csv", &["--part", "2/50"]);
+    let before = std::fs::read(path("part.csv")).expect("a file");
+    for (more, reason) in [
+        (["--part", "1/50"], "line 2: \"north\" is not a number of degrees"),
+        (["--part", "0/50"], "part must be such as 3/16"),
+        (["--part", "51/50"], "part must be such as 3/16"),
+        (["--id", "uprn"], "there is no column uprn"),
+    ] {
+        let (from, to) = (path("homes.csv"), path("part.csv"));
+        let refused = run(data.path(), &[&["--database", url, "batch", "nearest", &from, &to], &more[..]].concat());
+        assert_eq!(refused.status.code(), Some(2), "{more:?}: {}", text(&refused.stderr));
+        assert!(text(&refused.stderr).contains(reason), "{more:?}: {}", text(&refused.stderr));
+        assert_eq!(std::fs::read(path("part.csv")).expect("a file"), before);
+    }
+}
+
+#[cfg(all(feature = "polars", feature = "sqlite"))]
+#[tokio::test]
+async fn parts_of_a_batch_are_the_whole() {
+    use school_finder_db::config::Backend;
+    use school_finder_db::testing::TestDatabase;
+
+    use crate::support::raw::url_of;
+
+    for backend in [
+        Backend::Sqlite,
+        #[cfg(feature = "postgres")]
+        Backend::Postgres,
+    ] {
+        let database = TestDatabase::new(backend).await.expect("a database");
+        database.repository().insert_schools(school_finder_db::sample::schools()).await.expect("schools that fit");
+        let url = url_of(&database).await;
+        parts_of_a_batch_on(&url, "").await;
+        #[cfg(unix)]
+        if backend == Backend::Sqlite {
+            let shipped = folder();
+            let to = shipped.path().to_str().expect("UTF-8");
+            assert!(run(shipped.path(), &["--database", &url, "ship", to]).status.success());
+            assert!(run(shipped.path(), &["--database", &url, "ship", to]).status.success());
+            parts_of_a_batch_on(&format!("sqlite:{to}?follow=true"), "2").await;
+        }
+    }
+}
+
 #[test]
 fn an_import_of_nothing_fails_and_leaves_no_database() {
     let data = folder();

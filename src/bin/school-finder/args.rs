@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use school_finder_db::Error;
+use school_finder_db::batch::Part;
 use school_finder_db::ids::{Laestab, Postcode, Urn};
 use school_finder_db::import::KeyKind;
 use school_finder_db::models::Phase;
@@ -130,8 +131,10 @@ pub enum Command {
         #[command(subcommand)]
         command: BackfillCommand,
     },
-    /// Searches for many homes, in memory, and writes the results as Parquet.
-    #[command(after_help = "Example:\n  school-finder batch nearest homes.csv nearest.parquet")]
+    /// Searches for many homes, in memory, and writes the results as Parquet or CSV.
+    #[command(
+        after_help = "Examples: all homes, and the first of sixteen parts\n  school-finder batch nearest homes.csv nearest.parquet\n  school-finder batch nearest homes.csv nearest-01.parquet --part 1/16"
+    )]
     Batch {
         #[command(subcommand)]
         command: BatchCommand,
@@ -351,8 +354,15 @@ pub enum BatchCommand {
 pub struct BatchArgs {
     /// A CSV file with a header and the columns lat and lng, in degrees (WGS84), or postcode.
     pub homes: PathBuf,
-    /// The Parquet file to write: home (its row, from 0), rank, school_id, urn, distance_km, evidence.
-    pub parquet: PathBuf,
+    /// The file to write: home (its row, from 0), id, rank, school_id, urn, distance_km, evidence. It is CSV if its name
+    /// ends in .csv, and Parquet otherwise.
+    pub answers: PathBuf,
+    /// Only this part of the homes, such as 3/16, the third of sixteen. The rows of all parts are those of the whole.
+    #[arg(long, value_name = "I/N")]
+    pub part: Option<Part>,
+    /// The column with the homes' own ids, which the answers repeat as `id` [default: id, where there is one]
+    #[arg(long, value_name = "COLUMN")]
+    pub id: Option<String>,
     /// Only schools of this phase. Repeat it for more.
     #[arg(long)]
     pub phase: Vec<Phase>,

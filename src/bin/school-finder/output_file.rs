@@ -33,11 +33,17 @@ impl OutputFile {
         let (partial, file) = if is_special {
             (None, File::options().write(true).open(target))
         } else {
-            let mut partial = target.as_os_str().to_owned();
-            partial.push(format!(".{}.part", std::process::id()));
-            let partial = PathBuf::from(partial);
-            let file = File::create_new(&partial);
-            (Some(partial), file)
+            // A program that was killed may have left one. In containers, all programs have the same id.
+            let mut number = 0_u64;
+            loop {
+                let mut partial = target.as_os_str().to_owned();
+                partial.push(format!(".{}-{number}.part", std::process::id()));
+                let partial = PathBuf::from(partial);
+                match File::create_new(&partial) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                    file => break (Some(partial), file),
+                }
+            }
         };
         let file = file.map_err(Failure::file("write", target))?;
         Ok(Self { target: target.to_owned(), partial, file: BufWriter::new(file) })
@@ -47,6 +53,8 @@ impl OutputFile {
     pub fn finish(mut self) -> Result<(), Failure> {
         self.file.flush().map_err(|error| self.failure(error))?;
         if let Some(partial) = &self.partial {
+            // Otherwise a power cut could leave the name without the content.
+            self.file.get_ref().sync_all().map_err(|error| self.failure(error))?;
             std::fs::rename(partial, &self.target).map_err(|error| self.failure(error))?;
         }
         self.partial = None;

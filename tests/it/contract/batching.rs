@@ -1,7 +1,7 @@
 //! The results for many homes are those of a search for each.
 
 use polars::prelude::*;
-use school_finder_db::batch::{self, Batch, BatchHit, Nearest, Serving};
+use school_finder_db::batch::{self, Batch, BatchFile, BatchHit, BatchHome, Nearest, Part, Serving};
 use school_finder_db::models::{NewSchool, Phase, Status};
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Error, LatLng, SchoolRepository, SchoolSearch, sample};
@@ -13,6 +13,7 @@ on_every_backend!(
     nearest_returns_the_schools_of_a_search,
     serving_returns_the_schools_of_a_search,
     results_are_written_in_the_order_of_the_homes,
+    parts_together_are_the_whole,
 );
 
 /// Homes everywhere in Britain, on schools, and at the ends of the earth.
@@ -106,8 +107,10 @@ async fn results_are_written_in_the_order_of_the_homes(database: &TestDatabase) 
     let homes: Vec<LatLng> = homes().into_iter().cycle().take(70_000).collect();
     let file = tempfile::NamedTempFile::new().expect("a file");
     let mut reported = Vec::new();
-    let all = homes.iter().map(|home| Ok::<_, Error>(*home));
-    let done = batch::write_parquet(&nearest, all, file.as_file(), |done| reported.push(done)).expect("written");
+    let all = homes.iter().map(|home| Ok::<_, Error>(BatchHome::from(*home)));
+    let on_progress = |done| reported.push(done);
+    let done =
+        batch::write_parquet(&nearest, all, file.as_file(), &BatchFile::default(), on_progress).expect("written");
     assert_eq!((done, reported), (70_000, vec![65_536, 70_000]));
     let read = ParquetReader::new(file.reopen().expect("the file")).finish().expect("Parquet");
     assert_eq!(read.shape(), (210_000, 6));
@@ -127,7 +130,57 @@ async fn results_are_written_in_the_order_of_the_homes(database: &TestDatabase) 
     };
     assert_eq!(of(209_999), (AnyValue::UInt64(69_999), AnyValue::UInt32(3)));
     // A home that cannot be read stops it.
-    let broken = [Ok(sample::home()), LatLng::from_lat_lng(91.0, 0.0)];
-    let stopped = batch::write_parquet(&nearest, broken, Vec::new(), |_| {});
+    let broken = [Ok(sample::home()), LatLng::from_lat_lng(91.0, 0.0)].map(|home| home.map(BatchHome::from));
+    let stopped = batch::write_parquet(&nearest, broken, Vec::new(), &BatchFile::default(), |_| {});
     assert!(matches!(stopped, Err(Error::InvalidCoordinate { .. })));
+    // One thread finds what many find.
+    let rows = batch::rows(&nearest, 7, &homes[..100]);
+    let expected = batch::find_all(&nearest, &homes[..100]);
+    assert_eq!(rows.iter().map(|row| row.hit).collect::<Vec<_>>(), expected.concat());
+    assert_eq!((rows[0].home, rows[0].rank, rows[299].home, rows[299].rank), (7, 1, 106, 3));
+}
+
+async fn parts_together_are_the_whole(database: &TestDatabase) {
+    let finder = database.repository();
+    finder.insert_schools(schools()).await.expect("schools that fit");
+    let nearest = Nearest::load(finder, &SchoolSearch::open(), 3).await.expect("loaded");
+    let serving = Serving::load(finder, &SchoolSearch::open()).await.expect("loaded");
+    let number = |index: usize| u64::try_from(index).expect("small");
+    let homes: Vec<BatchHome> = homes()
+        .into_iter()
+        .enumerate()
+        .map(|(index, location)| BatchHome { id: (index % 3 > 0).then(|| format!("home {index}")), location })
+        .collect();
+    for (batch, has_rows) in [(&nearest as &dyn Batch, true), (&serving, false)] {
+        let written = |part: Part| {
+            let range = part.range(number(homes.len()));
+            let range = usize::try_from(range.start).expect("small")..usize::try_from(range.end).expect("small");
+            let mut bytes = Vec::new();
+            let file = BatchFile { first: number(range.start), has_ids: true, generation: Some("7".to_owned()) };
+            let some = homes[range.clone()].iter().map(|home| Ok::<_, Error>(home.clone()));
+            let done = batch::write_parquet(batch, some, &mut bytes, &file, |_| {}).expect("written");
+            assert_eq!(done, number(range.len()));
+            bytes
+        };
+        let read = |bytes: Vec<u8>| {
+            let mut reader = ParquetReader::new(std::io::Cursor::new(bytes));
+            let metadata = reader.get_metadata().expect("metadata").key_value_metadata.clone().expect("some");
+            let generation = metadata.iter().find(|pair| pair.key == "generation").expect("a generation");
+            assert_eq!(generation.value.as_deref(), Some("7"));
+            reader.finish().expect("Parquet")
+        };
+        let part = |number, of| Part::new(number, of).expect("a part");
+        let whole = read(written(part(1, 1)));
+        let columns: Vec<&str> = whole.get_column_names().into_iter().map(|name| name.as_str()).collect();
+        assert_eq!(columns, ["home", "id", "rank", "school_id", "urn", "distance_km", "evidence"]);
+        assert!(whole.height() > if has_rows { 1_000 } else { 100 });
+        for of in [2, 3, 7, 16, 500] {
+            let mut all = read(written(part(1, of)));
+            for number in 2..=of {
+                all.vstack_mut(&read(written(part(number, of)))).expect("the same columns");
+            }
+            assert!(all.equals_missing(&whole), "{of} parts");
+        }
+        assert_eq!(written(part(2, 3)), written(part(2, 3)), "the same bytes");
+    }
 }
