@@ -212,7 +212,9 @@ fn ship_to(config: &Config, folder: &Path) -> Result<Shipped> {
     }
     let shipped = complete?;
     for generation in all(folder).map_err(failed(folder))? {
-        let is_kept = generation.path == shipped.path || before.as_ref() == Some(&generation);
+        // The link may have another path to the one before.
+        let is_before = before.as_ref().is_some_and(|before| before.path.file_name() == generation.path.file_name());
+        let is_kept = is_before || generation.path == shipped.path;
         if !is_kept && let Err(error) = std::fs::remove_file(&generation.path) {
             tracing::warn!(%error, path = %generation.path.display(), "an older generation could not be removed");
         }
@@ -234,7 +236,11 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
 fn lock(folder: &Path) -> Result<SqliteConnection> {
     let path = folder.join(LOCK);
     require_own(&path, |kind| kind.is_file())?;
-    let mut connection = SetUp { busy_timeout: LOCK_TIMEOUT }.connect(&file_url(&path, "rwc")?)?;
+    let connection = SetUp { busy_timeout: LOCK_TIMEOUT }.connect(&file_url(&path, "rwc")?);
+    let mut connection = connection.map_err(|error| match error {
+        Error::CannotOpen { reason, .. } => cannot_ship(&path, format!("{reason}: may this program write there?")),
+        other => other,
+    })?;
     begin_exclusive(&mut connection)?;
     Ok(connection)
 }

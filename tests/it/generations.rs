@@ -105,11 +105,13 @@ async fn a_follower_goes_on_to_each_generation() {
     assert_eq!(place.names(), ["current", &name(&second), &name(&third), "ship.lock"]);
     // The link may lead back.
     std::fs::remove_file(place.shipped().join("current")).expect("removed");
-    std::os::unix::fs::symlink(name(&second), place.shipped().join("current")).expect("a link");
+    std::os::unix::fs::symlink(&second, place.shipped().join("current")).expect("a link");
     until("the second is in use", async || count(finder.as_ref()).await == 2).await;
     assert_eq!(generation(finder.as_ref()).await, 2);
-    // A number is used once.
-    assert!(name(&place.ship().await).starts_with("generation-0000000004-"));
+    // A number is used once, and the one before is what was in use.
+    let fourth = place.ship().await;
+    assert!(name(&fourth).starts_with("generation-0000000004-"), "{fourth:?}");
+    assert_eq!(place.names(), ["current", &name(&second), &name(&fourth), "ship.lock"]);
 }
 
 #[tokio::test]
@@ -163,6 +165,9 @@ async fn what_cannot_be_shipped_changes_nothing() {
     let refused = ship(&missing, place.shipped()).await.expect_err("no file");
     assert!(matches!(refused, Error::CannotOpen { .. }), "{refused:?}");
     assert_eq!(place.names(), before);
+    let file = place.folder.path().join("schools.db");
+    let refused = ship(&place.database(), &file).await.expect_err("no folder");
+    assert!(matches!(&refused, Error::CannotShip { path, .. } if *path == file), "{refused:?}");
 }
 
 #[cfg(feature = "postgres")]
