@@ -268,11 +268,11 @@ async fn every_plan_uses_its_index() {
         assert!(explanation.indexes.iter().any(|used| used == index), "{name}: {explanation}");
         assert!(explanation.scans.is_empty(), "{name}: {explanation}");
     }
-    // A prepared statement has one plan for all values, and `explain` shows that for these.
+    // A prepared statement has one plan for all values, and `explain` shows that for these. Few schools have a word.
     let mut config = database.owner().clone();
     config.pool.max_size = 1;
     let repository = open(&config).await;
-    for (name, search, _) in searches() {
+    for (name, search, _) in searches().into_iter().filter(|(.., index)| *index == WORDS) {
         let before = scans_of_schools(&repository).await;
         repository.find_schools(&search).await.expect("a result");
         assert_eq!(scans_of_schools(&repository).await, before, "{name}");
