@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tracing::Instrument;
 
 use crate::error::Result;
-use crate::tasks::finish;
+use crate::tasks::{Output, finish};
 
 /// The mean pauses before the retries of a write that collided, or of a read that a standby cancelled.
 const PAUSES: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(250)];
@@ -23,7 +24,13 @@ pub(super) fn pauses() -> impl Iterator<Item = Duration> {
 
 /// Runs a call in its own task, in the caller's span.
 pub(super) async fn spawned<T: Send + 'static>(call: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    finish(tokio::spawn(call.in_current_span())).await
+    let (to, output) = Output::new();
+    let call = async {
+        to.set(call.await?);
+        Ok(())
+    };
+    finish(tokio::spawn(call.boxed().in_current_span())).await?;
+    Ok(output.take())
 }
 
 /// Runs a query on a connection of the pool.
@@ -73,13 +80,16 @@ macro_rules! write {
         let connections = $repository.connections.clone();
         let slow_query = connections.slow_query;
         let call = async move {
-            for pause in connections.retries() {
-                match $crate::postgres::calls::run!(connections, Write, |connection| queries::$query(connection $(, $argument)*)) {
-                    Err($crate::Error::Conflict) => tokio::time::sleep(pause).await,
-                    result => return result,
+            let mut pauses = connections.retries();
+            loop {
+                let result = $crate::postgres::calls::run!(connections, Write, |connection| {
+                    queries::$query(connection $(, $argument)*)
+                });
+                match (result, pauses.next()) {
+                    (Err($crate::Error::Conflict), Some(pause)) => tokio::time::sleep(pause).await,
+                    (result, _) => return result,
                 }
             }
-            $crate::postgres::calls::run!(connections, Write, |connection| queries::$query(connection $(, $argument)*))
         };
         observe(BACKEND, stringify!($query), slow_query, $crate::postgres::calls::spawned(call)).await
     }};

@@ -27,7 +27,7 @@ use crate::migrations::Engine;
 use crate::repository::unit_of_work::Slot;
 use crate::repository::{Health, PoolStatus};
 use crate::request::WriteMode;
-use crate::tasks::blocking;
+use crate::tasks::{Output, blocking};
 
 /// The minimum timeout for opening a file.
 const MIN_OPEN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -313,6 +313,12 @@ impl Connections {
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
+        let (work, output) = boxed(work);
+        self.read_boxed(work).await?;
+        Ok(output.take())
+    }
+
+    async fn read_boxed(self: &Arc<Self>, work: Work) -> Result<()> {
         self.refuse_holder(false)?;
         let current = self.current();
         let connections = Arc::clone(&current);
@@ -324,7 +330,7 @@ impl Connections {
             Some((thread, mut connection)) => {
                 thread.run(move || connections.typed(clearing_full_cache(work)(&mut connection))).await
             }
-            None => connections.run(work).await,
+            None => connections.run_boxed(Box::new(work)).await,
         }
     }
 
@@ -334,6 +340,12 @@ impl Connections {
         T: Send + 'static,
         W: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
     {
+        let (work, output) = boxed(work);
+        self.run_boxed(work).await?;
+        Ok(output.take())
+    }
+
+    async fn run_boxed(self: Arc<Self>, work: Work) -> Result<()> {
         let Pooling::Unit(slot) = &self.pooling else {
             let connections = self.current();
             return blocking(move || connections.with(work)).await;
@@ -445,6 +457,20 @@ impl Connections {
         }
         status
     }
+}
+
+/// What runs on a connection.
+type Work = Box<dyn FnOnce(&mut SqliteConnection) -> Result<()> + Send>;
+
+fn boxed<T: Send + 'static>(
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+) -> (Work, Output<T>) {
+    let (to, output) = Output::new();
+    let work = move |connection: &mut SqliteConnection| {
+        to.set(work(connection)?);
+        Ok(())
+    };
+    (Box::new(work), output)
 }
 
 impl std::fmt::Debug for Connections {
