@@ -133,7 +133,8 @@ pub trait SchoolRepository:
 
     /// Returns a view whose reads see at least what was written before a position. A replica that has not reached it is
     /// waited for, at most 0.1 s; then the read goes to the writer. Without a reader, and on SQLite, every read sees
-    /// all writes before it.
+    /// all writes before it. A position of a follower of generations is the number of one: one that is not there within
+    /// 0.1 s is not waited for longer, and the newest that is there serves.
     fn at_least(&self, position: &Position) -> Arc<dyn SchoolRepository>;
 
     /// Returns a view that reads from the writer, for reads that a write depends on, such as the one before

@@ -24,6 +24,8 @@ pub struct Position(pub(crate) Point);
 pub(crate) enum Point {
     /// An embedded database: each read sees all writes before it.
     Embedded,
+    /// A generation of SQLite.
+    Generation(u64),
     /// A byte of the write-ahead log of a server.
     Server {
         /// The timeline: each promotion of a replica begins a new one.
@@ -37,6 +39,7 @@ impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Point::Embedded => f.write_str("embedded"),
+            Point::Generation(number) => write!(f, "generation-{number:x}"),
             Point::Server { timeline, lsn } => write!(f, "{timeline:x}-{lsn:x}"),
         }
     }
@@ -50,14 +53,14 @@ impl FromStr for Position {
         if text == "embedded" {
             return Ok(Self(Point::Embedded));
         }
-        let point = text.split_once('-').and_then(|(timeline, lsn)| {
-            let digits = |text: &str| text.bytes().all(|digit| digit.is_ascii_hexdigit());
-            let timeline = Some(timeline).filter(|text| digits(text))?;
-            let lsn = Some(lsn).filter(|text| digits(text))?;
-            Some(Point::Server {
-                timeline: u32::from_str_radix(timeline, 16).ok()?,
-                lsn: u64::from_str_radix(lsn, 16).ok()?,
-            })
+        // The parser would allow a sign.
+        let number = |text: &str| match text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            true => u64::from_str_radix(text, 16).ok(),
+            false => None,
+        };
+        let point = text.split_once('-').and_then(|(first, second)| match first {
+            "generation" => Some(Point::Generation(number(second)?)),
+            _ => Some(Point::Server { timeline: number(first)?.try_into().ok()?, lsn: number(second)? }),
         });
         point.map(Self).ok_or(Error::InvalidPosition)
     }
@@ -86,6 +89,7 @@ mod tests {
     fn a_position_survives_its_text() {
         for point in [
             Point::Embedded,
+            Point::Generation(u64::MAX),
             Point::Server { timeline: 1, lsn: 0x16_b374_d848 },
             Point::Server { timeline: u32::MAX, lsn: u64::MAX },
         ] {
@@ -100,9 +104,23 @@ mod tests {
 
     #[test]
     fn a_malformed_position_is_refused() {
-        for text in
-            ["", "-", "1-", "-1", "1", "+1-2", "1--2", "1-2-3", "1-10000000000000000", "100000000-1", "1-ü", "e"]
-        {
+        for text in [
+            "",
+            "-",
+            "1-",
+            "-1",
+            "1",
+            "generation-",
+            "generation",
+            "generation-+1",
+            "+1-2",
+            "1--2",
+            "1-2-3",
+            "1-10000000000000000",
+            "100000000-1",
+            "1-ü",
+            "e",
+        ] {
             let refused = text.parse::<Position>().expect_err(text);
             assert!(matches!(refused, Error::InvalidPosition) && refused.is_invalid_input(), "{refused}");
             assert_eq!(refused.field(), Some("position"));

@@ -42,6 +42,10 @@ const LOCK: &str = "ship.lock";
 /// How long to wait for another program that ships to the same folder.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How long a read waits for the generation of its position, and how often it looks meanwhile.
+const MAX_WAIT: Duration = Duration::from_millis(100);
+const WAIT: Duration = Duration::from_millis(5);
+
 /// How often the link is read. Once a second is cheaper than at each call, and a call never waits for the disk.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -394,6 +398,21 @@ impl Follower {
     /// Returns the connections to the newest generation that could be opened.
     pub(super) fn connections(&self) -> Arc<Connections> {
         Arc::clone(&self.current.lock().1)
+    }
+
+    /// As [`connections`](Self::connections), after a wait for a generation. Where it does not arrive in time, the newest
+    /// of the folder serves: nothing else would.
+    pub(super) async fn connections_at_least(&self, generation: u64) -> Arc<Connections> {
+        let begun = Instant::now();
+        loop {
+            let (number, connections) = self.generation();
+            if number >= generation || begun.elapsed() >= MAX_WAIT {
+                return connections;
+            }
+            // It reads the link at once.
+            self.thread.unpark();
+            tokio::time::sleep(WAIT).await;
+        }
     }
 
     /// Returns the number of the generation in use, with the connections to it.

@@ -196,14 +196,16 @@ impl SqliteRepository {
         None
     }
 
-    #[allow(clippy::unused_self, reason = "as on Postgres")]
     fn current_position(&self) -> Ready<Result<Position>> {
-        ready(Ok(Position(Point::Embedded)))
+        ready(Ok(Position(self.connections.generation().map_or(Point::Embedded, Point::Generation))))
     }
 
-    /// Returns itself: each read sees all writes before it.
-    fn reading_at_least(&self, _: Position) -> Self {
-        self.clone()
+    /// Each read of a file sees all writes before it.
+    fn reading_at_least(&self, Position(point): Position) -> Self {
+        match point {
+            Point::Generation(number) => Self { connections: self.connections.at_least(number), ..self.clone() },
+            _ => self.clone(),
+        }
     }
 
     fn reading_writer(&self) -> Self {

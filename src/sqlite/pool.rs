@@ -64,8 +64,11 @@ enum Pooling {
     },
     /// The connection of a unit of work.
     Unit(Arc<Slot<UnitConnection>>),
-    /// Those to the newest generation, which serve every call.
-    Following(Arc<Follower>),
+    /// Those to the newest generation, which serve every call. Calls wait a moment for generation `at_least`.
+    Following {
+        follower: Arc<Follower>,
+        at_least: u64,
+    },
 }
 
 /// A connection that stays open.
@@ -159,7 +162,7 @@ impl Connections {
         let pooling = match &config.target {
             Target::SqliteFile { path, access } => return Self::open_file(path, *access, &config.pool, false),
             Target::SqliteGenerations { folder, immutable } => {
-                Pooling::Following(Follower::open(folder, *immutable, &config.pool)?)
+                Pooling::Following { follower: Follower::open(folder, *immutable, &config.pool)?, at_least: 0 }
             }
             Target::SqliteMemory => {
                 let mut connection = set_up.connect(":memory:")?;
@@ -237,17 +240,32 @@ impl Connections {
     }
 
     /// Returns the connections that serve a call.
-    fn current(self: &Arc<Self>) -> Arc<Self> {
+    async fn current(self: &Arc<Self>) -> Arc<Self> {
         match &self.pooling {
-            Pooling::Following(follower) => follower.connections(),
+            Pooling::Following { follower, at_least } => follower.connections_at_least(*at_least).await,
             _ => Arc::clone(self),
         }
+    }
+
+    /// Returns the number of the generation in use, if this follows generations.
+    pub(super) fn generation(&self) -> Option<u64> {
+        match &self.pooling {
+            Pooling::Following { follower, .. } => Some(follower.generation().0),
+            _ => None,
+        }
+    }
+
+    /// Returns connections that wait a moment for a generation.
+    pub(super) fn at_least(self: &Arc<Self>, generation: u64) -> Arc<Self> {
+        let Pooling::Following { follower, .. } = &self.pooling else { return Arc::clone(self) };
+        let pooling = Pooling::Following { follower: Arc::clone(follower), at_least: generation };
+        Arc::new(Self::new(pooling, None, self.set_up, self.unit_of_work_timeout))
     }
 
     /// Begins a transaction, and returns the connections of a unit of work.
     pub(super) async fn begin_unit(self: Arc<Self>) -> Result<(Self, Duration)> {
         self.refuse_holder(true)?;
-        if matches!(self.pooling, Pooling::Following(_)) {
+        if matches!(self.pooling, Pooling::Following { .. }) {
             return Err(Error::ReadOnly);
         }
         if matches!(self.pooling, Pooling::Unit(_)) {
@@ -320,7 +338,7 @@ impl Connections {
 
     async fn read_boxed(self: &Arc<Self>, work: Work) -> Result<()> {
         self.refuse_holder(false)?;
-        let current = self.current();
+        let current = self.current().await;
         let connections = Arc::clone(&current);
         // Dropped with this future.
         let caller = caller();
@@ -347,7 +365,7 @@ impl Connections {
 
     async fn run_boxed(self: Arc<Self>, work: Work) -> Result<()> {
         let Pooling::Unit(slot) = &self.pooling else {
-            let connections = self.current();
+            let connections = self.current().await;
             return blocking(move || connections.with(work)).await;
         };
         let (mut unit, in_turn) = slot.check_out().await?;
@@ -408,7 +426,7 @@ impl Connections {
             }
             Pooling::PerCall { url } => Ok(CheckedOut::PerCall(self.set_up.connect(url)?)),
             // The connections of the newest generation are checked out, not these.
-            Pooling::Following(follower) => follower.connections().check_out(),
+            Pooling::Following { follower, .. } => follower.connections().check_out(),
             Pooling::Unit(_) => Err(Error::UnitOfWorkOpen),
         }
     }
@@ -427,7 +445,7 @@ impl Connections {
             let version = format!("SQLite {}", version(connection)?);
             Ok(Health::new(Backend::Sqlite, version, Engine::new(SCRIPTS).require_usable(connection)?))
         };
-        if let Pooling::Following(follower) = &self.pooling {
+        if let Pooling::Following { follower, .. } = &self.pooling {
             // Its file may be removed while it is in use.
             let (generation, connections) = follower.generation();
             return Ok(Health { generation: Some(generation), ..connections.with(healthy)? });
@@ -440,7 +458,7 @@ impl Connections {
 
     /// Returns the number of connections.
     pub(super) fn status(&self) -> PoolStatus {
-        if let Pooling::Following(follower) = &self.pooling {
+        if let Pooling::Following { follower, .. } = &self.pooling {
             return follower.connections().status();
         }
         let mut status = PoolStatus { waiting: self.waiting.load(Ordering::Relaxed), ..PoolStatus::default() };
@@ -453,7 +471,7 @@ impl Connections {
             Pooling::Single { single, .. } => {
                 (status.max, status.open, status.idle) = (1, 1, u32::from(single.connection.lock().is_some()));
             }
-            Pooling::PerCall { .. } | Pooling::Unit(_) | Pooling::Following(_) => {}
+            Pooling::PerCall { .. } | Pooling::Unit(_) | Pooling::Following { .. } => {}
         }
         status
     }
@@ -480,7 +498,7 @@ impl std::fmt::Debug for Connections {
             Pooling::Single { .. } => f.write_str("Single"),
             Pooling::PerCall { .. } => f.write_str("PerCall"),
             Pooling::Unit(_) => f.write_str("Unit"),
-            Pooling::Following(follower) => write!(f, "Following({:?})", follower.connections()),
+            Pooling::Following { follower, .. } => write!(f, "Following({:?})", follower.connections()),
         }
     }
 }

@@ -115,6 +115,23 @@ async fn a_follower_goes_on_to_each_generation() {
 }
 
 #[tokio::test]
+async fn a_position_is_a_generation() {
+    let place = Place::new().await;
+    place.ship().await;
+    let finder = place.follow().await;
+    let position = finder.position().await.expect("a position");
+    assert_eq!(position.to_string(), "generation-1");
+    assert_eq!(count(finder.at_least(&position).as_ref()).await, 1);
+    place.ship_one_more(2).await;
+    let second = finder.at_least(&"generation-2".parse().expect("a position"));
+    until("the second is in use", async || count(second.as_ref()).await == 2).await;
+    // One that does not arrive costs the read its wait.
+    let begun = std::time::Instant::now();
+    assert_eq!(count(finder.at_least(&"generation-9".parse().expect("a position")).as_ref()).await, 2);
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(100));
+}
+
+#[tokio::test]
 async fn a_generation_is_only_read() {
     let place = Place::new().await;
     place.ship().await;
