@@ -1,5 +1,5 @@
 //! What `scripts/load` compares the web service with: one axum route that answers a constant page, and two that query
-//! the same databases in SQL by hand, without the crate. `SQLITE` names the file, `DATABASE_URL` the Postgres database.
+//! the same databases in raw SQL, without the crate. `SQLITE` names the file, `DATABASE_URL` the Postgres database.
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
 // The benches use the rest.
 #![allow(dead_code)]
