@@ -185,7 +185,8 @@ async fn a_file_of_another_user_is_read_only() {
         (refused.status.code(), reported.trim_end()),
         (
             Some(1),
-            "school-finder: the database is read-only: check the rights on its file and folder, and the mode in its URL"
+            "school-finder: the database is read-only: check the rights on its file and folder, and the mode in its URL; \
+             on Postgres, `default_transaction_read_only`"
         )
     );
 }
