@@ -108,14 +108,14 @@ impl Cluster {
     }
 
     pub fn stop(&mut self, how: Stop) {
-        let mut postmaster = self.postmaster.take().expect("a running server");
-        let signal = match how {
-            Stop::Fast => "INT",
-            Stop::Immediate => "QUIT",
-            Stop::Kill => "KILL",
-        };
-        self.signal_process(&postmaster.id().to_string(), signal);
-        postmaster.wait().expect("its end");
+        let postmaster = self.postmaster.as_ref().expect("a running server").id().to_string();
+        match how {
+            Stop::Fast => self.signal_process(&postmaster, "INT"),
+            Stop::Immediate => self.signal_process(&postmaster, "QUIT"),
+            // Its processes end by themselves when it is gone, and one may answer a query before.
+            Stop::Kill => self.signal_all("KILL"),
+        }
+        self.postmaster.take().expect("a running server").wait().expect("its end");
     }
 
     pub fn signal_process(&self, pid: &str, signal: &str) {
