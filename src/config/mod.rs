@@ -38,6 +38,7 @@ use crate::error::{Error, Result};
 /// # Ok::<(), school_finder_db::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
     /// The location of the database.
     pub target: Target,
@@ -79,6 +80,7 @@ pub enum Target {
 
 /// The settings of connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PoolConfig {
     /// The pool mode. It applies to SQLite only: connections to Postgres are always pooled.
     pub mode: PoolMode,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use school_finder_db::config::{PoolConfig, PoolMode};
+use school_finder_db::config::PoolMode;
 use school_finder_db::migrate::{self, Migrator};
 use school_finder_db::models::SchoolPatch;
 use school_finder_db::sqlite::ship;
@@ -351,7 +351,7 @@ async fn files_of_earlier_generations_are_closed() {
     place.writer.insert_schools(sample::schools()).await.expect("schools that fit");
     place.ship().await;
     let mut config = Config::following(place.shipped());
-    config.pool = PoolConfig { max_size: 3, ..config.pool };
+    config.pool.max_size = 3;
     let finder = connect(&config).await.expect("a generation");
     assert_eq!(open_files(&place.shipped()).len(), 3, "all connections are open from the start");
     for number in 2..=5 {
