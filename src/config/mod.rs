@@ -259,7 +259,8 @@ impl Config {
     }
 
     /// Returns the configuration of a URL: `sqlite:PATH`, `file:PATH`, a bare path, `sqlite::memory:`,
-    /// `sqlite:FOLDER?follow=true`, or a connection string of libpq (`Server::from_url`). The page `docs/connections.md` lists every form.
+    /// `sqlite:FOLDER?follow=true`, or a connection string of libpq (`Server::from_url`). The page
+    /// `docs/connections.md` lists every form.
     ///
     /// # Errors
     /// [`Error::UnknownBackend`] for a scheme that is not in this build, [`Error::ForeignUrl`] for one of another

@@ -20,7 +20,7 @@ use crate::repository::Point;
 /// How long a read waits for a replica to reach its position, before it goes to the writer.
 const MAX_WAIT: Duration = Duration::from_millis(100);
 
-/// The pauses between two looks at a replica's position: the first, and the longest.
+/// The pauses between two queries for a replica's position: the first, and the longest.
 const WAITS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
 
 /// How long reads go to the writer directly after the reader could not be reached. Then one tries the reader again: a
@@ -243,7 +243,7 @@ fn is_of_server(error: &Error) -> bool {
 /// replica what it has replayed.
 ///
 /// `pg_current_wal_insert_lsn()` would be wrong: at the end of a page it is past the header of the next, which no
-/// replica receives before the next write. Of its timeline a replica tells every role only what its last restart point
+/// replica receives before the next write. Of its timeline a replica shows every role only what its last restart point
 /// or flush wrote to its control file, which is late after a promotion, and never early. A role with
 /// `pg_read_all_stats` sees that of its receiver at once.
 const POINT: &str = "

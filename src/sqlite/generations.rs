@@ -42,7 +42,7 @@ const LOCK: &str = "ship.lock";
 /// How long to wait for another program that ships to the same folder.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long a read waits for the generation of its position, and how often it looks meanwhile.
+/// How long a read waits for the generation of its position, and how often it checks meanwhile.
 const MAX_WAIT: Duration = Duration::from_millis(100);
 const WAIT: Duration = Duration::from_millis(5);
 

@@ -88,7 +88,7 @@ async fn a_position_at_the_end_of_a_page_is_reached() {
         let position = finder.position().await.expect("a position");
         let flushed = lsn(&position.to_string());
         if !fits {
-            // A record that crosses no page tells what a message takes beside its text.
+            // A record that crosses no page shows what a message takes beside its text.
             if left > 2_000 {
                 overhead = flushed - before - length;
             }
