@@ -1,5 +1,6 @@
-//! What `scripts/load` compares the web service with: one axum route that answers a constant page, and two that query
-//! the same databases in raw SQL, without the crate. `SQLITE` names the file, `DATABASE_URL` the Postgres database.
+//! What `scripts/load` compares the web service with: a route that answers a constant page, and two that query the same
+//! databases in raw SQL, without the crate. They are served as the service is, with its middleware. `SQLITE` names the
+//! file, `DATABASE_URL` the Postgres database.
 #![allow(clippy::expect_used, reason = "a bench that cannot go on should stop and say so")]
 // The benches use the rest.
 #![allow(dead_code)]
@@ -20,6 +21,7 @@ use support::postgres::Postgres;
 use support::raw_sql::Sqlite;
 use support::{Case, Query};
 use tokio::sync::{Mutex, Semaphore};
+use web_service::{Limits, Metrics, serve, start_log, with_middleware};
 
 /// How many connections a service of the crate has to Postgres at most, and so these routes.
 const CONNECTIONS: usize = 15;
@@ -104,13 +106,15 @@ async fn postgres(State(floor): State<Arc<Floor>>, Parameters(home): Parameters<
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(THREADS).build();
     runtime.expect("a runtime").block_on(async {
+        start_log();
         let routes = Router::new()
             .route("/constant", get(constant))
             .route("/sqlite", get(sqlite))
-            .route("/postgres", get(postgres))
-            .with_state(Arc::new(Floor::new().await));
+            .route("/postgres", get(postgres));
+        let limits = Limits::default();
+        let routes = with_middleware(routes, Router::new(), Arc::new(Metrics::default()), &limits);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         println!("http://{}", listener.local_addr().expect("an address"));
-        axum::serve(listener, routes).await.expect("served");
+        serve(listener, routes.with_state(Arc::new(Floor::new().await)), limits, std::future::pending()).await;
     });
 }

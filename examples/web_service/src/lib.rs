@@ -39,11 +39,10 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_http::trace::TraceLayer;
 
 pub use limits::Limits;
-pub use observe::log_filter;
+pub use observe::{Metrics, log_filter, start_log};
 pub use queries::query_metrics;
 pub use serve::serve;
 
-use observe::Metrics;
 use problem::Problem;
 
 /// The repository that every handler queries, whatever its backend.
@@ -54,8 +53,19 @@ const MAX_BODY: usize = 4 * 1024;
 
 /// Returns the service over a repository.
 pub fn router(finder: Finder, limits: &Limits) -> Router {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::default());
     let (interface, observed, document) = routes::all(&metrics);
+    let others = page::files(observed).route("/openapi.json", get(async move || headers::revalidated(Json(document))));
+    with_middleware(interface, others, metrics, limits).with_state(finder)
+}
+
+/// Returns all routes, with what the service does for each of their requests. Those of the `interface` query schools.
+pub fn with_middleware<S: Clone + Send + Sync + 'static>(
+    interface: Router<S>,
+    others: Router<S>,
+    metrics: Arc<Metrics>,
+    limits: &Limits,
+) -> Router<S> {
     // A request waits neither for others nor longer than the timeout.
     let interface = interface.route_layer(
         ServiceBuilder::new()
@@ -63,8 +73,8 @@ pub fn router(finder: Finder, limits: &Limits) -> Router {
             .layer(LoadShedLayer::new())
             .layer(GlobalConcurrencyLimitLayer::new(limits.max_queries)),
     );
-    page::files(interface.merge(observed))
-        .route("/openapi.json", get(async move || headers::revalidated(Json(document))))
+    interface
+        .merge(others)
         .fallback(async || Problem::not_found("there is no such path: /openapi.json lists the paths".to_owned()))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(
@@ -89,5 +99,4 @@ pub fn router(finder: Finder, limits: &Limits) -> Router {
                 .layer(RequestBodyTimeoutLayer::new(limits.body_timeout))
                 .layer(RequestBodyLimitLayer::new(MAX_BODY)),
         )
-        .with_state(finder)
 }

@@ -10,7 +10,6 @@
 //! `-- --sample` fills the database in `DATABASE_URL` with the invented town, if it is empty.
 #![forbid(unsafe_code)]
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -18,10 +17,7 @@ use school_finder_db::{Config, Error, SchoolRepository, SchoolSearch, connect, c
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
-use web_service::Limits;
+use web_service::{Limits, router, serve};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -42,11 +38,7 @@ fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Failure> {
-    let directives = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
-    let filter = web_service::log_filter(directives.as_deref().unwrap_or("info"));
-    let on_terminal = std::io::stderr().is_terminal();
-    let log = fmt::layer().with_writer(std::io::stderr).with_ansi(on_terminal).with_filter(filter);
-    tracing_subscriber::registry().with(log).with(web_service::query_metrics()).init();
+    web_service::start_log();
 
     let port = match std::env::var("PORT") {
         Ok(port) => port.parse().map_err(|_| format!("PORT is {port:?}: give a number from 0 to 65535"))?,
@@ -56,7 +48,8 @@ async fn run() -> Result<(), Failure> {
     // Only this machine can connect: a proxy in front terminates TLS.
     let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| format!("port {port}: {error}"))?;
     println!("http://{}/", listener.local_addr()?);
-    match web_service::serve(listener, finder, Limits::default(), shutdown_signal()).await {
+    let limits = Limits::default();
+    match serve(listener, router(finder, &limits), limits, shutdown_signal()).await {
         0 => eprintln!("stopped"),
         open => eprintln!("stopped; {open} connections were still open"),
     }

@@ -1,5 +1,6 @@
 //! Observability: a span for each request, and Prometheus metrics.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,9 @@ use school_finder_db::SchoolRepository;
 use school_finder_db::repository::PoolStatus;
 use tower_http::request_id::RequestId;
 use tracing::Span;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use super::queries;
 
@@ -26,6 +29,15 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// The upper ends of the latency buckets, in seconds: from a lookup in memory to the timeout of a request.
 pub const BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+
+/// Logs to standard error what the directives in `RUST_LOG` name, and measures the crate's calls.
+pub fn start_log() {
+    let directives = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
+    let filter = log_filter(directives.as_deref().unwrap_or("info"));
+    let on_terminal = std::io::stderr().is_terminal();
+    let log = fmt::layer().with_writer(std::io::stderr).with_ansi(on_terminal).with_filter(filter);
+    tracing_subscriber::registry().with(log).with(queries::query_metrics()).init();
+}
 
 /// Returns the log filter for directives in the syntax of `RUST_LOG`. The Postgres driver logs each statement with its
 /// values, which contain homes, so it is limited to `info` unless a directive names it or a span.
@@ -116,8 +128,8 @@ impl Pools {
     }
 }
 
-impl Metrics {
-    pub fn new() -> Self {
+impl Default for Metrics {
+    fn default() -> Self {
         let requests = Family::default();
         let latency = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         let in_flight = Gauge::default();
@@ -143,7 +155,9 @@ impl Metrics {
         registry.register("pool_waiting", "Calls that wait for a connection", pools.waiting.clone());
         Self { registry, requests, latency, in_flight, pools }
     }
+}
 
+impl Metrics {
     /// Returns the metrics in the text format of Prometheus and OpenMetrics.
     pub fn page(&self, finder: &dyn SchoolRepository) -> Response {
         self.pools.set("writer", &finder.pool_status());

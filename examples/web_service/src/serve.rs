@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -15,15 +16,15 @@ use tokio::task::JoinSet;
 use tokio::time;
 use tokio_io_timeout::TimeoutStream;
 
-use super::{Finder, Limits, router};
+use super::Limits;
 
 /// The pause after an error of the listener, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves a repository until `shutdown` completes, and then the requests in flight for up to
+/// Serves routes until `shutdown` completes, and then the requests in flight for up to
 /// [`Limits::drain_timeout`]. Returns the number of connections that were still open at its end.
-pub async fn serve(listener: TcpListener, finder: Finder, limits: Limits, shutdown: impl Future<Output = ()>) -> usize {
-    let service = TowerToHyperService::new(router(finder, &limits));
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: impl Future<Output = ()>) -> usize {
+    let service = TowerToHyperService::new(router);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
     let free = Arc::new(Semaphore::new(limits.max_connections));

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use web_service::{Limits, serve};
+use web_service::{Limits, router, serve};
 
 use crate::{Site, on_every_backend};
 
@@ -44,7 +44,7 @@ impl Server {
         let address = listener.local_addr().expect("an address");
         let finder = connect(site.database.config()).await.expect("the same database");
         let (stop, stopped) = oneshot::channel::<()>();
-        let ended = tokio::spawn(serve(listener, finder, limits, async {
+        let ended = tokio::spawn(serve(listener, router(finder, &limits), limits, async {
             stopped.await.expect("a signal");
         }));
         Self { address, stop, ended }
