@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{Hook, HookError, Metrics, PoolError, TimeoutType};
+use deadpool::managed::{Hook, HookError, Metrics, PoolError, QueueMode, TimeoutType};
 use diesel::ConnectionError;
 use diesel::result::Error::QueryBuilderError;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
@@ -77,6 +77,8 @@ impl Connections {
                     .boxed()
             }))
             .runtime(Runtime::Tokio1)
+            // The last one that was used is warm: in turn, all of them took one caller 1.6 times as long.
+            .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(acquire_timeout))
             // Connecting has its own timeouts.
             .create_timeout(None)
@@ -173,13 +175,15 @@ impl Connections {
     }
 
     /// Checks a connection in, unless the result shows that it cannot be used again. Then the idle connections are
-    /// closed too: most likely the server was restarted, or the schema changed under all of them.
+    /// closed too, and those in use before they are used again: most likely the server was restarted, or the schema
+    /// changed under all of them.
     pub(super) fn check_in<T>(&self, result: &Result<T>, mut checked_out: CheckedOut) {
         if result.as_ref().is_err_and(errors::ends_connection) {
             if let (Err(Error::Unavailable { .. }), Some(origin)) = (result, checked_out.call.origin()) {
                 self.set_up.record(origin.host, Some(Instant::now()));
             }
             drop(checked_out.connection.take().map(Object::take));
+            self.set_up.record_loss();
             self.pool.retain(|_, _| false);
         }
         if let Some(in_turn) = checked_out.in_turn.take()
@@ -357,10 +361,11 @@ async fn health(set_up: &SetUp) -> Result<Health> {
     within(set_up.connect_timeout, health_on_conn(&mut connection)).await
 }
 
-/// Checks that a connection may be used again: that it is not too old, that its server still responds where it has been
-/// idle for a while, and that its server's role and lag are right. A recently used one is spared the round trip; a
-/// closed one is detected without it. The role is also checked on one that is always in use, once in each second of its
-/// age. The pool's own timeouts do not apply to a hook, and a frozen server never responds.
+/// Checks that a connection may be used again: that it is not too old, that none was lost since it was made, that its
+/// server still responds where it has been idle for a while, and that its server's role and lag are right. A recently
+/// used one is spared the round trip; a closed one is detected without it. The role is also checked on one that is
+/// always in use, once in each second of its age. The pool's own timeouts do not apply to a hook, and a frozen server
+/// never responds.
 async fn check_idle(
     set_up: &SetUp,
     connection: &mut AsyncPgConnection,
@@ -370,6 +375,9 @@ async fn check_idle(
     let age = metrics.age();
     if set_up.lifetime(metrics.created).is_some_and(|lifetime| age >= lifetime) {
         return Err(HookError::message("it reached its maximum lifetime"));
+    }
+    if set_up.has_lost_since(metrics.created) {
+        return Err(HookError::message("another one was lost"));
     }
     let age_at_last_use = metrics.recycled.map_or(Duration::ZERO, |used| used.duration_since(metrics.created));
     let is_due = set_up.checks_role() && age_at_last_use.as_secs() != age.as_secs();

@@ -40,6 +40,8 @@ pub(super) struct SetUp {
     server: Server,
     /// When each host last did not respond, if it did not serve since.
     failures: Mutex<Vec<Option<Instant>>>,
+    /// When a connection was last lost.
+    last_loss: Mutex<Option<Instant>>,
     max_lag: Option<Duration>,
     max_lifetime: Duration,
     /// The only source of randomness in the standard library.
@@ -101,6 +103,7 @@ impl SetUp {
         let (settings, schema) = (settings(&config.pool), schema.clone());
         Ok(Self {
             failures: Mutex::new(vec![None; server.hosts.len()]),
+            last_loss: Mutex::new(None),
             max_lag,
             max_lifetime,
             random: RandomState::new(),
@@ -188,6 +191,16 @@ impl SetUp {
         if let Some(last) = failures.get_mut(host) {
             *last = failure;
         }
+    }
+
+    /// Records that a connection was lost.
+    pub(super) fn record_loss(&self) {
+        *self.last_loss.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Returns whether a connection was lost after this time.
+    pub(super) fn has_lost_since(&self, time: Instant) -> bool {
+        self.last_loss.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|last_loss| last_loss >= time)
     }
 
     /// Returns the maximum age of a connection that was made at this time. Connections that were made together do not

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::future::join_all;
 use school_finder_db::error::ConnectError;
 use school_finder_db::migrate;
-use school_finder_db::postgres::PostgresRepository;
+use school_finder_db::postgres::{self, PostgresRepository};
 use school_finder_db::prelude::*;
 use school_finder_db::{Config, Error, SchoolSearch};
 
@@ -180,6 +181,19 @@ async fn hosts_are_chosen_by_their_role() {
     let error = serving(&group, "standby").await.expect_err("there is no standby");
     assert!(matches!(&error, Error::Connect(ConnectError::NoStandby { .. })) && error.is_retryable(), "{error:?}");
     assert!(error.to_string().contains("it is a primary"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_pool_of_the_service_a_promoted_standby_is_left_too() {
+    let mut group = Group::start(1).await;
+    let config = config(&group.url(&[1], READER));
+    let pool = Pool::builder(postgres::manager(&config).expect("its settings")).max_size(1).build().expect("a pool");
+    let finder = PostgresRepository::from_pool(pool, &config).await.expect("a standby");
+    total(&finder).await.expect("an answer");
+    group.servers[0].stop(Stop::Fast);
+    group.promote(1).await;
+    let error = total(&finder).await.expect_err("its only host is a primary now");
+    assert!(matches!(&error, Error::Connect(ConnectError::NoStandby { .. })), "{error:?}");
 }
 
 /// Whether a write may fail so while the primary is killed and another is promoted.
