@@ -1,5 +1,5 @@
-//! `DATABASE_URL=sqlite:schools.db cargo run`, and then
-//! `curl 'http://127.0.0.1:3000/schools?lat=52.0406&lng=-0.7594&within=2'`.
+//! `DATABASE_URL=sqlite:sample.db cargo run -- --sample` makes a database of an invented town and serves it. Then
+//! `curl 'http://127.0.0.1:3000/schools?lat=52.0406&lng=-0.7594&within=2'`. Without `--sample` it serves your own.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use school_finder_db::models::SchoolHit;
 use school_finder_db::request::{Cursor, Page};
-use school_finder_db::{Config, Error, Kilometres, LatLng, SchoolRepository, SchoolSearch, create, sample};
+use school_finder_db::{Config, Error, Kilometres, LatLng, SchoolRepository, SchoolSearch, connect, create, sample};
 
 #[derive(serde::Deserialize)]
 struct Params {
@@ -45,13 +45,15 @@ fn problem(error: Error) -> (StatusCode, String) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let finder = create(&Config::from_env()?).await?;
-    if finder.facets(&SchoolSearch::open().any_status()).await?.total == 0 {
-        sample::fill(finder.as_ref()).await?; // an invented town; import the register in its place
+    let config = Config::from_env()?;
+    let is_sample = std::env::args().any(|argument| argument == "--sample");
+    let finder = if is_sample { create(&config).await? } else { connect(&config).await? };
+    if is_sample {
+        sample::fill(finder.as_ref()).await?;
     }
     let app = Router::new().route("/schools", get(schools)).with_state(finder);
-    let address = std::env::var("ADDRESS").unwrap_or("127.0.0.1:3000".to_owned());
-    let listener = tokio::net::TcpListener::bind(address).await?;
+    let listener =
+        tokio::net::TcpListener::bind(std::env::var("ADDRESS").unwrap_or("127.0.0.1:3000".to_owned())).await?;
     println!("http://{}", listener.local_addr()?);
     axum::serve(listener, app).await?;
     Ok(())
