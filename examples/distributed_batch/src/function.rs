@@ -8,8 +8,8 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, StringArray, StructArray, UInt32Array};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
-use datafusion::common::cast::{as_float64_array, as_string_array};
-use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use datafusion::common::cast::as_float64_array;
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use school_finder_db::batch::{Batch, BatchRow, Nearest, Serving, rows};
 use school_finder_db::models::Evidence;
@@ -28,20 +28,25 @@ pub struct Schools {
 
 impl Schools {
     /// Reads the open schools. They are all from one generation, also if another one arrives meanwhile.
-    pub async fn load(finder: &dyn SchoolRepository) -> school_finder_db::error::Result<Self> {
+    pub async fn load(finder: &dyn SchoolRepository) -> Result<Self, Box<dyn std::error::Error>> {
         let open = SchoolSearch::open();
         loop {
-            let generation = finder.position().await?;
+            let generation = generation(finder).await?;
             let schools = Self {
-                generation: generation.to_string(),
                 nearest: Arc::new(Nearest::load(finder, &open, COUNT).await?),
                 serving: Arc::new(Serving::load(finder, &open).await?),
+                generation,
             };
-            if finder.position().await? == generation {
+            if self::generation(finder).await? == schools.generation {
                 return Ok(schools);
             }
         }
     }
+}
+
+/// Returns the number of the generation that is read.
+pub async fn generation(finder: &dyn SchoolRepository) -> Result<String, Box<dyn std::error::Error>> {
+    Ok(finder.health().await?.generation.ok_or("the schools have no generation: ship them")?.to_string())
 }
 
 /// Returns both functions. Without schools they have a name and types, which is all that a client and a scheduler need.
@@ -49,7 +54,7 @@ pub fn functions(schools: Option<&Schools>) -> [ScalarUDF; 2] {
     let function = |name, batch: fn(&Schools) -> &Arc<dyn Batch + Send>| {
         ScalarUDF::from(SchoolsOfHome {
             name,
-            // The same for the same home while a query runs, and nothing that a planner could compute.
+            // Within a query, a home always has the same schools.
             signature: Signature::exact(vec![DataType::Float64, DataType::Float64, DataType::Utf8], Volatility::Stable),
             schools: schools.map(|schools| (schools.generation.clone(), Arc::clone(batch(schools)))),
         })
@@ -81,13 +86,18 @@ impl ScalarUDFImpl for SchoolsOfHome {
         let Some((loaded, batch)) = &self.schools else {
             return exec_err!("{} has schools on an executor alone", self.name);
         };
-        let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let [lats, lngs, generations] = columns.as_slice() else {
-            return exec_err!("{} takes lat, lng and a generation", self.name);
+        let [lat, lng, ColumnarValue::Scalar(ScalarValue::Utf8(Some(generation)))] = args.args.as_slice() else {
+            return exec_err!("{} takes lat, lng and the text of a generation", self.name);
         };
-        if let Some(other) = as_string_array(generations)?.iter().flatten().find(|wanted| wanted != loaded) {
-            return exec_err!("this executor has {loaded}, and the query asks for {other}: restart the older one");
+        if generation != loaded {
+            return exec_err!(
+                "this executor has generation {loaded}, and the query names {generation}: ship and restart"
+            );
         }
+        let columns = ColumnarValue::values_to_arrays(&[lat.clone(), lng.clone()])?;
+        let [lats, lngs] = columns.as_slice() else {
+            return exec_err!("{} takes lat and lng", self.name);
+        };
         let homes = as_float64_array(lats)?.iter().zip(as_float64_array(lngs)?).map(|(lat, lng)| {
             let (Some(lat), Some(lng)) = (lat, lng) else {
                 return exec_err!("a home has no location");
@@ -99,7 +109,7 @@ impl ScalarUDFImpl for SchoolsOfHome {
     }
 }
 
-/// Functions of the same name are the same: that is how an executor finds the one that a plan calls.
+/// Functions of the same name are the same.
 impl PartialEq for SchoolsOfHome {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
