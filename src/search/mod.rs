@@ -1,6 +1,7 @@
 //! The search engine that both backends share: validated searches, the probes of an expanding search, cursors, and
 //! pages.
 
+mod corrections;
 mod cursor;
 mod lineage;
 mod nearest;
@@ -9,6 +10,7 @@ mod reach;
 mod rows;
 mod words;
 
+pub(crate) use corrections::{Misspelling, is_in_vocabulary, parts, reversed, split};
 pub(crate) use cursor::Position;
 pub(crate) use lineage::{Step, Walk};
 pub(crate) use nearest::Nearest;
@@ -17,7 +19,7 @@ pub(crate) use nearest::SLACK_KM;
 pub(crate) use radius::Expansion;
 pub(crate) use reach::ALL_OFFERED_KM;
 pub(crate) use rows::{CatchmentRow, FacetRow, HitRow, ListedRow, MatchedRow, attach, facets_of, of_today};
-pub(crate) use words::{Misspelling, Term, Texts, Word, Words, end_of, is_in_vocabulary, parts, reversed, split};
+pub(crate) use words::{Term, Texts, Word, Words, end_of};
 
 use crate::error::{Error, Result};
 use crate::geo::LatLng;
@@ -59,6 +61,16 @@ impl ValidatedSearch {
         };
         let words = corrected.or(search.filter.checked_name()?.map(Words::typed));
         Ok(Self { search: search.clone(), near, words, after })
+    }
+
+    /// Returns the same search for other words.
+    pub(crate) fn with_words(&self, words: Words) -> Self {
+        Self { words: Some(words), ..self.clone() }
+    }
+
+    /// Returns whether few schools match one of the search's words.
+    pub(crate) fn has_driver(&self) -> bool {
+        self.words.as_ref().is_some_and(|words| words.driver.is_some())
     }
 
     /// As [`new`](Self::new), for the catchments that contain the search's point.
