@@ -7,6 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::geo::{Latitude, Longitude};
 use crate::ids::{Postcode, SchoolId, Ukprn, Urn};
 use crate::models::{Rating, Weekday, Weekdays};
+use crate::repository::Position;
 use crate::request::Cursor;
 use crate::units::{AcademicYear, Kilometres, Money, Score, SignedKilometres};
 
@@ -48,6 +49,7 @@ schemas! {
     Money: text(r"^[0-9]+\.[0-9]{2}$").examples(["6.50"]).description(Some("Pounds."));
     Score: text(r"^-?[0-9]+(\.[0-9]+)?$");
     Cursor: text("^.+$").description(Some("The end of a page. Opaque."));
+    Position: text("^[a-z0-9-]{1,32}$").description(Some("A point in the history of the database. Opaque."));
 }
 
 impl PartialSchema for Weekdays {

@@ -5,13 +5,14 @@ use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::AsyncPgConnection;
 
 use super::migrations::{__diesel_schema_migrations, SCRIPTS};
+use super::reader::point_on_conn;
 use super::role::Role;
 use super::schema::school_finder_migrations;
 use crate::config::Backend;
 use crate::error::{Error, Result};
 use crate::migrations::{Applied, History, Records};
 use crate::postgres::run::RunQueryDsl;
-use crate::repository::{Health, refuse_older};
+use crate::repository::{Health, Position, refuse_older};
 
 /// The oldest server that is tested: from this version on, other roles cannot create objects in the schema `public`.
 const OLDEST_SERVER: &str = "15";
@@ -71,7 +72,9 @@ pub(super) async fn health_on_conn(connection: &mut AsyncPgConnection) -> Result
     let lag_ms = lag.filter(|_| is_standby).and_then(|lag| u64::try_from(lag.as_millis()).ok());
     let role = if is_standby { "standby" } else { "primary" }.to_owned();
     let version = format!("PostgreSQL {server}, PostGIS {postgis}");
-    Ok(Health { role, lag_ms, ..Health::new(Backend::Postgres, version, migration) })
+    // A server that is only compatible with Postgres may lack these functions.
+    let position = point_on_conn(connection).await.ok().map(Position);
+    Ok(Health { role, lag_ms, position, ..Health::new(Backend::Postgres, version, migration) })
 }
 
 /// Refuses a schema of PostGIS that the role may not use: its functions would seem not to exist.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Backend;
 use crate::error::{Error, Result};
+use crate::repository::{Point, Position};
 
 /// The state of a usable database: it was reached, and its schema serves this build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Health {
     /// [`PoolConfig::max_lag`](crate::config::PoolConfig::max_lag) measures it. `None` for other roles, where the
     /// standby follows no primary, and without the right to see it.
     pub lag_ms: Option<u64>,
+    /// The point in the history of the database that this server has reached: on a standby, what it has replayed.
+    /// `None` for a server that does not report it, such as one that is only compatible with Postgres.
+    pub position: Option<Position>,
     /// The state of both servers, where reads have one of their own
     /// ([`Config::with_reader`](crate::Config::with_reader)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +54,7 @@ impl Health {
             migration,
             role: "embedded".to_owned(),
             lag_ms: None,
+            position: Some(Position(Point::Embedded)),
             servers: None,
             generation: None,
         }

@@ -25,7 +25,7 @@ use crate::config::{Backend, Config, FileAccess, PoolConfig, PoolMode, Target};
 use crate::error::{Error, Result, wrong_pool};
 use crate::migrations::Engine;
 use crate::repository::unit_of_work::Slot;
-use crate::repository::{Health, PoolStatus};
+use crate::repository::{Health, Point, PoolStatus, Position};
 use crate::request::WriteMode;
 use crate::tasks::{Output, blocking};
 
@@ -448,7 +448,8 @@ impl Connections {
         if let Pooling::Following { follower, .. } = &self.pooling {
             // Its file may be removed while it is in use.
             let (generation, connections) = follower.generation();
-            return Ok(Health { generation: Some(generation), ..connections.with(healthy)? });
+            let position = Some(Position(Point::Generation(generation)));
+            return Ok(Health { generation: Some(generation), position, ..connections.with(healthy)? });
         }
         match &self.file {
             Some((path, access)) => healthy(&mut connect_to_file(path, *access, self.set_up)?).map_err(classify),

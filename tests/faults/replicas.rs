@@ -163,6 +163,13 @@ async fn hosts_are_chosen_by_their_role() {
     for (at, role) in [(0, "primary"), (1, "standby")] {
         let health = reader(&group.url(&[at], "")).await.health().await.expect("it is usable");
         assert_eq!((health.role.as_str(), health.lag_ms.is_some()), (role, at == 1), "{health:?}");
+        let reached = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+            ELSE pg_current_wal_flush_lsn() END - '0/0')::text";
+        let reached: i64 = group.raw(at).await.texts(reached).await.remove(0).parse().expect("a number");
+        let position = health.position.expect("a position").to_string();
+        let lsn = position.strip_prefix("1-").map(|lsn| i64::from_str_radix(lsn, 16).expect("a number"));
+        // The server may have written a little since.
+        assert!(lsn.is_some_and(|lsn| (reached - 1_000..=reached).contains(&lsn)), "{position} {reached:x}");
     }
 
     // A standby alone takes no writes, and says so.

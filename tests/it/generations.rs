@@ -86,7 +86,10 @@ async fn count(finder: &dyn SchoolRepository) -> u64 {
 }
 
 async fn generation(finder: &dyn SchoolRepository) -> u64 {
-    finder.health().await.expect("a database that can be used").generation.expect("a generation")
+    let health = finder.health().await.expect("a database that can be used");
+    let generation = health.generation.expect("a generation");
+    assert_eq!(health.position.expect("a position").to_string(), format!("generation-{generation:x}"));
+    generation
 }
 
 #[tokio::test]

@@ -6,7 +6,12 @@ use school_finder_db::{Error, SchoolSearch, connect, sample};
 
 use crate::contract::on_every_backend;
 
-on_every_backend!(a_database_that_can_be_used_says_what_it_is, pending_migrations_are_told, gauges_follow_the_calls,);
+on_every_backend!(
+    a_database_that_can_be_used_says_what_it_is,
+    health_has_the_position,
+    pending_migrations_are_told,
+    gauges_follow_the_calls,
+);
 
 async fn a_database_that_can_be_used_says_what_it_is(database: &TestDatabase) {
     let health = database.repository().health().await.expect("a database that can be used");
@@ -18,6 +23,24 @@ async fn a_database_that_can_be_used_says_what_it_is(database: &TestDatabase) {
     assert_eq!(health.migration, newest);
     let role = if health.backend == "sqlite" { "embedded" } else { "primary" };
     assert_eq!((health.role.as_str(), health.lag_ms), (role, None));
+}
+
+async fn health_has_the_position(database: &TestDatabase) {
+    let repository = database.repository();
+    let before = repository.position().await.expect("a position").to_string();
+    let position = repository.health().await.expect("a usable database").position.expect("a position").to_string();
+    let after = repository.position().await.expect("a position").to_string();
+    if before == "embedded" {
+        assert_eq!(position, before);
+        return;
+    }
+    // Other tests write to the same server.
+    let [before, position, after] = [&before, &position, &after].map(|text| {
+        let (timeline, lsn) = text.split_once('-').expect("a timeline");
+        (timeline, u64::from_str_radix(lsn, 16).expect("a number"))
+    });
+    assert_eq!(position.0, before.0);
+    assert!(before <= position && position <= after, "{before:?} {position:?} {after:?}");
 }
 
 async fn pending_migrations_are_told(database: &TestDatabase) {
