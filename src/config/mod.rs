@@ -116,8 +116,9 @@ pub struct PoolConfig {
     /// exist. [`Config::from_env`] reads it from `DATABASE_SCHEMA`.
     pub schema: Option<String>,
     /// Postgres with a reader ([`Config::with_reader`]) only: how many reads at once the writer serves in its place, 5
-    /// by default, while no replica can be reached, or one is late. Further ones wait, up to `acquire_timeout`, so that
-    /// an outage of the replicas leaves the writer connections for writes. Zero: none, and such a read fails.
+    /// by default, while no replica can be reached, one is late, or the reader's pool has no free connection in time.
+    /// Further ones wait, up to `acquire_timeout`, so that an outage of the replicas leaves the writer connections for
+    /// writes. Zero: none, and such a read fails.
     pub reads_on_writer: u32,
     /// The duration from which calls are logged as warnings: 1 s by default.
     pub slow_query: Duration,

@@ -47,7 +47,7 @@ macro_rules! run_on {
         let mut checked_out = $checked_out;
         let call = std::sync::Arc::clone(&checked_out.call);
         let $connection = checked_out.get()?;
-        let result = $crate::postgres::guard::guarded(&call, $connections.response_timeout(), $query).await;
+        let result = $connections.guarded(&call, $query).await;
         $connections.check_in(&result, checked_out);
         result
     }};

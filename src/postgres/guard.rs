@@ -206,8 +206,8 @@ pub(super) async fn outside_server<T>(work: impl Future<Output = T>) -> T {
     value
 }
 
-/// Completes when the server has not responded within the response timeout, and returns it.
-async fn no_response(call: &CallState, response_timeout: Option<Duration>) -> Duration {
+/// Completes when the server has not responded within a timeout, and returns it: after one to two times as long.
+pub(super) async fn no_response(call: &CallState, response_timeout: Option<Duration>) -> Duration {
     let Some(response_timeout) = response_timeout else { return std::future::pending().await };
     loop {
         let events = call.events.load(Relaxed);

@@ -68,7 +68,7 @@ pub struct PostgresRepository {
     /// Those of the writer.
     connections: Connections,
     /// Where reads go, if not to the writer.
-    reader: Option<Reader>,
+    reader: Option<Arc<Reader>>,
     /// What the reads have to see.
     at_least: Option<Point>,
 }
@@ -165,9 +165,9 @@ impl PostgresRepository {
     }
 
     /// Returns the reader of a configuration, if it has one.
-    fn reader(config: &Config) -> Result<Option<Reader>> {
+    fn reader(config: &Config) -> Result<Option<Arc<Reader>>> {
         let reader = config.of_reader().map(|reader| Reader::new(&reader, config.pool.acquire_timeout));
-        reader.transpose()
+        Ok(reader.transpose()?.map(Arc::new))
     }
 
     async fn begin_unit(&self) -> Result<UnitOfWork> {

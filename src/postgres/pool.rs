@@ -18,7 +18,7 @@ use futures_util::future::{BoxFuture, Either, select};
 use tokio::sync::Mutex;
 
 use super::calls::pauses;
-use super::guard::{CallKind, CallState, guarded};
+use super::guard::{CallKind, CallState, guarded, no_response};
 use super::health::{health_on_conn, warn_of_language};
 use super::set_up::{NO_RESPONSE, SetUp, within};
 use super::transactions::end;
@@ -47,6 +47,14 @@ const SHORT_CHECK_TIMEOUT: Duration = Duration::from_millis(250);
 /// timer prevents that.
 const CLOSE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The part of the connect timeout after which a read without a response makes the reader's host be probed, at the
+/// latest twice as long. The probe itself takes up to the connect timeout, so that the read leaves a frozen host after
+/// one and a half connect timeouts, which is also the limit for checking a connection to the reader out.
+const SILENT_PARTS: u32 = 4;
+
+/// The pauses before attempts to reach a reader that reads have left: the first, and each other one.
+const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+
 /// The connections of a repository.
 #[derive(Clone)]
 pub(super) struct Connections {
@@ -56,6 +64,8 @@ pub(super) struct Connections {
     set_up: Arc<SetUp>,
     health_check: Arc<Mutex<()>>,
     unit_of_work_timeout: Duration,
+    /// Whether these are connections of the reader, whose calls may go to another server.
+    is_reader: bool,
     /// The connection of a unit of work; `None` for those of the pool.
     unit: Option<Arc<Slot<UnitConnection>>>,
 }
@@ -89,6 +99,11 @@ impl Connections {
         Ok(Self::new(pool, acquire_timeout, set_up, config))
     }
 
+    /// Returns the connections of a reader's pool.
+    pub(super) fn of_reader(config: &Config) -> Result<Self> {
+        Ok(Self { is_reader: true, ..Self::lazy(config)? })
+    }
+
     /// Connects, and checks that the database has this build's schema. Writes nothing.
     pub(super) fn check(&self) -> BoxFuture<'_, Result<()>> {
         async {
@@ -106,7 +121,7 @@ impl Connections {
         let mut first = connections.check_out(CallKind::Read).await?;
         let call = Arc::clone(&first.call);
         let connection = first.get()?;
-        let checked = guarded(&call, connections.response_timeout(), check(&set_up, connection)).await;
+        let checked = connections.guarded(&call, check(&set_up, connection)).await;
         if !call.has_events() {
             return Err(wrong_pool("was built without the connections of `postgres::manager`"));
         }
@@ -123,6 +138,7 @@ impl Connections {
             set_up,
             health_check: Arc::default(),
             unit_of_work_timeout,
+            is_reader: false,
             unit: None,
         }
     }
@@ -135,7 +151,10 @@ impl Connections {
             return Ok(CheckedOut { connection: connection.0.take(), in_turn: Some(in_turn), call });
         }
         // One timeout covers all attempts: each lost idle connection takes time to detect.
-        let timeout = self.acquire_timeout.saturating_add(self.set_up.connect_limit());
+        let timeout = match self.is_reader {
+            true => self.acquire_timeout.max(self.connect_timeout().saturating_add(self.connect_timeout() / 2)),
+            false => self.acquire_timeout.saturating_add(self.set_up.connect_limit()),
+        };
         let connection = match tokio::time::timeout(timeout, self.pool.get()).await {
             Ok(connection) => connection.map_err(|error| self.cannot_acquire(error))?,
             Err(_) => {
@@ -169,9 +188,47 @@ impl Connections {
         self.set_up.connect_timeout
     }
 
-    /// Returns the response timeout of a call.
-    pub(super) fn response_timeout(&self) -> Option<Duration> {
-        self.set_up.response_timeout
+    /// Runs the work of a call under its guard. At the reader it ends as soon as its host responds neither to it nor to
+    /// a new connection. A slow query of a host that responds goes on.
+    pub(super) async fn guarded<T>(&self, call: &Arc<CallState>, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let frozen = async {
+            if self.is_reader {
+                self.frozen(call).await;
+            } else {
+                std::future::pending().await
+            }
+        };
+        match select(pin!(guarded(call, self.set_up.response_timeout, work)), pin!(frozen)).await {
+            Either::Left((result, _)) => result,
+            Either::Right(((), _)) => Err(Error::Unavailable { reason: NO_RESPONSE.to_owned() }),
+        }
+    }
+
+    /// Completes when a call's host responds neither to it nor to a new connection.
+    async fn frozen(&self, call: &CallState) {
+        loop {
+            no_response(call, Some(self.connect_timeout() / SILENT_PARTS)).await;
+            if let Some(origin) = call.origin()
+                && !self.set_up.responds(origin.host).await
+            {
+                return;
+            }
+        }
+    }
+
+    /// Returns a future that completes once a connection can be made again. It does not keep the pool alive.
+    pub(super) fn until_reachable(&self) -> impl Future<Output = ()> + Send + use<> {
+        let set_up = Arc::clone(&self.set_up);
+        async move {
+            let [mut pause, next] = RETRY_PAUSES;
+            loop {
+                tokio::time::sleep(pause).await;
+                if set_up.connect().await.is_ok() {
+                    return;
+                }
+                pause = next;
+            }
+        }
     }
 
     /// Checks a connection in, unless the result shows that it cannot be used again. Then the idle connections are
@@ -220,7 +277,7 @@ impl Connections {
         let call = Arc::clone(&checked_out.call);
         let connection = checked_out.get()?;
         let begin = async { Ok(AnsiTransactionManager::begin_transaction(connection).await?) };
-        let begun = guarded(&call, self.response_timeout(), begin).await;
+        let begun = self.guarded(&call, begin).await;
         match (&begun, checked_out.connection.take()) {
             (Ok(()), Some(connection)) => Ok((
                 Self { unit: Some(Slot::new(UnitConnection(Some(connection)))), ..self.clone() },
@@ -240,7 +297,7 @@ impl Connections {
         let mut checked_out = self.check_out(CallKind::Write).await?;
         let call = Arc::clone(&checked_out.call);
         let connection = checked_out.get()?;
-        let finished = guarded(&call, self.response_timeout(), end(connection, mode, async |_| Ok(()))).await;
+        let finished = self.guarded(&call, end(connection, mode, async |_| Ok(()))).await;
         unit.end(match (&finished, mode) {
             (Ok(()), WriteMode::Commit) => "it was committed",
             _ => "it was rolled back",

@@ -8,9 +8,10 @@ use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::AbortHandle;
 
 use super::PostgresRepository;
-use super::guard::{CallKind, guarded};
+use super::guard::CallKind;
 use super::pool::{CheckedOut, Connections};
 use super::run::{ConstantQuery, RunQueryDsl};
 use crate::config::Config;
@@ -23,21 +24,26 @@ const MAX_WAIT: Duration = Duration::from_millis(100);
 /// The pauses between two queries for a replica's position: the first, and the longest.
 const WAITS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(10)];
 
-/// How long reads go to the writer directly after the reader could not be reached. Then one tries the reader again: a
-/// frozen server would otherwise cost each read its timeout.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// How often a new replica is checked again while it has not received the newest migrations.
 const SCHEMA_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The connections to the replicas, and the limit of the reads that the writer serves in their place.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Reader {
     pub(super) connections: Connections,
-    on_writer: Arc<Semaphore>,
+    on_writer: Semaphore,
     acquire_timeout: Duration,
-    /// Until when reads go to the writer directly.
-    paused_until: Arc<Mutex<Option<Instant>>>,
+    /// The task that tries a reader that could not be used. Until it ends, reads go to the writer directly: a frozen
+    /// server would otherwise cost each of them its timeout.
+    retry: Mutex<Option<AbortHandle>>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(retry) = self.retry().take() {
+            retry.abort();
+        }
+    }
 }
 
 impl Reader {
@@ -47,12 +53,7 @@ impl Reader {
         if config.pool.reads_on_writer == 0 {
             on_writer.close();
         }
-        Ok(Self {
-            connections: Connections::lazy(config)?,
-            on_writer: Arc::new(on_writer),
-            acquire_timeout,
-            paused_until: Arc::default(),
-        })
+        Ok(Self { connections: Connections::of_reader(config)?, on_writer, acquire_timeout, retry: Mutex::default() })
     }
 
     /// Checks that this build can use the writer or the reader. A server that cannot be reached is left for later,
@@ -89,47 +90,45 @@ impl Reader {
         }
     }
 
-    fn paused_until(&self) -> MutexGuard<'_, Option<Instant>> {
+    fn retry(&self) -> MutexGuard<'_, Option<AbortHandle>> {
         // No code panics while it holds the lock.
-        self.paused_until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.retry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_paused(&self) -> bool {
+        is_running(self.retry().as_ref())
+    }
+
+    /// Sends reads to the writer until one task has reached the reader again.
     fn pause(&self, error: &Error) {
-        if self.paused_until().replace(Instant::now() + PAUSE).is_none() {
-            tracing::warn!(%error, "the reader cannot be used now: the writer serves reads, up to reads_on_writer");
+        let mut retry = self.retry();
+        if is_running(retry.as_ref()) {
+            return;
         }
-    }
-
-    /// Returns whether a call may try the reader: always, or once in each pause.
-    fn may_be_tried(&self) -> bool {
-        let mut paused = self.paused_until();
-        let now = Instant::now();
-        match *paused {
-            None => true,
-            Some(until) if now < until => false,
-            Some(_) => {
-                *paused = Some(now + PAUSE);
-                true
-            }
-        }
+        tracing::warn!(%error, "the reader cannot be used now: the writer serves reads, up to reads_on_writer");
+        let reachable = self.connections.until_reachable();
+        let task = tokio::spawn(async {
+            reachable.await;
+            tracing::info!("the reader can be used again");
+        });
+        *retry = Some(task.abort_handle());
     }
 
     /// Checks a connection out that has reached a position; `None` where the writer has to serve the read.
     async fn check_out(&self, at_least: Option<Point>) -> Result<Option<CheckedOut>> {
-        if !self.may_be_tried() {
+        if self.is_paused() {
             return Ok(None);
         }
         let mut checked_out = self.connections.check_out(CallKind::Read).await?;
         if let Some(point) = at_least {
             let call = Arc::clone(&checked_out.call);
             let wait = wait_for(checked_out.get()?, point);
-            let reached = guarded(&call, self.connections.response_timeout(), wait).await;
+            let reached = self.connections.guarded(&call, wait).await;
             if !matches!(reached, Ok(true)) {
                 self.connections.check_in(&reached, checked_out);
                 return reached.map(|_| None);
             }
         }
-        *self.paused_until() = None;
         Ok(Some(checked_out))
     }
 
@@ -146,6 +145,10 @@ impl Reader {
             }
         }
     }
+}
+
+fn is_running(task: Option<&AbortHandle>) -> bool {
+    task.is_some_and(|task| !task.is_finished())
 }
 
 type Pauses = Box<dyn Iterator<Item = Duration> + Send>;
@@ -169,7 +172,7 @@ impl<'a> Route<'a> {
     pub(super) fn new(repository: &'a PostgresRepository) -> Self {
         Self {
             repository,
-            reader: repository.reader.as_ref(),
+            reader: repository.reader.as_deref(),
             cause: None,
             permit: None,
             is_retry: false,
@@ -181,17 +184,16 @@ impl<'a> Route<'a> {
     /// Checks out a connection to the next server.
     pub(super) fn check_out(&mut self) -> BoxFuture<'_, Result<(&'a Connections, CheckedOut)>> {
         async move {
-            if let Some(pause) = self.pause.take() {
-                tokio::time::sleep(pause).await;
-            }
-            if let Some(reader) = self.reader {
+            while let Some(reader) = self.reader {
+                self.wait().await;
                 match reader.check_out(self.repository.at_least).await {
                     Ok(Some(checked_out)) => return Ok((&reader.connections, checked_out)),
                     Ok(None) => self.reader = None,
-                    Err(error) if is_of_server(&error) => self.leave_reader(reader, &error),
+                    Err(error) if self.goes_on(Some(&error)) => {}
                     Err(error) => return Err(error),
                 }
             }
+            self.wait().await;
             if let (None, Some(reader)) = (&self.permit, &self.repository.reader) {
                 self.permit = Some(reader.wait_for_writer(self.cause.take()).await?);
             }
@@ -210,6 +212,8 @@ impl<'a> Route<'a> {
                 self.pause = self.pauses.next();
                 self.pause.is_some()
             }
+            // A busy pool, or a server that cannot be used, and no error of the query.
+            Error::PoolTimeout { .. } => false,
             _ if is_of_server(error) => false,
             _ => return false,
         };
@@ -226,11 +230,18 @@ impl<'a> Route<'a> {
             reader.pause(error);
         }
         (self.reader, self.is_retry) = (None, false);
-        let reason = match error {
-            Error::Unavailable { reason } => reason.clone(),
-            _ => error.to_string(),
-        };
-        self.cause = Some(Error::Unavailable { reason });
+        self.cause = Some(match error {
+            Error::PoolTimeout { waited_ms } => Error::PoolTimeout { waited_ms: *waited_ms },
+            Error::Unavailable { reason } => Error::Unavailable { reason: reason.clone() },
+            _ => Error::Unavailable { reason: error.to_string() },
+        });
+    }
+
+    /// Waits before a retry.
+    async fn wait(&mut self) {
+        if let Some(pause) = self.pause.take() {
+            tokio::time::sleep(pause).await;
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -40,6 +41,8 @@ pub(super) struct SetUp {
     server: Server,
     /// When each host last did not respond, if it did not serve since.
     failures: Mutex<Vec<Option<Instant>>>,
+    /// The last probe of each host: when it ended, and whether the host responded. Locked during a probe.
+    probes: Vec<AsyncMutex<Option<(Instant, bool)>>>,
     /// When a connection was last lost.
     last_loss: Mutex<Option<Instant>>,
     max_lag: Option<Duration>,
@@ -103,6 +106,7 @@ impl SetUp {
         let (settings, schema) = (settings(&config.pool), schema.clone());
         Ok(Self {
             failures: Mutex::new(vec![None; server.hosts.len()]),
+            probes: server.hosts.iter().map(|_| AsyncMutex::default()).collect(),
             last_loss: Mutex::new(None),
             max_lag,
             max_lifetime,
@@ -191,6 +195,24 @@ impl SetUp {
         if let Some(last) = failures.get_mut(host) {
             *last = failure;
         }
+    }
+
+    /// Returns whether a host responds to a new connection within the connect timeout. Of the calls that ask at once,
+    /// one connects.
+    pub(super) fn responds(&self, host: usize) -> BoxFuture<'_, bool> {
+        async move {
+            let begun = Instant::now();
+            let mut last = self.probes[host].lock().await;
+            if let Some((_, responded)) = last.filter(|(ended, _)| *ended >= begun) {
+                return responded;
+            }
+            let connected = within(self.connect_timeout, self.connect_to(host)).await;
+            // Any other error is an answer.
+            let responded = !matches!(connected, Err(Error::Unavailable { .. }));
+            *last = Some((Instant::now(), responded));
+            responded
+        }
+        .boxed()
     }
 
     /// Records that a connection was lost.

@@ -154,6 +154,34 @@ async fn reads_go_on_while_the_writer_is_stopped() {
     until("writes go on", async || finder.insert_schools(schools(2..=2)).await.is_ok()).await;
 }
 
+/// The replica ends while it is asked whether it has reached the position.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_replica_fails_no_read_of_a_position() {
+    let mut group = Group::start(1).await;
+    let finder = open(&config(&group, &[0], &[1], "")).await;
+    insert(&finder, 1).await;
+    let position = finder.position().await.expect("a position");
+    let view = finder.at_least(&position);
+    let end = Instant::now() + Duration::from_secs(5);
+    let reads = (0..4).map(|_| {
+        let view = view.clone();
+        tokio::spawn(async move {
+            while Instant::now() < end {
+                assert!(view.school_by_urn(urn(1)).await.expect("an answer").is_some());
+            }
+        })
+    });
+    let reads: Vec<_> = reads.collect();
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        group.servers[1].stop(Stop::Kill);
+        group.servers[1].restart();
+    }
+    for read in reads {
+        read.await.expect("none failed");
+    }
+}
+
 /// A replica of the old timeline may be further in the log than the new primary, without what that has written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_position_is_of_its_timeline() {

@@ -50,18 +50,25 @@ async fn timed(finder: &PostgresRepository) -> Duration {
 struct Readers {
     stopped: Arc<AtomicBool>,
     answers: Arc<AtomicU64>,
+    /// The longest time that an answer took, in milliseconds.
+    slowest: Arc<AtomicU64>,
     tasks: Vec<tokio::task::JoinHandle<Vec<Error>>>,
 }
 
 impl Readers {
     fn start(finder: &PostgresRepository) -> Self {
-        let (stopped, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stopped, answers, slowest) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::default());
         let read = || {
             let (finder, stopped, answers) = (finder.clone(), Arc::clone(&stopped), Arc::clone(&answers));
+            let slowest = Arc::<AtomicU64>::clone(&slowest);
             tokio::spawn(async move {
                 let mut errors = Vec::new();
                 while !stopped.load(Ordering::Relaxed) {
-                    match total(&finder).await {
+                    let begun = Instant::now();
+                    let answer = total(&finder).await;
+                    let took = begun.elapsed().as_millis().try_into().expect("less than the age of the universe");
+                    slowest.fetch_max(took, Ordering::Relaxed);
+                    match answer {
                         Ok(_) => drop(answers.fetch_add(1, Ordering::Relaxed)),
                         Err(error) => errors.push(error),
                     }
@@ -71,7 +78,7 @@ impl Readers {
             })
         };
         let tasks = (0..4).map(|_| read()).collect();
-        Self { stopped, answers, tasks }
+        Self { stopped, answers, slowest, tasks }
     }
 
     /// Stops them, and checks that none of their reads failed. Returns how many there were.
@@ -141,6 +148,60 @@ async fn with_a_dead_and_a_frozen_host_the_third_answers() {
         let answers = join_all((0..4).map(|_| timed(&finder))).await;
         assert!(answers.iter().all(|next| *next < AT_ONCE), "{session}: {answers:?}");
     }
+    group.thaw(1);
+}
+
+/// The timeouts are the defaults.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_its_replicas_dead_and_frozen_the_writer_answers() {
+    let mut group = Group::start(2).await;
+    let replicas = group.url(&[1, 2], &format!("{READER}&load_balance_hosts=random"));
+    let config = Config::from_url(&group.url(&[0], "")).expect("an address");
+    let finder = PostgresRepository::connect(&config.with_reader(&replicas).expect("an address")).await;
+    let finder = finder.expect("all servers");
+    join_all((0..15).map(|_| total(&finder))).await;
+    for at in [1, 2] {
+        assert!(!group.connections(at, "reader").await.is_empty(), "connections to both");
+    }
+    group.freeze(1);
+    group.servers[2].stop(Stop::Kill);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let first = timed(&finder).await;
+    assert!(first < Duration::from_secs(10), "{first:?}");
+    // The reader is tried meanwhile.
+    for _ in 0..6 {
+        let answers = join_all((0..4).map(|_| timed(&finder))).await;
+        assert!(answers.iter().all(|next| *next < AT_ONCE), "{answers:?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    crate::support::say(&format!("replicas dead and frozen: the first answer after {first:?}"));
+    assert_eq!(finder.reader_status().expect("a reader").open, 0);
+    group.thaw(1);
+    until("the reader is used again", async || {
+        total(&finder).await.expect("an answer");
+        finder.reader_status().expect("a reader").open > 0
+    })
+    .await;
+}
+
+/// The timeouts are the defaults. Of the four callers three wait for the frozen server, and one for their connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_freezes_under_load_fails_no_read() {
+    let group = Group::start(2).await;
+    let mut config = Config::from_url(&group.url(&[0], "")).expect("an address");
+    config.pool.max_size = 3;
+    let config = config.with_reader(&group.url(&[1, 2], READER)).expect("an address");
+    let finder = PostgresRepository::connect(&config).await.expect("all servers");
+    let readers = Readers::start(&finder);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!group.connections(1, "reader").await.is_empty() && group.connections(2, "reader").await.is_empty());
+    group.freeze(1);
+    until("the other replica serves", async || !group.connections(2, "reader").await.is_empty()).await;
+    let slowest = Arc::clone(&readers.slowest);
+    assert!(readers.expect_no_failure().await > 200);
+    let slowest = Duration::from_millis(slowest.load(Ordering::Relaxed));
+    assert!(slowest > Duration::from_secs(4) && slowest < Duration::from_secs(10), "{slowest:?}");
+    crate::support::say(&format!("a replica freezes under load: the slowest answer after {slowest:?}"));
     group.thaw(1);
 }
 

@@ -1,6 +1,8 @@
 //! Reads that have a server of their own. Another database of the test server is the replica: it never receives what
 //! the writer's has, so each read shows where it went. `tests/faults/replicas.rs` has real ones.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use school_finder_db::config::Target;
@@ -11,7 +13,7 @@ use school_finder_db::repository::Position;
 use school_finder_db::testing::TestDatabase;
 use school_finder_db::{Config, Error, SchoolSearch, connect};
 
-use crate::support::raw::url_of;
+use crate::support::raw::{Raw, url_of};
 use crate::support::relay::{Relay, through};
 use crate::support::server::{database, open};
 use crate::support::{school, urn};
@@ -27,6 +29,16 @@ async fn with_reader(writer: &TestDatabase, replica: &TestDatabase) -> Config {
 fn hasty(mut config: Config) -> Config {
     config.pool.acquire_timeout = Duration::from_secs(2);
     config.pool.connect_timeout = Duration::from_secs(2);
+    config
+}
+
+/// A configuration whose reader is this database, through a relay.
+async fn with_relay(writer: &TestDatabase, replica: &TestDatabase, relay: &Relay) -> Config {
+    let through_relay = relay.config(replica).await;
+    #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
+    let Target::Postgres(server) = through_relay.target else { panic!("a server") };
+    let mut config = with_reader(writer, replica).await;
+    config.reader = Some(server);
     config
 }
 
@@ -123,21 +135,90 @@ async fn a_frozen_reader_delays_only_the_first_reads() {
     let (writer, replica) = (database().await, database().await);
     writer.repository().insert_schools(vec![school(1)]).await.expect("a school that fits");
     let relay = Relay::to_the_test_server().await;
-    let mut config = with_reader(&writer, &replica).await;
-    let through_relay = relay.config(&replica).await;
-    #[cfg_attr(not(feature = "sqlite"), allow(irrefutable_let_patterns))]
-    let Target::Postgres(server) = through_relay.target else { panic!("a server") };
-    config.reader = Some(server);
-    let finder = open(&config).await;
+    let finder = open(&with_relay(&writer, &replica, &relay).await).await;
     assert_eq!(total(&finder).await.expect("an answer"), 0, "the replica's");
     relay.freeze();
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(total(&finder).await.expect("an answer"), 1, "the writer's");
-    let begun = Instant::now();
-    for _ in 0..10 {
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        let begun = Instant::now();
         assert_eq!(total(&finder).await.expect("an answer"), 1, "the writer's");
+        assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+}
+
+/// A connection that was used a moment ago is not checked before its next use.
+#[tokio::test]
+async fn a_read_leaves_a_reader_that_freezes() {
+    let (writer, replica) = (database().await, database().await);
+    writer.repository().insert_schools(vec![school(1)]).await.expect("a school that fits");
+    let relay = Relay::to_the_test_server().await;
+    let finder = open(&with_relay(&writer, &replica, &relay).await).await;
+    assert_eq!(total(&finder).await.expect("an answer"), 0, "the replica's");
+    relay.freeze();
+    let begun = Instant::now();
+    assert_eq!(total(&finder).await.expect("an answer"), 1, "the writer's");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_slow_read_goes_on_at_a_reader_that_responds() {
+    let (writer, replica) = (database().await, database().await);
+    writer.repository().insert_schools(vec![school(1)]).await.expect("a school that fits");
+    let mut config = with_reader(&writer, &replica).await;
+    (config.pool.max_size, config.pool.acquire_timeout) = (1, Duration::from_millis(300));
+    config.pool.connect_timeout = Duration::from_secs(1);
+    let finder = open(&config).await;
+    assert_eq!(total(&finder).await.expect("an answer"), 0, "the replica's");
+    let mut lock = Raw::open(&url_of(&replica).await).await;
+    lock.execute("BEGIN; LOCK TABLE schools IN ACCESS EXCLUSIVE MODE").await;
+    let slow = tokio::spawn({
+        let finder = finder.clone();
+        async move { total(&finder).await }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(total(&finder).await.expect("an answer"), 1, "the writer's, since the reader's pool is busy");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!slow.is_finished(), "it waits for the lock");
+    lock.execute("ROLLBACK").await;
+    assert_eq!(slow.await.expect("no panic").expect("an answer"), 0, "the replica's");
+    assert_eq!(total(&finder).await.expect("an answer"), 0, "the replica's");
+}
+
+#[tokio::test]
+async fn one_task_tries_the_reader_and_ends_with_the_repository() {
+    let writer = database().await;
+    // Whoever connects gets no answer.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    tokio::spawn(async move {
+        let mut silent = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            silent.push(connection);
+        }
+    });
+    let reader = through(&url_of(&writer).await, port);
+    let mut config = hasty(writer.config().clone().with_reader(&reader).expect("a URL"));
+    config.pool.connect_timeout = Duration::from_secs(1);
+    let finder = open(&config).await;
+    assert_eq!(tries.load(Ordering::Relaxed), 1, "the start");
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        let reads = futures_util::future::join_all((0..5).map(|_| total(&finder))).await;
+        assert!(reads.iter().all(Result::is_ok), "{reads:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Each try has a pause of a second before it, and takes a second.
+    let before = tries.load(Ordering::Relaxed);
+    assert!((2..=4).contains(&before), "{before}");
+    drop(finder);
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(tries.load(Ordering::Relaxed), before);
 }
 
 #[tokio::test]
