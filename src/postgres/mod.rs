@@ -37,7 +37,7 @@ use std::time::Duration;
 use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::pooled_connection::deadpool::Pool;
-use futures_util::future::join;
+use futures_util::future::{BoxFuture, join};
 
 pub use self::migrations::run_pending_migrations;
 pub use self::plan::explain;
@@ -81,12 +81,7 @@ impl PostgresRepository {
     pub async fn connect(config: &Config) -> Result<Self> {
         let writer = Config { reader: None, ..config.clone() };
         let connections = Connections::lazy(&writer)?;
-        let reader = Self::reader(config)?;
-        match &reader {
-            None => connections.check().await?,
-            Some(reader) => reader.check(&connections).await?,
-        }
-        Ok(Self { connections, reader, at_least: None })
+        Self::start(connections.clone(), connections.check(), config).await
     }
 
     /// Takes the connections of a pool that the service has already, made by [`manager`]. A call takes one of them and
@@ -109,15 +104,11 @@ impl PostgresRepository {
     ///
     /// # Errors
     /// As [`connect`](crate::connect), and [`InvalidSetting`](crate::Error::InvalidSetting) for a pool whose
-    /// connections are not made by [`manager`].
+    /// connections are not made by [`manager`]. That is not found out while only the reader can be reached.
     pub async fn from_pool(pool: Pool<AsyncPgConnection>, config: &Config) -> Result<Self> {
         let writer = Config { reader: None, ..config.clone() };
-        let connections = Connections::of_pool(pool, &writer).await?;
-        let reader = Self::reader(config)?;
-        if let Some(reader) = &reader {
-            reader.check(&connections).await?;
-        }
-        Ok(Self { connections, reader, at_least: None })
+        let connections = Connections::of_pool(pool, &writer)?;
+        Self::start(connections.clone(), connections.check_pooled(), config).await
     }
 
     /// Checks out a connection to the writer that is set up, and runs `work` with it. Diesel's errors get their type,
@@ -164,10 +155,15 @@ impl PostgresRepository {
         calls::run!(self.connections, Custom, |connection| work(connection))
     }
 
-    /// Returns the reader of a configuration, if it has one.
-    fn reader(config: &Config) -> Result<Option<Arc<Reader>>> {
-        let reader = config.of_reader().map(|reader| Reader::new(&reader, config.pool.acquire_timeout));
-        Ok(reader.transpose()?.map(Arc::new))
+    /// Returns the repository of a writer's connections, and of the reader of the configuration if it has one, after
+    /// the check of both.
+    async fn start(connections: Connections, check: BoxFuture<'_, Result<()>>, config: &Config) -> Result<Self> {
+        let reader = config.of_reader().map(|reader| Reader::new(&reader, config.pool.acquire_timeout)).transpose()?;
+        match &reader {
+            None => check.await?,
+            Some(reader) => reader.check(check).await?,
+        }
+        Ok(Self { connections, reader: reader.map(Arc::new), at_least: None })
     }
 
     async fn begin_unit(&self) -> Result<UnitOfWork> {

@@ -113,20 +113,27 @@ impl Connections {
         .boxed()
     }
 
-    /// Takes the connections of a pool that exists, and checks one of them as [`check`](Self::check) does.
-    pub(super) async fn of_pool(pool: Pool<AsyncPgConnection>, config: &Config) -> Result<Self> {
+    /// Takes the connections of a pool that exists.
+    pub(super) fn of_pool(pool: Pool<AsyncPgConnection>, config: &Config) -> Result<Self> {
         let set_up = Arc::new(SetUp::new(config)?);
         let acquire_timeout = pool.timeouts().wait.unwrap_or(Duration::MAX);
-        let connections = Self::new(pool, acquire_timeout, Arc::clone(&set_up), config);
-        let mut first = connections.check_out(CallKind::Read).await?;
-        let call = Arc::clone(&first.call);
-        let connection = first.get()?;
-        let checked = connections.guarded(&call, check(&set_up, connection)).await;
-        if !call.has_events() {
-            return Err(wrong_pool("was built without the connections of `postgres::manager`"));
+        Ok(Self::new(pool, acquire_timeout, set_up, config))
+    }
+
+    /// Checks a connection of the pool as [`check`](Self::check) does, and that [`manager`] made it.
+    pub(super) fn check_pooled(&self) -> BoxFuture<'_, Result<()>> {
+        async {
+            let mut first = self.check_out(CallKind::Read).await?;
+            let call = Arc::clone(&first.call);
+            let connection = first.get()?;
+            let checked = self.guarded(&call, check(&self.set_up, connection)).await;
+            if !call.has_events() {
+                return Err(wrong_pool("was built without the connections of `postgres::manager`"));
+            }
+            self.check_in(&checked, first);
+            checked
         }
-        connections.check_in(&checked, first);
-        checked.map(|()| connections)
+        .boxed()
     }
 
     fn new(pool: Pool<AsyncPgConnection>, acquire_timeout: Duration, set_up: Arc<SetUp>, config: &Config) -> Self {

@@ -58,8 +58,8 @@ impl Reader {
 
     /// Checks that this build can use the writer or the reader. A server that cannot be reached is left for later,
     /// if the other can be used.
-    pub(super) async fn check(&self, writer: &Connections) -> Result<()> {
-        let (on_writer, on_reader) = join(writer.check(), self.check_reader()).await;
+    pub(super) async fn check(&self, writer: BoxFuture<'_, Result<()>>) -> Result<()> {
+        let (on_writer, on_reader) = join(writer, self.check_reader()).await;
         match (on_writer, on_reader) {
             (Err(error), Err(_)) => Err(error),
             (Err(error), _) | (_, Err(error)) if !error.is_retryable() => Err(error),

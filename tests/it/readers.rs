@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use diesel_async::pooled_connection::deadpool::Pool;
 use school_finder_db::config::Target;
 use school_finder_db::error::ConnectError;
 use school_finder_db::models::SchoolPatch;
+use school_finder_db::postgres::{self, PostgresRepository};
 use school_finder_db::prelude::*;
 use school_finder_db::repository::Position;
 use school_finder_db::testing::TestDatabase;
@@ -226,14 +228,18 @@ async fn reads_go_on_while_the_writer_is_down() {
     let (writer, replica) = (database().await, database().await);
     replica.repository().insert_schools(vec![school(1)]).await.expect("a school that fits");
     let config = Config::from_url(&nowhere(&writer).await).expect("a URL");
-    let finder = open(&hasty(config.with_reader(&url_of(&replica).await).expect("a URL"))).await;
-    assert_eq!(total(&finder).await.expect("the reader answers"), 1);
-    let refused = finder.insert_schools(vec![school(2)]).await.expect_err("the writer is down");
-    assert!(matches!(refused, Error::Unavailable { .. }) && refused.is_retryable(), "{refused:?}");
-    let refused = finder.position().await.expect_err("the writer is down");
-    assert!(matches!(refused, Error::Unavailable { .. }), "{refused:?}");
-    let servers = finder.health().await.expect("reads are served").servers.expect("two servers");
-    assert_eq!((servers.writer.as_str(), servers.reader.as_str()), ("Unavailable", "usable"));
+    let config = hasty(config.with_reader(&url_of(&replica).await).expect("a URL"));
+    let pool = Pool::builder(postgres::manager(&config).expect("a server")).build().expect("a pool");
+    let of_pool = PostgresRepository::from_pool(pool, &config).await.expect("the reader is enough");
+    for finder in [open(&config).await, of_pool] {
+        assert_eq!(total(&finder).await.expect("the reader answers"), 1);
+        let refused = finder.insert_schools(vec![school(2)]).await.expect_err("the writer is down");
+        assert!(matches!(refused, Error::Unavailable { .. }) && refused.is_retryable(), "{refused:?}");
+        let refused = finder.position().await.expect_err("the writer is down");
+        assert!(matches!(refused, Error::Unavailable { .. }), "{refused:?}");
+        let servers = finder.health().await.expect("reads are served").servers.expect("two servers");
+        assert_eq!((servers.writer.as_str(), servers.reader.as_str()), ("Unavailable", "usable"));
+    }
 }
 
 #[tokio::test]
