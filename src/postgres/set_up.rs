@@ -215,19 +215,27 @@ impl SetUp {
         .boxed()
     }
 
-    /// Records that a connection was lost.
-    pub(super) fn record_loss(&self) {
-        *self.last_loss.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Records that a connection was lost which was made at this time. Those that were made before a loss are lost with
+    /// it, however late each of their calls notices.
+    pub(super) fn record_loss(&self, created: Instant) {
+        let mut last_loss = self.last_loss.lock().unwrap_or_else(PoisonError::into_inner);
+        if last_loss.is_none_or(|last_loss| last_loss < created) {
+            *last_loss = Some(Instant::now());
+        }
     }
 
-    /// Returns whether a connection was lost after this time.
-    pub(super) fn has_lost_since(&self, time: Instant) -> bool {
-        self.last_loss.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|last_loss| last_loss >= time)
+    /// Returns why a connection that was made at this time is not used again, if it is not.
+    pub(super) fn expired(&self, created: Instant) -> Option<&'static str> {
+        if self.lifetime(created).is_some_and(|lifetime| created.elapsed() >= lifetime) {
+            return Some("it reached its maximum lifetime");
+        }
+        let last_loss = *self.last_loss.lock().unwrap_or_else(PoisonError::into_inner);
+        last_loss.is_some_and(|last_loss| last_loss >= created).then_some("another one was lost")
     }
 
     /// Returns the maximum age of a connection that was made at this time. Connections that were made together do not
     /// end together.
-    pub(super) fn lifetime(&self, created: Instant) -> Option<Duration> {
+    fn lifetime(&self, created: Instant) -> Option<Duration> {
         let fifth = self.max_lifetime / 5;
         let chance = u32::try_from(self.random.hash_one(created) % 1_000).unwrap_or_default();
         (!self.max_lifetime.is_zero()).then(|| fifth * 4 + fifth * 2 / 1_000 * chance)

@@ -252,7 +252,7 @@ async fn hosts_are_chosen_by_their_role() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_a_pool_of_the_service_a_promoted_standby_is_left_too() {
+async fn a_services_own_pool_leaves_a_promoted_standby() {
     let mut group = Group::start(1).await;
     let config = config(&group.url(&[1], READER));
     let pool = Pool::builder(postgres::manager(&config).expect("its settings")).max_size(1).build().expect("a pool");
