@@ -2,7 +2,6 @@
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::Response;
-use axum_extra::extract::Query;
 use school_finder_db::Error;
 use school_finder_db::ids::{SchoolId, Urn};
 use school_finder_db::models::{Collections, SchoolDetails};
@@ -10,6 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::problem::{Members, Problem, Refusals};
+use super::query::Query;
 use super::response::{self, FeatureCollection, Format, NoParameters, Schools};
 use super::{Finder, ids};
 

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
-use axum_extra::extract::Query;
 use school_finder_db::Error;
 use school_finder_db::models::Home;
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use utoipa::IntoParams;
 
 use super::Finder;
 use super::problem::{Members, Problem, Refusals};
+use super::query::Query;
 
 /// The query parameters of [`locate_home`].
 #[derive(Debug, Deserialize, FromRequestParts, IntoParams)]

@@ -15,6 +15,7 @@ mod outlines;
 mod page;
 mod problem;
 mod queries;
+mod query;
 mod response;
 mod routes;
 mod search;

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use axum::extract::{FromRequestParts, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum_extra::extract::Query;
 use geo::{BoundingRect, CoordsIter, LineString, MapCoords, MultiPolygon, Polygon, SimplifyVw, coord};
 use geojson::{Feature, Geometry, GeometryValue, feature};
 use school_finder_db::Kilometres;
@@ -20,6 +19,7 @@ use super::{Finder, ids};
 
 /// The most vertices of a response, about 1 MB.
 const MAX_VERTICES: usize = 40_000;
+use super::query::Query;
 
 /// How many stored outlines are in memory at once. Each may have 100,000 vertices.
 const AT_ONCE: usize = 20;

@@ -1,6 +1,5 @@
 //! Error responses: problem details, as in RFC 9457.
 
-use std::error::Error as StdError;
 use std::fmt::Display;
 
 use axum::body::Body;
@@ -9,7 +8,6 @@ use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Json};
-use axum_extra::extract::QueryRejection;
 use school_finder_db::Error;
 use school_finder_db::models::School;
 use serde::Serialize;
@@ -192,14 +190,10 @@ impl From<serde_json::Error> for Problem {
     }
 }
 
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        let source = std::iter::successors(rejection.source(), |&error| error.source())
-            .find_map(|error| error.downcast_ref::<serde_path_to_error::Error<serde::de::value::Error>>());
-        let Some(error) = source else {
-            return Self::new(StatusCode::BAD_REQUEST, "InvalidParameter", rejection.body_text());
-        };
-        // Of a list, `phase[0]`, the list.
+impl From<serde_path_to_error::Error<serde::de::value::Error>> for Problem {
+    /// A query that cannot be read.
+    fn from(error: serde_path_to_error::Error<serde::de::value::Error>) -> Self {
+        // Of a list, `phase[0]`, the list. An unknown name may be any text, of which the beginning is enough.
         let field: String = error.path().to_string().chars().take_while(|&sign| sign != '[').take(40).collect();
         let reason = error.inner().to_string();
         if let Some(missing) = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {

@@ -6,7 +6,6 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum_extra::extract::Query;
 use geojson::{Feature, Geometry, feature};
 use headers_accept::Accept;
 use mediatype::{MediaType, names};
@@ -14,10 +13,11 @@ use school_finder_db::Page;
 use school_finder_db::request::Cursor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::headers;
 use super::problem::Problem;
+use super::query::Query;
 
 pub const JSON: &str = "application/json";
 pub const GEOJSON: &str = "application/geo+json";
@@ -54,7 +54,7 @@ impl<S: Sync> FromRequestParts<S> for Format {
 }
 
 /// The query of a route without parameters: an unknown one is an error, so that none is ignored.
-#[derive(Debug, Deserialize, FromRequestParts)]
+#[derive(Debug, Deserialize, FromRequestParts, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[from_request(via(Query), rejection(Problem))]
 pub struct NoParameters {}

@@ -1,7 +1,6 @@
 //! Searches from the query parameters of a request, which are the options of `school-finder find`.
 
 use axum::extract::FromRequestParts;
-use axum_extra::extract::Query;
 use chrono::NaiveTime;
 use school_finder_db::models::{ClubKind, Gender, Phase, Rating, Status, Weekday};
 use school_finder_db::request::{ClubFilter, Cursor, MAX_LIMIT, Ownership, ReachFilter, Unrated};
@@ -12,11 +11,12 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::problem::Problem;
+use super::query::Query;
 
 const MAX_AGE: i16 = 99;
 const MAX_YEARS: u8 = 50;
 
-/// Filters, order and page of a search: all but fees. An empty value is as none.
+/// The query parameters of a search: its filters without fees, its order and its page.
 #[derive(Debug, Default, Deserialize, FromRequestParts, IntoParams)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 #[from_request(via(Query), rejection(Problem))]

@@ -2,7 +2,6 @@
 
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
-use axum_extra::extract::Query;
 use school_finder_db::LatLng;
 use school_finder_db::models::Suggestion;
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use utoipa::IntoParams;
 
 use super::Finder;
 use super::problem::{Problem, Refusals};
+use super::query::Query;
 use super::response::{self, FeatureCollection, Format, Schools};
 use super::search::{point, within};
 
@@ -23,7 +23,7 @@ const LIMIT: u32 = 10;
 #[into_params(parameter_in = Query)]
 pub struct SuggestParameters {
     /// What was typed so far: words of the name, the town, the council or the postcode; a URN or a LAESTAB.
-    #[param(max_length = 200, pattern = "^[^\\u0000]*$")]
+    #[param(min_length = 1, max_length = 200, pattern = "^[^\\u0000]*$")]
     text: String,
     /// Degrees north of a home: nearer schools come first.
     #[param(minimum = -90, maximum = 90)]

@@ -16,6 +16,7 @@ on_every_backend! {
     geojson_is_returned_to_those_who_accept_it,
     catchments_have_evidence,
     reach_lists_each_year,
+    empty_parameters_count_as_missing,
     facets_count_what_is_found,
     outlines_are_drawn,
     outlines_are_as_fine_as_the_zoom,
@@ -107,6 +108,26 @@ async fn pages_are_linked(site: &Site) {
     assert_eq!(all["next"], Value::Null);
     let (mut found, mut uri) = (Vec::new(), format!("/api/schools?{HOME}&phase=primary&limit=4"));
     loop {
+/// A form sends each of its fields.
+async fn empty_parameters_count_as_missing(site: &Site) {
+    let all = site.get("/api/schools").await.json();
+    let document = site.get("/openapi.json").await.json();
+    let parameters = document["paths"]["/api/schools"]["get"]["parameters"].as_array().expect("parameters");
+    let names: Vec<_> = parameters.iter().map(|one| one["name"].as_str().expect("a name")).collect();
+    for name in ["lat", "council", "phase", "status", "state", "max-rating", "has-club", "club-until", "reached", "sort"] {
+        assert!(names.contains(&name), "{name} is not described");
+    }
+    for name in &names {
+        assert_eq!(site.get(&format!("/api/schools?{name}=")).await.json(), all, "{name}");
+    }
+    let form = names.iter().map(|name| format!("{name}=")).collect::<Vec<_>>().join("&");
+    assert_eq!(site.get(&format!("/api/schools?{form}")).await.json(), all);
+    let nurseries = site.get("/api/schools?phase=nursery").await.json();
+    assert_eq!(site.get("/api/schools?phase=&council=&phase=nursery&state=").await.json(), nurseries);
+    assert_eq!(site.get("/api/suggest?text=osiths+st&lat=&lng=&limit=").await.status, StatusCode::OK);
+    assert_eq!(site.get("/api/outlines?id=1&zoom=").await.status, StatusCode::OK);
+}
+
         let reply = site.get(&uri).await;
         let json = reply.json();
         found.extend(json["schools"].as_array().expect("schools").clone());
