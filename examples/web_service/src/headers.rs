@@ -40,34 +40,68 @@ pub fn complete<B>(mut response: Response<B>) -> Response<B> {
     response
 }
 
+/// What caches may store, and have to revalidate each time.
+const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
+
 /// A response that caches may store, and have to revalidate each time.
 pub fn revalidated(response: impl IntoResponse) -> Response {
-    ([(header::CACHE_CONTROL, "no-cache")], response).into_response()
+    ([(header::CACHE_CONTROL, REVALIDATED)], response).into_response()
 }
 
-/// Adds an `ETag` to a response that caches may store, and answers 304 to those who have it already.
+/// Returns the tag of a body. It is weak, since the same bytes may be compressed.
+pub fn tag(body: &[u8]) -> Option<ETag> {
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    format!("W/\"{:x}\"", hasher.finish()).parse().ok()
+}
+
+/// Answers 304 to those who have a [`revalidated`] response already. One without an `ETag` gets that of its body.
 pub async fn not_modified(request: Request, next: Next) -> Result<Response, Problem> {
     let known = request.headers().typed_get::<IfNoneMatch>();
     // The response to HEAD has no body to tell it by.
     let is_get = request.method() == Method::GET;
     let response = next.run(request).await;
-    if !is_get || response.status() != StatusCode::OK || !response.headers().contains_key(header::CACHE_CONTROL) {
+    let is_revalidated = response.headers().get(header::CACHE_CONTROL) == Some(&REVALIDATED);
+    if !is_get || response.status() != StatusCode::OK || !is_revalidated {
         return Ok(response);
     }
-    let (mut parts, body) = response.into_parts();
-    let bytes = to_bytes(body, usize::MAX).await.map_err(|error| Problem::unfinished(&error))?;
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    // Weak, since the same bytes may be compressed.
-    let Ok(tag) = format!("W/\"{:x}\"", hasher.finish()).parse::<ETag>() else {
-        return Ok(Response::from_parts(parts, Body::from(bytes)));
-    };
-    let is_known = known.is_some_and(|known| !known.precondition_passes(&tag));
-    parts.headers.typed_insert(tag);
-    if is_known {
-        parts.status = StatusCode::NOT_MODIFIED;
-        parts.headers.remove(header::CONTENT_TYPE);
-        return Ok(Response::from_parts(parts, Body::empty()));
+    let (mut parts, mut body) = response.into_parts();
+    let mut tag = parts.headers.typed_get::<ETag>();
+    if tag.is_none() {
+        let bytes = to_bytes(body, usize::MAX).await.map_err(|error| Problem::unfinished(&error))?;
+        tag = self::tag(&bytes);
+        body = Body::from(bytes);
     }
-    Ok(Response::from_parts(parts, Body::from(bytes)))
+    if let Some(tag) = tag {
+        if known.is_some_and(|known| !known.precondition_passes(&tag)) {
+            parts.status = StatusCode::NOT_MODIFIED;
+            parts.headers.remove(header::CONTENT_TYPE);
+            body = Body::empty();
+        }
+        parts.headers.typed_insert(tag);
+    }
+    Ok(Response::from_parts(parts, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use axum::{Router, middleware};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_is_revalidated_has_a_tag() {
+        let router = Router::new()
+            .route("/again", get(async || revalidated("text")))
+            .route("/never", get(async || ([(header::CACHE_CONTROL, "no-store")], "text")))
+            .route("/later", get(async || ([(header::CACHE_CONTROL, "max-age=300")], "text")))
+            .layer(middleware::from_fn(not_modified));
+        for (path, is_tagged) in [("/again", true), ("/never", false), ("/later", false)] {
+            let request = Request::get(path).body(Body::empty()).expect("a request");
+            let response = router.clone().oneshot(request).await.expect("a response");
+            assert_eq!(response.headers().contains_key(header::ETAG), is_tagged, "{path}");
+        }
+    }
 }

@@ -26,8 +26,9 @@ use std::sync::Arc;
 
 use axum::error_handling::HandleErrorLayer;
 use axum::routing::get;
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use school_finder_db::SchoolRepository;
+use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
@@ -44,6 +45,7 @@ pub use observe::{Metrics, log_filter, start_log};
 pub use queries::query_metrics;
 pub use serve::serve;
 
+use limits::Turns;
 use problem::Problem;
 
 /// The repository that every handler queries, whatever its backend.
@@ -67,12 +69,15 @@ pub fn with_middleware<S: Clone + Send + Sync + 'static>(
     metrics: Arc<Metrics>,
     limits: &Limits,
 ) -> Router<S> {
-    // A request waits neither for others nor longer than the timeout.
+    // Past the limit a request is refused immediately. Within it, it may wait for a connection of the pool, but not longer
+    // than the timeout.
+    let queries = Arc::new(Semaphore::new(limits.max_queries));
     let interface = interface.route_layer(
         ServiceBuilder::new()
             .layer(HandleErrorLayer::new(async |error| Problem::not_served(&error)))
             .layer(LoadShedLayer::new())
-            .layer(GlobalConcurrencyLimitLayer::new(limits.max_queries)),
+            .layer(GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(&queries)))
+            .layer(Extension(Turns::new(queries, limits))),
     );
     interface
         .merge(others)

@@ -1,6 +1,12 @@
 //! How much one caller may take of the service, and for how long.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time;
+
+use super::problem::Problem;
 
 /// The limits of a service. [`Limits::default`] has those of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,5 +42,28 @@ impl Default for Limits {
             max_queries: 128,
             drain_timeout: Duration::from_secs(10),
         }
+    }
+}
+
+/// The turns of queries that a response makes while it is sent. The layers of a request end with its headers.
+#[derive(Debug, Clone)]
+pub struct Turns {
+    free: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+impl Turns {
+    /// Returns turns within the limits of requests, with which they share `free`.
+    pub fn new(free: Arc<Semaphore>, limits: &Limits) -> Self {
+        Self { free, timeout: limits.request_timeout }
+    }
+
+    /// Does some work once it is its turn. Both may take as long as a request.
+    pub async fn take<T>(&self, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+        let work = async {
+            let _permit = self.free.acquire().await.map_err(|error| Problem::unfinished(&error))?;
+            work.await
+        };
+        time::timeout(self.timeout, work).await.map_err(|error| Problem::unfinished(&error))?
     }
 }

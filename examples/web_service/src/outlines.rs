@@ -1,28 +1,34 @@
 //! The catchments of several schools, for drawing: simplified to what a map shows.
 
-use std::collections::HashSet;
+use std::sync::Arc;
+use std::{mem, vec};
 
+use axum::Extension;
+use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use geo::{BoundingRect, CoordsIter, LineString, MapCoords, MultiPolygon, Polygon, SimplifyVw, coord};
 use geojson::{Feature, Geometry, GeometryValue, feature};
-use school_finder_db::Kilometres;
 use school_finder_db::ids::{SchoolId, Urn};
+use school_finder_db::models::School;
+use school_finder_db::{Kilometres, SchoolRepository};
 use serde::Deserialize;
 use serde_json::Map;
 use utoipa::IntoParams;
 
+use super::limits::Turns;
 use super::problem::{Problem, Refusals};
+use super::query::Query;
 use super::response::{self, FeatureCollection};
 use super::{Finder, ids};
 
 /// The most vertices of a response, about 1 MB.
 const MAX_VERTICES: usize = 40_000;
-use super::query::Query;
 
-/// How many stored outlines are in memory at once. Each may have 100,000 vertices.
-const AT_ONCE: usize = 20;
+/// How many stored outlines a response has in memory at once. Each may have 100,000 vertices, which are 1.6 MB.
+const AT_ONCE: usize = 4;
 
 /// The pixels of a map's width at zoom 0.
 const WORLD_PIXELS: f64 = 256.0;
@@ -45,13 +51,15 @@ pub struct OutlineParameters {
 
 /// The catchments of schools, to draw them: an outline, or a point with a radius.
 ///
-/// Schools without either are left out. A response has at most 40,000 vertices.
+/// Schools without either are left out. A response has at most 40,000 vertices. It is sent while it is drawn: if it
+/// cannot be completed, the connection ends before the last chunk.
 #[utoipa::path(get, path = "/api/outlines", params(OutlineParameters), responses(
     (status = 200, description = "The catchments.", body = FeatureCollection, content_type = "application/geo+json"),
     Refusals,
 ))]
 pub async fn draw_catchments(
     State(finder): State<Finder>,
+    Extension(turns): Extension<Turns>,
     OutlineParameters { ids, zoom }: OutlineParameters,
 ) -> Result<Response, Problem> {
     ids::check(&ids)?;
@@ -61,35 +69,86 @@ pub async fn draw_catchments(
         let detail = format!("zoom {zoom} is not from 0 to 22");
         return Err(Problem::in_field("zoom", "InvalidParameter", detail));
     }
-    let pixel = zoom.map_or(0.0, |zoom| 360.0 / (WORLD_PIXELS * zoom.exp2()));
-    let most = MAX_VERTICES / ids.len();
-    let mut features = Vec::new();
-    let mut outlined = HashSet::new();
-    for ids in ids.chunks(AT_ONCE) {
-        let outlines = finder.catchments(ids).await?;
+    let schools = finder.schools(&ids).await?;
+    let circle = |school: &School| {
+        let (location, radius) = school.location().zip(school.catchment_radius_km)?;
+        let centre = Geometry::new_point([location.lng().degrees(), location.lat().degrees()]);
+        Some((school.id, feature(school.id, school.urn, centre, Some(radius))))
+    };
+    let drawing = Drawing {
+        pixel: zoom.map_or(0.0, |zoom| 360.0 / (WORLD_PIXELS * zoom.exp2())),
+        most: MAX_VERTICES / ids.len(),
+        circles: schools.iter().filter_map(circle).collect(),
+        ids: ids.into_iter(),
+        finder,
+        separator: r#"{"type":"FeatureCollection","features":["#,
+    };
+    // An error of the first part is still a problem.
+    let (first, rest) = drawing.part().await?;
+    let rest = stream::try_unfold(rest, move |drawing| {
+        let turns = turns.clone();
+        async move {
+            match drawing {
+                Some(drawing) => turns.take(drawing.part()).await.map(Some),
+                None => Ok(None),
+            }
+        }
+    });
+    // Later ones were logged, and end the connection, so that no caller takes what has arrived for all of it.
+    let rest = rest.map_err(|_| "the response could not be completed");
+    let body = Body::from_stream(stream::iter([Ok(first)]).chain(rest));
+    // It holds no home. Outlines seldom change.
+    let headers = [(header::CONTENT_TYPE, response::GEOJSON), (header::CACHE_CONTROL, "private, max-age=300")];
+    Ok((headers, body).into_response())
+}
+
+/// A response that is drawn part by part while the caller reads it.
+struct Drawing {
+    finder: Arc<dyn SchoolRepository>,
+    pixel: f64,
+    /// The most vertices of one outline.
+    most: usize,
+    /// The schools whose outlines are still to be drawn.
+    ids: vec::IntoIter<SchoolId>,
+    /// Points with a radius, drawn at the end for schools without an outline.
+    circles: Vec<(SchoolId, Feature)>,
+    /// The text before the next feature.
+    separator: &'static str,
+}
+
+impl Drawing {
+    /// Returns the next part of the JSON, and what draws the part after it.
+    async fn part(mut self) -> Result<(Vec<u8>, Option<Self>), Problem> {
+        let ids: Vec<_> = self.ids.by_ref().take(AT_ONCE).collect();
+        let outlines = self.finder.catchments(&ids).await?;
+        self.circles.retain(|(id, _)| outlines.iter().all(|of| of.id != *id));
+        let (pixel, most) = (self.pixel, self.most);
         // Long outlines take a while, for which other requests should not wait.
         let drawn = tokio::task::spawn_blocking(move || {
             let draw =
                 |outline: &MultiPolygon<f64>| Geometry::new(GeometryValue::from(&simplified(outline, pixel, most)));
-            outlines.iter().map(|of| (of.id, of.urn, draw(of.outline.as_multi_polygon()))).collect::<Vec<_>>()
+            let outlines = outlines.iter();
+            outlines.map(|of| feature(of.id, of.urn, draw(of.outline.as_multi_polygon()), None)).collect::<Vec<_>>()
         });
-        for (id, urn, geometry) in drawn.await.map_err(|error| Problem::unfinished(&error))? {
-            outlined.insert(id);
-            features.push(feature(id, urn, geometry, None));
+        let mut features = drawn.await.map_err(|error| Problem::unfinished(&error))?;
+        let is_last = self.ids.len() == 0;
+        if is_last {
+            features.extend(self.circles.drain(..).map(|(_, circle)| circle));
         }
-    }
-    for school in finder.schools(&ids).await? {
-        if let Some((location, radius)) = school.location().zip(school.catchment_radius_km)
-            && !outlined.contains(&school.id)
-        {
-            let centre = Geometry::new_point([location.lng().degrees(), location.lat().degrees()]);
-            features.push(feature(school.id, school.urn, centre, Some(radius)));
+        let mut part = Vec::new();
+        for feature in &features {
+            part.extend_from_slice(mem::replace(&mut self.separator, ",").as_bytes());
+            serde_json::to_writer(&mut part, feature)?;
         }
+        if !is_last {
+            return Ok((part, Some(self)));
+        }
+        if self.separator != "," {
+            part.extend_from_slice(self.separator.as_bytes());
+        }
+        part.extend_from_slice(b"]}");
+        Ok((part, None))
     }
-    let body = serde_json::to_vec(&geojson::FeatureCollection { bbox: None, features, foreign_members: None })?;
-    // It holds no home. Outlines seldom change.
-    let headers = [(header::CONTENT_TYPE, response::GEOJSON), (header::CACHE_CONTROL, "private, max-age=300")];
-    Ok((headers, body).into_response())
 }
 
 /// Returns an outline with at most `most` vertices, without what is smaller than a pixel. The outline of something that

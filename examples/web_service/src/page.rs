@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
+use axum_extra::TypedHeader;
 
 use super::{Finder, headers};
 
@@ -36,7 +37,7 @@ const FILES: &[(&str, &str, &str)] = &[
 pub fn files(router: Router<Finder>) -> Router<Finder> {
     FILES.iter().fold(router, |router, &(path, kind, text)| {
         // Browsers revalidate each time, so that a new build is visible immediately.
-        let file = move || headers::revalidated(([(header::CONTENT_TYPE, kind)], text));
-        router.route(path, get(async move || file()))
+        let tag = headers::tag(text.as_bytes()).map(TypedHeader);
+        router.route(path, get(async move || headers::revalidated(([(header::CONTENT_TYPE, kind)], tag, text))))
     })
 }

@@ -1,25 +1,32 @@
 //! What is found, and how it is told.
 
-use axum::http::StatusCode;
-use school_finder_db::SchoolSearch;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use futures_util::TryStreamExt;
 use school_finder_db::ids::Urn;
 use school_finder_db::models::{LinkKind, NewLink};
 use school_finder_db::request::WriteMode;
+use school_finder_db::{SchoolSearch, connect};
 use serde_json::{Value, json};
+use tower::ServiceExt;
+use web_service::Limits;
 
 use crate::{Site, names, on_every_backend};
 
 on_every_backend! {
     schools_come_nearest_first,
     filters_have_the_names_of_the_program,
+    empty_parameters_count_as_missing,
     pages_are_linked,
     geojson_is_returned_to_those_who_accept_it,
     catchments_have_evidence,
     reach_lists_each_year,
-    empty_parameters_count_as_missing,
     facets_count_what_is_found,
     outlines_are_drawn,
     outlines_are_as_fine_as_the_zoom,
+    outlines_are_sent_part_by_part,
+    outlines_that_fail_midway_are_not_complete,
+    outlines_fail_with_a_problem_before_the_first_part,
     admissions_are_listed_for_several_schools,
     a_school_has_all_its_details,
     an_old_urn_leads_to_its_successor,
@@ -101,20 +108,15 @@ async fn filters_have_the_names_of_the_program(site: &Site) {
     assert_eq!(names(&by_name), ["Ashworth High School for Girls"]);
 }
 
-async fn pages_are_linked(site: &Site) {
-    let all = site.get(&format!("/api/schools?{HOME}&phase=primary&limit=100")).await;
-    assert_eq!(all.header("link"), "");
-    let all = all.json();
-    assert_eq!(all["next"], Value::Null);
-    let (mut found, mut uri) = (Vec::new(), format!("/api/schools?{HOME}&phase=primary&limit=4"));
-    loop {
 /// A form sends each of its fields.
 async fn empty_parameters_count_as_missing(site: &Site) {
     let all = site.get("/api/schools").await.json();
     let document = site.get("/openapi.json").await.json();
     let parameters = document["paths"]["/api/schools"]["get"]["parameters"].as_array().expect("parameters");
     let names: Vec<_> = parameters.iter().map(|one| one["name"].as_str().expect("a name")).collect();
-    for name in ["lat", "council", "phase", "status", "state", "max-rating", "has-club", "club-until", "reached", "sort"] {
+    for name in
+        ["lat", "council", "phase", "status", "state", "max-rating", "has-club", "club-until", "reached", "sort"]
+    {
         assert!(names.contains(&name), "{name} is not described");
     }
     for name in &names {
@@ -128,6 +130,13 @@ async fn empty_parameters_count_as_missing(site: &Site) {
     assert_eq!(site.get("/api/outlines?id=1&zoom=").await.status, StatusCode::OK);
 }
 
+async fn pages_are_linked(site: &Site) {
+    let all = site.get(&format!("/api/schools?{HOME}&phase=primary&limit=100")).await;
+    assert_eq!(all.header("link"), "");
+    let all = all.json();
+    assert_eq!(all["next"], Value::Null);
+    let (mut found, mut uri) = (Vec::new(), format!("/api/schools?{HOME}&phase=primary&limit=4"));
+    loop {
         let reply = site.get(&uri).await;
         let json = reply.json();
         found.extend(json["schools"].as_array().expect("schools").clone());
@@ -217,6 +226,52 @@ async fn outlines_are_as_fine_as_the_zoom(site: &Site) {
     assert_eq!(vertices("/api/outlines?id=2&zoom=18").await, whole);
     assert!(vertices("/api/outlines?id=2&zoom=9").await <= whole);
     assert_eq!(vertices("/api/outlines?id=2&zoom=0").await, 5, "a box");
+}
+
+/// A request for enough outlines for several parts.
+fn many_outlines() -> Request<Body> {
+    let ids = (1..=25).map(|id| format!("id={id}")).collect::<Vec<_>>().join("&");
+    Request::get(format!("/api/outlines?{ids}")).body(Body::empty()).expect("a request")
+}
+
+async fn outlines_are_sent_part_by_part(site: &Site) {
+    let finder = connect(site.database.config()).await.expect("the same database");
+    let router = web_service::router(finder, &Limits { max_queries: 1, ..Limits::default() });
+    let drawn = router.clone().oneshot(many_outlines()).await.expect("a response");
+    // It is not complete, and keeps nobody waiting until the caller reads on.
+    let other = Request::get("/api/schools").body(Body::empty()).expect("a request");
+    assert_eq!(router.oneshot(other).await.expect("a response").status(), StatusCode::OK);
+    let parts: Vec<_> = drawn.into_body().into_data_stream().try_collect().await.expect("all parts");
+    assert_eq!(parts.len(), 7, "four schools in each: {parts:?}");
+    let json: Value = serde_json::from_slice(&parts.concat()).expect("JSON");
+    let one_by_one = async |id: i64| site.get(&format!("/api/outlines?id={id}")).await.json()["features"][0].clone();
+    let features = json["features"].as_array().expect("features");
+    assert!(features.len() > 3 && features.last().expect("one")["geometry"]["type"] == "Point", "{features:?}");
+    for feature in features {
+        assert_eq!(*feature, one_by_one(feature["properties"]["id"].as_i64().expect("an id")).await);
+    }
+    assert_eq!(
+        site.get("/api/outlines?id=5&id=4000").await.json(),
+        json!({ "type": "FeatureCollection", "features": [] })
+    );
+}
+
+async fn outlines_that_fail_midway_are_not_complete(site: &Site) {
+    let drawn = site.router.clone().oneshot(many_outlines()).await.expect("a response");
+    assert_eq!(drawn.status(), StatusCode::OK);
+    site.database.execute("ALTER TABLE schools RENAME TO lost_schools").await.expect("a broken database");
+    let mut parts = drawn.into_body().into_data_stream();
+    assert!(parts.try_next().await.expect("the first part").is_some());
+    let failed = parts.try_collect::<Vec<_>>().await.expect_err("it cannot be completed");
+    assert!(failed.to_string().contains("could not be completed"), "{failed}");
+}
+
+async fn outlines_fail_with_a_problem_before_the_first_part(site: &Site) {
+    site.database.execute("ALTER TABLE schools RENAME TO lost_schools").await.expect("a broken database");
+    let reply = site.send(many_outlines()).await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(reply.header("content-type"), "application/problem+json");
+    assert_eq!(reply.header("cache-control"), "no-store");
 }
 
 async fn admissions_are_listed_for_several_schools(site: &Site) {
