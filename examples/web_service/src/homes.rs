@@ -18,7 +18,12 @@ use super::query::Query;
 #[into_params(parameter_in = Query)]
 pub struct HomeParameters {
     /// A postcode as people type it, or the first part of one.
-    #[param(pattern = "^[A-Za-z]{1,2}[0-9]{1,2}( ?[0-9]([A-Za-z]{2})?)?$", example = "BF1 1AA")]
+    // An outcode ends in a digit, or in a letter that `Postcode` knows there.
+    #[param(
+        pattern = "^([A-Za-z][0-9][0-9A-HJKPSTUWa-hjkpstuw]?|[A-Za-z]{2}[0-9][0-9ABEHMNPRV-Yabehmnprv-y]?)\
+                   ( ?[0-9]([A-Za-z]{2})?)?$",
+        example = "BF1 1AA"
+    )]
     postcode: String,
 }
 
@@ -35,7 +40,7 @@ pub async fn locate_home(
 ) -> Result<Json<Home>, Problem> {
     match finder.locate(&postcode).await {
         // It holds somebody's home, and so is not logged.
-        Err(error @ Error::UnknownPostcode(_)) => Err(Problem::not_found(error.to_string())),
+        Err(error @ Error::UnknownPostcode(_)) => Err(Problem::not_found(error.to_string()).of_field("postcode")),
         home => Ok(Json(home?)),
     }
 }

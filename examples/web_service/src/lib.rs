@@ -103,6 +103,7 @@ pub fn with_middleware<S: Clone + Send + Sync + 'static>(
                 .layer(HandleErrorLayer::new(async |error| Problem::not_served(&error)))
                 .layer(TimeoutLayer::new(limits.request_timeout))
                 .layer(RequestBodyTimeoutLayer::new(limits.body_timeout))
+                .map_response(Problem::for_long_body)
                 .layer(RequestBodyLimitLayer::new(MAX_BODY)),
         )
 }

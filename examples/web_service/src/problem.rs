@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,7 +14,9 @@ use serde::Serialize;
 use tower::load_shed::error::Overloaded;
 use utoipa::{IntoResponses, ToSchema};
 
-/// When a caller may retry after the database was unavailable, in seconds.
+use super::MAX_BODY;
+
+/// When a caller may retry after a 503, in seconds: the database was unavailable, or the service too busy.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
 /// An error response.
@@ -54,7 +56,7 @@ struct LeadsTo {
     href: String,
 }
 
-/// The responses that any route may give in the place of its own, for the description.
+/// The error responses of every route, for the description.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "a description")]
 pub enum Refusals {
@@ -64,6 +66,9 @@ pub enum Refusals {
     /// No format of this response is accepted.
     #[response(status = 406, content_type = "application/problem+json")]
     NotAcceptable(Members),
+    /// The body is too long: no route needs one.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLong(Members),
     /// The service failed.
     #[response(status = 500, content_type = "application/problem+json")]
     Failed(Members),
@@ -81,9 +86,13 @@ impl Problem {
 
     /// An invalid request, with the field at fault.
     pub fn in_field(field: impl Into<String>, error: &'static str, detail: String) -> Self {
-        let mut problem = Self::new(StatusCode::BAD_REQUEST, error, detail);
-        problem.0.field = Some(field.into());
-        problem
+        Self::new(StatusCode::BAD_REQUEST, error, detail).of_field(field)
+    }
+
+    /// Names the field at fault.
+    pub fn of_field(mut self, field: impl Into<String>) -> Self {
+        self.0.field = Some(field.into());
+        self
     }
 
     pub fn not_found(detail: String) -> Self {
@@ -99,7 +108,8 @@ impl Problem {
             href: format!("/api/schools/{}", school.urn),
             name: school.name,
         });
-        let mut problem = Self::not_found(format!("no school in this database has URN {urn}{hint}"));
+        let detail = format!("no school in this database has URN {urn}{hint}");
+        let mut problem = Self::not_found(detail).of_field("urn");
         problem.0.leads_to = Some(leads_to.collect());
         problem
     }
@@ -112,6 +122,18 @@ impl Problem {
     pub fn not_acceptable() -> Self {
         let detail = "the formats are application/json and application/geo+json: accept one of them".to_owned();
         Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", detail)
+    }
+
+    /// Replaces the refusal of tower-http's limit of bodies, which is plain text.
+    pub fn for_long_body<B>(response: Response<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        if response.status() != StatusCode::PAYLOAD_TOO_LARGE {
+            return response.into_response();
+        }
+        let detail = format!("the body is longer than {MAX_BODY} bytes: no route needs one");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLong", detail).into_response()
     }
 
     /// A request that a limit of the service ended.

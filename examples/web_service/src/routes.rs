@@ -100,7 +100,9 @@ async fn find_catchments(
     response::page(format, &uri, &finder.find_catchments(&parameters.search()?).await?)
 }
 
-/// The schools that would have offered a child from a point a place by distance in past years: an estimate.
+/// The schools that would have offered a place to a child at a point in past years: an estimate.
+///
+/// They would have offered it by distance, or because every applicant was offered one.
 #[utoipa::path(get, path = "/api/reach", params(Parameters), responses(
     (status = 200, description = "A page of schools.", content(
         (Schools<ReachHit> = "application/json"), (FeatureCollection = "application/geo+json")

@@ -81,7 +81,8 @@ pub struct Parameters {
     #[serde(deserialize_with = "time")]
     #[param(value_type = Option<String>, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     club_until: Option<NaiveTime>,
-    /// Only schools that would have offered a place by distance in the latest year known, or in each of `years`.
+    /// Only schools that would have offered a place in the latest year known, or in each of `years`: by distance, or
+    /// because every applicant was offered one.
     reached: bool,
     /// As `reached`, in each of so many of the latest years.
     #[param(minimum = 1, maximum = 50)]

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use serde_json::json;
 
 use crate::{Site, on_every_backend};
 
@@ -83,7 +84,9 @@ async fn unknown_paths_methods_and_long_bodies_are_refused(site: &Site) {
     assert_eq!((posted.status, posted.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"));
     assert_eq!(posted.parsed()["error"], "MethodNotAllowed");
     let long = Request::post("/api/schools").header("content-length", "1000000").body(Body::empty());
-    assert_eq!(site.send(long.expect("a request")).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let long = site.send(long.expect("a request")).await;
+    assert_eq!((long.status, long.header("content-type")), (StatusCode::PAYLOAD_TOO_LARGE, "application/problem+json"));
+    assert_eq!((&long.parsed()["error"], &long.parsed()["status"]), (&json!("BodyTooLong"), &json!(413)));
 }
 
 async fn a_broken_database_is_unavailable_without_its_internals(site: &Site) {

@@ -26,6 +26,7 @@ on_every_backend! {
     the_page_may_ask_where_it_is,
     the_files_that_the_page_names_exist,
     the_description_matches_the_responses,
+    the_pattern_of_postcodes_matches_them,
 }
 
 async fn health_names_the_backend(site: &Site) {
@@ -201,6 +202,23 @@ async fn the_files_that_the_page_names_exist(site: &Site) {
     assert!(files.contains(&"/graticule.js".to_owned()), "{files:?}");
 }
 
+async fn the_pattern_of_postcodes_matches_them(site: &Site) {
+    let document = site.get("/openapi.json").await.json();
+    let pattern = &document["paths"]["/api/locate"]["get"]["parameters"][0]["schema"]["pattern"];
+    let pattern = regex::Regex::new(pattern.as_str().expect("a pattern")).expect("a regular expression");
+    for postcode in [
+        "SW1A 1AA", "EC1A 1BB", "W1A 0AX", "M1 1AE", "B33 8TH", "CR2 6XH", "DN55 1PT", "BF1 1AA", "sw1a1aa", "w1a0ax",
+        "E1W", "MK9", "mk93", "MK9 3",
+    ] {
+        assert!(pattern.is_match(postcode), "{postcode}");
+        let status = site.get(&format!("/api/locate?postcode={}", postcode.replace(' ', "+"))).await.status;
+        assert_ne!(status, StatusCode::BAD_REQUEST, "{postcode}");
+    }
+    for text in ["SW1I 1AA", "W1Z 0AX", "MK", "MK999 3EP", "MK9 3E", "Milton Keynes"] {
+        assert!(!pattern.is_match(text), "{text}");
+    }
+}
+
 async fn the_description_matches_the_responses(site: &Site) {
     let document = site.get("/openapi.json").await.json();
     let paths = document["paths"].as_object().expect("paths");
@@ -224,5 +242,14 @@ async fn the_description_matches_the_responses(site: &Site) {
         all.iter().filter(|one| one["required"] == true).map(|one| one["name"].clone()).collect()
     };
     assert_eq!(required("/api/reach"), ["lat", "lng"]);
+    for (path, operation) in paths {
+        let long = &operation["get"]["responses"]["413"]["content"];
+        assert!(long["application/problem+json"].is_object(), "{path}: {operation}");
+    }
+    // Years without a last distance count as well.
+    let reached = parameters.iter().find(|parameter| parameter["name"] == "reached").expect("it is described");
+    for text in [&reached["description"], &document["paths"]["/api/reach"]["get"]["description"]] {
+        assert!(text.as_str().is_some_and(|text| text.contains("every applicant was offered one")), "{text}");
+    }
     assert!(required("/api/schools").is_empty());
 }

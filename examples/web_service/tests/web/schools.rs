@@ -59,7 +59,7 @@ async fn a_postcode_places_a_home(site: &Site) {
     );
     assert!(home["lat"].as_f64().is_some_and(|lat| (51.9..52.2).contains(&lat)), "{home}");
     let unknown = site.get("/api/locate?postcode=ZZ1+9XX").await;
-    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert_eq!((unknown.status, &unknown.parsed()["field"]), (StatusCode::NOT_FOUND, &json!("postcode")));
     assert!(unknown.parsed()["detail"].as_str().is_some_and(|detail| detail.contains("use that")));
     let invalid = site.get("/api/locate?postcode=somewhere").await;
     assert_eq!((invalid.status, &invalid.parsed()["field"]), (StatusCode::BAD_REQUEST, &json!("postcode")));
@@ -317,6 +317,7 @@ async fn an_old_urn_leads_to_its_successor(site: &Site) {
     assert_eq!(problem["leads_to"], today);
     let missing = site.get("/api/schools/9980002").await;
     assert_eq!((missing.status, &missing.parsed()["leads_to"]), (StatusCode::NOT_FOUND, &json!([])));
+    assert_eq!((&problem["field"], &missing.parsed()["field"]), (&json!("urn"), &json!("urn")));
 }
 
 /// Both backends, byte by byte.
