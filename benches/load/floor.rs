@@ -106,7 +106,7 @@ async fn postgres(State(floor): State<Arc<Floor>>, Parameters(home): Parameters<
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(THREADS).build();
     runtime.expect("a runtime").block_on(async {
-        start_log();
+        start_log().expect("a log filter");
         let routes = Router::new()
             .route("/constant", get(constant))
             .route("/sqlite", get(sqlite))

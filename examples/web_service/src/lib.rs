@@ -36,6 +36,7 @@ use tower::timeout::TimeoutLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::metrics::InFlightRequestsLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_http::trace::TraceLayer;
@@ -93,8 +94,11 @@ pub fn with_middleware<S: Clone + Send + Sync + 'static>(
                     TraceLayer::new_for_http()
                         .make_span_with(observe::span)
                         .on_request(())
-                        .on_response(observe::on_response),
+                        .on_response(observe::on_response)
+                        // What failed is logged where its problem is made; a request that is refused is no failure.
+                        .on_failure(()),
                 )
+                .layer(InFlightRequestsLayer::new(metrics.in_flight()))
                 .layer(middleware::from_fn_with_state(metrics, observe::count))
                 .map_response(headers::complete)
                 .layer(CompressionLayer::new())

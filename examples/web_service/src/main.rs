@@ -22,13 +22,13 @@ use web_service::{Limits, router, serve};
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    let ended = Runtime::new().map_err(Failure::from).and_then(|runtime| {
-        let ended = runtime.block_on(run());
+    let served = Runtime::new().map_err(Failure::from).and_then(|runtime| {
+        let result = runtime.block_on(run());
         // A query that the drain did not wait for does not keep the process alive.
         runtime.shutdown_background();
-        ended
+        result
     });
-    match ended {
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("web_service: {failure}");
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Failure> {
-    web_service::start_log();
+    web_service::start_log().map_err(|error| format!("RUST_LOG: {error}"))?;
 
     let port = match std::env::var("PORT") {
         Ok(port) => port.parse().map_err(|_| format!("PORT is {port:?}: give a number from 0 to 65535"))?,

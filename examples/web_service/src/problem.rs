@@ -141,6 +141,7 @@ impl Problem {
         let (name, detail) = if error.is::<Overloaded>() {
             ("Overloaded", "too many requests are in flight: try again")
         } else {
+            tracing::warn!("a request took too long");
             ("TooSlow", "this took too long: try again")
         };
         Self::new(StatusCode::SERVICE_UNAVAILABLE, name, detail.to_owned())
@@ -165,8 +166,9 @@ impl Problem {
         Self::internal()
     }
 
-    /// The response after a panic.
+    /// The response after a panic. Standard error has its message, which may contain what was asked.
     pub fn panicked() -> Response<Body> {
+        tracing::error!("a handler panicked");
         Self::internal().into_response()
     }
 }

@@ -5,21 +5,24 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use school_finder_db::connect;
 use school_finder_db::models::{ClubKind, Gender, Phase, Status};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{Site, on_every_backend};
-use web_service::log_filter;
+use web_service::{Limits, log_filter};
 
 on_every_backend! {
     health_names_the_backend,
     requests_are_counted_by_route_and_status,
     calls_of_the_crate_are_timed,
     the_log_never_contains_a_home,
+    refused_requests_are_no_failures,
     requests_have_ids,
     answers_are_compressed_for_those_who_accept_it,
     what_may_be_stored_is_revalidated,
@@ -97,7 +100,7 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
         // A time has digits that may be those of a place.
         .without_time()
         .with_writer(log.clone())
-        .with_filter(log_filter("debug"));
+        .with_filter(log_filter("debug").expect("a directive"));
     tracing_subscriber::registry().with(shown).with(web_service::query_metrics()).init();
     log
 });
@@ -118,6 +121,31 @@ async fn the_log_never_contains_a_home(site: &Site) {
     for private in shown.chain(["lat=".to_owned(), "lng=".to_owned()]) {
         assert_eq!(log.lines().find(|line| line.contains(&private)), None, "{private}");
     }
+}
+
+async fn refused_requests_are_no_failures(site: &Site) {
+    let log = LOG.clone();
+    let id = format!("refused-{}", site.database.config().backend());
+    let finder = connect(site.database.config()).await.expect("the same database");
+    let full = web_service::router(finder, &Limits { max_queries: 0, ..Limits::default() });
+    let request = Request::get("/api/schools").header("x-request-id", &id).body(Body::empty()).expect("a request");
+    assert_eq!(full.oneshot(request).await.expect("a response").status(), StatusCode::SERVICE_UNAVAILABLE);
+    let log = String::from_utf8(log.0.lock().expect("no test panicked with it").clone()).expect("UTF-8");
+    let lines: Vec<_> = log.lines().filter(|line| line.contains(&id)).collect();
+    assert!(lines.iter().any(|line| line.contains("http.response.status_code=503")), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("ERROR")), "{lines:?}");
+}
+
+#[test]
+fn an_invalid_log_filter_is_reported_at_the_start() {
+    let program = std::process::Command::new(env!("CARGO_BIN_EXE_web_service"))
+        .env("RUST_LOG", "web_service=loud")
+        .env("PORT", "none")
+        .output()
+        .expect("the program runs");
+    let error = String::from_utf8_lossy(&program.stderr);
+    assert_eq!(program.status.code(), Some(1), "{error}");
+    assert!(error.starts_with("web_service: RUST_LOG: "), "{error}");
 }
 
 async fn requests_have_ids(site: &Site) {
