@@ -1,6 +1,6 @@
 //! One school with all its details, and the admissions of several.
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, Path};
 use axum::response::Response;
 use school_finder_db::Error;
 use school_finder_db::ids::{SchoolId, Urn};
@@ -8,10 +8,11 @@ use school_finder_db::models::{Collections, SchoolDetails};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::finder::Finder;
+use super::ids;
 use super::problem::{Members, Problem, Refusals};
 use super::query::Query;
 use super::response::{self, FeatureCollection, Format, NoParameters, Schools};
-use super::{Finder, ids};
 
 /// The parts of a school's path.
 #[derive(Debug, Clone, Copy, Deserialize, FromRequestParts, IntoParams)]
@@ -35,7 +36,7 @@ pub struct SchoolPath {
     Refusals,
 ))]
 pub async fn show_school(
-    State(finder): State<Finder>,
+    Finder(finder): Finder,
     format: Format,
     SchoolPath { urn }: SchoolPath,
     _: NoParameters,
@@ -71,7 +72,7 @@ pub struct IdParameters {
     Refusals,
 ))]
 pub async fn list_admissions(
-    State(finder): State<Finder>,
+    Finder(finder): Finder,
     format: Format,
     IdParameters { ids }: IdParameters,
 ) -> Result<Response, Problem> {

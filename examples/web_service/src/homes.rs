@@ -1,13 +1,13 @@
 //! Homes by their postcodes.
 
 use axum::Json;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::FromRequestParts;
 use school_finder_db::Error;
 use school_finder_db::models::Home;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Finder;
+use super::finder::Finder;
 use super::problem::{Members, Problem, Refusals};
 use super::query::Query;
 
@@ -35,7 +35,7 @@ pub struct HomeParameters {
     Refusals,
 ))]
 pub async fn locate_home(
-    State(finder): State<Finder>,
+    Finder(finder): Finder,
     HomeParameters { postcode }: HomeParameters,
 ) -> Result<Json<Home>, Problem> {
     match finder.locate(&postcode).await {

@@ -6,6 +6,7 @@
 mod guide {}
 
 mod details;
+mod finder;
 mod headers;
 mod homes;
 mod ids;
@@ -49,18 +50,18 @@ pub use serve::serve;
 use limits::Turns;
 use problem::Problem;
 
-/// The repository that every handler queries, whatever its backend.
-pub type Finder = Arc<dyn SchoolRepository>;
+/// The repository of the service, whatever its backend.
+pub type Repository = Arc<dyn SchoolRepository>;
 
 /// The largest body of a request, in bytes: none is needed.
 const MAX_BODY: usize = 4 * 1024;
 
 /// Returns the service over a repository.
-pub fn router(finder: Finder, limits: &Limits) -> Router {
+pub fn router(repository: Repository, limits: &Limits) -> Router {
     let metrics = Arc::new(Metrics::default());
     let (interface, observed, document) = routes::all(&metrics);
     let others = page::files(observed).route("/openapi.json", get(async move || headers::revalidated(Json(document))));
-    with_middleware(interface, others, metrics, limits).with_state(finder)
+    with_middleware(interface, others, metrics, limits).with_state(repository)
 }
 
 /// Returns all routes, with what the service does for each of their requests. Those of the `interface` query schools.

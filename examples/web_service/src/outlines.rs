@@ -1,28 +1,28 @@
 //! The catchments of several schools, for drawing: simplified to what a map shows.
 
-use std::sync::Arc;
 use std::{mem, vec};
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use geo::{BoundingRect, CoordsIter, LineString, MapCoords, MultiPolygon, Polygon, SimplifyVw, coord};
 use geojson::{Feature, Geometry, GeometryValue, feature};
+use school_finder_db::Kilometres;
 use school_finder_db::ids::{SchoolId, Urn};
 use school_finder_db::models::School;
-use school_finder_db::{Kilometres, SchoolRepository};
 use serde::Deserialize;
 use serde_json::Map;
 use utoipa::IntoParams;
 
+use super::finder::Finder;
 use super::limits::Turns;
 use super::problem::{Problem, Refusals};
 use super::query::Query;
 use super::response::{self, FeatureCollection};
-use super::{Finder, ids};
+use super::{Repository, ids};
 
 /// The most vertices of a response, about 1 MB.
 const MAX_VERTICES: usize = 40_000;
@@ -58,7 +58,7 @@ pub struct OutlineParameters {
     Refusals,
 ))]
 pub async fn draw_catchments(
-    State(finder): State<Finder>,
+    Finder(finder): Finder,
     Extension(turns): Extension<Turns>,
     OutlineParameters { ids, zoom }: OutlineParameters,
 ) -> Result<Response, Problem> {
@@ -104,7 +104,7 @@ pub async fn draw_catchments(
 
 /// A response that is drawn part by part while the caller reads it.
 struct Drawing {
-    finder: Arc<dyn SchoolRepository>,
+    finder: Repository,
     pixel: f64,
     /// The most vertices of one outline.
     most: usize,

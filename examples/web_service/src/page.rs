@@ -5,7 +5,7 @@ use axum::http::header;
 use axum::routing::get;
 use axum_extra::TypedHeader;
 
-use super::{Finder, headers};
+use super::{Repository, headers};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -34,7 +34,7 @@ const FILES: &[(&str, &str, &str)] = &[
 ];
 
 /// Adds them to a router.
-pub fn files(router: Router<Finder>) -> Router<Finder> {
+pub fn files(router: Router<Repository>) -> Router<Repository> {
     FILES.iter().fold(router, |router, &(path, kind, text)| {
         // Browsers revalidate each time, so that a new build is visible immediately.
         let tag = headers::tag(text.as_bytes()).map(TypedHeader);

@@ -14,11 +14,12 @@ use utoipa::openapi::{self, RefOr, Required};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::finder::Finder;
 use super::observe::Metrics;
 use super::problem::{Members, Problem, Refusals};
 use super::response::{self, FeatureCollection, Format, NoParameters, Schools};
 use super::search::Parameters;
-use super::{Finder, details, homes, outlines, suggestions};
+use super::{Repository, details, homes, outlines, suggestions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,7 +33,7 @@ use super::{Finder, details, homes, outlines, suggestions};
 struct Description;
 
 /// Returns the routes that query schools, those that observe the service, and the description of both.
-pub fn all(metrics: &Arc<Metrics>) -> (Router<Finder>, Router<Finder>, openapi::OpenApi) {
+pub fn all(metrics: &Arc<Metrics>) -> (Router<Repository>, Router<Repository>, openapi::OpenApi) {
     let (interface, mut document) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(find_schools))
         .routes(routes!(details::show_school))
@@ -76,7 +77,7 @@ fn require_point(operation: &mut Operation) {
     Refusals,
 ))]
 async fn find_schools(
-    State(finder): State<Finder>,
+    Finder(finder): Finder,
     format: Format,
     uri: Uri,
     parameters: Parameters,
@@ -92,7 +93,7 @@ async fn find_schools(
     Refusals,
 ))]
 async fn find_catchments(
-    State(finder): State<Finder>,
+    Finder(finder): Finder,
     format: Format,
     uri: Uri,
     parameters: Parameters,
@@ -110,7 +111,7 @@ async fn find_catchments(
     Refusals,
 ))]
 async fn find_reach(
-    State(finder): State<Finder>,
+    Finder(finder): Finder,
     format: Format,
     uri: Uri,
     parameters: Parameters,
@@ -123,7 +124,7 @@ async fn find_reach(
     (status = 200, description = "The counts.", body = Facets),
     Refusals,
 ))]
-async fn count_schools(State(finder): State<Finder>, parameters: Parameters) -> Result<Json<Facets>, Problem> {
+async fn count_schools(Finder(finder): Finder, parameters: Parameters) -> Result<Json<Facets>, Problem> {
     Ok(Json(finder.facets(&parameters.search()?).await?))
 }
 
@@ -132,7 +133,7 @@ async fn count_schools(State(finder): State<Finder>, parameters: Parameters) -> 
     (status = 200, description = "The database is available.", body = Health),
     Refusals,
 ))]
-async fn check_health(State(finder): State<Finder>, _: NoParameters) -> Result<Json<Health>, Problem> {
+async fn check_health(State(finder): State<Repository>, _: NoParameters) -> Result<Json<Health>, Problem> {
     finder.health().await.map(Json).map_err(|error| Problem::unhealthy(&error))
 }
 
@@ -143,7 +144,7 @@ async fn check_health(State(finder): State<Finder>, _: NoParameters) -> Result<J
     Refusals,
 ))]
 async fn scrape_metrics(
-    State(finder): State<Finder>,
+    State(finder): State<Repository>,
     axum::Extension(metrics): axum::Extension<Arc<Metrics>>,
     _: NoParameters,
 ) -> Response {

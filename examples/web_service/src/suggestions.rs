@@ -1,13 +1,13 @@
 //! Suggested schools while somebody types.
 
-use axum::extract::{FromRequestParts, State};
+use axum::extract::FromRequestParts;
 use axum::response::Response;
 use school_finder_db::LatLng;
 use school_finder_db::models::Suggestion;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Finder;
+use super::finder::Finder;
 use super::problem::{Problem, Refusals};
 use super::query::Query;
 use super::response::{self, FeatureCollection, Format, Schools};
@@ -44,7 +44,7 @@ pub struct SuggestParameters {
     Refusals,
 ))]
 pub async fn suggest_schools(
-    State(finder): State<Finder>,
+    Finder(finder): Finder,
     format: Format,
     SuggestParameters { text, lat, lng, limit }: SuggestParameters,
 ) -> Result<Response, Problem> {

@@ -2,6 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop and say so")]
 
 mod limits;
+#[cfg(feature = "postgres")]
+mod readers;
 mod refusals;
 mod running;
 mod schools;
