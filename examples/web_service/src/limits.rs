@@ -11,19 +11,19 @@ use super::problem::Problem;
 /// The limits of a service. [`Limits::default`] has those of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The time in which the headers of a request arrive, from when the connection opens or from the response before:
-    /// a silent connection ends with it.
+    /// The longest time until the headers of a request have arrived. It begins when the connection opens or the response
+    /// before it ends, so it limits silence as well.
     pub header_timeout: Duration,
     /// The longest pause within the body of a request.
     pub body_timeout: Duration,
     /// The longest pause of a caller that reads a response.
     pub write_timeout: Duration,
-    /// The longest duration of a request.
+    /// The longest duration of a request, and of each part of a response that is streamed.
     pub request_timeout: Duration,
     /// The most connections that are open. Further ones wait in the queue of the system.
     pub max_connections: usize,
-    /// The most requests of the interface that are in flight. Further ones are refused with the status 503, so that
-    /// the queue for the pool's connections stays short.
+    /// The most requests of the interface that are in flight. Further ones are refused with the status 503. They are
+    /// more than the pool has connections, so some wait for one. This bounds how many do.
     pub max_queries: usize,
     /// The longest wait for requests in flight when the service stops.
     pub drain_timeout: Duration,
@@ -38,7 +38,7 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(15),
             // Below the 1,024 open files that a process usually may have.
             max_connections: 512,
-            // Twice what 64 clients send that wait for each response.
+            // 64 clients that wait for each response have at most 64 requests in flight: this is twice as many.
             max_queries: 128,
             drain_timeout: Duration::from_secs(10),
         }

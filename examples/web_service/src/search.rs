@@ -79,7 +79,7 @@ pub struct Parameters {
     club_on: Option<Weekday>,
     /// The clubs last until this time or later, such as 17:30.
     #[serde(deserialize_with = "time")]
-    #[param(value_type = Option<String>, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    #[param(value_type = Option<String>, pattern = "^(([01][0-9]|2[0-3]):[0-5][0-9])?$")]
     club_until: Option<NaiveTime>,
     /// Only schools that would have offered a place in the latest year known, or in each of `years`: by distance, or
     /// because every applicant was offered one.
