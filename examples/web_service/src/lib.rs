@@ -71,8 +71,8 @@ pub fn with_middleware<S: Clone + Send + Sync + 'static>(
     metrics: Arc<Metrics>,
     limits: &Limits,
 ) -> Router<S> {
-    // Past the limit a request is refused immediately. Within it, it may wait for a connection of the pool, but not longer
-    // than the timeout.
+    // Past the limit a request is refused immediately. Within it, it may wait for a connection of the pool, up to the
+    // timeout.
     let queries = Arc::new(Semaphore::new(limits.max_queries));
     let interface = interface.route_layer(
         ServiceBuilder::new()

@@ -11,8 +11,8 @@ use super::problem::Problem;
 /// The limits of a service. [`Limits::default`] has those of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest time until the headers of a request have arrived. It begins when the connection opens or the response
-    /// before it ends, so it limits silence as well.
+    /// The longest time until the headers of a request have arrived. It begins when the connection opens or the
+    /// response before it ends, so it limits silence as well.
     pub header_timeout: Duration,
     /// The longest pause within the body of a request.
     pub body_timeout: Duration,
