@@ -119,13 +119,15 @@ export function nearMiss({ school, km, year }, state) {
   return element("li", { "data-urn": school.urn }, link, text);
 }
 
+// Fetches the details of a school once; after a failure, again when the school is opened again.
 async function fill(more, urn, state) {
-  if (more.childElementCount > 0) return;
+  if (more.querySelector("dl")) return;
+  more.replaceChildren();
   try {
     const own = element("a", { href: pageOf(urn, state) }, "All about this school, year by year");
     more.replaceChildren(...describe(await service.details(urn)), element("p", {}, own));
   } catch (error) {
-    more.replaceChildren(element("p", { class: "error" }, error.message));
+    more.replaceChildren(element("p", { class: "error", role: "alert" }, error.message));
   }
 }
 

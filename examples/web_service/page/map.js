@@ -45,12 +45,11 @@ at("place").addEventListener("submit", async (event) => {
       located = await service.locate(text);
       address.moveHome(state, located.lat, located.lng, located.postcode);
     }
-  } catch ({ problem, message }) {
-    if (!problem) refused = "The service cannot be reached.";
-    else if (problem.status === 404) refused = `${message[0].toUpperCase()}${message.slice(1)}.`;
-    else {
+  } catch ({ status, message }) {
+    if (status === 404) refused = `${message[0].toUpperCase()}${message.slice(1)}.`;
+    else if (status === 400) {
       refused = "Write a postcode like MK9 3EP, or 52.0406, -0.7594: latitude first. Schools are listed below the box.";
-    }
+    } else refused = message;
   }
   at("place-error").textContent = refused;
   at("coordinates").setAttribute("aria-invalid", String(refused !== ""));
@@ -109,7 +108,7 @@ async function update({ fits = false } = {}) {
   showAsked(home);
   at("results").setAttribute("aria-busy", "true");
   try {
-    // A link has the postcode alone.
+    // A link has the postcode and its point, but not how far off that may be.
     if (state.postcode && located?.postcode !== state.postcode) located = await service.locate(state.postcode, signal);
     const uncertainty = state.postcode ? located.uncertainty_m / 1_000 : 0;
     const [page, counts, found] = await Promise.all([
@@ -261,7 +260,8 @@ function fail(error) {
   chart.schools(shown, evidence);
   chart.outlines({ type: "FeatureCollection", features: [] }, evidence);
   at("status").textContent = "";
-  at("failure").textContent = error instanceof TypeError ? "The service cannot be reached." : error.message;
+  at("status").classList.remove("invites");
+  at("failure").textContent = error.message;
   at("again").hidden = false;
 }
 

@@ -16,15 +16,14 @@ async function show() {
   at("back").href = `/#${address.text(state)}`;
   try {
     const school = await service.details(urn);
-    const home = address.home(state);
-    const located = state.postcode ? await service.locate(state.postcode) : null;
-    const uncertainty = located ? located.uncertainty_m / 1_000 : 0;
+    const { home, uncertainty, unplaced } = await place(state);
     const km = home && school.lat != null ? distance(home, [school.lat, school.lng]) : null;
     at("name").textContent = school.name;
     document.title = `${school.name} · School Finder`;
     at("failure").textContent = "";
     at("school").replaceChildren(
       element("p", { class: "facts" }, [STATUSES[school.status], ...facts(school)].filter(Boolean).join(" · ")),
+      unplaced ? element("p", { class: "error" }, unplaced) : "",
       km == null ? "" : element("p", {}, `${kilometres(km)} from ${state.postcode ?? "your home"}.`),
       ...describe(school),
       element("h2", { id: "years" }, "Admissions, year by year"),
@@ -32,6 +31,19 @@ async function show() {
     );
   } catch (error) {
     fail(error, state);
+  }
+}
+
+// The home of the address and how far off it may be, in kilometres; or why there is none. The school is shown all the
+// same.
+async function place(state) {
+  const home = address.home(state);
+  if (!state.postcode) return { home, uncertainty: 0 };
+  try {
+    const { uncertainty_m: metres } = await service.locate(state.postcode);
+    return { home, uncertainty: metres / 1_000 };
+  } catch ({ message }) {
+    return { home: null, unplaced: `Your home in ${state.postcode} could not be placed: ${message}` };
   }
 }
 
@@ -64,8 +76,8 @@ function years(school, km, uncertainty) {
 
 // Says what is wrong, and where the links of a school that is gone lead.
 function fail(error, state) {
-  at("name").textContent = "No school";
-  at("failure").textContent = error instanceof TypeError ? "The service cannot be reached." : error.message;
+  at("name").textContent = error.status === 404 ? "No school" : "The school could not be loaded";
+  at("failure").textContent = error.message;
   const links = (error.problem?.leads_to ?? []).map(({ urn, name }) =>
     element("li", {}, element("a", { href: pageOf(urn, state) }, name)),
   );

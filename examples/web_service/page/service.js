@@ -4,6 +4,8 @@ export const PAGE = 20;
 // More than lie round any one home; the map marks as many.
 const MARKED = 200;
 const SUGGESTED = 6;
+const UNREACHABLE = "The service cannot be reached.";
+const FAILED = "The service is busy or has failed: try again in a moment.";
 
 // The query parameters of a state; `without` leaves one filter out.
 function parameters(state, without) {
@@ -20,11 +22,18 @@ function parameters(state, without) {
 
 async function getJson(path, query, signal) {
   const headers = { Accept: "application/json, application/geo+json" };
-  const response = await fetch(`${path}?${query}`, { signal, headers });
-  if (response.ok) return response.json();
-  const problem = await response.json().catch(() => ({}));
-  const error = new Error(problem.detail ?? `The service answered ${response.status}.`);
-  throw Object.assign(error, { problem });
+  // A request that was aborted has not failed.
+  const failed = (error, message) => (error.name === "AbortError" ? error : new Error(message));
+  const response = await fetch(`${path}?${query}`, { signal, headers }).catch((error) => {
+    throw failed(error, UNREACHABLE);
+  });
+  const body = await response.json().catch((error) => {
+    throw failed(error, FAILED);
+  });
+  if (response.ok) return body;
+  // A refusal says what is wrong with the request. The details of a fault are for the service's log.
+  const message = response.status < 500 && body?.detail ? body.detail : FAILED;
+  throw Object.assign(new Error(message), { status: response.status, problem: body });
 }
 
 // A page of the schools of the view.

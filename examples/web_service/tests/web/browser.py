@@ -210,6 +210,26 @@ def a_postcode_is_a_home(page):
     page.until(lambda: page.status() and "ZZ1" not in page.status(), "the distances are from the map")
 
 
+def only_a_text_that_is_no_place_is_called_so(page):
+    page.open()
+    busy = "The service is busy or has failed: try again in a moment."
+    problem = json.dumps({"status": 503, "detail": "too many requests are in flight: try again"})
+    box = page.one("#coordinates")
+    box.send_keys("MK9 3EP")
+    for body, status, expected in (
+        (problem, 503, busy),
+        ("<html>Bad gateway</html>", 502, busy),
+        ("{}", 500, busy),
+        ("{}", 429, busy),
+        ("", None, "The service cannot be reached."),
+    ):
+        page.replace_answers("/api/locate", body, status)
+        page.run("document.querySelector('#place-error').textContent = ''")
+        box.send_keys(Keys.ENTER)
+        page.until(lambda: page.one("#place-error").text == expected, f"{status}: {page.one('#place-error').text}")
+    page.restore_answers()
+
+
 def schools_are_suggested(page):
     page.open("#lat=52.0406&lng=-0.7594")
     box = page.one("#coordinates")
@@ -417,8 +437,49 @@ def a_school_has_its_own_page(page):
     page.one("#back").click()
     page.until_names(page.found(lat=52.0406, lng=-0.7594, within=2))
     page.open("schools/9990099", ready=lambda: page.one("#failure").text)
-    assert "no school in this database" in page.one("#failure").text
+    assert "no school in this database" in page.one("#failure").text and page.one("h1").text == "No school"
     page.forget_console()
+
+
+def a_school_is_shown_without_its_home(page):
+    page.open("schools/9990001#postcode=ZZ1+9XX&lat=52.0406&lng=-0.7594", ready=lambda: page.all("tbody tr"))
+    assert page.one("h1").text == "Millpond Primary School" and page.one("#failure").text == ""
+    error = page.one("#school .error").text
+    assert error.startswith("Your home in ZZ1 9XX could not be placed: no postcodes of ZZ are stored"), error
+    assert "From your home" not in page.one("thead").text, "a distance from nowhere"
+    page.forget_console()
+    page.replace_answers("/api/locate", status=None)
+    page.run("location.hash = '#postcode=ZZ1+1QX&lat=52.0406&lng=-0.7594'")
+    page.until(lambda: "cannot be reached" in page.one("#school .error").text, "the lost connection is not told")
+    assert page.one("h1").text == "Millpond Primary School" and page.all("tbody tr")
+    page.restore_answers()
+    page.run("location.hash = '#postcode=ZZ1+1QX&lat=52.0406&lng=-0.7595'")
+    page.until(lambda: "From your home" in page.one("thead").text, "the home is not placed")
+    assert not page.all("#school .error")
+
+
+def a_school_that_cannot_be_loaded_may_exist(page):
+    page.open("schools/9990001", ready=lambda: page.all("tbody tr"))
+    for body, status, expected in (("", None, "cannot be reached"), ("<html>", 503, "is busy or has failed")):
+        page.replace_answers("/api/schools/9990001", body, status)
+        page.run(f"location.hash = '#age={status or 1}'")
+        page.until(lambda: expected in page.one("#failure").text, f"{status} is not told")
+        assert page.one("h1").text == "The school could not be loaded"
+    page.restore_answers()
+
+
+def details_that_failed_are_fetched_again(page):
+    page.open("#lat=52.0406&lng=-0.7594")
+    page.until(lambda: page.names(), "nothing is listed")
+    name = page.one('[data-urn="9990001"] button')
+    page.replace_answers("/api/schools/9990001", status=None)
+    name.click()
+    page.until(lambda: page.one("#details-9990001").text == "The service cannot be reached.", "the failure is not told")
+    page.restore_answers()
+    name.click()
+    name.click()
+    page.until(lambda: page.all("#details-9990001 dl"), "the details are not fetched again")
+    assert not page.all("#details-9990001 .error")
 
 
 def schools_of_unknown_ownership_are_counted(page):
@@ -521,6 +582,7 @@ TESTS = [
     a_click_gives_what_the_interface_gives,
     coordinates_can_be_typed,
     a_postcode_is_a_home,
+    only_a_text_that_is_no_place_is_called_so,
     schools_are_suggested,
     evidence_is_marked,
     filters_change_the_list_and_the_counts,
@@ -533,6 +595,9 @@ TESTS = [
     each_view_fits_the_map,
     misses_are_told,
     a_school_has_its_own_page,
+    a_school_is_shown_without_its_home,
+    a_school_that_cannot_be_loaded_may_exist,
+    details_that_failed_are_fetched_again,
     nobody_is_kept_out,
     what_is_not_known_is_counted,
     schools_of_unknown_ownership_are_counted,
