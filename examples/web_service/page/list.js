@@ -1,7 +1,7 @@
 // The list of schools: all that the map shows, in words.
 
 import * as address from "./state.js";
-import { known, short, words } from "./years.js";
+import { everyone, known, short, words } from "./years.js";
 import * as service from "./service.js";
 
 export const PHASES = {
@@ -103,7 +103,7 @@ function badges(school, serves, years, isSelective, uncertainty) {
     const isClose = !year.all_offered && year.margin_km != null && Math.abs(year.margin_km) < uncertainty;
     const fits = year.all_offered || year.margin_km >= 0;
     const title = year.all_offered
-      ? `In ${year.academic_year} every applicant${isSelective ? " who qualified" : ""} was offered a place`
+      ? `In ${year.academic_year} ${everyone(isSelective)}`
       : `In ${year.academic_year} the last place by distance went to a child ${kilometres(year.last_distance_km)} away`;
     const intake = years.some((other) => other.intake !== year.intake) && year.intake ? ` ${year.intake}` : "";
     const text = `${short(year.academic_year)}${intake} ${words(year, isSelective, uncertainty)}`;
@@ -139,7 +139,7 @@ export function describe(school) {
     ["Pupils", school.pupils && (school.capacity ? `${school.pupils} of ${school.capacity}` : school.pupils)],
     ["Clubs", school.clubs.map(club).join("; ")],
     ["Fees", school.fees.map(fee).join("; ")],
-    ["Offers", school.admissions.map(offers).join("; ")],
+    ["Offers", school.admissions.map((year) => offers(year, school.is_selective)).join("; ")],
     ["URN", school.urn],
   ].filter(([, value]) => value);
   const list = element("dl", {});
@@ -158,9 +158,12 @@ function fee({ academic_year, age_from, age_to, per_year }) {
   return `${short(academic_year)}, ages ${age_from} to ${age_to}: ${per_year ? `£${per_year} a year` : "not known"}`;
 }
 
-function offers({ academic_year, intake, places_offered, applications_received, last_distance_offered_km: last }) {
-  const applications = applications_received == null ? "" : ` for ${applications_received} applications`;
-  const places = places_offered == null ? "places not known" : `${places_offered} places${applications}`;
-  const offered = last == null ? "" : `, last at ${kilometres(last)}`;
-  return `${short(academic_year)}${intake ? ` ${intake}` : ""}: ${places}${offered}`;
+function offers(year, isSelective) {
+  const { places_offered: count, applications_received: received, last_distance_offered_km: last } = year;
+  const applications = received == null ? "" : ` for ${received} applications`;
+  const places = count == null ? null : `${count} places${applications}`;
+  const distance = last == null ? null : `last at ${kilometres(last)}`;
+  const facts = [places, year.had_vacancies ? everyone(isSelective) : distance].filter(Boolean);
+  const said = facts.join(", ") || "places not known";
+  return `${short(year.academic_year)}${year.intake ? ` ${year.intake}` : ""}: ${said}`;
 }

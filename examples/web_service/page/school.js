@@ -3,7 +3,7 @@
 import { STATUSES, describe, element, facts, kilometres, pageOf } from "./list.js";
 import * as service from "./service.js";
 import * as address from "./state.js";
-import { distance, known, short, words } from "./years.js";
+import { distance, everyone, known, short, words } from "./years.js";
 
 const at = (id) => document.getElementById(id);
 const urn = location.pathname.split("/").pop();
@@ -54,7 +54,7 @@ function years(school, km, uncertainty) {
   const cell = (value) => element("td", {}, value == null || value === "" ? "not known" : String(value));
   const rows = school.admissions.map((year) => {
     const [fact] = known({ admissions: [year] }, km);
-    const last = year.had_vacancies ? "all were offered a place" : year.last_distance_offered_km;
+    const last = year.had_vacancies ? everyone(school.is_selective) : year.last_distance_offered_km;
     const row = element(
       "tr",
       {},

@@ -30,10 +30,14 @@ export function miss(years) {
   return -Math.max(...margins);
 }
 
+// Who was offered a place in a year in which all were.
+export const everyone = (isSelective) =>
+  isSelective ? "all who qualified were offered a place" : "all were offered a place";
+
 // What a year says, in a few words.
 // `uncertainty` is how far off the home may be, in kilometres.
 export function words({ all_offered, margin_km }, isSelective, uncertainty = 0) {
-  if (all_offered) return isSelective ? "✓ all who qualified were offered a place" : "✓ all were offered a place";
+  if (all_offered) return `✓ ${everyone(isSelective)}`;
   if (margin_km == null) return "";
   if (Math.abs(margin_km) < uncertainty) return "too close to say from a postcode";
   const km = kilometres(Math.abs(margin_km));

@@ -482,6 +482,24 @@ def details_that_failed_are_fetched_again(page):
     assert not page.all("#details-9990001 .error")
 
 
+def years_in_which_all_were_offered_a_place_are_told(page):
+    for is_selective, everyone in ((False, "all were offered"), (True, "all who qualified were offered")):
+        page.open("#lat=52.0406&lng=-0.7594")
+        page.until(lambda: page.names(), "nothing is listed")
+        answer = page.asked("schools/9990001")
+        [school] = answer["schools"]
+        school["is_selective"] = is_selective
+        vacant = {"had_vacancies": True, "last_distance_offered_km": None}
+        school["admissions"][0] |= vacant
+        school["admissions"][1] |= vacant | {"places_offered": None}
+        page.replace_answers("/api/schools/9990001", answer)
+        page.one('[data-urn="9990001"] button').click()
+        page.until(lambda: page.all("#details-9990001 dl"), "the school did not open")
+        text = page.one("#details-9990001").text
+        assert f"2025/26 Year R: 60 places for 142 applications, {everyone} a place; " in text, text
+        assert f"2024/25 Year R: {everyone} a place" in text, text
+
+
 def schools_of_unknown_ownership_are_counted(page):
     page.open("#lat=52.0406&lng=-0.7594")
     page.until(lambda: page.count("ownership:") == 25, "nothing is counted")
@@ -598,6 +616,7 @@ TESTS = [
     a_school_is_shown_without_its_home,
     a_school_that_cannot_be_loaded_may_exist,
     details_that_failed_are_fetched_again,
+    years_in_which_all_were_offered_a_place_are_told,
     nobody_is_kept_out,
     what_is_not_known_is_counted,
     schools_of_unknown_ownership_are_counted,
