@@ -10,6 +10,10 @@ const home = L.divIcon({
   iconSize: [30, 30],
   html: '<svg viewBox="0 0 32 32" aria-hidden="true"><path d="M16 4 2 15h4v12h8v-8h4v8h8V15h4z"/></svg>',
 });
+// The pixels of a school's pin, those between the middles of two, and those at the right and below in which the scale,
+// the buttons and a screen's legend lie. A phone's map has room for less.
+const PINS = { size: 26, apart: 28, right: 60, below: 104 };
+const SMALL_PINS = { size: 20, apart: 23, right: 100, below: 30 };
 
 export class Chart {
   // `onMove` receives the new location of the home, `onPick` the clicked school. `onZoom` is called after a zoom.
@@ -32,12 +36,14 @@ export class Chart {
     graticule(this.map);
     this.areas = L.layerGroup().addTo(this.map);
     this.circle = L.layerGroup().addTo(this.map);
+    this.leaders = L.layerGroup().addTo(this.map);
     this.pins = L.layerGroup().addTo(this.map);
     this.markers = new Map();
     this.map.on("click", ({ latlng }) => onMove(latlng.lat, latlng.lng));
     let drawn = this.zoom();
     this.map.on("zoomend", () => {
-      if (this.zoom() !== drawn) onZoom();
+      this.#spread();
+      if (this.zoom() !== drawn && !this.isFitting) onZoom();
       drawn = this.zoom();
     });
     box.addEventListener("keydown", (event) => this.#key(event, onMove));
@@ -84,27 +90,45 @@ export class Chart {
   schools(schools, evidence) {
     this.pins.clearLayers();
     this.markers.clear();
-    const standing = new Map();
+    const { size } = this.#pins();
     schools.forEach((school, at) => {
       if (school.lat == null) return;
-      // Schools that share a place stand side by side.
-      const place = `${school.lat},${school.lng}`;
-      const beside = standing.get(place) ?? 0;
-      standing.set(place, beside + 1);
       const kinds = [evidence.serving.has(school.id) && "serves", evidence.reached.has(school.id) && "reached"];
       const icon = L.divIcon({
         className: ["pin", "school", ...kinds.filter(Boolean)].join(" "),
-        iconSize: [26, 26],
-        iconAnchor: [13 - 22 * beside, 13],
+        iconSize: [size, size],
         html: String(at + 1),
       });
-      // The nearer ones lie on top of those farther away.
-      const options = { icon, keyboard: false, title: school.name, zIndexOffset: -at };
-      const marker = L.marker([school.lat, school.lng], options);
+      const place = L.latLng(school.lat, school.lng);
+      // The nearer ones lie on top of those farther away; Leaflet orders them by their pixels besides.
+      const options = { icon, keyboard: false, title: school.name, zIndexOffset: -1000 * at, place };
+      const marker = L.marker(place, options);
       marker.on("click", () => this.onPick(school));
       marker.addTo(this.pins);
       this.markers.set(school.urn, marker);
     });
+    this.#spread();
+  }
+
+  #pins() {
+    return matchMedia("(max-width: 55.99rem)").matches ? SMALL_PINS : PINS;
+  }
+
+  // Moves pins apart that would cover each other or the home at this zoom, with a line to where each school is.
+  #spread() {
+    const { apart } = this.#pins();
+    const taken = this.home ? [this.map.project(this.home.getLatLng())] : [];
+    this.leaders.clearLayers();
+    for (const marker of this.markers.values()) {
+      const { place } = marker.options;
+      const wanted = this.map.project(place);
+      const isFree = (spot) => taken.every((other) => other.distanceTo(spot) >= apart);
+      const spot = spotsRound(wanted, apart).find(isFree) ?? wanted;
+      taken.push(spot);
+      const at = spot === wanted ? place : this.map.unproject(spot);
+      marker.setLatLng(at);
+      if (at !== place) L.polyline([place, at], { className: "leader", interactive: false }).addTo(this.leaders);
+    }
   }
 
   // Draws catchments: those that hold the home stand out.
@@ -133,10 +157,26 @@ export class Chart {
     if (marker) this.map.panInside(marker.getLatLng(), { padding: [60, 60] });
   }
 
-  // Shows all of some places.
+  // Shows all of some places. The outlines of the new zoom are for the caller to draw.
   fit(places) {
     if (places.length === 0) return;
-    // Room for half a pin.
-    this.map.fitBounds(L.latLngBounds(places), { padding: [24, 24], maxZoom: 15, animate: false });
+    const { right, below } = this.#pins();
+    // At the other edges, room for half a pin that was moved.
+    const padding = { paddingTopLeft: [30, 30], paddingBottomRight: [right, below] };
+    this.isFitting = true;
+    this.map.fitBounds(L.latLngBounds(places), { ...padding, maxZoom: 15, animate: false });
+    this.isFitting = false;
   }
+}
+
+// A point and spots round it, the nearest first, up to twice as far as two pins are apart.
+function spotsRound(point, apart) {
+  const spots = [point];
+  for (let ring = 1; ring <= 8; ring += 1) {
+    for (let turn = 0; turn < 16; turn += 1) {
+      const [angle, radius] = [(turn * Math.PI) / 8, (ring * apart) / 4];
+      spots.push(point.add([radius * Math.cos(angle), radius * Math.sin(angle)]));
+    }
+  }
+  return spots;
 }

@@ -6,6 +6,7 @@
 import argparse
 import io
 import json
+import math
 import os
 import sys
 import urllib.parse
@@ -397,15 +398,32 @@ def no_answer_outlives_the_service(page):
 
 def each_view_fits_the_map(page):
     page.open("#lat=52.0406&lng=-0.7594")
+    page.until(lambda: page.pins(), "nothing is drawn")
     for view in ("reach", "catchment", "nearest"):
-        page.until(lambda: page.pins(), "nothing is drawn")
         for _ in range(3):
             page.one(".leaflet-control-zoom-in").click()
         page.run("arguments[0].click()", page.one(f"input[value={view}]"))
         page.until_names(page.found(view if view != "nearest" else "schools", lat=52.0406, lng=-0.7594))
-        left, top, right, bottom, _ = page.boxes("#map")[0]
-        inside = lambda box: left <= box[0] and box[2] <= right and top <= box[1] and box[3] <= bottom
-        page.until(lambda: all(inside(box) for box in page.boxes(".pin")), f"{view} is not all in view")
+        page.until_fitted(f"{view} is not all in view")
+
+
+def a_fit_draws_the_outlines_once(page):
+    drawn = lambda: page.run(
+        "return performance.getEntriesByType('resource').filter(({ name }) => name.includes('/api/outlines')).length"
+    )
+    zoom = lambda: page.run("return document.querySelector('.leaflet-control-scale-line').textContent")
+    idle = lambda: page.one("#results").get_attribute("aria-busy") == "false"
+    page.open("#lat=52.0406&lng=-0.7594")
+    page.until(lambda: idle() and page.all("path.area"), "no outline is drawn")
+    assert drawn() == 1, f"{drawn()} requests"
+    wide = zoom()
+    page.run("arguments[0].click()", page.one("input[value=reach]"))
+    page.until(lambda: "reached your home" in page.status() and idle(), "the view did not change")
+    assert zoom() != wide, "the fit did not zoom"
+    assert drawn() == 2, f"{drawn()} requests"
+    for _ in range(2):
+        page.one(".leaflet-control-zoom-in").click()
+    page.until(lambda: drawn() > 2, "a zoom does not draw outlines in its details")
 
 
 def misses_are_told(page):
@@ -562,6 +580,30 @@ def labels_do_not_overlap(page):
                     assert apart, f"{text!r} lies on {other[4]!r} at {width} pixels"
 
 
+def each_pin_can_be_read(page):
+    for width, height in WIDTHS.items():
+        for lat, lng in ((52.0406, -0.7594), MISSED, (52.0389, -0.7651)):
+            page.open(f"#lat={lat}&lng={lng}", width=width, height=height)
+            page.until(lambda: len(page.pins()) == 20, "not all are drawn")
+            page.until_fitted(f"a pin is cut at {width} pixels")
+            page.one("#more").click()
+            page.until(lambda: len(page.pins()) > 20, "no more are drawn")
+            pins = page.boxes(".pin")
+            middles = [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom, _ in pins]
+            # Between two middles lies half of each pin, but for the corners of the home.
+            for at, (left, _, right, _, text) in enumerate(pins):
+                for other in range(at):
+                    room = (right - left + pins[other][2] - pins[other][0]) / 2 - 4
+                    apart = math.dist(middles[at], middles[other])
+                    assert apart >= room, f"{text!r} lies on {pins[other][4]!r} at {width} pixels"
+            # And nothing of the map lies on the first page's numbers.
+            covers = page.boxes("#map .leaflet-control, .legend")
+            for (x, y), (*_, text) in zip(middles, pins):
+                for left, top, right, bottom, _ in covers:
+                    is_clear = x + 5 <= left or right <= x - 5 or y + 5 <= top or bottom <= y - 5
+                    assert is_clear or int(text or 0) > 20, f"{text!r} is covered at {width} pixels"
+
+
 def a_phone_is_wide_enough(page):
     for width in (360, 320):
         page.open("#lat=52.0406&lng=-0.7594&within=2", width=width, height=740)
@@ -611,6 +653,7 @@ TESTS = [
     the_browser_says_where_one_is,
     no_answer_outlives_the_service,
     each_view_fits_the_map,
+    a_fit_draws_the_outlines_once,
     misses_are_told,
     a_school_has_its_own_page,
     a_school_is_shown_without_its_home,
@@ -623,6 +666,7 @@ TESTS = [
     more_schools_follow,
     the_list_begins_on_a_phones_first_screen,
     labels_do_not_overlap,
+    each_pin_can_be_read,
     a_phone_is_wide_enough,
     refusals_are_told,
 ]
