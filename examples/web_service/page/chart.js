@@ -36,6 +36,7 @@ export class Chart {
     graticule(this.map);
     this.areas = L.layerGroup().addTo(this.map);
     this.circle = L.layerGroup().addTo(this.map);
+    this.dots = L.layerGroup().addTo(this.map);
     this.leaders = L.layerGroup().addTo(this.map);
     this.pins = L.layerGroup().addTo(this.map);
     this.markers = new Map();
@@ -129,6 +130,12 @@ export class Chart {
       marker.setLatLng(at);
       if (at !== place) L.polyline([place, at], { className: "leader", interactive: false }).addTo(this.leaders);
     }
+  }
+
+  // Draws a dot for each place of a school, where no list has their ranks.
+  overview(places) {
+    this.dots.clearLayers();
+    for (const at of places) L.circleMarker(at, { radius: 4, className: "dot", interactive: false }).addTo(this.dots);
   }
 
   // Draws catchments: those that hold the home stand out.

@@ -14,6 +14,11 @@ const NONE = { serving: new Map(), reached: new Map(), years: new Map(), uncerta
 // How many of the nearest schools are looked at for near misses, and the farthest and the most that are listed.
 const MISSES = { among: 60, km: 2, most: 5 };
 
+// What a page without a home and a name says to do.
+const INVITATION =
+  "Where do you live? Enter your postcode, click the map or press “My location”: the nearest are listed here. " +
+  "Or find schools by their name, among the filters.";
+
 let state = address.read(location.hash);
 let shown = [];
 let evidence = NONE;
@@ -104,6 +109,8 @@ async function update({ fits = false } = {}) {
   running = new AbortController();
   const { signal } = running;
   const home = address.home(state);
+  // With neither a home nor a name any list would be arbitrary: the page invites to enter a home.
+  const lists = Boolean(home || state.name);
   address.write(state);
   showAsked(home);
   at("results").setAttribute("aria-busy", "true");
@@ -112,22 +119,25 @@ async function update({ fits = false } = {}) {
     if (state.postcode && located?.postcode !== state.postcode) located = await service.locate(state.postcode, signal);
     const uncertainty = state.postcode ? located.uncertainty_m / 1_000 : 0;
     const [page, counts, found] = await Promise.all([
-      service.schools(state, null, signal),
+      service.schools(state, null, signal, lists ? service.PAGE : service.MARKED),
       service.facets(state, filters.set(state), signal),
       home ? service.evidence(state, signal) : NONE,
     ]);
     const years = home ? await service.years(page.schools.map((school) => school.id), signal) : NONE.years;
     const missed = home && state.view === "reach" ? await nearMisses(found, uncertainty, signal) : [];
-    shown = page.schools;
+    shown = lists ? page.schools : [];
     evidence = { ...found, years, uncertainty };
-    next = page.next;
+    next = lists ? page.next : null;
     at("schools").replaceChildren(...shown.map((school, rank) => item(school, rank + 1, evidence, chart, state)));
     listMisses(missed);
     filters.count(form, state.view === "catchment" ? null : counts);
-    say(counts[""].total, home);
+    say(counts[""].total, home, lists);
     at("failure").textContent = "";
     at("again").hidden = true;
-    await showOnMap(home, fits, signal);
+    // Dots of a part would look as if there were no other schools.
+    chart.overview(lists || page.next ? [] : places(page.schools));
+    if (fits) chart.fit(home ? [...places(page.schools), home] : places(page.schools));
+    await showOnMap(signal);
   } catch (error) {
     if (error.name === "AbortError") return;
     fail(error);
@@ -172,7 +182,7 @@ async function more() {
     at("schools").append(...items);
     items[0]?.querySelector("button").focus();
     at("status").textContent = `${shown.length} schools are listed.`;
-    await showOnMap(address.home(state), false, running.signal);
+    await showOnMap(running.signal);
   } catch (error) {
     if (error.name !== "AbortError") fail(error);
   } finally {
@@ -194,14 +204,14 @@ function showAsked(home) {
   chart.within(home, Number(state.within));
 }
 
-async function showOnMap(home, fits, signal) {
+async function showOnMap(signal) {
   at("more").hidden = !next;
   chart.schools(shown, evidence);
-  if (fits) {
-    const places = shown.filter((school) => school.lat != null).map((school) => [school.lat, school.lng]);
-    chart.fit(home ? [...places, home] : places);
-  }
   await drawOutlines(signal);
+}
+
+function places(schools) {
+  return schools.filter(({ lat }) => lat != null).map(({ lat, lng }) => [lat, lng]);
 }
 
 // Draws the catchments with the details that the map's zoom shows.
@@ -215,8 +225,13 @@ async function drawOutlines(signal = running.signal) {
 }
 
 // What was found, for those who read it and those who hear it.
-function say(total, home) {
+function say(total, home, lists) {
   const schools = (count) => (count === 1 ? "1 school" : `${whole(count)} schools`);
+  at("status").classList.toggle("invites", !lists);
+  if (!lists) {
+    at("status").textContent = `${schools(total)}. ${INVITATION}`;
+    return;
+  }
   const sentences = {
     nearest: () =>
       home
@@ -258,6 +273,7 @@ function fail(error) {
   listMisses([]);
   filters.count(form, null);
   chart.schools(shown, evidence);
+  chart.overview([]);
   chart.outlines({ type: "FeatureCollection", features: [] }, evidence);
   at("status").textContent = "";
   at("status").classList.remove("invites");

@@ -2,7 +2,7 @@
 
 export const PAGE = 20;
 // More than lie round any one home; the map marks as many.
-const MARKED = 200;
+export const MARKED = 200;
 const SUGGESTED = 6;
 const UNREACHABLE = "The service cannot be reached.";
 const FAILED = "The service is busy or has failed: try again in a moment.";
