@@ -653,7 +653,7 @@ def the_country_is_not_listed(page):
 
 def draw(page, folder):
     """Draws the pictures of the README."""
-    for name, width, height in (("map.png", 1240, 760), ("phone.png", 390, 740)):
+    for name, width, height in (("map.png", 1280, 800), ("phone.png", 390, 740)):
         page.open("#lat=52.0406&lng=-0.7594&within=2", width=width, height=height)
         page.until(lambda: page.all("path.area.serves"), "no catchment is drawn")
         if width > 500:
