@@ -14,7 +14,13 @@ pub(super) async fn snapshot<T>(
     let begin = "BEGIN TRANSACTION READ ONLY ISOLATION LEVEL REPEATABLE READ";
     let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
     match status.transaction_depth()? {
-        None => AnsiTransactionManager::begin_transaction_sql(connection, begin).await?,
+        None => {
+            if let Err(error) = AnsiTransactionManager::begin_transaction_sql(connection, begin).await {
+                // A standby that cancels this statement has begun the transaction, of which Diesel does not know.
+                let _ = connection.batch_execute("ROLLBACK").await;
+                return Err(error.into());
+            }
+        }
         Some(_) => AnsiTransactionManager::begin_transaction(connection).await?,
     }
     end(connection, WriteMode::Commit, work).await
