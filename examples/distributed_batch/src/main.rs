@@ -34,7 +34,7 @@ use school_finder_db::{Config, connect};
 enum Role {
     /// Plans queries, and gives their tasks to the executors.
     Scheduler {
-        /// The address of this machine by which the others reach it. Nothing asks for a password: use a private network.
+        /// The address of this machine by which the others reach it. There is no password: use a private network.
         #[arg(long, value_name = "IP", default_value_t = Ipv4Addr::LOCALHOST)]
         host: Ipv4Addr,
         #[arg(long, default_value_t = 50050)]
@@ -62,7 +62,7 @@ enum Role {
         /// How many tasks to run at once.
         #[arg(long, default_value_t = 2)]
         tasks: usize,
-        /// The folder for results. They are removed an hour after their query, and those of a query without end in a day.
+        /// The folder for results. They are removed an hour after their query, and those of a killed executor in a day.
         #[arg(long, value_name = "DIR")]
         work: PathBuf,
         /// Send a heartbeat each so many seconds.

@@ -79,8 +79,8 @@ impl Follower {
         Arc::clone(&self.current.lock().1)
     }
 
-    /// As [`connections`](Self::connections), after a wait for a generation. Where it does not arrive in time, the newest
-    /// of the folder serves: nothing else would.
+    /// As [`connections`](Self::connections), after a wait for a generation. Where it does not arrive in time, the
+    /// newest of the folder serves: nothing else would.
     pub(in super::super) async fn connections_at_least(&self, generation: u64) -> Arc<Connections> {
         let begun = Instant::now();
         loop {
