@@ -138,6 +138,7 @@ async fn run(role: Role) -> Result<()> {
             for port in [port, tasks_port] {
                 TcpListener::bind((host, port)).map_err(|error| format!("port {port}: {error}"))?;
             }
+            std::fs::create_dir_all(&work)?;
             let config = ExecutorProcessConfig {
                 scheduler_host: scheduler_host.to_owned(),
                 scheduler_port: scheduler_port.parse()?,
