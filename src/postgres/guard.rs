@@ -206,7 +206,7 @@ pub(super) async fn outside_server<T>(work: impl Future<Output = T>) -> T {
     value
 }
 
-/// Completes when the server has not responded within a timeout, and returns it: after one to two times as long.
+/// Completes when the server has not responded for one to two times `response_timeout`, and returns that timeout.
 pub(super) async fn no_response(call: &CallState, response_timeout: Option<Duration>) -> Duration {
     let Some(response_timeout) = response_timeout else { return std::future::pending().await };
     loop {

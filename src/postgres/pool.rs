@@ -47,12 +47,11 @@ const SHORT_CHECK_TIMEOUT: Duration = Duration::from_millis(250);
 /// timer prevents that.
 const CLOSE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The part of the connect timeout after which a read without a response makes the reader's host be probed, at the
-/// latest twice as long. The probe itself takes up to the connect timeout, so that the read leaves a frozen host after
-/// one and a half connect timeouts, which is also the limit for checking a connection to the reader out.
-const SILENT_PARTS: u32 = 4;
+/// The host of a read without a response is probed after one to two of this many parts of the connect timeout. The
+/// probe takes up to the connect timeout, so a read leaves a frozen host after at most one and a half of it.
+const PROBE_PARTS: u32 = 4;
 
-/// The pauses before attempts to reach a reader that reads have left: the first, and each other one.
+/// The pauses before attempts to reach a reader that reads have left: before the first, and before each later one.
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// The connections of a repository.
@@ -195,8 +194,8 @@ impl Connections {
         self.set_up.connect_timeout
     }
 
-    /// Runs the work of a call under its guard. At the reader it ends as soon as its host responds neither to it nor to
-    /// a new connection. A slow query of a host that responds goes on.
+    /// Runs the work of a call under its guard. On the reader, the call ends with `Unavailable` once its host responds
+    /// neither to the call nor to a new connection. A slow query on a host that responds goes on.
     pub(super) async fn guarded<T>(&self, call: &Arc<CallState>, work: impl Future<Output = Result<T>>) -> Result<T> {
         let frozen = async {
             if self.is_reader {
@@ -214,7 +213,7 @@ impl Connections {
     /// Completes when a call's host responds neither to it nor to a new connection.
     async fn frozen(&self, call: &CallState) {
         loop {
-            no_response(call, Some(self.connect_timeout() / SILENT_PARTS)).await;
+            no_response(call, Some(self.connect_timeout() / PROBE_PARTS)).await;
             if let Some(origin) = call.origin()
                 && !self.set_up.responds(origin.host).await
             {

@@ -132,7 +132,7 @@ impl Reader {
         Ok(Some(checked_out))
     }
 
-    /// Waits until the writer may serve a read in the reader's place, which failed for this cause.
+    /// Waits until the writer may serve a read that the reader could not serve. `cause` is the reader's error.
     async fn wait_for_writer(&self, cause: Option<Error>) -> Result<SemaphorePermit<'_>> {
         match tokio::time::timeout(self.acquire_timeout, self.on_writer.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -203,7 +203,7 @@ impl<'a> Route<'a> {
         .boxed()
     }
 
-    /// Returns whether the read is to be tried again, on the connection that is checked out next.
+    /// Returns whether to retry the read, on the connection that is checked out next.
     pub(super) fn goes_on(&mut self, error: Option<&Error>) -> bool {
         let Some(error) = error.filter(|_| !self.repository.connections.is_unit()) else { return false };
         let has_retry = match error {

@@ -197,8 +197,8 @@ impl SetUp {
         }
     }
 
-    /// Returns whether a host responds to a new connection within the connect timeout. Of the calls that ask at once,
-    /// one connects.
+    /// Returns whether a host responds to a new connection within the connect timeout. Concurrent calls
+    /// share one probe.
     pub(super) fn responds(&self, host: usize) -> BoxFuture<'_, bool> {
         async move {
             let begun = Instant::now();
@@ -215,8 +215,8 @@ impl SetUp {
         .boxed()
     }
 
-    /// Records that a connection was lost which was made at this time. Those that were made before a loss are lost with
-    /// it, however late each of their calls notices.
+    /// Records the loss of a connection made at `created`. It makes every connection made before it unusable; the loss
+    /// of one of these is the same loss, and changes nothing.
     pub(super) fn record_loss(&self, created: Instant) {
         let mut last_loss = self.last_loss.lock().unwrap_or_else(PoisonError::into_inner);
         if last_loss.is_none_or(|last_loss| last_loss < created) {
@@ -224,7 +224,7 @@ impl SetUp {
         }
     }
 
-    /// Returns why a connection that was made at this time is not used again, if it is not.
+    /// Returns the reason not to reuse a connection made at `created`; `None` if it may be reused.
     pub(super) fn expired(&self, created: Instant) -> Option<&'static str> {
         if self.lifetime(created).is_some_and(|lifetime| created.elapsed() >= lifetime) {
             return Some("it reached its maximum lifetime");

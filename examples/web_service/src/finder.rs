@@ -20,7 +20,7 @@ impl FromRequestParts<Repository> for Finder {
 
     async fn from_request_parts(parts: &mut Parts, repository: &Repository) -> Result<Self, Infallible> {
         let cookies = parts.headers.typed_get::<Cookie>();
-        // A cookie that is no position was changed by somebody: the answer is as fresh as any other's.
+        // A cookie that is no position was tampered with. It is ignored: the read may then miss the newest writes.
         Ok(Self(match cookies.and_then(|cookies| cookies.get("position")?.parse().ok()) {
             Some(position) => repository.at_least(&position),
             None => Arc::clone(repository),

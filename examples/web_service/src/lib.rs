@@ -64,7 +64,7 @@ pub fn router(repository: Repository, limits: &Limits) -> Router {
     with_middleware(interface, others, metrics, limits).with_state(repository)
 }
 
-/// Returns all routes, with what the service does for each of their requests. Those of the `interface` query schools.
+/// Adds the service's middleware to all routes. Those of `interface` query schools, and have a limit.
 pub fn with_middleware<S: Clone + Send + Sync + 'static>(
     interface: Router<S>,
     others: Router<S>,

@@ -45,7 +45,7 @@ impl Default for Limits {
     }
 }
 
-/// The turns of queries that a response makes while it is sent. The layers of a request end with its headers.
+/// Limits the queries of a response that is streamed: the layers for requests no longer apply after its headers.
 #[derive(Debug, Clone)]
 pub struct Turns {
     free: Arc<Semaphore>,
@@ -53,12 +53,12 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// Returns turns within the limits of requests, with which they share `free`.
+    /// Returns turns that share the permits of `free` with the requests in flight.
     pub fn new(free: Arc<Semaphore>, limits: &Limits) -> Self {
         Self { free, timeout: limits.request_timeout }
     }
 
-    /// Does some work once it is its turn. Both may take as long as a request.
+    /// Waits for a permit, and does the work. The request timeout covers both together.
     pub async fn take<T>(&self, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
         let work = async {
             let _permit = self.free.acquire().await.map_err(|error| Problem::unfinished(&error))?;

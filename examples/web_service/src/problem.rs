@@ -217,7 +217,7 @@ impl From<serde_json::Error> for Problem {
 impl From<serde_path_to_error::Error<serde::de::value::Error>> for Problem {
     /// A query that cannot be read.
     fn from(error: serde_path_to_error::Error<serde::de::value::Error>) -> Self {
-        // Of a list, `phase[0]`, the list. An unknown name may be any text, of which the beginning is enough.
+        // The path of an element, `phase[0]`, is cut to the list's name, and a long unknown name to its beginning.
         let field: String = error.path().to_string().chars().take_while(|&sign| sign != '[').take(40).collect();
         let reason = error.inner().to_string();
         if let Some(missing) = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
