@@ -10,7 +10,6 @@ use axum::{Json, Router};
 use school_finder_db::models::SchoolHit;
 use school_finder_db::request::{Cursor, Page};
 use school_finder_db::{Config, Error, Kilometres, LatLng, SchoolRepository, SchoolSearch, connect, create, sample};
-use tokio::net::TcpListener;
 
 #[derive(serde::Deserialize)]
 struct Params {
@@ -47,11 +46,13 @@ fn problem(error: Error) -> (StatusCode, String) {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::from_env()?;
-    if std::env::args().any(|argument| argument == "--sample") {
-        sample::fill(create(&config).await?.as_ref()).await?;
+    let is_sample = std::env::args().any(|argument| argument == "--sample");
+    let finder = if is_sample { create(&config).await? } else { connect(&config).await? };
+    if is_sample && finder.facets(&SchoolSearch::open().any_status()).await?.total == 0 {
+        sample::fill(finder.as_ref()).await?;
     }
-    let app = Router::new().route("/schools", get(schools)).with_state(connect(&config).await?);
-    let listener = TcpListener::bind(std::env::var("ADDRESS").unwrap_or("127.0.0.1:3000".to_owned())).await?;
+    let app = Router::new().route("/schools", get(schools)).with_state(finder);
+    let listener = tokio::net::TcpListener::bind(std::env::var("ADDRESS").unwrap_or("127.0.0.1:3000".into())).await?;
     println!("http://{}", listener.local_addr()?);
     axum::serve(listener, app).await?;
     Ok(())
