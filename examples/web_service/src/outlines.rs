@@ -97,8 +97,12 @@ pub async fn draw_catchments(
     // Later ones were logged, and end the connection, so that no caller takes what has arrived for all of it.
     let rest = rest.map_err(|_| "the response could not be completed");
     let body = Body::from_stream(stream::iter([Ok(first)]).chain(rest));
-    // It holds no home. Outlines seldom change.
-    let headers = [(header::CONTENT_TYPE, response::GEOJSON), (header::CACHE_CONTROL, "private, max-age=300")];
+    // It holds no home. Outlines seldom change, except for who has just written: the cookie has a position then.
+    let headers = [
+        (header::CONTENT_TYPE, response::GEOJSON),
+        (header::CACHE_CONTROL, "private, max-age=300"),
+        (header::VARY, "cookie"),
+    ];
     Ok((headers, body).into_response())
 }
 

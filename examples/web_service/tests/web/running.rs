@@ -188,6 +188,7 @@ async fn what_may_be_stored_is_revalidated(site: &Site) {
     // Drawn while it is sent, and so not tagged.
     let drawn = site.get("/api/outlines?id=1&id=2&zoom=12").await;
     assert_eq!((drawn.header("cache-control"), drawn.header("etag")), ("private, max-age=300", ""));
+    assert_eq!(drawn.header("vary"), "cookie", "who has just written is not given an old one");
     // A home is in the address of these.
     for uri in ["/api/schools?lat=52.0406&lng=-0.7594", "/api/facets?lat=52.0406&lng=-0.7594", "/health"] {
         let reply = site.get(uri).await;
