@@ -4,6 +4,7 @@ use diesel::prelude::{QueryDsl, QueryableByName};
 use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::AsyncPgConnection;
 
+use super::errors;
 use super::migrations::{__diesel_schema_migrations, SCRIPTS};
 use super::reader::point_on_conn;
 use super::role::Role;
@@ -72,8 +73,12 @@ pub(super) async fn health_on_conn(connection: &mut AsyncPgConnection) -> Result
     let lag_ms = lag.filter(|_| is_standby).and_then(|lag| u64::try_from(lag.as_millis()).ok());
     let role = if is_standby { "standby" } else { "primary" }.to_owned();
     let version = format!("PostgreSQL {server}, PostGIS {postgis}");
-    // A server that is only compatible with Postgres may lack these functions.
-    let position = point_on_conn(connection).await.ok().map(Position);
+    let position = match point_on_conn(connection).await.map_err(errors::classify) {
+        Ok(point) => Some(Position(point)),
+        Err(error) if error.is_retryable() => return Err(error),
+        // A server that is only compatible with Postgres may lack these functions.
+        Err(_) => None,
+    };
     Ok(Health { role, lag_ms, position, ..Health::new(Backend::Postgres, version, migration) })
 }
 

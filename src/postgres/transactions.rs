@@ -2,7 +2,7 @@
 
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection, TransactionManager};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::request::WriteMode;
 use crate::transaction::TableLock;
 
@@ -17,8 +17,9 @@ pub(super) async fn snapshot<T>(
         None => {
             if let Err(error) = AnsiTransactionManager::begin_transaction_sql(connection, begin).await {
                 // A standby that cancels this statement has begun the transaction, of which Diesel does not know.
-                let _ = connection.batch_execute("ROLLBACK").await;
-                return Err(error.into());
+                // A connection that cannot leave it is not used again.
+                let rolled_back = connection.batch_execute("ROLLBACK").await;
+                return Err(rolled_back.map_or(Error::ConnectionLost, |()| error.into()));
             }
         }
         Some(_) => AnsiTransactionManager::begin_transaction(connection).await?,
