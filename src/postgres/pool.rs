@@ -63,7 +63,7 @@ pub(super) struct Connections {
     set_up: Arc<SetUp>,
     health_check: Arc<Mutex<()>>,
     unit_of_work_timeout: Duration,
-    /// Whether these are connections of the reader, whose calls may go to another server.
+    /// Whether these are connections of the reader, whose calls may go to the writer.
     is_reader: bool,
     /// The connection of a unit of work; `None` for those of the pool.
     unit: Option<Arc<Slot<UnitConnection>>>,
@@ -82,8 +82,8 @@ impl Connections {
             .max_size(usize::try_from(max_size.max(1)).unwrap_or(usize::MAX))
             .pre_recycle(Hook::async_fn(move |connection, metrics| {
                 let (set_up, metrics) = (Arc::clone(&checks), *metrics);
-                async move { check_idle(&set_up, connection, &metrics, acquire_timeout.max(MIN_CHECK_TIMEOUT)).await }
-                    .boxed()
+                let timeout = acquire_timeout.min(set_up.connect_timeout).max(MIN_CHECK_TIMEOUT);
+                async move { check_idle(&set_up, connection, &metrics, timeout).await }.boxed()
             }))
             .runtime(Runtime::Tokio1)
             // The one used last has a warm server process: in turn, they took one caller 1.6 times as long.
@@ -100,7 +100,7 @@ impl Connections {
 
     /// Returns the connections of a reader's pool.
     pub(super) fn of_reader(config: &Config) -> Result<Self> {
-        Ok(Self { is_reader: true, ..Self::lazy(config)? })
+        Ok(Self { is_reader: config.pool.reads_on_writer > 0, ..Self::lazy(config)? })
     }
 
     /// Connects, and checks that the database has this build's schema. Writes nothing.
@@ -156,9 +156,16 @@ impl Connections {
             let call = CallState::in_transaction(kind);
             return Ok(CheckedOut { connection: connection.0.take(), in_turn: Some(in_turn), call });
         }
-        // One timeout covers all attempts: each lost idle connection takes time to detect.
+        if self.is_reader && self.set_up.all_have_failed() {
+            return Err(Error::Unavailable { reason: NO_RESPONSE.to_owned() });
+        }
+        // One timeout covers all attempts: each lost idle connection takes time to detect. It is longer than that for a
+        // busy pool, which is another error.
         let timeout = match self.is_reader {
-            true => self.acquire_timeout.max(self.connect_timeout().saturating_add(self.connect_timeout() / 2)),
+            true => {
+                let busy = self.acquire_timeout.saturating_add(SHORT_CHECK_TIMEOUT);
+                busy.max(self.connect_timeout().saturating_add(self.connect_timeout() / 2))
+            }
             false => self.acquire_timeout.saturating_add(self.set_up.connect_limit()),
         };
         let connection = match tokio::time::timeout(timeout, self.pool.get()).await {
@@ -246,8 +253,13 @@ impl Connections {
                 self.set_up.record(origin.host, Some(Instant::now()));
             }
             if let Some(connection) = checked_out.connection.take() {
+                // A schema that changes again outdates those made since the last change as well.
+                let created = match result {
+                    Err(Error::SchemaChanged) => Instant::now(),
+                    _ => Object::metrics(&connection).created,
+                };
                 // Before it leaves the pool: then a waiting call may take another one.
-                self.set_up.record_loss(Object::metrics(&connection).created);
+                self.set_up.record_loss(created);
                 drop(Object::take(connection));
             }
             self.pool.retain(|_, metrics| self.set_up.expired(metrics.created).is_none());

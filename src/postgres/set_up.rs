@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
@@ -141,8 +141,10 @@ impl SetUp {
             if second_choice.is_some() && self.has_failed(host) {
                 continue;
             }
-            let begun = Instant::now();
-            let error = match within(self.connect_timeout, self.connect_to(host)).await {
+            let mut attempt = Attempt { set_up: self, host, begun: Instant::now(), has_ended: false };
+            let connected = within(self.connect_timeout, self.connect_to(host)).await;
+            attempt.has_ended = true;
+            let error = match connected {
                 Ok((connection, role)) => {
                     self.record(host, None);
                     if self.server.session() != SessionTarget::PreferStandby || role.is_standby {
@@ -160,10 +162,7 @@ impl SetUp {
                 | Error::Connect(
                     ConnectError::ServerNotReady { .. } | ConnectError::Tls { .. } | ConnectError::NotPostgres { .. },
                 ) => {
-                    // One that fails at once, as a stopped server does, holds up nobody.
-                    if begun.elapsed() > self.connect_timeout / 10 {
-                        self.record(host, Some(Instant::now()));
-                    }
+                    attempt.record_failure();
                 }
                 error => return Err(error),
             }
@@ -197,22 +196,50 @@ impl SetUp {
         }
     }
 
-    /// Returns whether a host responds to a new connection within the connect timeout. Concurrent calls
-    /// share one probe.
-    pub(super) fn responds(&self, host: usize) -> BoxFuture<'_, bool> {
-        async move {
-            let begun = Instant::now();
-            let mut last = self.probes[host].lock().await;
+    /// Returns whether none of the hosts responded a moment ago.
+    pub(super) fn all_have_failed(&self) -> bool {
+        (0..self.server.hosts.len()).all(|host| self.has_failed(host))
+    }
+
+    /// Returns whether a host responds to a login within the connect timeout. Concurrent calls share one probe, which
+    /// ends, and records what it found, also where they are dropped before.
+    pub(super) fn responds(self: &Arc<Self>, host: usize) -> BoxFuture<'static, bool> {
+        let (set_up, begun) = (Arc::clone(self), Instant::now());
+        let probe = tokio::spawn(async move {
+            let mut last = set_up.probes[host].lock().await;
             if let Some((_, responded)) = last.filter(|(ended, _)| *ended >= begun) {
                 return responded;
             }
-            let connected = within(self.connect_timeout, self.connect_to(host)).await;
-            // Any other error is an answer.
-            let responded = !matches!(connected, Err(Error::Unavailable { .. }));
+            // A refusal is a response. An error that comes at once, such as too many open files, says nothing of it.
+            let responded = tokio::time::timeout(set_up.connect_timeout, set_up.log_in(host)).await.is_ok();
+            if !responded {
+                set_up.record(host, Some(Instant::now()));
+            }
             *last = Some((Instant::now(), responded));
             responded
+        });
+        async { probe.await.unwrap_or(true) }.boxed()
+    }
+
+    /// Logs in, and sends no query: a pooler would wait for one of its server's connections.
+    async fn log_in(&self, number: usize) {
+        let mut settings = self.server.hosts[number].clone();
+        if let Some(source) = &self.server.password {
+            let Ok(password) = source.password().await else { return };
+            settings.password(password);
         }
-        .boxed()
+        let mode = match self.server.tls.mode {
+            _ if settings.get_ssl_mode() == SslMode::Disable => SslMode::Disable,
+            TlsMode::Disable => SslMode::Disable,
+            TlsMode::Allow | TlsMode::Prefer => SslMode::Prefer,
+            TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => SslMode::Require,
+        };
+        settings.ssl_mode(mode);
+        // Whether it succeeds does not matter.
+        match self.tls.as_ref().filter(|_| mode != SslMode::Disable) {
+            None => drop(settings.connect(tokio_postgres::NoTls).await),
+            Some(tls) => drop(settings.connect(tls.clone()).await),
+        }
     }
 
     /// Records the loss of a connection made at `created`. It makes every connection made before it unusable; the loss
@@ -350,6 +377,31 @@ impl SetUp {
             errors::from_message(&reason).unwrap_or(Error::Unavailable { reason })
         })?;
         Ok((connection, role))
+    }
+}
+
+/// An attempt to connect to a host. It has failed also where its caller is dropped before it ends.
+struct Attempt<'a> {
+    set_up: &'a SetUp,
+    host: usize,
+    begun: Instant,
+    has_ended: bool,
+}
+
+impl Attempt<'_> {
+    fn record_failure(&self) {
+        // A host that fails at once, as a stopped server does, holds up nobody.
+        if self.begun.elapsed() > self.set_up.connect_timeout / 10 {
+            self.set_up.record(self.host, Some(Instant::now()));
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.record_failure();
+        }
     }
 }
 

@@ -165,6 +165,32 @@ async fn a_read_leaves_a_reader_that_freezes() {
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 
+/// Callers that wait for less than a frozen reader takes to be noticed.
+#[tokio::test]
+async fn a_reader_that_freezes_is_noticed_for_callers_that_leave() {
+    for is_idle in [false, true] {
+        let (writer, replica) = (database().await, database().await);
+        writer.repository().insert_schools(vec![school(1)]).await.expect("a school that fits");
+        let relay = Relay::to_the_test_server().await;
+        let finder = open(&with_relay(&writer, &replica, &relay).await).await;
+        assert_eq!(total(&finder).await.expect("an answer"), 0, "the replica's");
+        if is_idle {
+            // Its connection is checked before the next use.
+            tokio::time::sleep(Duration::from_millis(600)).await;
+        }
+        relay.freeze();
+        let begun = Instant::now();
+        let patience = Duration::from_millis(1_500);
+        let first = loop {
+            match tokio::time::timeout(patience, total(&finder)).await {
+                Ok(total) => break total,
+                Err(_) => assert!(begun.elapsed() < Duration::from_secs(8), "it is never noticed"),
+            }
+        };
+        assert_eq!(first.expect("an answer"), 1, "the writer's");
+    }
+}
+
 #[tokio::test]
 async fn a_slow_read_goes_on_at_a_reader_that_responds() {
     let (writer, replica) = (database().await, database().await);
