@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use school_finder_db::error::ConnectError;
 use school_finder_db::migrate::{self, Migrator};
 use school_finder_db::request::WriteMode;
@@ -96,11 +97,16 @@ async fn many_calls(config: &Config) -> Result<()> {
         repository.delete_school(ids[0]).await?;
     }
     let near = SchoolSearch::near(sample::home()).limit(3);
-    for _ in 0..20 {
-        let both =
+    // More at once than the pooler has connections to the server, so that each is used by many.
+    let reads = async || {
+        let all =
             tokio::join!(repository.find_schools(&near), repository.find_catchments(&near), repository.councils());
-        assert_eq!(both.0?.items.len(), 3);
-        assert!(!both.1?.items.is_empty() && !both.2?.is_empty());
+        assert_eq!(all.0?.items.len(), 3);
+        assert!(!all.1?.items.is_empty() && !all.2?.is_empty());
+        Ok::<(), Error>(())
+    };
+    for _ in 0..20 {
+        join_all((0..4).map(|_| reads())).await.into_iter().collect::<Result<()>>()?;
     }
     Ok(())
 }
