@@ -44,6 +44,16 @@ async fn with_relay(writer: &TestDatabase, replica: &TestDatabase, relay: &Relay
     config
 }
 
+/// A repository that has read from its replica, which is reached through a relay. Only the writer has a school.
+async fn behind_a_relay() -> ([TestDatabase; 2], Relay, PostgresRepository) {
+    let (writer, replica) = (database().await, database().await);
+    writer.repository().insert_schools(vec![school(1)]).await.expect("a school that fits");
+    let relay = Relay::to_the_test_server().await;
+    let finder = open(&with_relay(&writer, &replica, &relay).await).await;
+    assert_eq!(total(&finder).await.expect("an answer"), 0, "the replica's");
+    ([writer, replica], relay, finder)
+}
+
 /// The URL of a port where nobody listens.
 async fn nowhere(database: &TestDatabase) -> String {
     through(&url_of(database).await, 1)
@@ -134,11 +144,7 @@ async fn reads_fall_back_to_the_writer_within_the_limit() {
 /// A frozen replica costs the reads that meet it first their timeout, and later ones nothing.
 #[tokio::test]
 async fn a_frozen_reader_delays_only_the_first_reads() {
-    let (writer, replica) = (database().await, database().await);
-    writer.repository().insert_schools(vec![school(1)]).await.expect("a school that fits");
-    let relay = Relay::to_the_test_server().await;
-    let finder = open(&with_relay(&writer, &replica, &relay).await).await;
-    assert_eq!(total(&finder).await.expect("an answer"), 0, "the replica's");
+    let (_databases, relay, finder) = behind_a_relay().await;
     relay.freeze();
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(total(&finder).await.expect("an answer"), 1, "the writer's");
@@ -154,11 +160,7 @@ async fn a_frozen_reader_delays_only_the_first_reads() {
 /// A connection that was used a moment ago is not checked before its next use.
 #[tokio::test]
 async fn a_read_leaves_a_reader_that_freezes() {
-    let (writer, replica) = (database().await, database().await);
-    writer.repository().insert_schools(vec![school(1)]).await.expect("a school that fits");
-    let relay = Relay::to_the_test_server().await;
-    let finder = open(&with_relay(&writer, &replica, &relay).await).await;
-    assert_eq!(total(&finder).await.expect("an answer"), 0, "the replica's");
+    let (_databases, relay, finder) = behind_a_relay().await;
     relay.freeze();
     let begun = Instant::now();
     assert_eq!(total(&finder).await.expect("an answer"), 1, "the writer's");
@@ -169,20 +171,16 @@ async fn a_read_leaves_a_reader_that_freezes() {
 #[tokio::test]
 async fn a_reader_that_freezes_is_noticed_for_callers_that_leave() {
     for is_idle in [false, true] {
-        let (writer, replica) = (database().await, database().await);
-        writer.repository().insert_schools(vec![school(1)]).await.expect("a school that fits");
-        let relay = Relay::to_the_test_server().await;
-        let finder = open(&with_relay(&writer, &replica, &relay).await).await;
-        assert_eq!(total(&finder).await.expect("an answer"), 0, "the replica's");
+        let (_databases, relay, finder) = behind_a_relay().await;
         if is_idle {
             // Its connection is checked before the next use.
             tokio::time::sleep(Duration::from_millis(600)).await;
         }
         relay.freeze();
         let begun = Instant::now();
-        let patience = Duration::from_millis(1_500);
+        let timeout = Duration::from_millis(1_500);
         let first = loop {
-            match tokio::time::timeout(patience, total(&finder)).await {
+            match tokio::time::timeout(timeout, total(&finder)).await {
                 Ok(total) => break total,
                 Err(_) => assert!(begun.elapsed() < Duration::from_secs(8), "it is never noticed"),
             }
